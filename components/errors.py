@@ -1,0 +1,28 @@
+"""The errors that decide what happens next: retry, stop, or say no.
+
+Every message is for a person: what is wrong, where, what was expected, how to mend it.
+"""
+
+from __future__ import annotations
+
+__all__ = ["CervellaError", "InputError", "TerminalError", "TransientError"]
+
+
+class CervellaError(Exception):
+    """Base of all errors raised on purpose. `exit_code` is what the terminal returns for it."""
+
+    exit_code = 3
+
+
+class TerminalError(CervellaError):
+    """It could not be done, and doing it again will not help. Tasks never retry it."""
+
+
+class InputError(TerminalError):
+    """The recipe, the arguments or a file of the user cannot be understood."""
+
+    exit_code = 2
+
+
+class TransientError(CervellaError):
+    """It could not be done now (time-out, rate limit, a lock that is held). Tasks may retry it."""
