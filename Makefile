@@ -1,0 +1,65 @@
+# make help lists the targets. Needs python3.11 and make; everything else comes hashed from the lock files.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(VENV)/tools/bin/uv
+export LITELLM_LOCAL_MODEL_COST_MAP := True
+export MLFLOW_DISABLE_TELEMETRY := true
+export DO_NOT_TRACK := 1
+export PREFECT_SERVER_ANALYTICS_ENABLED := false
+export HF_HUB_OFFLINE := 1
+
+.PHONY: help setup demo test test-fast check format lock bench bench-retrieval clean
+
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+setup: $(VENV)/.ready  ## make .venv from the locked, hashed requirements
+
+$(VENV)/.ready: requirements.lock requirements-tools.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
+	  || { echo "cervella needs Python 3.11; name it with: make PYTHON=/path/to/python3.11"; exit 2; }
+	@echo "Setting up .venv (first time: about 350 MB to download, 1.7 GB on disk)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv --without-pip $(VENV)
+	@test -x $(VENV)/tools/bin/pip || $(PYTHON) -m venv $(VENV)/tools
+	@$(VENV)/tools/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-tools.lock
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(UV) pip sync --quiet --require-hashes requirements.lock
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(UV) pip install --quiet --no-deps --no-build-isolation --offline --editable .
+	@touch $@
+
+demo: setup  ## run phase mvp on the example notes, then ask a question
+	$(BIN)/cervella run recipes/mvp.yaml
+	$(BIN)/cervella ask recipes/mvp.yaml "Perché abbiamo scelto l'impianto fotovoltaico?"
+
+test: setup  ## all tests, slow ones included (what CI runs)
+	$(BIN)/python -m pytest
+
+test-fast: setup  ## tests without real servers, models and kills
+	$(BIN)/python -m pytest -m "not slow"
+
+check: setup  ## format, lint, types, generated files up to date
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/cervella schema --check
+
+format: setup  ## write what check wants
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+	$(BIN)/cervella schema --write
+
+bench: bench-retrieval  ## all benchmarks
+
+bench-retrieval: setup  ## recall, MRR, nDCG: full text, vectors, RRF, ours (NOTES=dir GOLDEN=file, or SQUAD=file)
+	$(BIN)/python -m benchmarks.retrieval $(if $(SQUAD),--squad-it $(SQUAD),--notes $(or $(NOTES),examples/sncp) --golden $(or $(GOLDEN),examples/golden.jsonl))
+
+lock: setup  ## resolve the dependencies anew (then run make check test)
+	$(UV) pip compile pyproject.toml --extra dev --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-header --output-file requirements.lock
+	echo uv | $(UV) pip compile - --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	  --output-file requirements-tools.lock
+
+clean:  ## remove .venv and caches; your runs under .cervella stay
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,1 @@
+"""The work: one folder, one room."""

@@ -1,0 +1,23 @@
+"""Sealed artefacts, step identity, runs, locks: how nothing is lost."""
+
+from components.store.artefact import Artefact, content_digest, file_digest
+from components.store.files import write_atomic
+from components.store.locks import hold
+from components.store.runs import Run, list_runs
+from components.store.spec import StepSpec, canonical_json, sha256_hex
+from components.store.store import Step, Store
+
+__all__ = [
+    "Artefact",
+    "Run",
+    "Step",
+    "StepSpec",
+    "Store",
+    "canonical_json",
+    "content_digest",
+    "file_digest",
+    "hold",
+    "list_runs",
+    "sha256_hex",
+    "write_atomic",
+]

@@ -1,0 +1,114 @@
+"""A sealed artefact: a folder whose manifest says what is in it and what it was made from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from components.errors import TerminalError
+from components.store.spec import canonical_json, sha256_hex
+
+__all__ = ["Artefact", "content_digest", "file_digest"]
+
+MANIFEST = "manifest.json"
+FORMAT = 1
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 (hex) of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def content_digest(fingerprint: str, outputs: dict[str, str]) -> str:
+    """SHA-256 of a step's fingerprint and of the sorted (name, SHA-256) of its outputs.
+
+    Seconds, versions and hosts are in the manifest but not in here, so a repeat elsewhere gives the same digest.
+    """
+    return sha256_hex(canonical_json([fingerprint, sorted(outputs.items())]))
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """A sealed result of a step. `id` is what tasks hand each other, `digest` is what identifies the content."""
+
+    step: str
+    fingerprint: str
+    digest: str
+    path: Path
+    manifest: dict[str, Any]
+
+    @property
+    def id(self) -> str:
+        """`<step>/<fingerprint>`: where it lies in the store."""
+        return f"{self.step}/{self.fingerprint}"
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the step noted about itself (counts, seconds); not part of its identity."""
+        return dict(self.manifest.get("facts", {}))
+
+    def file(self, name: str) -> Path:
+        """Path of an output.
+
+        Raises:
+            TerminalError: when the artefact has no output of that name.
+        """
+        if name not in self.manifest["outputs"]:
+            raise TerminalError(
+                f"{self.id} has no output {name!r}; it has {', '.join(sorted(self.manifest['outputs']))}"
+            )
+        return self.path / name
+
+    def read_json(self, name: str) -> Any:
+        """Value of a JSON output."""
+        return json.loads(self.file(name).read_text(encoding="utf-8"))
+
+    def read_text(self, name: str) -> str:
+        """Text of an output."""
+        return self.file(name).read_bytes().decode("utf-8")
+
+    def read_jsonl(self, name: str) -> Iterator[Any]:
+        """Values of a JSONL output, one a line."""
+        with self.file(name).open(encoding="utf-8", newline="\n") as file:
+            for line in file:
+                yield json.loads(line)
+
+
+def load(path: Path) -> tuple[Artefact | None, str]:
+    """Read and verify the artefact in folder `path`.
+
+    Returns:
+        The artefact and "", or None and the reason why the folder is not one.
+    """
+    try:
+        manifest = json.loads((path / MANIFEST).read_bytes())
+    except FileNotFoundError:
+        return None, "not made yet" if not path.exists() else "its manifest is missing"
+    except (OSError, ValueError) as error:
+        return None, f"its manifest cannot be read ({error})"
+    try:
+        if manifest["format"] != FORMAT:
+            return None, f"its manifest has format {manifest['format']!r}, this version reads {FORMAT}"
+        outputs: dict[str, str] = {name: entry["sha256"] for name, entry in manifest["outputs"].items()}
+        fingerprint, digest = str(manifest["fingerprint"]), str(manifest["digest"])
+        artefact = Artefact(str(manifest["step"]), fingerprint, digest, path, manifest)
+    except (KeyError, TypeError, AttributeError):
+        return None, "its manifest is not one of ours"
+    if fingerprint != path.name or digest != content_digest(fingerprint, outputs):
+        return None, "its manifest does not belong to this folder"
+    for name, sha256 in outputs.items():
+        if Path(name).name != name:
+            return None, f"its manifest names an output outside the folder: {name!r}"
+        try:
+            if file_digest(path / name) != sha256:
+                return None, f"its output {name} was changed"
+        except FileNotFoundError:
+            return None, f"its output {name} is gone"
+        except OSError as error:
+            return None, f"its output {name} cannot be read ({error.strerror})"
+    return artefact, ""

@@ -1,0 +1,1 @@
+"""Order only: which task after which."""

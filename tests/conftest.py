@@ -1,0 +1,40 @@
+"""Fixtures of all tests: no telemetry, the example notes, and the shared notes beside the checkout."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# Before any library is imported: none of them may look for a host outside this machine.
+os.environ.update(
+    LITELLM_LOCAL_MODEL_COST_MAP="True",
+    MLFLOW_DISABLE_TELEMETRY="true",
+    DO_NOT_TRACK="1",
+    PREFECT_SERVER_ANALYTICS_ENABLED="false",
+    HF_HUB_OFFLINE="1",
+)
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The checkout."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def examples() -> Path:
+    """The project's own example notes."""
+    return ROOT / "examples"
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Real notes and benchmarks, in the folder `shared` beside the checkout (or CERVELLA_SHARED)."""
+    folder = Path(os.environ.get("CERVELLA_SHARED", ROOT.parent / "shared"))
+    if not (folder / "data" / "sncp").is_dir():
+        pytest.skip(f"the shared notes are not here: {folder}/data/sncp (set CERVELLA_SHARED to their folder)")
+    return folder

@@ -1,0 +1,73 @@
+"""Locks name their holder and die with it; runs say what became of them."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from components.errors import InputError, TerminalError
+from components.store import Run, hold, list_runs
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from components.store import hold
+with hold(Path(sys.argv[1]), what="reindex"):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_second_holder_waits_and_then_names_the_first_and_a_dead_one_is_taken_over(
+    root: Path, tmp_path: Path
+) -> None:
+    lock = tmp_path / "locks" / "table"
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(lock)], cwd=root, env={"PYTHONPATH": str(root)}, stdout=subprocess.PIPE
+    ) as holder:
+        assert holder.stdout is not None and holder.stdout.readline() == b"held\n"
+        told: list[str] = []
+        with (
+            pytest.raises(TerminalError, match=rf"process {holder.pid} \(reindex, since"),
+            hold(lock, what="test", timeout_seconds=0.3, waiting=told.append),
+        ):
+            pass
+        assert len(told) == 1 and str(holder.pid) in told[0]
+        holder.send_signal(signal.SIGKILL)
+        holder.wait()
+        with hold(lock, what="test", timeout_seconds=5):
+            assert json.loads(lock.read_text())["what"] == "test"
+
+
+def test_a_run_keeps_its_steps_in_order_and_is_listed_newest_first(tmp_path: Path) -> None:
+    runs = [Run.create(tmp_path, recipe="mvp", phase="mvp") for _ in range(2)]
+    runs[0].record_step("collect", status="running")
+    runs[0].record_step("index", status="skipped")
+    runs[0].record_step("collect", status="done", seconds=1.5)
+    runs[0].update(status="done")
+    state = runs[0].read()
+    assert [step["name"] for step in state["steps"]] == ["collect", "index"]
+    assert state["steps"][0] == {"name": "collect", "status": "done", "seconds": 1.5}
+    assert {run.id for run in list_runs(tmp_path)} == {run.id for run in runs}
+    assert [run.id for run in list_runs(tmp_path)] == sorted((run.id for run in runs), reverse=True)
+
+
+def test_a_run_whose_process_is_gone_reads_as_crashed(root: Path, tmp_path: Path) -> None:
+    code = (
+        "import os, signal, sys; from pathlib import Path; from components.store import Run;"
+        "Run.create(Path(sys.argv[1]), recipe='mvp', phase='mvp'); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    died = subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=root, env={"PYTHONPATH": str(root)})
+    assert died.returncode == -signal.SIGKILL
+    [run] = list_runs(tmp_path)
+    assert run.read()["status"] == "crashed"
+
+
+def test_an_unknown_run_says_how_to_list_them(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cervella runs"):
+        Run(tmp_path / "runs" / "nope").read()
