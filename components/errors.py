@@ -5,7 +5,9 @@ Every message is for a person: what is wrong, where, what was expected, how to m
 
 from __future__ import annotations
 
-__all__ = ["CervellaError", "InputError", "TerminalError", "TransientError"]
+from typing import Any
+
+__all__ = ["CervellaError", "InputError", "TerminalError", "TransientError", "is_transient"]
 
 
 class CervellaError(Exception):
@@ -26,3 +28,14 @@ class InputError(TerminalError):
 
 class TransientError(CervellaError):
     """It could not be done now (time-out, rate limit, a lock that is held). Tasks may retry it."""
+
+
+def is_transient(task: object, task_run: object, state: Any) -> bool:
+    """Whether Prefect shall retry a task: only when it failed with a `TransientError`."""
+    try:
+        state.result()
+    except TransientError:
+        return True
+    except BaseException:
+        return False
+    return False

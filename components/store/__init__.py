@@ -3,6 +3,7 @@
 from components.store.artefact import Artefact, content_digest, file_digest
 from components.store.files import write_atomic
 from components.store.locks import hold
+from components.store.progress import logger, progress_of, recorded_step
 from components.store.runs import Run, list_runs
 from components.store.spec import StepSpec, canonical_json, sha256_hex
 from components.store.store import Step, Store
@@ -18,6 +19,9 @@ __all__ = [
     "file_digest",
     "hold",
     "list_runs",
+    "logger",
+    "progress_of",
+    "recorded_step",
     "sha256_hex",
     "write_atomic",
 ]

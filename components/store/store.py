@@ -43,6 +43,7 @@ class Step:
         self._folder = folder
         self._scratch = scratch
         self._found = found
+        self.skipped = found is not None
         self._facts: dict[str, Any] = {}
 
     @property

@@ -1,0 +1,104 @@
+"""`cervella`: the same doors as the Prefect UI, from a terminal.
+
+Exit codes: 0 done and good; 1 done, and the answer is no; 2 the recipe, the arguments or a file cannot be
+understood; 3 it could not be done; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+
+import click
+
+from components.errors import CervellaError
+
+# name -> (module, line of help). The help is here so that `cervella --help` imports no command.
+COMMANDS = {
+    "recipes": ("recipes", "List the recipes of a folder"),
+    "schema": ("recipes", "Print, write or check the JSON schema of recipes"),
+    "validate": ("recipes", "Check a recipe: all faults at once, with file:line:col"),
+    "explain": ("recipes", "Where each value of a recipe comes from"),
+    "plan": ("plan", "What a run would do, step by step, and why"),
+    "run": ("run", "Run a recipe"),
+    "reindex": ("run", "Bring the index of a recipe up to date with its notes"),
+    "search": ("ask", "Find the notes that speak of something"),
+    "ask": ("ask", "Ask the partner a question; the answer names its sources"),
+    "score": ("score", "Score the published index, and the answers, on golden questions"),
+    "index": ("index", "The published index: status"),
+    "runs": ("past", "List the runs of a workspace, newest first"),
+    "show": ("past", "Show one run: steps, scorecard, gate"),
+}
+
+# Telemetry stays off, and no library asks the network for anything that was not asked of it. Set before any import.
+OFFLINE = {
+    "DO_NOT_TRACK": "1",
+    "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+}
+
+
+class Doors(click.Group):
+    """A group that imports a command only when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names of the commands, in the order of a user's day."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command, imported now; None for an unknown name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"flows.commands.{COMMANDS[cmd_name][0]}")
+        command: click.Command = getattr(module, f"{cmd_name}_command")
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click, with the nearest name when there is no such command."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            import difflib
+
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            hint = f"; did you mean '{near[0]}'?" if near else "; `cervella --help` lists them"
+            raise click.UsageError(f"no command '{args[0]}'{hint}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of commands, from the table."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=Doors, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option("0.1.0", prog_name="cervella")
+def cli() -> None:
+    """A personal AI partner from your project's Markdown memory: one YAML recipe per run."""
+
+
+def main() -> None:
+    """Entry point: runs a command and turns its errors into a message and an exit code."""
+    for name, value in OFFLINE.items():
+        os.environ.setdefault(name, value)
+    try:
+        code = cli.main(standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except CervellaError as error:
+        click.echo(f"cervella: {error}", err=True)
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("cervella: interrupted; what was sealed is kept, the same command goes on from there", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()
