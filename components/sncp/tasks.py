@@ -1,0 +1,27 @@
+"""Prefect's view of the notes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from prefect import task
+from prefect.artifacts import create_markdown_artifact
+
+from components.errors import is_transient
+from components.sncp.params import SncpParams
+from components.sncp.report import report_markdown
+from components.sncp.steps import collect_notes
+from components.store import Run
+
+__all__ = ["collect"]
+
+
+@task(name="collect notes", retries=2, retry_delay_seconds=5, retry_condition_fn=is_transient)
+def collect(run: Run, params: SncpParams, *, persona_files: Sequence[Path]) -> str:
+    """Read the notes; returns the artefact's id."""
+    notes = collect_notes(run, params, persona_files=persona_files)
+    create_markdown_artifact(
+        key="notes", markdown=report_markdown(notes.read_json("report.json")), description="Notes that were read"
+    )
+    return notes.id

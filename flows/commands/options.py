@@ -1,0 +1,42 @@
+"""Arguments that many commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from components.errors import InputError
+from components.recipe import LoadedRecipe, load_recipe
+
+__all__ = ["json_option", "load", "recipe_options"]
+
+Decorated = Callable[..., Any]
+
+
+def recipe_options(function: Decorated) -> Decorated:
+    """Argument RECIPE and option -o."""
+    override = click.option(
+        "-o", "--override", "overrides", multiple=True, metavar="KEY=VALUE",
+        help="change a value for this time, such as -o index.search.k=5 (repeatable; paths are relative to here)",
+    )  # fmt: skip
+    return click.argument("recipe", metavar="RECIPE")(override(function))
+
+
+def json_option(function: Decorated) -> Decorated:
+    """Option --json."""
+    return click.option("--json", "as_json", is_flag=True, help="print JSON")(function)
+
+
+def load(recipe: str, overrides: tuple[str, ...]) -> LoadedRecipe:
+    """Load RECIPE: a path, or the name of a file in `recipes/`."""
+    path = Path(recipe)
+    if not path.suffix and not path.exists():
+        named = Path("recipes") / f"{recipe}.yaml"
+        if not named.is_file():
+            known = ", ".join(sorted(file.stem for file in Path("recipes").glob("[!_]*.yaml"))) or "none"
+            raise InputError(f"no recipe {recipe!r}: neither a file nor a name in recipes/ (there: {known})")
+        path = named
+    return load_recipe(path, overrides=overrides)

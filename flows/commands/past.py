@@ -1,0 +1,65 @@
+"""The past: runs, show."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from components.errors import InputError
+from components.store import Run, list_runs
+from flows.commands.options import json_option
+
+workspace_option = click.option(
+    "-w", "--workspace", default=".cervella", type=click.Path(path_type=Path), help="folder of the workspace"
+)
+
+
+@click.command("runs")
+@workspace_option
+@json_option
+def runs_command(workspace: Path, as_json: bool) -> None:
+    """List the runs of a workspace, newest first."""
+    states = [run.read() for run in list_runs(workspace)]
+    if as_json:
+        click.echo(json.dumps(states, indent=1, ensure_ascii=False))
+        return
+    if not states:
+        click.echo(f"no runs in {workspace} yet; cervella run RECIPE makes one")
+    for state in states:
+        gate = (state.get("gate") or {}).get("verdict", "-")
+        click.echo(f"{state['run']:<40}  {state['phase']:<8}  {state['status']:<9}  {gate}")
+
+
+@click.command("show")
+@click.argument("run")
+@workspace_option
+@json_option
+def show_command(run: str, workspace: Path, as_json: bool) -> None:
+    """Show RUN (its id, or the beginning of it)."""
+    matches = [found for found in list_runs(workspace) if found.id.startswith(run)]
+    if len(matches) != 1:
+        which = "no run" if not matches else f"{len(matches)} runs"
+        raise InputError(f"{which} in {workspace} begin with {run!r}; `cervella runs` lists them")
+    print_run(matches[0], as_json=as_json)
+
+
+def print_run(run: Run, *, as_json: bool) -> None:
+    """Print what became of a run."""
+    from components.evaluate import render_scorecard
+    from components.registry import render_gate
+
+    state = run.read()
+    if as_json:
+        click.echo(json.dumps(state, indent=1, ensure_ascii=False))
+        return
+    click.echo(f"{state['run']}  {state['phase']}  {state['status']}")
+    for step in state["steps"]:
+        click.echo(
+            f"  {step['name']:<20} {step['status']:<8} {step.get('seconds', 0):8.1f} s  {step.get('artefact', '')[:40]}"
+        )
+    if state.get("scorecard"):
+        click.echo("\n" + render_scorecard(state["scorecard"]))
+    if state.get("gate"):
+        click.echo("\n" + render_gate(state["gate"]))

@@ -1,0 +1,30 @@
+"""Phase mvp: system prompt + RAG over the notes. Tasks hand each other ids of sealed artefacts, not data."""
+
+from __future__ import annotations
+
+from prefect import flow
+
+from components.evaluate.tasks import answer_questions, retrieve_questions, score
+from components.index.tasks import build_index, chunk
+from components.persona.tasks import compile_persona
+from components.recipe import open_run
+from components.registry.tasks import gate, register
+from components.sncp.tasks import collect
+from flows.names import run_name
+
+__all__ = ["mvp"]
+
+
+@flow(name="mvp", flow_run_name=run_name, validate_parameters=False)
+def mvp(run_dir: str) -> str:
+    """Run phase mvp for the frozen recipe in `run_dir`; returns the gate's verdict."""
+    run, recipe = open_run(run_dir)
+    notes = collect(run, recipe.sncp, persona_files=recipe.persona.files)
+    chunks = chunk(run, recipe.index, notes=notes)
+    index = build_index(run, recipe.index, chunks=chunks)
+    prompt = compile_persona(run, recipe.persona, notes=notes)
+    retrieval = retrieve_questions(run, recipe.evaluate, recipe.index, notes=notes, index=index)
+    answers = answer_questions(run, recipe.evaluate, recipe.partner, index=index, prompt=prompt)
+    scorecard = score(run, retrieval=retrieval, answers=answers)
+    verdict = gate(run, recipe.gate, scorecard=scorecard)
+    return register(run, recipe.registry, recipe.release, gate=verdict, scorecard=scorecard, prompt=prompt, index=index)

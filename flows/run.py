@@ -1,0 +1,53 @@
+"""The flow people trigger: pick a recipe, change what you like, run the phase that it names."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+from prefect import flow
+from prefect.states import State
+
+from components.recipe import load_recipe, plan_run, start_run
+from components.store import Run
+from flows.mvp import mvp
+from flows.reindex import reindex
+
+__all__ = ["PHASES", "run_phase", "run_recipe"]
+
+PHASES = {"mvp": mvp, "reindex": reindex}
+RECIPES = Path(os.environ.get("CERVELLA_RECIPES", Path(__file__).resolve().parent.parent / "recipes"))
+# A Literal that is built when this file is imported becomes a dropdown in the UI's run form.
+NAMES = tuple(sorted(path.stem for path in RECIPES.glob("[!_]*.yaml")))
+RecipeName = Literal[NAMES]  # type: ignore[valid-type]
+
+
+def run_phase(run: Run) -> State[Any]:
+    """Run the flow of the run's phase and record how it ended; returns Prefect's final state."""
+    state: State[Any] = PHASES[run.read()["phase"]](str(run.folder), return_state=True)
+    run.update(status="done" if state.is_completed() else "failed", prefect_flow_run=str(state.state_details.flow_run_id))
+    return state
+
+
+@flow(name="run-recipe", flow_run_name="{recipe}")
+def run_recipe(
+    recipe: RecipeName,
+    overrides: list[str] | None = None,
+    force: list[str] | None = None,
+    dry_run: bool = False,
+) -> dict[str, Any]:
+    """Run a recipe.
+
+    Args:
+        recipe: which file of recipes/ to run.
+        overrides: values to change this time, such as `index.search.k=5`, one an item.
+        force: steps to do again although they are sealed, such as `index.chunk`, one an item.
+        dry_run: only show what would be done.
+    """
+    loaded = load_recipe(RECIPES / f"{recipe}.yaml", overrides=overrides or [])
+    if dry_run:
+        return {"plan": [step.to_dict() for step in plan_run(loaded.recipe, force=force or [])]}
+    run = start_run(loaded, force=force or [])
+    run_phase(run).result()
+    return run.read()
