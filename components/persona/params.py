@@ -14,7 +14,9 @@ __all__ = ["PersonaParams", "SessionParams"]
 class SessionParams(Params):
     """PROMPT_RIPRESA as session context, within its own budget."""
 
-    path: str | None = Field(default=None, description="note relative to sncp.root; none: the newest current note of kind resume")
+    path: str | None = Field(
+        default=None, description="note relative to sncp.root; none: the newest current note of kind resume"
+    )
     max_tokens: int = Field(default=400, gt=0, description="of the session context (tokens of `tokenizer`)")
 
 
@@ -25,7 +27,9 @@ class PersonaParams(Params):
     constitution: RecipePath | None = Field(default=None, description="COSTITUZIONE: values, how the partner thinks")
     dna: RecipePath | None = Field(default=None, description="DNA: roles of the family")
     session: SessionParams | None = Field(default=None, description="none: no session context")
-    max_tokens: int = Field(default=2000, gt=0, description="of the system prompt without session (tokens of `tokenizer`)")
+    max_tokens: int = Field(
+        default=2000, gt=0, description="of the system prompt without session (tokens of `tokenizer`)"
+    )
     tokenizer: Literal["qwen3", "smollm2", "e5"] = Field(default="qwen3", description="whose tokens are counted")
     priorities: dict[str, int] = Field(
         default={}, description="heading (case-insensitive, part of it) -> priority 0 (first in) to 100 (last in)"
