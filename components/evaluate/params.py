@@ -15,6 +15,8 @@ class EvaluateParams(Params):
     golden: RecipePath | None = Field(
         default=None, description="JSONL: id, question, lang, kind, gold (paths), evidence, answer"
     )
-    answers: int = Field(default=8, ge=0, description="golden questions that the chat model answers; the rest score retrieval only")
+    answers: int = Field(
+        default=8, ge=0, description="golden questions that the chat model answers; the rest score retrieval only"
+    )
     bootstrap_samples: int = Field(default=1000, ge=100, description="resamples for the 95% intervals")
     seed: int = Field(default=13, description="of the bootstrap and of the choice of questions")
