@@ -1,0 +1,197 @@
+"""A question -> an answer with its sources, or the honest sentence that it is not in the notes."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from components.answer.guard import clean_answer, one_line
+from components.answer.language import Language, detect_language
+from components.answer.messages import NOT_IN_NOTES, Given, Hit, build_request, check_question
+
+if TYPE_CHECKING:
+    from components.llm import Chat, Reply
+
+__all__ = ["Answer", "Source", "answer", "render"]
+
+_NO_ANSWER: dict[Language, str] = {
+    "it": "Il modello non ha dato una risposta.",
+    "en": "The model gave no answer.",
+}
+_SAYS_MISSING = re.compile(
+    r"\bnon (?:e'|è|e|c'è|c'e'|(?:ci )?sono|si trova|risulta|compare|appare) (?:\w+ ){0,3}"
+    r"(?:nelle|in queste) (?:mie |tue )?note\b"
+    r"|\b(?:nelle|le) note non (?:c'è|c'e'|ne parlano|lo dicono|(?:dicono|contengono|riportano|parlano|si dice)\b)"
+    r"|\bnot (?:\w+ ){0,3}in (?:the|my|your|these) notes\b|\bisn't in the notes\b"
+    r"|\bthe notes (?:do not|don't) (?:say|contain|mention)\b"
+    r"|\A\W*(?:non lo so|non so|i do not know|i don't know)\b",
+    re.IGNORECASE,
+)
+_CITATION = re.compile(r"\[(\d{1,3}(?:\s*[,;]\s*\d{1,3})*)\]")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A chunk that the model read. `number` is its [n] in the text; lines are 1-based, inclusive, cut with the text."""
+
+    number: int
+    path: str
+    first_line: int
+    last_line: int
+    heading: tuple[str, ...]
+    score: float
+    cited: bool
+    date: str | None
+    status: str
+    paths: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What was answered.
+
+    `text` carries [n] but no list of sources (`render` adds it). `sources` are the chunks given to the model, those
+    cited in the text first, in the order of their citation. `found` is False when nothing was retrieved, or nothing
+    near enough, or the model says that it is not in the notes; then `reply` may be None: no model was called.
+    `seconds` is the time of all this, `neutralised` what was taken out of the notes, by kind.
+    """
+
+    text: str
+    sources: tuple[Source, ...]
+    found: bool
+    language: Language
+    reply: Reply | None
+    seconds: float
+    neutralised: Mapping[str, int] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON values."""
+        return {
+            "text": self.text,
+            "sources": [{**asdict(s), "heading": list(s.heading), "paths": list(s.paths)} for s in self.sources],
+            "found": self.found,
+            "language": self.language,
+            "reply": None if self.reply is None else asdict(self.reply),
+            "seconds": self.seconds,
+            "neutralised": dict(self.neutralised),
+        }
+
+
+def answer(
+    question: str,
+    *,
+    prompt: str,
+    session: str | None,
+    hits: Sequence[Hit],
+    chat: Chat,
+    language: Literal["auto", "it", "en"],
+    max_context_tokens: int,
+    min_score: float,
+    random_marker: bool = False,
+) -> Answer:
+    """Ask the model about the retrieved chunks, or say that it is not in the notes without asking it.
+
+    Args:
+        question: of the person.
+        prompt: system prompt of the persona.
+        session: session context, or None.
+        hits: retrieved chunks, best first.
+        chat: the model; it is called once at most.
+        language: "auto" is the language of the question.
+        max_context_tokens: of retrieved text, by `chat.count_tokens`.
+        min_score: cosine (0 to 1) that the best hit must have. Hits without one (full text alone) are not judged by it.
+        random_marker: see `build_request`.
+
+    Raises:
+        InputError: the question is empty or too long.
+        TerminalError: from the model; likewise TransientError.
+    """
+    started = time.perf_counter()
+    question = check_question(question)
+    spoken: Language = detect_language(question) if language == "auto" else language
+    cosines = [hit.cosine for hit in hits if hit.cosine is not None]
+    if not hits or (cosines and max(cosines) < min_score):
+        return Answer(
+            text=NOT_IN_NOTES[spoken],
+            sources=(),
+            found=False,
+            language=spoken,
+            reply=None,
+            seconds=time.perf_counter() - started,
+        )
+    request = build_request(
+        question,
+        prompt=prompt,
+        session=session,
+        hits=hits,
+        language=spoken,
+        max_context_tokens=max_context_tokens,
+        count_tokens=chat.count_tokens,
+        random_marker=random_marker,
+    )
+    reply = chat.chat(request.messages)
+    text = clean_answer(reply.text, marker=request.marker)
+    cited = _citations(text, up_to=len(request.given))
+    return Answer(
+        text=text or _NO_ANSWER[spoken],
+        sources=_sources(request.given, cited=cited),
+        found=_says_something(text, cited=cited),
+        language=spoken,
+        reply=reply,
+        seconds=time.perf_counter() - started,
+        neutralised=request.neutralised,
+    )
+
+
+def render(answer: Answer) -> str:
+    """The answer for a terminal: its text, then the cited sources (all of them when it cites none) as file:lines."""
+    cited = [source for source in answer.sources if source.cited]
+    shown = cited or list(answer.sources)
+    if not shown:
+        return answer.text
+    italian = answer.language == "it"
+    title = ("Fonti:" if italian else "Sources:") if cited else ("Note lette:" if italian else "Notes that were read:")
+    lines = []
+    for source in shown:
+        facts = [one_line(" > ".join(source.heading)), source.date or ""]
+        facts += [source.status] if source.status != "current" else []
+        about = ", ".join(fact for fact in facts if fact)
+        where = f"{one_line(source.path)}:{source.first_line}-{source.last_line}"
+        lines.append(f"  [{source.number}] {where}" + (f"  ({about})" if about else ""))
+    return "\n".join([answer.text, "", title, *lines])
+
+
+def _citations(text: str, *, up_to: int) -> list[int]:
+    """Numbers of given chunks that the text cites, each once, in the order of the text."""
+    numbers = (int(number) for group in _CITATION.findall(text) for number in re.findall(r"\d+", group))
+    return list(dict.fromkeys(number for number in numbers if 1 <= number <= up_to))
+
+
+def _says_something(text: str, *, cited: Sequence[int]) -> bool:
+    """Whether the text is more than the admission that it is not in the notes: it cites one and says why."""
+    if not _SAYS_MISSING.search(text):
+        return bool(text)
+    rest = _CITATION.sub(" ", _SAYS_MISSING.sub(" ", text))
+    return bool(cited) and len(rest.split()) >= 4
+
+
+def _sources(given: Sequence[Given], *, cited: Sequence[int]) -> tuple[Source, ...]:
+    order = {number: place for place, number in enumerate(cited)}
+    return tuple(
+        Source(
+            number=chunk.number,
+            path=chunk.hit.path,
+            first_line=chunk.hit.first_line,
+            last_line=chunk.last_line,
+            heading=tuple(chunk.hit.heading),
+            score=chunk.hit.score,
+            cited=chunk.number in order,
+            date=chunk.hit.date,
+            status=chunk.hit.status,
+            paths=tuple(chunk.hit.paths),
+        )
+        for chunk in sorted(given, key=lambda chunk: (order.get(chunk.number, len(order)), chunk.number))
+    )
