@@ -1,0 +1,72 @@
+"""The environment that Prefect runs in: everything under the workspace, loopback only, nothing sent anywhere."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from components.errors import TerminalError
+
+__all__ = ["apply_environment", "prefect_environment"]
+
+
+def prefect_environment(workspace: Path, *, console_level: str = "CRITICAL") -> dict[str, str]:
+    """Return the environment variables of a Prefect whose state lives in `<workspace>/prefect`.
+
+    `console_level` is what Prefect's own log may say in the terminal (`"INFO"` for a talkative one). Whatever the
+    level, runs and tasks log to the API, so that the UI shows everything.
+    Nothing is read from or written to the user's own `~/.prefect`.
+    """
+    home = workspace.resolve() / "prefect"
+    return {
+        "PREFECT_HOME": str(home),
+        "PREFECT_PROFILES_PATH": str(home / "profiles.toml"),
+        # Server: one SQLite file (Prefect itself waits 60 s for its lock, see PRAGMA busy_timeout), leases that
+        # survive a restart (the default keeps them in memory).
+        "PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{home}/prefect.db",
+        "PREFECT_SERVER_DATABASE_TIMEOUT": "60",
+        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
+        "PREFECT_SERVER_API_HOST": "127.0.0.1",
+        "PREFECT_SERVER_UI_ENABLED": "true",
+        "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
+        # A page in the user's browser must not be able to start runs on a server that asks for no password.
+        "PREFECT_SERVER_CSRF_PROTECTION_ENABLED": "true",
+        # A missing server is an error, never a silent temporary one: that mode loses task runs when the process ends.
+        "PREFECT_SERVER_EPHEMERAL_ENABLED": "false",
+        # Nothing is sent to anybody.
+        "DO_NOT_TRACK": "1",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_TELEMETRY_ENABLE_RESOURCE_METRICS": "false",
+        "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+        # Nor asked for through a proxy, when it is on this machine.
+        "NO_PROXY": _with_loopback(os.environ.get("NO_PROXY") or os.environ.get("no_proxy") or ""),
+        # Terminal.
+        "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": console_level,
+        "PREFECT_LOGGING_TO_API_ENABLED": "true",
+        "PREFECT_CLI_PROMPT": "false",
+    }
+
+
+def apply_environment(env: Mapping[str, str]) -> None:
+    """Put `env` into this process's environment; to be called **before** anything imports Prefect.
+
+    Prefect reads its settings once, when it is imported: a variable set later is ignored without a word, and the run
+    would go to another server than the one that was named. So one process uses one server.
+
+    Raises:
+        TerminalError: Prefect is already imported and a value of `env` differs from what it has read.
+    """
+    changed = sorted(name for name, value in env.items() if os.environ.get(name) != value)
+    if changed and "prefect" in sys.modules:
+        raise TerminalError(
+            f"Prefect was imported before its settings were made, so it would ignore {', '.join(changed)}. "
+            "Call apply_environment() first, and import flows and tasks after it."
+        )
+    os.environ.update(env)
+
+
+def _with_loopback(no_proxy: str) -> str:
+    hosts = [host for host in no_proxy.split(",") if host]
+    return ",".join([*hosts, *(host for host in ("127.0.0.1", "localhost") if host not in hosts)])

@@ -1,0 +1,216 @@
+"""A Prefect server for as long as somebody runs something, on loopback, one for each workspace.
+
+Who serves, in this order: the server named by `api_url` or PREFECT_API_URL; the one that serves this workspace already
+(another run started it); else one that is started here.
+
+The protocol, all in `<workspace>/prefect/`, by locks that the kernel releases when their holder ends, even by kill -9:
+- `users.lock`: every run holds it, together with the others. The server tries every 0.2 s to hold it alone; when that
+  succeeds nobody uses it, and it ends. So the first of two runs may end first, and the last one ends the server.
+- `server.lock`: the server holds it for its life. Whether there is a server is asked of this lock, never of a pid.
+- `start.lock`: held while a server is looked for or started, so that two runs at once start one.
+- `server.json`: pid, address and start of the server; means nothing unless `server.lock` is held.
+
+Why one server and not two: two on one SQLite file would schedule everything twice and migrate under each other, and a
+database for each run would tear the history apart.
+
+What a crash leaves behind: a killed run stays "Running" in Prefect's history, and its server is gone a moment later;
+a killed server leaves a stale `server.json` and a write-ahead log that SQLite replays. Both are repaired by the next
+run without being asked. Prefect's database is a view for people; the store is the record.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from components.errors import TerminalError
+from components.services.environment import prefect_environment
+from components.services.locks import FileLock, is_held
+from components.services.stored import send_queued
+
+__all__ = ["Server", "prefect_server"]
+
+_POLL_SECONDS = 0.1
+_STOP_SECONDS = 15.0
+
+
+@dataclass(frozen=True)
+class Server:
+    """A Prefect server that answers. `owned`: it was started by this call. `pid`: None for one that is not ours."""
+
+    api_url: str
+    ui_url: str
+    owned: bool
+    pid: int | None
+
+
+@contextmanager
+def prefect_server(
+    *,
+    workspace: Path,
+    timeout_seconds: float = 120,
+    api_url: str | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Iterator[Server]:
+    """Have a Prefect server that answers, inside the block.
+
+    Does not import Prefect and does not change this process's environment: put `PREFECT_API_URL` there yourself, with
+    `apply_environment`, before Prefect is imported.
+
+    Args:
+        workspace: the server's files are in `<workspace>/prefect`; created if need be.
+        timeout_seconds: how long a server may take to answer; a first start makes the database, which takes longest.
+        api_url: the server to use instead, as in `http://127.0.0.1:4200/api`. None: PREFECT_API_URL, if that is set.
+        progress: called with a sentence for the terminal when there is something to wait for.
+
+    Raises:
+        TerminalError: the named server does not answer; or none could be started, with the end of its log.
+    """
+    say = progress or (lambda _: None)
+    named = api_url or os.environ.get("PREFECT_API_URL")
+    if named:
+        yield _named_server(named.rstrip("/"), said_by="api_url" if api_url else "PREFECT_API_URL")
+        return
+    folder = workspace.resolve() / "prefect"
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        users = FileLock(folder / "users.lock")
+    except OSError as error:
+        raise TerminalError(
+            f"{folder}: Prefect's files cannot be written there ({error.strerror}). "
+            "Give yourself the right to write, or name another folder with -o workspace=FOLDER."
+        ) from error
+    try:
+        _wait_for(users.try_shared, timeout_seconds, f"{folder}: the server of an earlier run does not end")
+        server = _find_or_start(folder=folder, timeout_seconds=timeout_seconds, say=say)
+        try:
+            yield server
+        finally:
+            send_queued()
+    finally:
+        users.close()
+        _wait_for_the_end(folder)
+
+
+def _named_server(api_url: str, *, said_by: str) -> Server:
+    fault = _fault(api_url, timeout_seconds=5)
+    if fault:
+        raise TerminalError(
+            f"{said_by} names the Prefect server {api_url}, and it cannot be used: {fault}. Start it, correct the "
+            "address (it ends in /api), or unset PREFECT_API_URL: then a server is started for the time of the run."
+        )
+    return Server(api_url=api_url, ui_url=api_url.removesuffix("/api"), owned=False, pid=None)
+
+
+def _find_or_start(*, folder: Path, timeout_seconds: float, say: Callable[[str], None]) -> Server:
+    deadline = time.monotonic() + timeout_seconds
+    start = FileLock(folder / "start.lock")
+    try:
+        if not start.try_exclusive():
+            say("Waiting for the Prefect server that another run is starting ...")
+            _wait_for(start.try_exclusive, timeout_seconds, f"{folder}: another run does not get its server started")
+        owned = not is_held(folder / "server.lock")
+        if owned:
+            say("Starting the Prefect server ...")
+            _start(folder)
+        while True:
+            state = _read_state(folder)
+            fault = _fault(str(state["api_url"]), timeout_seconds=5) if state else "it has not said where it listens"
+            if state and not fault:
+                break
+            if not is_held(folder / "server.lock"):
+                raise TerminalError(f"The Prefect server ended while it started.\n{_end_of_log(folder)}")
+            if time.monotonic() > deadline:
+                raise TerminalError(
+                    f"The Prefect server (pid {state.get('pid')}) does not answer after {timeout_seconds:g} s: {fault}."
+                    f" End that process and try again, or see why:\n{_end_of_log(folder)}"
+                )
+            time.sleep(_POLL_SECONDS)
+    finally:
+        start.close()
+    url = str(state["api_url"])
+    say(f"Prefect is at {url.removesuffix('/api')}")
+    return Server(api_url=url, ui_url=url.removesuffix("/api"), owned=owned, pid=int(str(state["pid"])))
+
+
+def _start(folder: Path) -> None:
+    (folder / "server.json").unlink(missing_ok=True)  # of a server that is gone
+    # The user's own Prefect settings are for the user's own server.
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    with (folder / "server.log").open("wb") as log:
+        started = subprocess.run(  # noqa: S603 (our own interpreter and module)
+            [sys.executable, "-m", "components.services.prefect_process", str(folder)],
+            env=inherited | prefect_environment(folder.parent, console_level="WARNING"),
+            cwd=Path(__file__).resolve().parents[2],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            check=False,
+        )
+    if started.returncode:
+        raise TerminalError(f"The Prefect server did not start (exit {started.returncode}).\n{_end_of_log(folder)}")
+
+
+def _wait_for_the_end(folder: Path) -> None:
+    """Wait until the server is gone, unless others still use it. Kills one that does not end."""
+    deadline = time.monotonic() + _STOP_SECONDS
+    while is_held(folder / "server.lock"):
+        users = FileLock(folder / "users.lock")
+        try:
+            # Order matters: free means that the server has not noticed yet, shared that somebody else uses it.
+            if not users.try_exclusive() and users.try_shared():
+                return
+        finally:
+            users.close()
+        if time.monotonic() > deadline and (pid := _read_state(folder).get("pid")):
+            os.kill(int(str(pid)), signal.SIGKILL)
+            deadline += _STOP_SECONDS
+        time.sleep(_POLL_SECONDS)
+
+
+def _wait_for(condition: Callable[[], bool], timeout_seconds: float, fault: str) -> None:
+    deadline = time.monotonic() + timeout_seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TerminalError(f"{fault} (waited {timeout_seconds:g} s).")
+        time.sleep(_POLL_SECONDS)
+
+
+def _fault(api_url: str, *, timeout_seconds: float) -> str | None:
+    """Say in words why the API does not answer as Prefect's does; None when it does."""
+    if not api_url.startswith(("http://", "https://")):
+        return "the address does not start with http:// or https://"
+    opener = urllib.request.build_opener(*([urllib.request.ProxyHandler({})] if "//127.0.0.1" in api_url else []))
+    try:
+        with opener.open(f"{api_url}/health", timeout=timeout_seconds) as response:
+            answer = response.read(1000)
+    except urllib.error.HTTPError as error:
+        error.close()
+        return f"{api_url}/health answers {error.code} {error.reason}"
+    except (OSError, ValueError) as error:
+        return f"{api_url}/health does not answer ({getattr(error, 'reason', error)})"
+    return None if answer.strip() == b"true" else f"what answers at {api_url}/health is not Prefect's API"
+
+
+def _read_state(folder: Path) -> dict[str, object]:
+    try:
+        state = json.loads((folder / "server.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return state if isinstance(state, dict) else {}
+
+
+def _end_of_log(folder: Path, lines: int = 12) -> str:
+    path = folder / "server.log"
+    text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+    return f"The end of {path}:\n" + "\n".join(text.splitlines()[-lines:])
