@@ -1,0 +1,26 @@
+"""The recipe language: load, compose, override, validate, explain, freeze."""
+
+from components.recipe.explained import Explained, RecipeInfo, explain, list_recipes
+from components.recipe.faults import Fault, RecipeError
+from components.recipe.frozen import freeze, load_frozen
+from components.recipe.load import LoadedRecipe, Origin, load_recipe
+from components.recipe.model import Recipe
+from components.recipe.schema import write_schema
+from components.recipe.shape import recipe_schema
+
+__all__ = [
+    "Explained",
+    "Fault",
+    "LoadedRecipe",
+    "Origin",
+    "Recipe",
+    "RecipeError",
+    "RecipeInfo",
+    "explain",
+    "freeze",
+    "list_recipes",
+    "load_frozen",
+    "load_recipe",
+    "recipe_schema",
+    "write_schema",
+]

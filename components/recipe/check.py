@@ -1,0 +1,122 @@
+"""A resolved tree -> a Recipe, or every fault of it in words: keys, types, ranges."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from pydantic import ValidationError
+
+from components.recipe.faults import Fault
+from components.recipe.model import LATER_PHASES, LATER_SECTIONS, Recipe
+from components.recipe.resolve import Keys, Resolved, dotted
+from components.recipe.shape import expectation, keys_of, nearest, section_of, short
+
+__all__ = ["check_model"]
+
+
+def check_model(resolved: Resolved) -> tuple[Recipe | None, list[Fault]]:
+    """The recipe, or None and what is wrong with its keys and values. Broken values are not told a second time."""
+    try:
+        return Recipe.model_validate(resolved.plain), []
+    except ValidationError as error:
+        told = error.errors(include_url=False, include_input=False, include_context=False)
+        faults = [_fault(resolved, str(item["type"]), item["loc"]) for item in told]
+        return None, [fault for fault in faults if fault is not None]
+
+
+def _fault(resolved: Resolved, kind: str, loc: Keys) -> Fault | None:
+    keys = tuple(key for key in loc if key != "[key]")
+    if any(keys[: length + 1] in resolved.broken for length in range(len(keys))):
+        return None
+    if kind == "missing":
+        return _missing(resolved, keys)
+    if kind == "extra_forbidden" or len(keys) < len(loc):
+        return _unknown(resolved, keys)
+    return _value(resolved, kind, keys)
+
+
+def _texts(keys: Keys) -> list[str]:
+    return [str(key) for key in keys]
+
+
+def _missing(resolved: Resolved, keys: Keys) -> Fault:
+    place, _ = resolved.place(keys)
+    return Fault(place, dotted(keys), "is missing", expectation(_texts(keys)))
+
+
+def _unknown(resolved: Resolved, keys: Keys) -> Fault:
+    node = resolved.nodes[keys]
+    place, name = node.key_at or node.at, str(keys[-1])
+    if len(keys) == 1 and name in LATER_SECTIONS:
+        return Fault(
+            place, name, "this version does not know this section yet", suggestion="take it out, or use a later version"
+        )  # fmt: skip
+    known = keys_of(_texts(keys[:-1]))
+    expected = "one of " + ", ".join(known) if known else None
+    return Fault(place, dotted(keys), "unknown key", expected, _meant(keys, known))
+
+
+def _meant(keys: Keys, known: list[str]) -> str | None:
+    name = str(keys[-1])
+    if re.fullmatch(r"(?i)(api_?)?(key|token|secret|password)", name) and "api_key_env" in known:
+        return "a recipe holds no key: write api_key_env: NAME, the environment variable that holds it"
+    near = nearest(name, known)
+    if near:
+        return f"did you mean '{near}'?"
+    sections = section_of(name)
+    if not sections:
+        return None
+    return f"'{name}' belongs under {' or '.join(sections[:4])}"
+
+
+_FOUND = {str: "text", bool: "true or false", int: "a whole number", float: "a number with a fraction", list: "a list"}
+
+
+def _value(resolved: Resolved, kind: str, keys: Keys) -> Fault:
+    place, exact = resolved.place(keys)
+    value = _at(resolved.plain, keys)
+    names = _texts(keys)
+    expected, suggestion = expectation(names) or None, None
+    if keys == ("phase",) and value in LATER_PHASES:
+        message, suggestion = f"this version does not know the phase '{value}' yet", "use a later version"
+    elif keys == ("version",) and isinstance(value, int) and not isinstance(value, bool):
+        message, suggestion = f"version {value} of the recipe language is not known", "write version: 1"
+    elif kind == "literal_error" and isinstance(value, str):
+        message = "is not one of the known names"
+        near = nearest(value, [word.strip() for word in short(names).removeprefix("one of ").split(",")])
+        suggestion = f"did you mean '{near}'?" if near else None
+    elif kind.startswith(("greater_than", "less_than")):
+        message = f"{value} is too {'small' if kind.startswith('greater') else 'large'}"
+    elif kind == "string_pattern_mismatch":
+        message = "is not written as expected"
+    elif kind in ("string_too_short", "string_too_long"):
+        message = "is too short" if kind.endswith("short") else "is too long"
+    else:
+        wanted = short(names)
+        found = "nothing" if value is None else _FOUND.get(type(value), "a section")
+        message = f"{found}, where {wanted} is expected" if exact else f"{wanted} is expected"
+        suggestion = _mend(value, wanted)
+    return Fault(place, dotted(keys), message, expected, suggestion)
+
+
+def _mend(value: Any, wanted: str) -> str | None:
+    if isinstance(value, str):
+        if wanted.startswith("a list"):
+            return "write it in brackets: ['...']"
+        if wanted.startswith(("true or false",)) and value.lower() in ("yes", "no", "on", "off", "y", "n"):
+            return "write true or false: yes, no, on and off are text"
+        if "number" in wanted and re.fullmatch(r"[-+]?[0-9_.]+([eE][-+]?[0-9]+)?", value):
+            return f"write {value.replace('_', '')} without quotes or _" if "_" in value else "write it without quotes"
+    if wanted == "text" and isinstance(value, (bool, int, float)):
+        return "write it in quotes"
+    return None
+
+
+def _at(plain: Any, keys: Keys) -> Any:
+    for key in keys:
+        try:
+            plain = plain[key]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return plain

@@ -1,0 +1,78 @@
+"""The recipe that really runs, stored with its run: fully resolved, with where each value came from."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from components.errors import InputError
+from components.recipe.check import check_model
+from components.recipe.faults import Fault, RecipeError
+from components.recipe.load import LoadedRecipe
+from components.recipe.model import Recipe
+from components.recipe.resolve import Resolved
+from components.recipe.source import Node, parse_yaml, read_text
+
+__all__ = ["freeze", "load_frozen"]
+
+_HEADER = "# Frozen: what this run really used. Where each value came from is in origins.json.\n"
+
+
+def freeze(loaded: LoadedRecipe, run_dir: Path) -> Path:
+    """Write recipe.yaml and origins.json into `run_dir` (made when it is not there); returns the path of recipe.yaml.
+
+    Each file is written to a temporary sibling and renamed, recipe.yaml last: after a crash it is whole or not there.
+    """
+    run_dir.mkdir(parents=True, exist_ok=True)
+    origins = {key: origin.to_dict() for key, origin in loaded.origins.items()}
+    facts = {"recipe": str(loaded.path), "digest": loaded.digest, "origins": origins}
+    _write(run_dir / "origins.json", json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
+    _write(run_dir / "recipe.yaml", _HEADER + loaded.to_yaml())
+    return run_dir / "recipe.yaml"
+
+
+def _write(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("w", encoding="utf-8", newline="\n") as opened:
+            opened.write(text)
+            opened.flush()
+            os.fsync(opened.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load_frozen(run_dir: Path) -> Recipe:
+    """The recipe that `freeze` stored in `run_dir`: nothing is composed, overridden or looked up again.
+
+    Raises:
+        InputError: there is none, or it was damaged (RecipeError, with the line).
+    """
+    path = run_dir / "recipe.yaml"
+    text = read_text(path, file=str(path))
+    if isinstance(text, str):
+        faults: list[Fault] = []
+        node = parse_yaml(text, file=str(path), folder=run_dir, faults=faults)
+        if node is not None and not faults:
+            recipe, faults = check_model(_as_written(node))
+            if recipe is not None:
+                return recipe
+        raise RecipeError(str(path), faults)
+    raise InputError(f"{run_dir} holds no frozen recipe: {text}\nStart the run again from its recipe file.")
+
+
+def _as_written(node: Node) -> Resolved:
+    nodes: dict[tuple[str | int, ...], Node] = {}
+
+    def plain(here: Node, keys: tuple[str | int, ...]) -> object:
+        nodes[keys] = here
+        if isinstance(here.value, dict):
+            return {key: plain(child, (*keys, key)) for key, child in here.value.items()}
+        if isinstance(here.value, list):
+            return [plain(child, (*keys, index)) for index, child in enumerate(here.value)]
+        return here.value
+
+    values = plain(node, ())
+    return Resolved(values if isinstance(values, dict) else {}, nodes, set())

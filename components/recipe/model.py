@@ -1,0 +1,55 @@
+"""The recipe as a model: a closed list of keys, each section from the room that uses it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from components.answer.params import AnswerParams
+from components.evaluate.params import EvaluateParams
+from components.index.params import IndexParams
+from components.llm.params import LlmParams
+from components.params import Params, RecipePath
+from components.persona.params import PersonaParams
+from components.registry.params import GateParams, RegistryParams
+from components.sncp.params import SncpParams
+
+__all__ = ["LATER_PHASES", "LATER_SECTIONS", "Phase", "Recipe"]
+
+Phase = Literal["mvp", "reindex"]
+"""What a run does: mvp walks the whole road once, reindex brings the index up to date."""
+
+LATER_PHASES = ("optimize", "scale")
+LATER_SECTIONS = ("dataset", "train", "roadmap", "serve", "execution", "privacy", "matrix")
+"""Names that are reserved: this version says that it does not know them yet."""
+
+
+class Recipe(Params):
+    """One experiment: what is read, indexed, asked, scored, and how good is good enough."""
+
+    version: Literal[1] = Field(default=1, description="of the recipe language")
+    extends: str | list[str] | None = Field(
+        default=None,
+        description="recipe files that this one starts from, later ones win; maps merge, lists are replaced",
+    )
+    name: str = Field(
+        pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60,
+        description="small letters, digits and dashes; names runs and artifacts",
+    )  # fmt: skip
+    description: str = Field(default="", description="one line for the list of recipes")
+    phase: Phase = Field(description="mvp: index, answer, score, gate, register; reindex: notes and index only")
+    workspace: RecipePath = Field(default=Path(".cervella"), description="folder of everything that a run writes")
+    sncp: SncpParams = Field(description="which notes are read, and what is masked in them")
+    persona: PersonaParams = Field(
+        default=PersonaParams(), description="who the partner is: system prompt within a budget"
+    )
+    index: IndexParams = Field(
+        default=IndexParams(), description="chunks, embeddings, the table and how it is searched"
+    )
+    llm: LlmParams = Field(default=LlmParams(), description="the models that answer and judge, and what they may cost")
+    answer: AnswerParams = Field(default=AnswerParams(), description="how a question is answered from the notes")
+    evaluate: EvaluateParams = Field(default=EvaluateParams(), description="what is scored, on which questions")
+    gate: GateParams = Field(default=GateParams(), description="thresholds: what is good enough")
+    registry: RegistryParams = Field(default=RegistryParams(), description="where runs and releases are recorded")

@@ -1,0 +1,202 @@
+"""What no single key can tell: combinations that cannot work, and files that are not there."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from components.errors import InputError
+from components.llm.names import ModelKind, check_model_name
+from components.recipe.faults import Fault
+from components.recipe.resolve import Keys, Resolved
+from components.recipe.shape import default_of
+
+__all__ = ["EMBEDDER_TOKENS", "check_files", "check_rules"]
+
+EMBEDDER_TOKENS = {"local/multilingual-e5-small": 512, "text-embedding-3-small": 8191, "text-embedding-3-large": 8191}
+"""The longest text that an embedder takes (its own tokens), where it is known ahead of time."""
+
+
+class _Unknown(Exception):
+    """The value is faulty already: a rule about it says nothing."""
+
+
+@dataclass(frozen=True)
+class _Problem:
+    key: str
+    message: str
+    expected: str
+
+
+@dataclass(frozen=True)
+class _Values:
+    resolved: Resolved
+    faulty: frozenset[str]
+
+    def __call__(self, key: str) -> Any:
+        """The value at a dotted key, its default when it is not written."""
+        names = key.split(".")
+        here: Any = self.resolved.plain
+        for length in range(1, len(names) + 1):
+            prefix = ".".join(names[:length])
+            if prefix in self.faulty or tuple(names[:length]) in self.resolved.broken:
+                raise _Unknown
+            if not isinstance(here, dict) or names[length - 1] not in here:
+                # A section that is written as null has no values, not even defaults.
+                return None if here is None else default_of(names)
+            here = here[names[length - 1]]
+        return here
+
+
+Rule = Callable[[_Values], Iterator[_Problem]]
+
+
+def _golden(get: _Values) -> Iterator[_Problem]:
+    if get("phase") == "mvp" and get("evaluate.answers") > 0 and get("evaluate.golden") is None:
+        count = get("evaluate.answers")
+        yield _Problem(
+            "evaluate.golden", f"is missing: {count} questions shall be answered", 
+            "a file of golden questions, or evaluate.answers: 0",
+        )  # fmt: skip
+
+
+def _persona(get: _Values) -> Iterator[_Problem]:
+    if get("phase") == "mvp" and get("persona.constitution") is None and get("persona.dna") is None:
+        yield _Problem(
+            "persona", "names neither constitution nor dna: there is nothing to make a system prompt of",
+            "persona.constitution, persona.dna or both",
+        )  # fmt: skip
+
+
+def _chunk(get: _Values) -> Iterator[_Problem]:
+    model, size = get("index.embedding.model"), get("index.chunk.max_tokens")
+    most = EMBEDDER_TOKENS.get(model)
+    if most is not None and size > most:
+        yield _Problem(
+            "index.chunk.max_tokens", f"{size} is more than {model} takes: the rest of a chunk would not be searched",
+            f"at most {most}",
+        )  # fmt: skip
+
+
+def _candidates(get: _Values) -> Iterator[_Problem]:
+    k, candidates = get("index.search.k"), get("index.search.candidates")
+    if k > 2 * candidates:
+        yield _Problem(
+            "index.search.k", f"{k} chunks cannot come out of 2 x {candidates} candidates",
+            "at most twice index.search.candidates",
+        )  # fmt: skip
+
+
+def _weight(get: _Values) -> Iterator[_Problem]:
+    weight = get("index.search.dense_weight")
+    if weight is None:
+        return
+    if get("index.search.fusion") == "rrf":
+        yield _Problem(
+            "index.search.dense_weight", "rrf joins ranks and has no weight", "fusion: minmax, or no dense_weight"
+        )
+    if get("index.embedding.model") == "none" and weight > 0:
+        yield _Problem(
+            "index.search.dense_weight", "there are no vectors to weigh", "an embedding model, or no dense_weight"
+        )
+
+
+def _window(get: _Values) -> Iterator[_Problem]:
+    answer, window = get("llm.chat.max_tokens"), get("llm.chat.context_tokens")
+    if answer >= window:
+        yield _Problem(
+            "llm.chat.max_tokens", f"an answer of {answer} tokens leaves no room for a question in {window}",
+            "less than llm.chat.context_tokens",
+        )  # fmt: skip
+
+
+def _urls(get: _Values) -> Iterator[_Problem]:
+    for key in ("index.embedding.api_base", "llm.chat.api_base", "llm.judge.api_base", "registry.tracking_uri"):
+        if re.search(r"://[^/@\s]*:[^/\s]*@", get(key) or ""):
+            yield _Problem(
+                key, "holds a password, and recipes are stored with every run", "a URL without user and password"
+            )
+
+
+_MODELS: tuple[tuple[str, ModelKind], ...] = (
+    ("index.embedding.model", "embedding"), ("llm.chat.model", "chat"), ("llm.judge.model", "chat"),
+)  # fmt: skip
+
+
+def _models(get: _Values) -> Iterator[_Problem]:
+    for key, kind in _MODELS:
+        try:
+            check_model_name(get(key), kind=kind)
+        except InputError as error:
+            yield _Problem(key, str(error), "local/NAME, fake/NAME or a litellm model")
+
+
+RULES: tuple[Rule, ...] = (_golden, _persona, _chunk, _candidates, _weight, _window, _urls, _models)
+
+
+def check_rules(resolved: Resolved, *, faulty: frozenset[str]) -> list[Fault]:
+    """The combinations that cannot work. Rules about keys in `faulty` (dotted) are left out: they would only repeat."""
+    get, faults = _Values(resolved, faulty), []
+    for rule in RULES:
+        try:
+            problems = list(rule(get))
+        except _Unknown:
+            continue
+        for problem in problems:
+            place, _ = resolved.place(tuple(problem.key.split(".")))
+            faults.append(Fault(place, problem.key, problem.message, problem.expected))
+    return faults
+
+
+_FOLDERS: tuple[Keys, ...] = (("sncp", "root"),)
+_FILES: tuple[Keys, ...] = (("persona", "constitution"), ("persona", "dna"), ("evaluate", "golden"))
+_WRITTEN: tuple[Keys, ...] = (("workspace",), ("index", "uri"))
+
+
+def check_files(resolved: Resolved) -> list[Fault]:
+    """Paths that are read must be there and readable, folders that are written must not be files."""
+    faults = []
+    for group, look in ((_FOLDERS, _folder), (_FILES, _file), (_WRITTEN, _written)):
+        for keys in group:
+            value: Any = resolved.plain
+            for key in keys:
+                value = value.get(key) if isinstance(value, dict) else None
+            if not isinstance(value, str):
+                continue
+            try:
+                wrong = look(Path(value))
+            except (OSError, ValueError) as error:
+                wrong = ((getattr(error, "strerror", None) or str(error)).lower(), "a path that can be read")
+            if wrong:
+                place, _ = resolved.place(keys)
+                faults.append(Fault(place, ".".join(map(str, keys)), f"{wrong[0]}: {value}", wrong[1]))
+    return faults
+
+
+def _folder(path: Path) -> tuple[str, str] | None:
+    expected = "a folder with notes, relative to the file that names it"
+    if not path.exists():
+        return "no such folder", expected
+    if not path.is_dir():
+        return "is a file, not a folder", expected
+    with os.scandir(path) as entries:
+        return ("is an empty folder", expected) if next(entries, None) is None else None
+
+
+def _file(path: Path) -> tuple[str, str] | None:
+    expected = "a file, relative to the file that names it"
+    if not path.exists():
+        return "no such file", expected
+    if not path.is_file():
+        return "is not an ordinary file", expected
+    return None if os.access(path, os.R_OK) else ("permission denied", "a file that can be read")
+
+
+def _written(path: Path) -> tuple[str, str] | None:
+    if path.exists() and not path.is_dir():
+        return "is a file, not a folder", "a folder, or a path where one can be made"
+    return None
