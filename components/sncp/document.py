@@ -1,0 +1,182 @@
+"""What collecting leaves behind: documents, and everything worth telling about the files."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, get_args
+
+from components.sncp.params import Kind, Status
+
+__all__ = ["Collection", "DateSource", "Document", "Duplicate", "Finding", "Notice", "Skipped"]
+
+DateSource = Literal["front matter", "header", "file name", "file time"]
+"""Where a note's date was found, from the most to the least to be trusted."""
+
+
+@dataclass(frozen=True)
+class Document:
+    """One note (or one set of exact duplicates), cleaned, with the line numbers of its file."""
+
+    doc_id: str
+    """SHA-256 (hex) of `path`."""
+    path: str
+    """POSIX, relative to the root, accents composed (NFC); `@persona/NAME.md` outside of the root."""
+    paths: tuple[str, ...]
+    """Every file with this very text: `path` first, the others in order."""
+    kind: Kind
+    project: str | None
+    title: str
+    date: str | None
+    """ISO day."""
+    date_source: DateSource | None
+    status: Status
+    supersedes: tuple[str, ...]
+    """What the note says it replaces: paths of collected notes where exactly one fits, else as written."""
+    superseded_by: tuple[str, ...]
+    """What replaces it, by its own words or by those of the note that does."""
+    content_hash: str
+    """SHA-256 (hex) of `text` without trailing blanks: equal for exact duplicates."""
+    text: str
+    """Line n of the text is line n of the file."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values only."""
+        return {**asdict(self), "paths": list(self.paths), "supersedes": list(self.supersedes),
+                "superseded_by": list(self.superseded_by)}  # fmt: skip
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Document:
+        """The inverse of `to_dict`. Raises ValueError for a kind or status that is none."""
+        if value["kind"] not in get_args(Kind) or value["status"] not in get_args(Status):
+            raise ValueError(f"{value['path']}: kind {value['kind']!r} or status {value['status']!r} is not known")
+        lists = {name: tuple(value[name]) for name in ("paths", "supersedes", "superseded_by")}
+        return cls(**{**value, **lists})
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A file that was left out, and why, in words."""
+
+    path: str
+    reason: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values only."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Skipped:
+        """The inverse of `to_dict`."""
+        return cls(**value)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A secret that was found. `masked` (`sk-a…(51)`, or just a length) never gives it away."""
+
+    rule: str
+    path: str
+    line: int
+    """1-based."""
+    masked: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values only."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Finding:
+        """The inverse of `to_dict`."""
+        return cls(**value)
+
+
+@dataclass(frozen=True)
+class Duplicate:
+    """A file whose text is exactly that of another: indexed once, under `of`."""
+
+    path: str
+    of: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values only."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Duplicate:
+        """The inverse of `to_dict`."""
+        return cls(**value)
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something that was mended or passed over in a note that was kept."""
+
+    path: str
+    line: int
+    """1-based, the first line concerned."""
+    message: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values only."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Notice:
+        """The inverse of `to_dict`."""
+        return cls(**value)
+
+
+@dataclass(frozen=True)
+class Collection:
+    """All that was read from one root, in the order of the paths."""
+
+    documents: tuple[Document, ...]
+    skipped: tuple[Skipped, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    duplicates: tuple[Duplicate, ...] = ()
+    notices: tuple[Notice, ...] = ()
+    digests: Mapping[str, str] = field(default_factory=dict)
+    """path -> SHA-256 (hex) of what was read there; see `fingerprint_inputs`."""
+
+    def fingerprint_inputs(self) -> dict[str, str]:
+        """Path -> SHA-256 (hex), for the identity of the collecting step.
+
+        It is taken from the bytes that were read, not from a look before. The day of the file time is
+        hashed with them only where it became the note's date, so `touch` and a fresh clone change nothing
+        else. A file that was left out counts by its reason, so that mending it changes the identity.
+        """
+        return dict(self.digests)
+
+    def report(self) -> dict[str, Any]:
+        """All but the documents themselves, as JSON values: counts, skipped, findings, duplicates, notices."""
+        lists = {
+            name: [item.to_dict() for item in getattr(self, name)]
+            for name in ("skipped", "findings", "duplicates", "notices")
+        }
+        counts = {
+            name: dict(sorted(Counter(str(getattr(item, name)) for item in self.documents).items()))
+            for name in ("kind", "status", "date_source")
+        }
+        return {"notes": len(self.documents), "by": counts, **lists}
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values only."""
+        lists = {
+            name: [item.to_dict() for item in getattr(self, name)]
+            for name in ("documents", "skipped", "findings", "duplicates", "notices")
+        }
+        return {**lists, "digests": dict(self.digests)}
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Collection:
+        """The inverse of `to_dict`."""
+        return cls(
+            documents=tuple(Document.from_dict(item) for item in value["documents"]),
+            skipped=tuple(Skipped.from_dict(item) for item in value["skipped"]),
+            findings=tuple(Finding.from_dict(item) for item in value["findings"]),
+            duplicates=tuple(Duplicate.from_dict(item) for item in value["duplicates"]),
+            notices=tuple(Notice.from_dict(item) for item in value["notices"]),
+            digests=dict(value["digests"]),
+        )
