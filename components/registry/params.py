@@ -12,17 +12,25 @@ __all__ = ["GateParams", "RegistryParams"]
 class GateParams(Params):
     """Thresholds of phase mvp; defaults are the owner's success metrics."""
 
-    recall_at_5: float = Field(default=0.80, ge=0, le=1, description="at least; share of questions with a gold note in the first 5")
+    recall_at_5: float = Field(
+        default=0.80, ge=0, le=1, description="at least; share of questions with a gold note in the first 5"
+    )
     mrr: float = Field(default=0.60, ge=0, le=1, description="at least; mean reciprocal rank of the first gold note")
-    persona_checks: float = Field(default=0.90, ge=0, le=1, description="at least; share of answers that pass every check by code")
+    persona_checks: float = Field(
+        default=0.90, ge=0, le=1, description="at least; share of answers that pass every check by code"
+    )
     latency_p95_seconds: float = Field(default=3.0, gt=0, description="at most; question to answer (seconds)")
-    cost_per_query_usd: float = Field(default=0.10, ge=0, description="at most; mean of the answered questions (US dollars)")
+    cost_per_query_usd: float = Field(
+        default=0.10, ge=0, description="at most; mean of the answered questions (US dollars)"
+    )
 
 
 class RegistryParams(Params):
     """Where runs and releases are recorded."""
 
     tracking_uri: str | None = Field(default=None, description="MLflow; none: sqlite under WORKSPACE/mlflow")
-    experiment: str = Field(default="cervella", min_length=1)
-    model_name: str = Field(default="cervella", min_length=1, description="registered model whose versions are releases")
+    experiment: str = Field(default="cervella", min_length=1, description="MLflow experiment of the runs")
+    model_name: str = Field(
+        default="cervella", min_length=1, description="registered model whose versions are releases"
+    )
     alias: str = Field(default="challenger", pattern=r"^[a-z][a-z0-9-]*$", description="alias set on the new release")

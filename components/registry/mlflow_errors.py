@@ -1,0 +1,57 @@
+"""MLflow's failures in the words of this project, found early where MLflow itself would try for minutes."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from components.errors import InputError, TerminalError, TransientError
+
+__all__ = ["check_sqlite", "checked_model_name", "explained"]
+
+_TRANSIENT = {"TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "INTERNAL_ERROR"}
+
+
+def checked_model_name(name: str) -> str:
+    """`name`, when MLflow can hold and find it; else raises InputError."""
+    if not name.strip() or re.search(r"[/:'\"`\\]", name):
+        raise InputError(f"registry.model_name is {name!r}; expected a name without / : quotes and backslashes.")
+    return name
+
+
+def check_sqlite(tracking_uri: str) -> None:
+    """Raise TerminalError when the SQLite file of the URI is there but no database (MLflow would retry for minutes)."""
+    if not tracking_uri.startswith("sqlite:///"):
+        return
+    path = Path(tracking_uri.removeprefix("sqlite:///"))
+    if not path.exists():
+        return
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            connection.execute("PRAGMA schema_version").fetchone()
+    except sqlite3.DatabaseError as error:
+        raise TerminalError(
+            f"{path}: not a database that can be read ({error}); expected MLflow's. Move it away: "
+            "registering again starts a new one, runs that were only in the old file are lost to MLflow."
+        ) from error
+
+
+@contextmanager
+def explained(tracking_uri: str) -> Iterator[None]:
+    """Turn MLflow's and SQLAlchemy's exceptions into ours, naming the place without user and password."""
+    place = re.sub(r"//[^@/]*@", "//", tracking_uri)
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import OperationalError, SQLAlchemyError
+
+    try:
+        yield
+    except MlflowException as error:
+        text = f"MLflow at {place}: {str(error).replace(tracking_uri, place)}"
+        raise (TransientError if error.error_code in _TRANSIENT else TerminalError)(text) from error
+    except OperationalError as error:
+        raise TransientError(f"MLflow's database at {place} does not answer: {error.orig}") from error
+    except SQLAlchemyError as error:
+        raise TerminalError(f"MLflow's database at {place}: {type(error).__name__}") from error

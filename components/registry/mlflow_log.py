@@ -1,0 +1,342 @@
+"""The record for people in MLflow: a run per scored candidate, a prompt version per text, a model version per release.
+
+State after a hard crash: a run with the status RUNNING, tagged with its key, and perhaps a prompt without a version, a
+model without a version, or a version without its alias. Registering the same again finds each by its tag, completes
+what is missing and finishes the run: FINISHED is written last. Nothing is made twice.
+
+Not covered: two machines that register the same at the same moment with a remote tracking server (on one machine a
+lock file in the artifact root lets one in at a time).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from components.errors import InputError
+from components.evaluate import scorecard_markdown
+from components.registry.gate import GateReport
+from components.registry.mlflow_errors import check_sqlite, checked_model_name, explained
+from components.registry.mlflow_values import clip_lines, metric_values, param_values, table_json
+from components.registry.release import release_digest
+from components.registry.render import gate_markdown
+from components.store import canonical_json, hold, sha256_hex
+
+__all__ = ["Registered", "register", "sqlite_uri"]
+
+_KEY, _RELEASE, _TEXT = "cervella.key", "cervella.release", "cervella.text_sha256"
+_BATCH = 100  # params per call; MLflow refuses more
+_METRIC_BATCH = 1000
+_TAG_LIMIT = 8000  # characters of a run's tag
+_PROMPT_LIMIT = 100_000  # characters of a prompt version
+
+
+@dataclass(frozen=True)
+class Registered:
+    """Where it is recorded. `created`: False when the very same had been registered before.
+
+    `page`: what follows the address of the MLflow server to open the run in its UI.
+    """
+
+    run_id: str
+    experiment_id: str
+    model_name: str
+    model_version: int
+    prompt_name: str
+    prompt_version: int
+    release: str
+    created: bool
+    page: str
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What is to be registered, with its identity."""
+
+    release: str
+    key: str
+    name: str
+    params: dict[str, str]
+    metrics: dict[str, float]
+    tags: dict[str, str]
+    files: dict[str, str]
+
+
+def sqlite_uri(folder: Path) -> str:
+    """Tracking URI of the database `mlflow.db` in `folder`; raises InputError where SQLite could not find it again."""
+    if "?" in str(folder):
+        raise InputError(f"{folder}: a folder with '?' in its name cannot hold the MLflow database; rename it.")
+    return f"sqlite:///{folder.absolute() / 'mlflow.db'}"
+
+
+def register(
+    *,
+    tracking_uri: str,
+    artifact_root: Path | None,
+    experiment: str,
+    model_name: str,
+    alias: str,
+    run_name: str,
+    release: Mapping[str, Any],
+    recipe_yaml: str,
+    params: Mapping[str, Any],
+    scorecard: Mapping[str, Any],
+    gate: GateReport,
+    questions: Sequence[Mapping[str, Any]],
+    prompt: str,
+    prompt_tokens: int,
+    tags: Mapping[str, str] | None = None,
+    at: Callable[[str], None] = lambda point: None,
+) -> Registered:
+    """Record a scored candidate; registering the same again changes nothing and returns the same.
+
+    The run is keyed by release, scorecard and gate together, the model version by the release alone (a release that is
+    scored again is still that release: its version's tags name the newest run), the prompt version by its text.
+
+    - `artifact_root`: folder of the artifacts, inside the workspace; None only with a remote server, which has its own
+    - `release`: from `build_release`; `recipe_yaml`: the frozen recipe, text; `params`: flat, name -> JSON value
+      (cut at 6000 characters, which is MLflow's limit: the recipe has them whole)
+    - `scorecard`: from `build_scorecard`; unknown values (None) become no metric, NaN raises
+    - `questions`: rows of the table of questions, one mapping each
+    - `prompt`, `prompt_tokens`: system prompt and its length in tokens of `persona.tokenizer`
+    - `at`: called with the name of each point that a crash could hit (for tests)
+
+    The first use of a database creates its schema (about 10 s). Raises InputError for a name or URI that MLflow cannot
+    take, TransientError when the server or database does not answer, TerminalError for anything else.
+    """
+    checked_model_name(model_name)
+    local = not tracking_uri.startswith(("http://", "https://"))
+    if local and artifact_root is None:
+        raise InputError(f"{tracking_uri} needs a folder for artifacts: expected artifact_root inside the workspace.")
+    if not prompt.strip() or len(prompt) > _PROMPT_LIMIT:
+        raise InputError(f"A prompt of {len(prompt)} characters: MLflow takes 1 to {_PROMPT_LIMIT}.")
+    job = _job(run_name, release, recipe_yaml, params, scorecard, gate, questions, prompt, prompt_tokens, tags or {})
+    prompt_name = _prompt_name(model_name)
+    _quiet()
+    with _folder(artifact_root) as folder, explained(tracking_uri):
+        client = _client(tracking_uri)
+        experiment_id = _experiment(client, experiment, artifact_root)
+        run_id, created = _run(client, experiment_id, job, folder, at)
+        prompt_version = _prompt(client, prompt_name, prompt, prompt_tokens, experiment_id, at)
+        version = _version(client, model_name, job, run_id, gate, at)
+        client.set_registered_model_alias(model_name, alias, str(version))
+        at("alias set")
+        if created:
+            linked = json.dumps([{"name": prompt_name, "version": str(prompt_version)}])
+            client.set_tag(run_id, "mlflow.linkedPrompts", linked)
+            client.set_tag(run_id, "cervella.model_version", f"{model_name}/{version}")
+            at("run linked")
+            client.set_terminated(run_id, status="FINISHED")
+    return Registered(
+        run_id=run_id,
+        experiment_id=experiment_id,
+        model_name=model_name,
+        model_version=version,
+        prompt_name=prompt_name,
+        prompt_version=prompt_version,
+        release=job.release,
+        created=created,
+        page=f"#/experiments/{experiment_id}/runs/{run_id}",
+    )
+
+
+def _job(
+    run_name: str,
+    release: Mapping[str, Any],
+    recipe_yaml: str,
+    params: Mapping[str, Any],
+    scorecard: Mapping[str, Any],
+    gate: GateReport,
+    questions: Sequence[Mapping[str, Any]],
+    prompt: str,
+    prompt_tokens: int,
+    tags: Mapping[str, str],
+) -> _Job:
+    metrics = metric_values(scorecard)  # first: its error on NaN names the score
+    digest = release_digest(release)
+    key = sha256_hex(canonical_json({"release": digest, "scorecard": scorecard, "gate": gate.to_dict()}))
+    report = f"{gate_markdown(gate)}\n## Scorecard\n\n{scorecard_markdown(scorecard)}\n"
+    answers = scorecard["answers"]
+    return _Job(
+        release=digest,
+        key=key,
+        name=run_name,
+        params=param_values(params),
+        metrics=metrics | {"prompt_tokens": float(prompt_tokens)},
+        tags=dict(tags)
+        | {
+            _KEY: key,
+            _RELEASE: digest,
+            "cervella.gate": gate.verdict,
+            "cervella.phase": gate.phase,
+            "cervella.answers": f"{answers['scored']} of {answers['expected']} scored, {answers['failed']} failed",
+            "mlflow.note.content": clip_lines(report, _TAG_LIMIT),
+            "mlflow.loggedArtifacts": json.dumps([{"path": "questions.json", "type": "table"}]),
+        },
+        files={
+            "release/release.json": _pretty(release),
+            "release/prompt.md": prompt,
+            "release/recipe.yaml": recipe_yaml,
+            "scorecard.json": _pretty(scorecard),
+            "gate.json": _pretty(gate.to_dict()),
+            "report.md": report,
+            "questions.json": table_json(questions),
+        },
+    )
+
+
+def _pretty(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _prompt_name(model_name: str) -> str:
+    """Prompts and models share one name space, and prompt names are stricter."""
+    plain = "".join(c if c.isascii() and (c.isalnum() or c in "_.-") else "-" for c in model_name)
+    return f"{plain}-persona"
+
+
+@contextmanager
+def _folder(artifact_root: Path | None) -> Iterator[Path]:
+    """A temporary folder, with the artifact root to ourselves when it is here."""
+    if artifact_root is None:
+        with tempfile.TemporaryDirectory() as temporary:
+            yield Path(temporary)
+        return
+    artifact_root.mkdir(parents=True, exist_ok=True)
+    with hold(artifact_root / ".register.lock", what="register"):
+        for left in artifact_root.glob(".register-*"):  # of a process that was killed
+            shutil.rmtree(left, ignore_errors=True)
+        with tempfile.TemporaryDirectory(prefix=".register-", dir=artifact_root) as temporary:
+            yield Path(temporary)
+
+
+def _quiet() -> None:
+    """Before mlflow is imported: else it asks a host of its own whether it may send telemetry."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("DO_NOT_TRACK", "true")
+    # "Creating initial database tables" is no news for whoever runs a recipe.
+    logging.getLogger("mlflow.store.db").setLevel(logging.WARNING)
+
+
+def _client(tracking_uri: str) -> Any:
+    check_sqlite(tracking_uri)
+    from mlflow.tracking import MlflowClient
+
+    return MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
+
+
+def _experiment(client: Any, name: str, artifact_root: Path | None) -> str:
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        location = None if artifact_root is None else artifact_root.absolute().as_uri()
+        return str(client.create_experiment(name, artifact_location=location))
+    if found.lifecycle_stage != "active":
+        raise InputError(
+            f"The MLflow experiment {name!r} was deleted. Restore it (mlflow experiments restore -x "
+            f"{found.experiment_id}) or set registry.experiment to another name."
+        )
+    return str(found.experiment_id)
+
+
+def _run(client: Any, experiment_id: str, job: _Job, folder: Path, at: Callable[[str], None]) -> tuple[str, bool]:
+    """The run of this key, complete but for its end; and whether it had to be made or completed."""
+    found = client.search_runs([experiment_id], f"tags.`{_KEY}` = '{job.key}'", order_by=["attributes.start_time ASC"])
+    done = [run for run in found if run.info.status == "FINISHED"]
+    if done:
+        return str(done[0].info.run_id), False
+    run = found[0] if found else client.create_run(experiment_id, tags={_KEY: job.key}, run_name=job.name)
+    at("run created")
+    _details(client, run, job)
+    at("details logged")
+    for name, text in job.files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    client.log_artifacts(run.info.run_id, str(folder))
+    at("artifacts logged")
+    return str(run.info.run_id), True
+
+
+def _details(client: Any, run: Any, job: _Job) -> None:
+    from mlflow.entities import Metric, Param, RunTag
+
+    # A parameter cannot be written twice with another value; those of a half-written run stay.
+    params = [Param(name, value) for name, value in job.params.items() if name not in run.data.params]
+    # The run's own start as time stamp: a metric written again is then the same row, not a second point.
+    metrics = [Metric(name, value, run.info.start_time, 0) for name, value in job.metrics.items()]
+    tags = [RunTag(name, value[:_TAG_LIMIT]) for name, value in job.tags.items()]
+    for start in range(0, len(params), _BATCH):
+        client.log_batch(run.info.run_id, params=params[start : start + _BATCH])
+    for start in range(0, len(metrics), _METRIC_BATCH):
+        client.log_batch(run.info.run_id, metrics=metrics[start : start + _METRIC_BATCH])
+    for start in range(0, len(tags), _BATCH):
+        client.log_batch(run.info.run_id, tags=tags[start : start + _BATCH])
+
+
+def _prompt(client: Any, name: str, text: str, tokens: int, experiment_id: str, at: Callable[[str], None]) -> int:
+    """The version of the prompt with this very text; made when there is none.
+
+    Not `register_prompt`: it makes a new version for the same text, and it links the prompt to whatever experiment is
+    active in this process, in a thread that nobody waits for.
+    """
+    from mlflow.exceptions import MlflowException
+
+    experiments = f",{experiment_id},"
+    try:
+        prompt = client.get_prompt(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        prompt = None
+    if prompt is None:
+        client.create_prompt(name, description="System prompt: persona of a release")
+        client.set_prompt_tag(name, "_mlflow_experiment_ids", experiments)
+    elif experiments not in prompt.tags.get("_mlflow_experiment_ids", ""):
+        before = prompt.tags.get("_mlflow_experiment_ids", "").rstrip(",")
+        client.set_prompt_tag(name, "_mlflow_experiment_ids", before + experiments)
+    at("prompt created")
+    token: str | None = None
+    while True:
+        page = client.search_prompt_versions(name, max_results=100, page_token=token)
+        for version in page:
+            if version.template == text:
+                return int(version.version)
+        token = page.token
+        if not token:
+            break
+    tags = {_TEXT: sha256_hex(text.encode()), "tokens": str(tokens)}
+    made = client.create_prompt_version(name, text, description=f"{tokens} tokens", tags=tags)
+    at("prompt registered")
+    return int(made.version)
+
+
+def _version(client: Any, name: str, job: _Job, run_id: str, gate: GateReport, at: Callable[[str], None]) -> int:
+    """The model version of this release; made when there is none. Its tags name the newest run that scored it."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.create_registered_model(name, description="Releases: persona, base model, adapter, index configuration")
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    at("model created")
+    tags = {_RELEASE: job.release, "cervella.run_id": run_id, "cervella.gate": gate.verdict}
+    found = client.search_model_versions(f"name = '{name}' and tags.`{_RELEASE}` = '{job.release}'")
+    if found:
+        version = min(int(version.version) for version in found)
+        for key, value in tags.items():
+            client.set_model_version_tag(name, str(version), key, value)
+        return version
+    source = f"{client.get_run(run_id).info.artifact_uri}/release"
+    description = f"Release {job.release[:12]}, gate of phase {gate.phase}: {gate.verdict}"
+    made = client.create_model_version(name, source, run_id, tags=tags, description=description, await_creation_for=0)
+    at("version created")
+    return int(made.version)
