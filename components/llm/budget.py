@@ -1,0 +1,105 @@
+"""Money: what may be spent, what was spent, and the refusal before a call that would go over."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from components.errors import TerminalError
+
+__all__ = ["Budget", "Reservation"]
+
+# Each query has a purse of its own; threads that a query starts must copy its context to share it.
+_query: ContextVar[_Purse | None] = ContextVar("cervella_llm_query", default=None)
+
+
+class _Purse:
+    def __init__(self, name: str, limit: float) -> None:
+        self.name = name
+        self.limit = limit
+        self.spent = 0.0
+        self.reserved = 0.0
+
+
+class Reservation:
+    """Money set aside for one call. `settle` says what it really cost; unsettled, nothing is charged."""
+
+    def __init__(self, estimate_usd: float | None) -> None:
+        self.estimate_usd = estimate_usd
+        self.charged_usd = 0.0
+        self.unknown = False
+
+    def settle(self, usd: float | None) -> None:
+        """The call cost `usd` dollars; None: nobody knows, so the estimate is charged, where there is one."""
+        self.unknown = usd is None
+        self.charged_usd = (self.estimate_usd or 0.0) if usd is None else usd
+
+
+class Budget:
+    """What all calls of a run, and those of one question, may cost (US dollars). Safe to share between threads.
+
+    It refuses on the worst case known before a call: prompt tokens and the longest answer at the listed price. It
+    does not stop a call whose price nobody lists (counted in `unknown_calls`), nor know what other processes spend;
+    and a prompt that the provider counts longer than litellm does may cost more than was foreseen.
+    """
+
+    def __init__(self, *, per_run_usd: float, per_query_usd: float) -> None:
+        self.per_query_usd = per_query_usd
+        self._run = _Purse("per_run_usd", per_run_usd)
+        self._lock = threading.Lock()
+        self.unknown_calls = 0
+        """Calls that were made although their price is unknown."""
+
+    @property
+    def per_run_usd(self) -> float:
+        """Limit of the run (US dollars)."""
+        return self._run.limit
+
+    @property
+    def spent_usd(self) -> float:
+        """Spent so far on calls of known price, by all threads (US dollars)."""
+        with self._lock:
+            return self._run.spent
+
+    @contextmanager
+    def query(self) -> Iterator[None]:
+        """All calls within the block belong to one question and share its limit."""
+        token = _query.set(_Purse("per_query_usd", self.per_query_usd))
+        try:
+            yield
+        finally:
+            _query.reset(token)
+
+    @contextmanager
+    def reserve(self, estimate_usd: float | None, *, what: str) -> Iterator[Reservation]:
+        """Set `estimate_usd` aside for the block (None: price unknown) and charge what it settles.
+
+        Raises:
+            TerminalError: it would go over a limit; nothing was sent.
+        """
+        reservation = Reservation(estimate_usd)
+        purses = [self._run, *([purse] if (purse := _query.get()) else [])]
+        with self._lock:
+            for purse in purses:
+                self._check(purse, estimate_usd, what)
+            for purse in purses:
+                purse.reserved += estimate_usd or 0.0
+        try:
+            yield reservation
+        finally:
+            with self._lock:
+                self.unknown_calls += reservation.unknown
+                for purse in purses:
+                    purse.reserved -= estimate_usd or 0.0
+                    purse.spent += reservation.charged_usd
+
+    def _check(self, purse: _Purse, estimate_usd: float | None, what: str) -> None:
+        used = purse.spent + purse.reserved
+        if estimate_usd and used + estimate_usd > purse.limit:
+            raise TerminalError(
+                f"{what} may cost up to ${estimate_usd:.4f}; ${used:.4f} of llm.budget.{purse.name} = "
+                f"${purse.limit:.4f} is spent or reserved. Nothing was sent. Raise llm.budget.{purse.name} or "
+                "shorten max_tokens."
+            )

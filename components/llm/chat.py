@@ -1,0 +1,214 @@
+"""Chat models behind one contract: cache, budget and second tries are the same for all of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol, TypedDict
+
+from components.errors import TerminalError, TransientError
+from components.llm.budget import Budget
+from components.llm.names import check_model_name, is_remote
+from components.llm.response_cache import ResponseCache
+from components.llm.retry import with_retries
+
+__all__ = ["Backend", "Chat", "Message", "RawReply", "Reply", "load_chat"]
+
+
+class Message(TypedDict):
+    """One turn of a conversation."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True)
+class RawReply:
+    """What a backend answers: the text, the model that really answered, tokens, dollars (None: unknown)."""
+
+    text: str
+    model: str
+    prompt_tokens: int
+    completion_tokens: int
+    cost_usd: float | None
+    finish_reason: str
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer and what it took."""
+
+    text: str
+    model: str
+    """The model that really answered, in the words of who served it."""
+    prompt_tokens: int
+    completion_tokens: int
+    seconds: float
+    """Of the try that answered; for a cached reply, of the original answer."""
+    cost_usd: float | None
+    """US dollars of this reply; None: nobody lists the price; 0 for a local or cached one."""
+    is_local: bool
+    cached: bool
+    original_cost_usd: float | None = None
+    """What the answer cost when it was made; equal to `cost_usd` unless cached."""
+    finish_reason: str = "stop"
+    """`length`: cut at max_tokens or at the end of the context."""
+    tries: int = 1
+
+
+class Chat(Protocol):
+    """A model that answers."""
+
+    @property
+    def model(self) -> str:
+        """The name it was asked for by."""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether texts stay in this process; a local reply costs nothing."""
+
+    def chat(self, messages: Sequence[Message], *, max_tokens: int | None = None) -> Reply:
+        """The answer. Raises TerminalError, or TransientError when every try failed."""
+
+    def count_tokens(self, text: str) -> int:
+        """Tokens of `text`, by the model's tokenizer or the nearest that is here."""
+
+
+class Backend(Protocol):
+    """What a kind of model has to bring; `identity` is all that its answers depend on beside the request."""
+
+    model: str
+    identity: str
+    is_local: bool
+    backoff_seconds: float
+
+    def complete(self, messages: Sequence[Message], *, max_tokens: int) -> RawReply:
+        """One try."""
+
+    def estimate_usd(self, messages: Sequence[Message], max_tokens: int) -> float | None:
+        """The most that this call may cost; None: unknown."""
+
+    def count_tokens(self, text: str) -> int:
+        """See Chat."""
+
+
+class _Chat:
+    def __init__(
+        self, backend: Backend, *, max_tokens: int, retries: int, request: dict[str, Any],
+        budget: Budget | None, cache: ResponseCache | None,
+    ) -> None:  # fmt: skip
+        self._backend = backend
+        self._max_tokens = max_tokens
+        self._retries = retries
+        self._request = request
+        self._budget = budget or Budget(per_run_usd=float("inf"), per_query_usd=float("inf"))
+        self._cache = cache
+
+    @property
+    def model(self) -> str:
+        return self._backend.model
+
+    @property
+    def is_local(self) -> bool:
+        return self._backend.is_local
+
+    def count_tokens(self, text: str) -> int:
+        return self._backend.count_tokens(text)
+
+    def __repr__(self) -> str:
+        return f"Chat({self.model!r}, is_local={self.is_local})"
+
+    def chat(self, messages: Sequence[Message], *, max_tokens: int | None = None) -> Reply:
+        if not messages:
+            raise TerminalError(f"{self.model}: no messages to answer")
+        limit = max_tokens or self._max_tokens
+        request = {**self._request, "messages": list(messages), "max_tokens": limit}
+        if self._cache and (kept := self._cache.get(request)):
+            return Reply(**{**kept, "cached": True, "cost_usd": 0.0})
+        reply = self._ask(messages, limit)
+        if self._cache:
+            self._cache.put(request, reply)
+        return reply
+
+    def _ask(self, messages: Sequence[Message], limit: int) -> Reply:
+        tries = 0
+
+        def once() -> Reply:
+            nonlocal tries
+            tries += 1
+            estimate = 0.0 if self.is_local else self._backend.estimate_usd(messages, limit)
+            with self._budget.reserve(estimate, what=f"a call of {self.model}") as money:
+                start = time.perf_counter()
+                try:
+                    raw = self._backend.complete(messages, max_tokens=limit)
+                except TransientError as error:
+                    # Who gave no answer in time may have made one, and charge for it.
+                    if getattr(error, "may_be_charged", False):
+                        money.settle(None)
+                    raise
+                money.settle(0.0 if self.is_local else raw.cost_usd)
+            return Reply(
+                text=raw.text, model=raw.model, prompt_tokens=raw.prompt_tokens,
+                completion_tokens=raw.completion_tokens, seconds=time.perf_counter() - start, cost_usd=raw.cost_usd,
+                is_local=self.is_local, cached=False, original_cost_usd=raw.cost_usd,
+                finish_reason=raw.finish_reason, tries=tries,
+            )  # fmt: skip
+
+        return with_retries(once, retries=self._retries, base_seconds=self._backend.backoff_seconds)
+
+
+def load_chat(
+    *,
+    model: str,
+    temperature: float,
+    max_tokens: int,
+    context_tokens: int,
+    timeout_seconds: float,
+    retries: int,
+    seed: int,
+    api_key_env: str | None = None,
+    api_base: str | None = None,
+    budget: Budget | None = None,
+    cache: Path | None = None,
+    local_only: bool = False,
+) -> Chat:
+    """The chat model of that name.
+
+    `local/smollm2-135m-instruct` and `fake/chat?...` answer in this process; any other name is litellm's, at
+    `api_base` if given, with the key in the environment variable `api_key_env`, read at each call. `cache` is the
+    SQLite file of the response cache, used at temperature 0 only.
+
+    Raises:
+        InputError: unknown `local/` or `fake/` name.
+        TerminalError: its package is not installed; `local_only` and the model is remote.
+    """
+    check_model_name(model, kind="chat")
+    backend: Backend
+    if is_remote(model):
+        if local_only:
+            raise TerminalError(f"the chat model {model} is remote and this recipe keeps texts on this machine")
+        from components.llm.remote import RemoteChat
+
+        backend = RemoteChat(
+            model=model, temperature=temperature, timeout_seconds=timeout_seconds, seed=seed,
+            api_key_env=api_key_env, api_base=api_base,
+        )  # fmt: skip
+    elif model.startswith("fake/"):
+        from components.llm.fake import FakeChat
+
+        backend = FakeChat(model)
+    else:
+        from components.llm.local_chat import SmolLM2Chat
+
+        backend = SmolLM2Chat(
+            temperature=temperature, context_tokens=context_tokens, timeout_seconds=timeout_seconds, seed=seed
+        )
+    request = {
+        "model": backend.identity, "temperature": temperature, "context_tokens": context_tokens, "seed": seed,
+    }  # fmt: skip
+    return _Chat(
+        backend, max_tokens=max_tokens, retries=retries, request=request, budget=budget,
+        cache=ResponseCache(cache) if cache and temperature == 0 else None,
+    )  # fmt: skip

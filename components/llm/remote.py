@@ -1,0 +1,229 @@
+"""Everything remote, through litellm: our time-outs, our second tries, keys read at the call and shown nowhere."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from components.errors import InputError, TerminalError
+from components.llm.budget import Budget
+from components.llm.chat import Message, RawReply
+from components.llm.litellm_door import call_litellm, open_litellm
+from components.llm.retry import with_retries
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["RemoteChat", "RemoteEmbedder"]
+
+_NO_KEY = "none"  # an endpoint of one's own that asks for no key; never a key of the environment that was not named
+
+
+def _address(api_base: str | None) -> str:
+    """`@host:port/path` without user and password, "" for the provider's own."""
+    parts = urlsplit(api_base or "")
+    return f"@{parts.hostname}:{parts.port}{parts.path.rstrip('/')}" if api_base else ""
+
+
+class _Remote:
+    def __init__(self, *, model: str, api_base: str | None, api_key_env: str | None, timeout_seconds: float) -> None:
+        self.model = model
+        self._api_base = api_base
+        self._api_key_env = api_key_env
+        self._timeout = timeout_seconds
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.model!r}{_address(self._api_base)})"
+
+    def _key(self) -> str | None:
+        """The key, read now.
+
+        Raises:
+            InputError: the variable that the recipe names is not set, or it names none and the provider needs one.
+        """
+        if self._api_key_env:
+            key = os.environ.get(self._api_key_env, "").strip()
+            if not key:
+                raise InputError(
+                    f"{self.model} needs the environment variable {self._api_key_env} (api_key_env in the recipe), "
+                    f"which is not set. Set it: export {self._api_key_env}=..."
+                )
+            return key
+        if self._api_base:
+            return _NO_KEY
+        missing = open_litellm().validate_environment(self.model)["missing_keys"]
+        if missing:
+            raise InputError(
+                f"{self.model} needs {' and '.join(missing)}, which the environment does not have, and the recipe "
+                f"names no api_key_env. Set `api_key_env: {missing[0]}` beside `model: {self.model}` in the recipe "
+                f"and export {missing[0]}=..."
+            )
+        return None
+
+    def _call(self, name: str, **arguments: Any) -> Any:
+        key = self._key()
+        return call_litellm(
+            name, model=self.model, seconds=self._timeout, key_name=self._api_key_env, secret=key,
+            arguments={**arguments, "api_key": key, "api_base": self._api_base},
+        )  # fmt: skip
+
+
+class RemoteChat(_Remote):
+    """A chat model of litellm. Parameters that a model does not know (a seed) are left out for it."""
+
+    is_local = False
+    backoff_seconds = 1.0
+
+    def __init__(
+        self, *, model: str, temperature: float, timeout_seconds: float, seed: int,
+        api_key_env: str | None, api_base: str | None,
+    ) -> None:  # fmt: skip
+        super().__init__(model=model, api_base=api_base, api_key_env=api_key_env, timeout_seconds=timeout_seconds)
+        self.identity = model + _address(api_base)
+        self._temperature = temperature
+        self._seed = seed
+
+    def count_tokens(self, text: str) -> int:
+        """Tokens as litellm counts them for this model, offline: an estimate for those that publish no tokenizer."""
+        return int(open_litellm().token_counter(model=self.model, text=text))
+
+    def estimate_usd(self, messages: Sequence[Message], max_tokens: int) -> float | None:
+        """Listed price of this prompt and the longest answer; None when none is listed."""
+        litellm = open_litellm()
+        tokens = int(litellm.token_counter(model=self.model, messages=list(messages)))
+        return _price(self.model, tokens, max_tokens)
+
+    def complete(self, messages: Sequence[Message], *, max_tokens: int) -> RawReply:
+        """One try.
+
+        Raises:
+            InputError: no key. TerminalError: refused, or an answer that is none. TransientError: worth another try.
+        """
+        response = self._call(
+            "completion", messages=list(messages), temperature=self._temperature, max_tokens=max_tokens, seed=self._seed
+        )
+        choices = getattr(response, "choices", None) or []
+        if not choices or getattr(choices[0], "message", None) is None:
+            raise TerminalError(f"{self.model}: the answer has no choices; is api_base an OpenAI-compatible endpoint?")
+        text = choices[0].message.content or ""
+        usage = getattr(response, "usage", None)
+        prompt, completion = (int(getattr(usage, name, 0) or 0) for name in ("prompt_tokens", "completion_tokens"))
+        return RawReply(
+            text=text,
+            model=str(getattr(response, "model", None) or self.model),
+            prompt_tokens=prompt,
+            completion_tokens=completion,
+            cost_usd=_cost(response, self.model) if prompt else None,
+            finish_reason=str(choices[0].finish_reason or "stop"),
+        )
+
+
+class RemoteEmbedder(_Remote):
+    """An embedding model of litellm. Questions and passages are sent as they are, without prefixes."""
+
+    is_local = False
+    dense_weight = 0.6
+    retries = 2
+
+    def __init__(
+        self, *, model: str, dimensions: int | None, api_base: str | None, api_key_env: str | None,
+        timeout_seconds: float, budget: Budget | None,
+    ) -> None:  # fmt: skip
+        super().__init__(model=model, api_base=api_base, api_key_env=api_key_env, timeout_seconds=timeout_seconds)
+        self.id = f"{model}{_address(api_base)}?dimensions={dimensions or 'default'}"
+        self._asked = dimensions
+        self._dimensions = dimensions
+        self._budget = budget or Budget(per_run_usd=math.inf, per_query_usd=math.inf)
+        self.spent_usd: float | None = 0.0
+        """Dollars of all batches; None as soon as the price of one is unknown."""
+
+    @property
+    def dimensions(self) -> int:
+        """As asked for, else as listed, else as the model answers to one word."""
+        if self._dimensions is None:
+            self._dimensions = self._listed("output_vector_size") or len(self._vectors(["dimensions"])[0])
+        return self._dimensions
+
+    @property
+    def max_tokens(self) -> int:
+        """As listed, else 512, which nearly every model can read."""
+        return self._listed("max_input_tokens") or 512
+
+    def count_tokens(self, text: str) -> int:
+        """Tokens as litellm counts them for this model, offline: an estimate for those that publish no tokenizer."""
+        return int(open_litellm().token_counter(model=self.model, text=text))
+
+    def embed_passages(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Vectors as the model gives them, (texts, dimensions); tried again after transient errors."""
+        import numpy as np
+
+        return np.asarray(self._vectors(texts), dtype=np.float32)
+
+    def embed_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """The same as for passages."""
+        return self.embed_passages(texts)
+
+    def _vectors(self, texts: Sequence[str]) -> list[list[float]]:
+        return with_retries(lambda: self._try(texts), retries=self.retries, base_seconds=1.0)
+
+    def _try(self, texts: Sequence[str]) -> list[list[float]]:
+        litellm = open_litellm()
+        # Providers refuse an empty text.
+        said = [text if text.strip() else "-" for text in texts]
+        tokens = sum(litellm.token_counter(model=self.model, text=text) for text in said)
+        with self._budget.reserve(_price(self.model, tokens, 0), what=f"embedding {len(said)} texts") as money:
+            asked = {} if self._asked is None else {"dimensions": self._asked}
+            response = self._call("embedding", input=said, encoding_format="float", **asked)
+            cost = _cost(response, self.model)
+            money.settle(cost)
+        self.spent_usd = None if cost is None or self.spent_usd is None else self.spent_usd + cost
+        return _in_order(getattr(response, "data", None), len(said), self.model)
+
+    def _listed(self, name: str) -> int | None:
+        try:
+            value = open_litellm().get_model_info(self.model).get(name)
+        except Exception:  # litellm raises bare Exceptions for models that it does not list
+            return None
+        return int(value) if value else None
+
+
+def _in_order(data: Any, count: int, model: str) -> list[list[float]]:
+    """Vectors in the order of the texts: the interface allows any order and numbers them."""
+    rows = [row if isinstance(row, dict) else vars(row) for row in data or []]
+    numbers = [row.get("index", place) for place, row in enumerate(rows)]
+    if sorted(numbers) != list(range(count)):
+        raise TerminalError(
+            f"{model}: {count} texts were sent and {len(rows)} vectors came back, numbered {numbers[:9]}"
+        )
+    vectors: list[list[float]] = [[]] * count
+    for number, row in zip(numbers, rows, strict=True):
+        vector = row.get("embedding")
+        if not isinstance(vector, list) or not all(isinstance(x, (int, float)) for x in vector) or not vector:
+            raise TerminalError(f"{model}: the vector of text {number} is no list of numbers")
+        vectors[number] = vector
+    if len({len(vector) for vector in vectors}) > 1:
+        raise TerminalError(f"{model}: the vectors of one batch have different lengths")
+    return vectors
+
+
+def _price(model: str, prompt_tokens: int, completion_tokens: int) -> float | None:
+    try:
+        costs = open_litellm().cost_per_token(
+            model=model, prompt_tokens=prompt_tokens, completion_tokens=completion_tokens
+        )
+    except Exception:  # litellm raises bare Exceptions for models that it does not list
+        return None
+    return float(sum(costs))
+
+
+def _cost(response: Any, model: str) -> float | None:
+    """What the answer cost by litellm's list; unknown stays unknown, never 0."""
+    try:
+        cost = open_litellm().completion_cost(completion_response=response, model=model)
+    except Exception:  # litellm raises bare Exceptions for models that it does not list
+        return None
+    return float(cost) if cost and math.isfinite(cost) else None
