@@ -10,7 +10,7 @@ __all__ = ["Language", "detect_language"]
 Language = Literal["it", "en"]
 
 _ITALIAN = frozenset(
-    "il lo la gli le un una uno di del dello della dei degli delle da dal dalla dai dalle nel nello nella nei "
+    "in a il lo la gli le un una uno di del dello della dei degli delle da dal dalla dai dalle nel nello nella nei "
     "negli nelle sul sulla sui sulle al allo alla ai agli alle con per tra fra e ed ma che chi cosa come quando "
     "dove perche quale quali quanto quanti quanta quante non si mi ti ci vi ne se piu anche ancora gia poi ora "
     "oggi ieri domani sono sei siamo siete era erano essere stato stata stati ho hai ha abbiamo hanno avere fare "
@@ -20,7 +20,8 @@ _ITALIAN = frozenset(
     "allora riassumi elenca scrivi".split()
 )
 _ENGLISH = frozenset(
-    "the a an of to in on at by for with from and or but is are was were be been being am do does did done have "
+    "hi hello thanks the a an of to in on at by for with from and or but is are was were be been being am do does "
+    "did done have "
     "has had what which who whom whose when where why how not no it its this that these those there their our my "
     "your his her we you they he she will would can could should must may might about into than then also if as "
     "so any some all each every most more many much were explain tell me us list write summarize summarise please "

@@ -202,6 +202,8 @@ def _cut(hit: Hit, *, fits: Callable[[str], bool]) -> tuple[str, int, Counter[st
         middle = (low + high + 1) // 2
         low, high = (middle, high) if fits(_block(hit, number=1, lines=middle)[0]) else (low, middle - 1)
     block, last_line, found = _block(hit, number=1, lines=low)
+    if fits(block):
+        return block, last_line, found
     words = block.split(" ")
     least = len(block.split("\n")[0].split(" "))  # the label stays
     low, high = least, len(words)

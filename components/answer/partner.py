@@ -1,0 +1,75 @@
+"""The partner as she is served: retrieval from the published index, the persona's prompt, a model."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from components.answer.answer import Answer, answer
+from components.answer.params import AnswerParams
+
+if TYPE_CHECKING:
+    from components.index import Hit, Index, SearchParams
+    from components.llm import Budget, Chat
+    from components.persona import Prompt, Session
+
+__all__ = ["Asked", "Partner"]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """An answer and what it took: `seconds` question to answer (a cached reply counts with its original seconds)."""
+
+    answer: Answer
+    search_seconds: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Partner:
+    """All that answering takes. `ask` is the one path for the terminal, the evaluation and the endpoint."""
+
+    index: Index
+    search: SearchParams
+    prompt: Prompt
+    session: Session | None
+    chat: Chat
+    params: AnswerParams
+    budget: Budget
+
+    def retrieve(self, question: str) -> list[Hit]:
+        """The chunks for a question, best first, without those that the prompt says already."""
+        hits = self.index.search(
+            question,
+            k=2 * self.search.k,  # some may stand in the prompt
+            fusion=self.search.fusion,
+            dense_weight=self.search.dense_weight,
+            candidates=max(self.search.candidates, self.search.k),
+        )
+        return [hit for hit in hits if not self._said(hit.path, hit.first_line, hit.last_line)][: self.search.k]
+
+    def ask(self, question: str) -> Asked:
+        """Answer a question from the notes. Raises as `answer` does, and TerminalError when the budget is spent."""
+        started = time.perf_counter()
+        hits = self.retrieve(question)
+        found = time.perf_counter()
+        with self.budget.query():
+            given = answer(
+                question,
+                prompt=self.prompt.text,
+                session=self.session.text if self.session else None,
+                hits=hits,
+                chat=self.chat,
+                language=self.params.language,
+                max_context_tokens=self.params.max_context_tokens,
+                min_score=self.params.min_score,
+            )
+        seconds = time.perf_counter() - started
+        if given.reply is not None and given.reply.cached:
+            seconds += given.reply.seconds
+        return Asked(given, found - started, seconds)
+
+    def _said(self, path: str, first_line: int, last_line: int) -> bool:
+        parts = [self.prompt] if self.session is None else [self.prompt, self.session]
+        return any(part.in_prompt(path, first_line, last_line) for part in parts)
