@@ -54,9 +54,11 @@ def apply_environment(env: Mapping[str, str]) -> None:
 
     Prefect reads its settings once, when it is imported: a variable set later is ignored without a word, and the run
     would go to another server than the one that was named. So one process uses one server.
+    Creates the folder PREFECT_HOME with its parents (Prefect only warns when the workspace does not exist yet).
 
     Raises:
-        TerminalError: Prefect is already imported and a value of `env` differs from what it has read.
+        TerminalError: Prefect is already imported and a value of `env` differs from what it has read; or PREFECT_HOME
+            cannot be created.
     """
     changed = sorted(name for name, value in env.items() if os.environ.get(name) != value)
     if changed and "prefect" in sys.modules:
@@ -64,7 +66,27 @@ def apply_environment(env: Mapping[str, str]) -> None:
             f"Prefect was imported before its settings were made, so it would ignore {', '.join(changed)}. "
             "Call apply_environment() first, and import flows and tasks after it."
         )
+    if "PREFECT_HOME" in env:
+        make_home(Path(env["PREFECT_HOME"]))
     os.environ.update(env)
+
+
+def make_home(folder: Path) -> None:
+    """Create Prefect's folder, for this user alone: the results that Prefect keeps in it run code when it reads them.
+
+    Raises:
+        TerminalError: it cannot be created, or not be written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        fault = "" if os.access(folder, os.W_OK | os.X_OK) else "no right to write"
+    except OSError as error:
+        fault = error.strerror or str(error)
+    if fault:
+        raise TerminalError(
+            f"{folder}: Prefect's files cannot be written there ({fault}). "
+            "Give yourself the right to write, or name another folder with -o workspace=FOLDER."
+        )
 
 
 def _with_loopback(no_proxy: str) -> str:

@@ -34,7 +34,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from components.errors import TerminalError
-from components.services.environment import prefect_environment
+from components.services.environment import make_home, prefect_environment
 from components.services.locks import FileLock, is_held
 from components.services.stored import send_queued
 
@@ -82,14 +82,8 @@ def prefect_server(
         yield _named_server(named.rstrip("/"), said_by="api_url" if api_url else "PREFECT_API_URL")
         return
     folder = workspace.resolve() / "prefect"
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        users = FileLock(folder / "users.lock")
-    except OSError as error:
-        raise TerminalError(
-            f"{folder}: Prefect's files cannot be written there ({error.strerror}). "
-            "Give yourself the right to write, or name another folder with -o workspace=FOLDER."
-        ) from error
+    make_home(folder)
+    users = FileLock(folder / "users.lock")
     try:
         _wait_for(users.try_shared, timeout_seconds, f"{folder}: the server of an earlier run does not end")
         server = _find_or_start(folder=folder, timeout_seconds=timeout_seconds, say=say)
