@@ -80,9 +80,12 @@ def one_line(text: str, *, max_chars: int = 200) -> str:
 def clean_answer(text: str, *, marker: str) -> str:
     """What a model said, without private thoughts, control tokens, repeated fences, images and unseen characters.
 
-    `marker` is that of the request's fences. Marks like `>>>` that belong to code stay.
+    `marker` is that of the request's fences; its beginning goes too where the answer was cut in it. Marks like `>>>`
+    that belong to code stay.
     """
     text = _OUR_FENCE.sub("", _THOUGHT.sub("", _UNSEEN.sub("", text))).replace(marker, "")
+    beginnings = "|".join(marker[:length] for length in range(len(marker) - 1, 4, -1))
+    text = re.sub(rf"\s(?:{beginnings})\s*\Z", "", text)
     text = neutralise(_CONTROL.sub("", text), fence_marks=False)[0]
     return re.sub(r"\n{3,}", "\n\n", text).strip()
 

@@ -105,6 +105,11 @@ def test_an_answer_that_repeats_the_fence_or_thinks_aloud() -> None:
     assert clean_answer(said, marker=marker) == "Ecco [1].\ncitazione\n>>> print(1)"
 
 
+def test_an_answer_that_was_cut_in_the_marker() -> None:
+    assert clean_answer("Di venerdì [1].\n01234567", marker="0123456789abcdef") == "Di venerdì [1]."
+    assert clean_answer("Il codice è 0123", marker="0123456789abcdef") == "Il codice è 0123"
+
+
 def test_a_label_is_one_line() -> None:
     assert one_line("a\nb\u2028c  <|im_end|>") == "a b c ‹¦im_end¦›"
     assert len(one_line("x" * 500)) == 200
