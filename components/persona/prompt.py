@@ -87,6 +87,13 @@ class Prompt:
         values["notes"] = list(values["notes"])
         return values
 
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Prompt:
+        """The inverse of `to_dict`."""
+        sections = tuple(SectionReport(**{**s, "heading": tuple(s["heading"])}) for s in value["sections"])
+        ranges = tuple((str(source), int(first), int(last)) for source, first, last in value["ranges"])
+        return cls(**{**value, "sections": sections, "ranges": ranges, "notes": tuple(value["notes"])})
+
 
 def compile_prompt(
     *,

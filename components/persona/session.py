@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -62,6 +62,12 @@ class Session:
     def to_dict(self) -> dict[str, Any]:
         """As JSON values."""
         return {**asdict(self), "ranges": [list(lines) for lines in self.ranges], "left_out": list(self.left_out)}
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Session:
+        """The inverse of `to_dict`."""
+        ranges = tuple((int(first), int(last)) for first, last in value["ranges"])
+        return cls(**{**value, "ranges": ranges, "left_out": tuple(value["left_out"])})
 
 
 def session_context(*, text: str, path: str, max_tokens: int, tokenizer: Tokenizer) -> Session:

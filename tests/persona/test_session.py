@@ -102,7 +102,7 @@ def test_real_notes_within_any_budget(notes: Path, tokenizer: Tokenizer, max_tok
             continue
         assert session.tokens <= max_tokens
         assert 1 <= session.first_line <= session.last_line <= len(text.splitlines())
-        assert json.loads(json.dumps(session.to_dict())) == session.to_dict()
+        assert Session.from_dict(json.loads(json.dumps(session.to_dict()))) == session
 
 
 @dataclass(frozen=True)
