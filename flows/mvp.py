@@ -15,16 +15,18 @@ from flows.names import run_name
 __all__ = ["mvp"]
 
 
-@flow(name="mvp", flow_run_name=run_name, validate_parameters=False)
-def mvp(run_dir: str) -> str:
-    """Run phase mvp for the frozen recipe in `run_dir`; returns the gate's verdict."""
+@flow(name="mvp", flow_run_name=run_name)
+def mvp(run_dir: str) -> int:
+    """Run phase mvp for the frozen recipe in `run_dir`; returns the version of the registered release."""
     run, recipe = open_run(run_dir)
     notes = collect(run, recipe.sncp, persona_files=recipe.persona.files)
     chunks = chunk(run, recipe.index, notes=notes)
     index = build_index(run, recipe.index, chunks=chunks)
-    prompt = compile_persona(run, recipe.persona, notes=notes)
-    retrieval = retrieve_questions(run, recipe.evaluate, recipe.index, notes=notes, index=index)
-    answers = answer_questions(run, recipe.evaluate, recipe.partner, index=index, prompt=prompt)
-    scorecard = score(run, retrieval=retrieval, answers=answers)
+    prompt = compile_persona(run, recipe.persona, root=recipe.sncp.root, notes=notes)
+    retrieval = retrieve_questions(run, recipe.evaluate, recipe.index, index=index)
+    answers = answer_questions(
+        run, recipe.evaluate, recipe.index, recipe.llm, recipe.answer, index=index, prompt=prompt
+    )
+    scorecard = score(run, recipe.evaluate, recipe.answer, retrieval=retrieval, answers=answers)
     verdict = gate(run, recipe.gate, scorecard=scorecard)
-    return register(run, recipe.registry, recipe.release, gate=verdict, scorecard=scorecard, prompt=prompt, index=index)
+    return register(run, recipe, index=index, gate=verdict, scorecard=scorecard, prompt=prompt)

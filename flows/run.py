@@ -26,7 +26,9 @@ RecipeName = Literal[NAMES]  # type: ignore[valid-type]
 def run_phase(run: Run) -> State[Any]:
     """Run the flow of the run's phase and record how it ended; returns Prefect's final state."""
     state: State[Any] = PHASES[run.read()["phase"]](str(run.folder), return_state=True)
-    run.update(status="done" if state.is_completed() else "failed", prefect_flow_run=str(state.state_details.flow_run_id))
+    run.update(
+        status="done" if state.is_completed() else "failed", prefect_flow_run=str(state.state_details.flow_run_id)
+    )
     return state
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
@@ -34,3 +35,8 @@ class PersonaParams(Params):
     priorities: dict[str, int] = Field(
         default={}, description="heading (case-insensitive, part of it) -> priority 0 (first in) to 100 (last in)"
     )
+
+    @property
+    def files(self) -> list[Path]:
+        """The files that the persona is made of; indexed whole as kind `persona`."""
+        return [file for file in (self.constitution, self.dna) if file is not None]

@@ -5,10 +5,12 @@ from components.recipe.faults import Fault, RecipeError
 from components.recipe.frozen import freeze, load_frozen
 from components.recipe.load import LoadedRecipe, Origin, load_recipe
 from components.recipe.model import Recipe
-from components.recipe.schema import write_schema
+from components.recipe.runs import STEPS, open_run, start_run
+from components.recipe.schema import schema_text, write_schema
 from components.recipe.shape import recipe_schema
 
 __all__ = [
+    "STEPS",
     "Explained",
     "Fault",
     "LoadedRecipe",
@@ -21,6 +23,9 @@ __all__ = [
     "list_recipes",
     "load_frozen",
     "load_recipe",
+    "open_run",
     "recipe_schema",
+    "schema_text",
+    "start_run",
     "write_schema",
 ]

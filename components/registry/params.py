@@ -34,3 +34,6 @@ class RegistryParams(Params):
         default="cervella", min_length=1, description="registered model whose versions are releases"
     )
     alias: str = Field(default="challenger", pattern=r"^[a-z][a-z0-9-]*$", description="alias set on the new release")
+    ui_url: str = Field(
+        default="http://127.0.0.1:5000", description="where MLflow's UI is shown, for links; nothing is sent there"
+    )

@@ -30,12 +30,13 @@ def progress_of(step: str) -> Callable[[int, int], None]:
 
 
 @contextmanager
-def recorded_step(run: Run, spec: StepSpec) -> Iterator[Step]:
+def recorded_step(run: Run, spec: StepSpec, *, force: bool = False) -> Iterator[Step]:
     """Do a step of `run` in its store, and record in `run.json` what became of it.
 
-    The step is forced when the run was started with its name in `force`. What the step noted is in the record.
+    The step is forced with `force`, or when the run was started with its name among the steps to force. What the step
+    noted is in the record.
     """
-    force = spec.name in run.read().get("force", [])
+    force = force or spec.name in run.read().get("force", [])
     started = time.monotonic()
     run.record_step(spec.name, status="running")
     logger.info("%s", spec.name, extra={"step": spec.name, "event": "begin"})

@@ -20,13 +20,13 @@ def recipes_command(folder: Path, as_json: bool) -> None:
     found = list_recipes(folder)
     if as_json:
         rows = [
-            {"name": r.name, "path": str(r.path), "phase": r.phase, "what": r.what, "fault": r.fault} for r in found
+            {"name": r.name, "path": str(r.path), "phase": r.phase, "what": r.description, "fault": r.fault} for r in found
         ]
         click.echo(json.dumps(rows, indent=1, ensure_ascii=False))
         return
     width = max((len(info.name) for info in found), default=0)
     for info in found:
-        click.echo(f"{info.name:<{width}}  {info.phase or '?':<8}  {info.fault or info.what}")
+        click.echo(f"{info.name:<{width}}  {info.phase or '?':<8}  {info.fault or info.description}")
 
 
 @click.command("schema")

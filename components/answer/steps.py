@@ -1,0 +1,38 @@
+"""From a recipe's sections to a partner that can be asked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from components.answer.params import AnswerParams
+from components.answer.partner import Partner
+from components.index.params import SearchParams
+from components.llm import Budget, load_chat
+from components.llm.params import LlmParams
+
+if TYPE_CHECKING:
+    from components.index import Index
+    from components.persona import Prompt, Session
+
+__all__ = ["open_partner"]
+
+
+def open_partner(
+    *,
+    workspace: Path,
+    index: Index,
+    search: SearchParams,
+    prompt: Prompt,
+    session: Session | None,
+    llm: LlmParams,
+    answer: AnswerParams,
+) -> Partner:
+    """The partner of a recipe, on an index that is open. Its responses are cached under `workspace`."""
+    budget = Budget(per_run_usd=llm.budget.per_run_usd, per_query_usd=llm.budget.per_query_usd)
+    chat = load_chat(
+        **llm.chat.model_dump(),
+        budget=budget,
+        cache=workspace / "cache" / "responses.sqlite" if llm.cache else None,
+    )
+    return Partner(index=index, search=search, prompt=prompt, session=session, chat=chat, params=answer, budget=budget)

@@ -1,0 +1,243 @@
+"""The steps that score a candidate: `evaluate.retrieval`, `evaluate.answers`, `evaluate.score`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from components.errors import CervellaError, InputError
+from components.evaluate.golden import Question, choose_questions, load_golden
+from components.evaluate.params import EvaluateParams
+from components.evaluate.records import AnswerRecord
+from components.evaluate.retrieval import RankedFile, RetrievalScore, rank_files, score_retrieval
+from components.evaluate.scorecard import build_scorecard
+from components.index.params import SearchParams
+from components.llm.params import LlmParams
+from components.store import Artefact, Run, StepSpec, file_digest, logger, progress_of, recorded_step
+
+if TYPE_CHECKING:
+    from components.answer import AnswerParams
+    from components.answer.partner import Partner
+    from components.index import Index
+
+__all__ = [
+    "answer_questions",
+    "answers_spec",
+    "ask_all",
+    "golden_path",
+    "retrieval_spec",
+    "retrieve_all",
+    "retrieve_questions",
+    "score",
+    "score_spec",
+]
+
+Progress = Callable[[int, int], None]
+
+
+def golden_path(params: EvaluateParams) -> Path:
+    """The golden file. Raises InputError when the recipe names none."""
+    if params.golden is None:
+        raise InputError("evaluate.golden names no file: golden questions are needed to score anything")
+    return params.golden
+
+
+def retrieval_spec(params: EvaluateParams, search: SearchParams, *, index: str) -> StepSpec:
+    """Identity of the retrieval step; `index` is the digest of `index.build`."""
+    values = search.model_dump(mode="json", include={"fusion", "dense_weight", "candidates"})
+    return StepSpec("evaluate.retrieval", 1, values, {"index": index, "golden": file_digest(golden_path(params))})
+
+
+def answers_spec(
+    params: EvaluateParams, search: SearchParams, llm: LlmParams, answer: AnswerParams, *, index: str, prompt: str
+) -> StepSpec:
+    """Identity of the step that answers golden questions; `index` and `prompt` are digests of their artefacts."""
+    chat = llm.chat.model_dump(mode="json", exclude={"timeout_seconds", "retries", "api_key_env"})
+    values = {
+        "search": search.model_dump(mode="json"),
+        "chat": chat,
+        "answer": answer.model_dump(mode="json"),
+        "answers": params.answers,
+        "seed": params.seed,
+    }
+    inputs = {"index": index, "prompt": prompt, "golden": file_digest(golden_path(params))}
+    return StepSpec("evaluate.answers", 1, values, inputs)
+
+
+def score_spec(params: EvaluateParams, *, retrieval: str, answers: str) -> StepSpec:
+    """Identity of the scorecard."""
+    values = {"bootstrap_samples": params.bootstrap_samples, "seed": params.seed}
+    return StepSpec("evaluate.score", 1, values, {"retrieval": retrieval, "answers": answers})
+
+
+def retrieve_all(
+    questions: Sequence[Question], *, index: Index, search: SearchParams, progress: Progress
+) -> list[dict[str, Any]]:
+    """Files found for each question, best first, and the seconds that each search took."""
+    rows = []
+    for number, question in enumerate(questions, start=1):
+        started = time.perf_counter()
+        hits = index.search(
+            question.question,
+            k=2 * search.candidates,
+            fusion=search.fusion,
+            dense_weight=search.dense_weight,
+            candidates=search.candidates,
+        )
+        seconds = time.perf_counter() - started
+        files = rank_files((hit.path, hit.paths, hit.score, hit.cosine) for hit in hits)
+        rows.append({
+            "id": question.id,
+            "seconds": round(seconds, 5),
+            "files": [
+                {"path": file.path, "paths": list(file.paths), "score": round(file.score, 6), "cosine": file.cosine}
+                for file in files
+            ],
+        })  # fmt: skip
+        progress(number, len(questions))
+    return rows
+
+
+def retrieve_questions(
+    run: Run, params: EvaluateParams, search: SearchParams, *, index: Index, built: Artefact
+) -> Artefact:
+    """Search every golden question in the published index; seals `retrieval.jsonl`."""
+    questions = load_golden(golden_path(params), known_paths=index.paths())
+    with recorded_step(run, retrieval_spec(params, search, index=built.digest)) as step:
+        if not step.sealed:
+            rows = retrieve_all(questions, index=index, search=search, progress=progress_of("evaluate.retrieval"))
+            step.write_jsonl("retrieval.jsonl", rows)
+            step.note(questions=len(questions))
+    return step.artefact
+
+
+def ask_all(questions: Sequence[Question], *, partner: Partner, progress: Progress) -> list[AnswerRecord]:
+    """An answer, or the error in its place, for each question."""
+    records = []
+    for number, question in enumerate(questions, start=1):
+        try:
+            asked = partner.ask(question.question)
+        except CervellaError as error:
+            logger.warning("%s has no answer: %s", question.id, error)
+            records.append(AnswerRecord.failed(question, str(error)))
+        else:
+            reply = asked.answer.reply
+            records.append(
+                AnswerRecord.answered(
+                    question,
+                    text=asked.answer.text,
+                    found=asked.answer.found,
+                    sources=[f"{s.path}:{s.first_line}-{s.last_line}" for s in asked.answer.sources],
+                    seconds=asked.seconds,
+                    cost_usd=reply.original_cost_usd if reply else 0.0,
+                    model=reply.model if reply else partner.chat.model,
+                    is_local=partner.chat.is_local,
+                    cached=bool(reply and reply.cached),
+                )
+            )
+        progress(number, len(questions))
+    return records
+
+
+def answer_questions(
+    run: Run,
+    params: EvaluateParams,
+    search: SearchParams,
+    llm: LlmParams,
+    answer: AnswerParams,
+    *,
+    partner: Callable[[], Partner],
+    known_paths: Collection[str],
+    built: Artefact,
+    prompt: Artefact,
+) -> Artefact:
+    """Answer the chosen golden questions; seals `answers.jsonl`. `partner` is only opened when there is work."""
+    questions = load_golden(golden_path(params), known_paths=known_paths)
+    chosen = choose_questions(questions, params.answers, params.seed)
+    spec = answers_spec(params, search, llm, answer, index=built.digest, prompt=prompt.digest)
+    with recorded_step(run, spec) as step:
+        if not step.sealed:
+            records = ask_all(chosen, partner=partner(), progress=progress_of(spec.name)) if chosen else []
+            step.write_jsonl("answers.jsonl", (record.to_dict() for record in records))
+            step.note(answers=len(records), failed=sum(record.error is not None for record in records))
+    return step.artefact
+
+
+def ranked(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[RankedFile]]:
+    """Question id -> files, from the rows of `retrieve_all`."""
+    return {
+        row["id"]: [
+            RankedFile(file["path"], tuple(file["paths"]), file["score"], file["cosine"]) for file in row["files"]
+        ]
+        for row in rows
+    }
+
+
+def score_rows(
+    params: EvaluateParams,
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    min_cosine: float | None,
+    known_paths: Collection[str] | None,
+) -> tuple[RetrievalScore, list[Question]]:
+    """Score rows of `retrieve_all`."""
+    questions = load_golden(golden_path(params), known_paths=known_paths)
+    found = score_retrieval(
+        questions,
+        ranked(rows),
+        bootstrap_samples=params.bootstrap_samples,
+        seed=params.seed,
+        min_cosine=min_cosine or None,
+    )
+    return found, questions
+
+
+def score(
+    run: Run, params: EvaluateParams, *, retrieval: Artefact, answers: Artefact, min_cosine: float | None = None
+) -> Artefact:
+    """Compute the scorecard; seals `scorecard.json` and `questions.jsonl` (a row a question, for people)."""
+    with recorded_step(run, score_spec(params, retrieval=retrieval.digest, answers=answers.digest)) as step:
+        if not step.sealed:
+            rows = list(retrieval.read_jsonl("retrieval.jsonl"))
+            found, questions = score_rows(params, rows, min_cosine=min_cosine, known_paths=None)
+            records = [AnswerRecord.from_dict(row) for row in answers.read_jsonl("answers.jsonl")]
+            card = build_scorecard(
+                retrieval=found,
+                answers=records,
+                expected=len(records),
+                search_seconds=[row["seconds"] for row in rows],
+                bootstrap_samples=params.bootstrap_samples,
+                seed=params.seed,
+                evidence={
+                    "golden": retrieval.manifest["inputs"]["golden"],
+                    "index": retrieval.manifest["inputs"]["index"],
+                },
+            )
+            step.write_json("scorecard.json", card)
+            step.write_jsonl("questions.jsonl", question_rows(questions, found, records))
+            step.note(questions=len(questions))
+    return step.artefact
+
+
+def question_rows(
+    questions: Sequence[Question], found: RetrievalScore, records: Sequence[AnswerRecord]
+) -> list[dict[str, Any]]:
+    """A row for each golden question: where its note was found, and what was answered."""
+    ranks = {item.id: item for item in found.questions}
+    answers = {record.id: record for record in records}
+    rows = []
+    for question in questions:
+        item, record = ranks.get(question.id), answers.get(question.id)
+        rows.append({
+            "id": question.id, "kind": question.kind, "lang": question.lang, "question": question.question,
+            "rank": item.rank if item else None,
+            "first": item.found[0] if item and item.found else None,
+            "expected": question.answer,
+            "answer": record.text if record else None,
+            "sources": list(record.sources[:3]) if record else [],
+            "checks": ("passed" if record.passed else "failed") if record else None,
+            "seconds": round(record.seconds, 2) if record and record.seconds is not None else None,
+        })  # fmt: skip
+    return rows

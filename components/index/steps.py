@@ -1,0 +1,129 @@
+"""The steps of the index: `index.chunk` (pure) and `index.build`, which publishes the table and seals the evidence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from components.index.index import Index
+
+from components.errors import TerminalError
+from components.index.chunk import Chunk, chunk_documents
+from components.index.params import IndexParams
+from components.index.rows import chunks_digest
+from components.index.table import NO_EMBEDDER
+from components.llm import load_embedder
+from components.sncp.steps import read_documents
+from components.store import Artefact, Run, StepSpec, progress_of, recorded_step
+
+if TYPE_CHECKING:
+    from components.llm import CachedEmbedder
+
+__all__ = [
+    "build_index",
+    "build_spec",
+    "chunk_notes",
+    "chunk_spec",
+    "index_uri",
+    "open_embedder",
+    "open_index",
+    "read_chunks",
+]
+
+
+def index_uri(params: IndexParams, *, workspace: Path) -> Path:
+    """Folder of the tables."""
+    return params.uri or workspace / "index"
+
+
+def open_embedder(params: IndexParams, *, workspace: Path) -> CachedEmbedder | None:
+    """The recipe's embedder, with the workspace's cache of vectors."""
+    values = params.embedding.model_dump()
+    return load_embedder(**values, cache=workspace / "cache" / "embeddings.sqlite")
+
+
+def chunk_spec(params: IndexParams, *, notes: str) -> StepSpec:
+    """Identity of the chunks; `notes` is the digest of `sncp.collect`. The embedder's tokenizer measures them."""
+    values = params.chunk.model_dump(mode="json") | {"tokenizer": params.embedding.model}
+    return StepSpec("index.chunk", 1, values, {"notes": notes})
+
+
+def build_spec(params: IndexParams, *, chunks: str) -> StepSpec:
+    """Identity of the index; `chunks` is the digest of `index.chunk`."""
+    values = params.embedding.model_dump(mode="json", include={"model", "dimensions", "api_base"})
+    return StepSpec("index.build", 1, values, {"chunks": chunks})
+
+
+def chunk_notes(run: Run, params: IndexParams, *, notes: Artefact) -> Artefact:
+    """Cut the notes; seals `chunks.jsonl`."""
+    with recorded_step(run, chunk_spec(params, notes=notes.digest)) as step:
+        if not step.sealed:
+            embedder = open_embedder(params, workspace=run.workspace)
+            chunks = chunk_documents(
+                read_documents(notes),
+                max_tokens=params.chunk.max_tokens,
+                breadcrumbs=params.chunk.breadcrumbs,
+                count_tokens=embedder.count_tokens if embedder else _count_words,
+            )
+            step.write_jsonl("chunks.jsonl", (chunk.to_dict() for chunk in chunks))
+            step.note(chunks=len(chunks))
+    return step.artefact
+
+
+def _count_words(text: str) -> int:
+    """Tokens of a text where there is no embedder: four for three words, as in Italian prose."""
+    return len(text.split()) * 4 // 3
+
+
+def read_chunks(chunks: Artefact) -> list[Chunk]:
+    """The chunks of a sealed `index.chunk`."""
+    return [Chunk.from_dict(value) for value in chunks.read_jsonl("chunks.jsonl")]
+
+
+def build_index(run: Run, params: IndexParams, *, chunks: Artefact) -> Artefact:
+    """Make the published table equal to the chunks; seals `index.json`.
+
+    The table is mutable: a sealed step is only skipped when the table still says what the step said, so a table that
+    was deleted, rolled back or moved on by another run is brought back, mostly without a single embedding.
+    """
+    uri = index_uri(params, workspace=run.workspace)
+    spec = build_spec(params, chunks=chunks.digest)
+    embedder = open_embedder(params, workspace=run.workspace)
+    wanted = read_chunks(chunks)
+    digest = chunks_digest(wanted, embedder.id if embedder else NO_EMBEDDER)
+    stale = Index.open(uri, embedder).live_digest() != digest
+    with recorded_step(run, spec, force=stale) as step:
+        if not step.sealed:
+            report = Index.open(uri, embedder).sync(
+                wanted, max_removed_share=params.max_removed_share, progress=progress_of("index.build")
+            )
+            step.write_json(
+                "index.json",
+                {"digest": digest, "chunks": len(wanted), "notes": len({chunk.doc_id for chunk in wanted}),
+                 "embedder": embedder.id if embedder else NO_EMBEDDER, "degraded": embedder is None},
+            )  # fmt: skip
+            step.note(
+                chunks=len(wanted), added=report.added, updated=report.updated, removed=report.removed,
+                embedded=embedder.texts_embedded if embedder else 0, version=report.version,
+            )  # fmt: skip
+    return step.artefact
+
+
+def open_index(params: IndexParams, *, workspace: Path, built: Artefact | None = None) -> Index:
+    """The published index, for searching.
+
+    Args:
+        params: section `index`.
+        workspace: of the recipe.
+        built: the `index.build` that it must be, so that a score is never of another index.
+
+    Raises:
+        TerminalError: nothing is published yet, or something else is.
+    """
+    index = Index.open(index_uri(params, workspace=workspace), open_embedder(params, workspace=workspace))
+    live = index.live_digest()
+    if live is None:
+        raise TerminalError("nothing is published yet; first: cervella reindex RECIPE (or cervella run RECIPE)")
+    if built is not None and live != built.read_json("index.json")["digest"]:
+        raise TerminalError("the published index was changed by another run meanwhile; run this one again")
+    return index

@@ -1,0 +1,106 @@
+"""The steps that decide and record: `registry.gate`, and the registration in MLflow, which repeats without effect."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from components.registry.gate import GateReport, decide
+from components.registry.mlflow_log import Registered, register, sqlite_uri
+from components.registry.params import GateParams, RegistryParams
+from components.registry.release import build_release
+from components.store import Artefact, Run, StepSpec, logger, recorded_step
+
+if TYPE_CHECKING:
+    from components.answer import AnswerParams
+    from components.index import IndexParams
+    from components.llm.params import LlmParams
+    from components.persona import PersonaParams
+
+__all__ = ["gate_spec", "judge", "record", "release_of", "tracking_uri"]
+
+
+def gate_spec(params: GateParams, *, scorecard: str) -> StepSpec:
+    """Identity of the gate."""
+    return StepSpec("registry.gate", 1, params.model_dump(mode="json"), {"scorecard": scorecard})
+
+
+def judge(run: Run, params: GateParams, *, phase: str, scorecard: Artefact) -> Artefact:
+    """Decide GO, NO-GO or INCONCLUSIVE; seals `gate.json`."""
+    with recorded_step(run, gate_spec(params, scorecard=scorecard.digest)) as step:
+        if not step.sealed:
+            report = decide(
+                phase=phase, thresholds=params.model_dump(), scorecard=scorecard.read_json("scorecard.json")
+            )
+            step.write_json("gate.json", report.to_dict())
+    return step.artefact
+
+
+def release_of(
+    *, prompt: str, embedder: str, persona: PersonaParams, index: IndexParams, llm: LlmParams, answer: AnswerParams
+) -> dict[str, Any]:
+    """The release that a run scored: persona, base model, index configuration."""
+    return build_release(
+        prompt=prompt,
+        chat=llm.chat.model_dump(mode="json", exclude={"timeout_seconds", "retries", "api_key_env"}),
+        embedder=embedder,
+        chunk=index.chunk.model_dump(mode="json"),
+        search=index.search.model_dump(mode="json"),
+        answer=answer.model_dump(mode="json"),
+        session=persona.session.model_dump(mode="json") if persona.session else None,
+    )
+
+
+def record(
+    run: Run,
+    params: RegistryParams,
+    *,
+    release: dict[str, Any],
+    recipe_yaml: str,
+    recipe_values: dict[str, Any],
+    gate: Artefact,
+    scorecard: Artefact,
+    prompt: Artefact,
+) -> Registered:
+    """Record run, prompt and release in MLflow; the very same is recorded once.
+
+    Not a step of the store: MLflow is mutable and may have lost what it once had, so it is asked each time.
+    """
+    started = time.monotonic()
+    name = "registry.register"
+    run.record_step(name, status="running")
+    logger.info("%s", name, extra={"step": name, "event": "begin"})
+    folder = run.workspace / "mlflow"
+    if params.tracking_uri is None:
+        folder.mkdir(parents=True, exist_ok=True)
+    done = register(
+        tracking_uri=tracking_uri(run, params),
+        artifact_root=folder / "artifacts" if params.tracking_uri is None else None,
+        experiment=params.experiment,
+        model_name=params.model_name,
+        alias=params.alias,
+        run_name=run.id,
+        release=release,
+        recipe_yaml=recipe_yaml,
+        params=recipe_values,
+        scorecard=scorecard.read_json("scorecard.json"),
+        gate=GateReport.from_dict(gate.read_json("gate.json")),
+        questions=list(scorecard.read_jsonl("questions.jsonl")),
+        prompt=prompt.read_text("prompt.md"),
+        prompt_tokens=int(prompt.read_json("prompt.json")["tokens"]),
+        tags={
+            "cervella.run": run.id,
+            "cervella.index": str(scorecard.read_json("scorecard.json")["evidence"]["index"]),
+        },
+    )
+    status, seconds = ("done" if done.created else "skipped"), round(time.monotonic() - started, 3)
+    told = f"{done.model_name} version {done.model_version}, alias {params.alias}"
+    run.record_step(name, status=status, seconds=seconds, artefact=f"mlflow/{done.run_id}")
+    run.update(mlflow={"run": done.run_id, "model": done.model_name, "version": done.model_version, "page": done.page})
+    logger.info("%s %s", name, status, extra={"step": name, "event": status, "seconds": seconds, "told": told})
+    return done
+
+
+def tracking_uri(run: Run, params: RegistryParams) -> str:
+    """Where MLflow keeps its record."""
+    return params.tracking_uri or sqlite_uri(run.workspace / "mlflow")

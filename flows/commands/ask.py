@@ -1,0 +1,89 @@
+"""Asking the notes: search, ask."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from components.recipe import LoadedRecipe
+from flows.commands.options import json_option, load, recipe_options
+
+
+@click.command("search")
+@recipe_options
+@click.argument("question")
+@click.option("-k", type=click.IntRange(1, 200), help="how many chunks (default: index.search.k)")
+@click.option("--kind", help="only notes of this kind, such as decision")
+@click.option("--project", help="only notes of this project")
+@click.option("--since", help="only notes dated on or after YYYY-MM-DD")
+@click.option("--until", help="only notes dated on or before YYYY-MM-DD")
+@click.option("--status", help="only notes of this status, such as current")
+@json_option
+def search_command(
+    recipe: str, overrides: tuple[str, ...], question: str, k: int | None, as_json: bool, **filters: Any
+) -> int:
+    """Find the chunks of notes that speak of QUESTION, best first. Exit 1 when there is none."""
+    from components.index.steps import open_index
+
+    loaded = load(recipe, overrides).recipe
+    search = loaded.index.search
+    hits = open_index(loaded.index, workspace=loaded.workspace).search(
+        question, k=k or search.k, fusion=search.fusion, dense_weight=search.dense_weight,
+        candidates=max(search.candidates, k or search.k), **filters,
+    )  # fmt: skip
+    if as_json:
+        click.echo(json.dumps([hit.to_dict() for hit in hits], indent=1, ensure_ascii=False))
+    elif not hits:
+        click.echo("nothing found", err=True)
+    for hit in hits if not as_json else []:
+        about = ", ".join(filter(None, [hit.kind, hit.date, hit.status if hit.status != "current" else None]))
+        click.secho(f"{hit.score:.3f}  {hit.path}:{hit.first_line}-{hit.last_line}  ({about})", bold=True)
+        if hit.heading:
+            click.echo(f"       {' > '.join(hit.heading)}")
+        text = " ".join(hit.text.split())
+        click.echo(f"       {text[:200]}{'…' if len(text) > 200 else ''}\n")
+    return 0 if hits else 1
+
+
+@click.command("ask")
+@recipe_options
+@click.argument("question")
+@json_option
+def ask_command(recipe: str, overrides: tuple[str, ...], question: str, as_json: bool) -> int:
+    """Answer QUESTION from the notes, with sources as file:lines. Exit 1 when it is not in the notes."""
+    from components.answer import render
+
+    asked = partner_of(load(recipe, overrides)).ask(question)
+    answer, reply = asked.answer, asked.answer.reply
+    cost = reply.cost_usd if reply else 0.0
+    if as_json:
+        told = {"seconds": round(asked.seconds, 3), "search_seconds": round(asked.search_seconds, 3), "cost_usd": cost}
+        click.echo(json.dumps(answer.to_dict() | told, indent=1, ensure_ascii=False))
+        return 0 if answer.found else 1
+    click.echo(render(answer))
+    model = f"{reply.model}{' (cached)' if reply.cached else ''}" if reply else "no model was asked"
+    price = "unknown cost" if cost is None else f"${cost:.4f}" if cost else "no cost"
+    click.echo(f"\n{model}, {asked.seconds:.1f} s (search {asked.search_seconds * 1000:.0f} ms), {price}", err=True)
+    if reply and "smollm2" in reply.model.lower():
+        click.echo("A model of 135M parameters: it shows the machinery, not what a partner can be.", err=True)
+    return 0 if answer.found else 1
+
+
+def partner_of(loaded: LoadedRecipe) -> Any:
+    """The partner of a recipe, on what is published; the prompt is compiled from the files as they are now."""
+    from components.answer.steps import open_partner
+    from components.index.steps import open_index
+    from components.persona.steps import compile_texts, persona_texts
+    from components.sncp.steps import read_notes
+
+    recipe = loaded.recipe
+    index = open_index(recipe.index, workspace=recipe.workspace)
+    documents = read_notes(recipe.sncp, persona_files=recipe.persona.files).documents
+    texts = persona_texts(recipe.persona, root=recipe.sncp.root, documents=documents)
+    prompt, session = compile_texts(recipe.persona, texts)
+    return open_partner(
+        workspace=recipe.workspace, index=index, search=recipe.index.search, prompt=prompt, session=session,
+        llm=recipe.llm, answer=recipe.answer,
+    )  # fmt: skip

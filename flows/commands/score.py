@@ -1,0 +1,43 @@
+"""The evaluation alone, on the published index, in one process: score."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from components.store import progress_of
+from flows.commands.ask import partner_of
+from flows.commands.options import json_option, load, recipe_options
+from flows.commands.terminal import told_in_terminal
+
+
+@click.command("score")
+@recipe_options
+@click.option("--only", type=click.Choice(["retrieval"]), help="score retrieval alone; no model answers")
+@json_option
+def score_command(recipe: str, overrides: tuple[str, ...], only: str | None, as_json: bool) -> None:
+    """Score the published index on golden questions (any file: -o evaluate.golden=FILE). Nothing is recorded."""
+    from components.evaluate import build_scorecard, choose_questions, load_golden, render_scorecard
+    from components.evaluate.steps import ask_all, golden_path, retrieve_all, score_rows
+    from components.index.steps import open_index
+
+    loaded = load(recipe, overrides)
+    params = loaded.recipe.evaluate
+    index = open_index(loaded.recipe.index, workspace=loaded.recipe.workspace)
+    known = index.paths()
+    questions = load_golden(golden_path(params), known_paths=known)
+    with told_in_terminal():
+        rows = retrieve_all(
+            questions, index=index, search=loaded.recipe.index.search, progress=progress_of("evaluate.retrieval")
+        )
+        found, _ = score_rows(params, rows, min_cosine=loaded.recipe.answer.min_score, known_paths=known)
+        chosen = [] if only else choose_questions(questions, params.answers, params.seed)
+        records = (
+            ask_all(chosen, partner=partner_of(loaded), progress=progress_of("evaluate.answers")) if chosen else []
+        )
+    card = build_scorecard(
+        retrieval=found, answers=records, expected=len(chosen), search_seconds=[row["seconds"] for row in rows],
+        bootstrap_samples=params.bootstrap_samples, seed=params.seed,
+    )  # fmt: skip
+    click.echo(json.dumps(card, indent=1, ensure_ascii=False) if as_json else render_scorecard(card))
