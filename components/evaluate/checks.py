@@ -18,6 +18,8 @@ __all__ = ["CHECKS", "Check", "guess_language", "persona_checks"]
 CHECKS = ("language", "feminine", "phrases", "sources", "not_in_notes", "length", "clean", "repetition")
 
 _WORDS = re.compile(r"[^\W\d_]+")
+_LONG_WORDS = re.compile(r"[^\W_]{2,}")
+_LETTER_RUN = re.compile(r"([^\s\-=_*#~.|\u2500-\u257f])\1{19}")
 # Function words that only one of the two languages has.
 _ITALIAN = frozenset(
     "il lo gli la le un una di del della dei delle che è e non per con sono nel nella alla dal sul si ma anche come "
@@ -44,7 +46,8 @@ _PHRASES = re.compile(
     "|".join(
         (
             r"come\s+(?:un\s+)?modello\s+(?:linguistico|di\s+linguaggio)",
-            r"(?:in\s+quanto|come)\s+(?:un['’]\s*)?(?:ia|ai|intelligenza\s+artificiale)\b",
+            # "AI" in capitals only: "come ai" is also "as to the".
+            r"(?:in\s+quanto|come)\s+(?:un['’]\s*)?(?:ia|(?-i:AI)|intelligenza\s+artificiale)\b",
             r"sono\s+(?:solo\s+|soltanto\s+)?un(?:['’]|\s+)?\s*"
             r"(?:assistente\s+virtuale|modello\s+(?:linguistico|di\s+linguaggio)|chatbot|intelligenza\s+artificiale|ia\b)",
             r"non\s+ho\s+(?:sentimenti|emozioni|opinioni\s+personali|una\s+coscienza)",
@@ -65,7 +68,7 @@ _NOT_IN_NOTES = re.compile(
     re.IGNORECASE,
 )
 _CONTROL = re.compile(
-    r"<\|[^|<>\s]{1,40}\|>|</?s>|\[/?INST\]|<</?SYS>>|</?think>|</?tool_call>|<(?:start|end)_of_turn>"
+    r"<\|[^|<>\s]{1,40}\|>|</?s>|\[/?INST\]|<</?SYS>>|</?think>|</?tool_call>|<(?:start|end)_of_turn>|<{3}\s*NOTA\b|\bFINE\s*>{3}"
     r"|</?(?:note|notes|context|document|source|fence)\b[^<>]{0,200}>|^#{2,}\s*(?:system|user|assistant)\s*:?\s*$",
     re.IGNORECASE | re.MULTILINE,
 )
@@ -114,7 +117,8 @@ def persona_checks(
     - not_in_notes: a question that no note answers is answered by saying so (applies to these alone)
     - length: not empty, at most `max_words` words
     - clean: no control tokens of a chat template, no remains of the fence around the notes
-    - repetition: no loop: a passage of 1 to 12 words four times in a row (one word: six), a line four times
+    - repetition: no loop: a passage of 1 to 12 words four times in a row (one word: six), a line four times, a letter
+      twenty times. Words of one letter and rules such as "-----" do not count
     """
     own = _QUOTED.sub(" ", text)
     return (
@@ -164,7 +168,10 @@ def _length(text: str, max_words: int) -> Check:
 
 
 def _repetition(text: str) -> Check:
-    words = text.lower().split()
+    letters = _LETTER_RUN.search(text)
+    if letters:
+        return Check("repetition", False, f"loops on {letters.group(1)!r}")
+    words = _LONG_WORDS.findall(text.lower())
     for period in range(1, 13):
         needed = (6 if period == 1 else 4) * period - period
         run = 0

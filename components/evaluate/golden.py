@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import random
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -135,7 +136,10 @@ def _parse(line: str) -> tuple[dict[str, Any] | None, list[str]]:
         return None, [f"not JSON{where}{hint}"]
     if not isinstance(record, dict):
         return None, [f"a {_named(record)}; expected a JSON object with {', '.join(_REQUIRED)}"]
-    return record, [f"key {key!r} is given twice" for key in repeated] + _field_faults(record)
+    faults = [f"key {key!r} is given twice" for key in repeated] + _field_faults(record)
+    if re.search("[\ud800-\udfff]", json.dumps(record, ensure_ascii=False)):
+        faults.append("half a character (a lone \\ud800 to \\udfff): no file can hold it")
+    return record, faults
 
 
 def _field_faults(record: Mapping[str, Any]) -> list[str]:
@@ -200,7 +204,7 @@ def _question(record: Mapping[str, Any], gold: Sequence[str], line: int) -> Ques
 
 def _named(value: object) -> str:
     names = {"NoneType": "null", "str": "text", "bool": "boolean", "list": "list", "dict": "object"}
-    return "empty" if value == "" else names.get(type(value).__name__, "number")
+    return "empty" if isinstance(value, str) and not value.strip() else names.get(type(value).__name__, "number")
 
 
 def _report(path: Path, faults: Sequence[str]) -> str:

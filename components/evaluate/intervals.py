@@ -66,6 +66,8 @@ def bootstrap_interval(values: Sequence[float], *, samples: int, seed: int) -> t
     if not values:
         raise TerminalError("No interval without values: expected at least one.")
     data = np.asarray(values, dtype=np.float64)
+    if not np.isfinite(data).all():
+        raise TerminalError("A score is not a finite number: no mean can be made of it.")
     rng = np.random.default_rng(seed)
     block = max(1, _RESAMPLE_BLOCK // len(data))
     means = np.concatenate(

@@ -18,8 +18,10 @@ __all__ = ["AnswerRecord"]
 class AnswerRecord:
     """An answer to a golden question, or the error in its place.
 
-    `seconds`: question to answer, None when there is none. `cost_usd`: None is unknown, local models cost 0.
-    `cached`: the model was not asked, so `seconds` say nothing about its speed. `sources`: paths, best first.
+    `seconds`: question to answer, search included; None: not measured. `cost_usd`: None is unknown, local models cost
+    0. `cached`: the reply came from the response cache; seconds and cost are those of the original reply.
+    `model`: the one that really answered; empty when none was asked.
+    `sources`: where the notes that the model read stand, best first.
     """
 
     id: str
@@ -51,7 +53,7 @@ class AnswerRecord:
         text: str,
         found: bool,
         sources: Sequence[str],
-        seconds: float,
+        seconds: float | None,
         cost_usd: float | None,
         model: str,
         is_local: bool = False,

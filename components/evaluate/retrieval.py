@@ -78,9 +78,10 @@ class RetrievalScore:
 
 
 def rank_files(chunks: Iterable[tuple[str, Sequence[str], float, float | None]]) -> list[RankedFile]:
-    """Distinct files of chunks (path, all paths, score, cosine) given best first: each at its first chunk.
+    """Distinct files of chunks (path, all paths, score, cosine), given best first: each at its first chunk.
 
-    The file's cosine is the highest of its chunks. At most `DEPTH` files.
+    The file's cosine is the highest of its chunks. At most `DEPTH` files: let the search return enough chunks, because
+    some notes have dozens.
     """
     files: dict[str, RankedFile] = {}
     for path, paths, score, cosine in chunks:

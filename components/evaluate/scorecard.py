@@ -1,7 +1,7 @@
 """The scorecard: every score of a candidate in one JSON object, which the gate reads and the registry records.
 
 Errors are not scores: an answer that failed is in no mean, and how many were expected, scored and failed is always
-there. What is not known (a price, a latency that only the cache could give) is null, never 0. NaN is refused.
+there. What is not known (a price) is null, never 0. NaN is refused.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def build_scorecard(
 
     `metrics` maps a name to `{value, low, high, n}`: those of `retrieval`, and
     - persona_checks: share of answers that pass every check that applies (Wilson)
-    - latency_p50_seconds, latency_p95_seconds: question to answer, replies from the cache left out
+    - latency_p50_seconds, latency_p95_seconds: question to answer, search included
     - search_p50_ms, search_p95_ms: of `search_seconds`, one per question
     - cost_per_query_usd (mean), cost_max_usd: value null when the cost of any answer is unknown
     - refused_unanswerable, wrongly_refused: share of answers that say "not in the notes", where it is so and where not
@@ -59,7 +59,7 @@ def build_scorecard(
             "scored": len(scored),
             "failed": expected - len(scored),
             "cached": sum(answer.cached for answer in scored),
-            "models": sorted({answer.model for answer in scored}),
+            "models": sorted({answer.model for answer in scored if answer.model}),
             "local": bool(scored) and all(answer.is_local for answer in scored),
             "errors": [{"id": answer.id, "error": answer.error} for answer in answers if answer.error is not None],
         },
@@ -69,7 +69,7 @@ def build_scorecard(
 
 
 def _answer_metrics(scored: Sequence[AnswerRecord], samples: int, seed: int) -> dict[str, Measure]:
-    timed = [answer.seconds for answer in scored if not answer.cached and answer.seconds is not None]
+    timed = [answer.seconds for answer in scored if answer.seconds is not None]
     costs = [answer.cost_usd for answer in scored if answer.cost_usd is not None]
     unknown = Measure(None, None, None, len(costs))
     known = len(costs) == len(scored) > 0

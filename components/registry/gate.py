@@ -69,6 +69,11 @@ class Criterion:
         """As JSON, field by field."""
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Criterion:
+        """The criterion that `to_dict` wrote."""
+        return cls(**data)
+
 
 @dataclass(frozen=True)
 class GateReport:
@@ -82,6 +87,12 @@ class GateReport:
         """As JSON: `{phase, verdict, criteria: [...]}`."""
         criteria = [criterion.to_dict() for criterion in self.criteria]
         return {"phase": self.phase, "verdict": self.verdict, "criteria": criteria}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> GateReport:
+        """The report that `to_dict` wrote."""
+        criteria = tuple(Criterion.from_dict(criterion) for criterion in data["criteria"])
+        return cls(data["phase"], data["verdict"], criteria)
 
 
 def decide(*, phase: str, thresholds: Mapping[str, float], scorecard: Mapping[str, Any]) -> GateReport:
@@ -140,7 +151,7 @@ def _weigh(
     if value is None:
         unknown = {
             "cost": "the price of the model is unknown",
-            "percentile": "every answer came from the cache: no time was measured",
+            "percentile": "no time was measured",
         }.get(rule.kind, "no question of this kind")
         return "INCONCLUSIVE", unknown, None
     if rule.kind == "mean" and n < _MIN_FOR_BOOTSTRAP:

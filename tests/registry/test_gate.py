@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Any
 
 import pytest
 
 from components.errors import TerminalError
-from components.registry import CRITERIA, Criterion, GateParams, decide, gate_markdown, render_gate
+from components.registry import CRITERIA, Criterion, GateParams, GateReport, decide, gate_markdown, render_gate
 
 THRESHOLDS = GateParams().model_dump()
 
@@ -136,3 +137,8 @@ def test_both_reports_name_every_criterion_and_the_verdict(scorecard: Any, rende
     assert "NO-GO" in text.splitlines()[0]
     assert all(name in text for name in THRESHOLDS)
     assert "nan" in text
+
+
+def test_a_report_survives_the_way_through_json(scorecard: Any) -> None:
+    report = decide(phase="mvp", thresholds=THRESHOLDS, scorecard=metric(scorecard, "mrr", value=None))
+    assert GateReport.from_dict(json.loads(json.dumps(report.to_dict()))) == report

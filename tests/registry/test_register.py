@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import signal
 from collections.abc import Callable
@@ -94,21 +95,33 @@ def test_everything_is_recorded_and_a_repeat_adds_nothing(house: Path, arguments
     assert everything(house)[0][0].to_dictionary() == before
 
 
-@pytest.mark.parametrize("point", POINTS)
-def test_killed_at_any_point_then_registered_again(house: Path, arguments: Arguments, point: str) -> None:
-    given = arguments(house)
-
+def register_and_die(given: dict[str, Any], point: str) -> None:
     def die(reached: str) -> None:
         if reached == point:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    child = os.fork()
-    if child == 0:
-        try:
-            register(**given, at=die)
-        finally:
-            os._exit(1)  # it should not have come this far
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    register(**given, at=die)
+
+
+@pytest.fixture(scope="module")
+def children() -> Any:
+    """Starts children from a process of one thread that has imported MLflow already: each is up in a moment."""
+    context = multiprocessing.get_context("forkserver")
+    stores = ["mlflow.store.tracking.sqlalchemy_store", "mlflow.store.model_registry.sqlalchemy_store"]
+    context.set_forkserver_preload(["mlflow.tracking", *stores])
+    return context
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("point", POINTS)
+def test_killed_at_any_point_then_registered_again(
+    house: Path, arguments: Arguments, point: str, children: Any
+) -> None:
+    given = arguments(house)
+    child = children.Process(target=register_and_die, args=(given, point))
+    child.start()
+    child.join()
+    assert child.exitcode == -signal.SIGKILL
     assert [run.info.status for run in everything_of_runs(house)] == ["RUNNING"]
     result = register(**given)
     assert result.created
