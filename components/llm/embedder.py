@@ -83,32 +83,39 @@ class CachedEmbedder:
 
     @property
     def id(self) -> str:
-        """See Embedder; so the next ones."""
+        """As the model within says."""
         return self.inner.id
 
     @property
     def dimensions(self) -> int:
+        """As the model within says."""
         return self.inner.dimensions
 
     @property
     def max_tokens(self) -> int:
+        """As the model within says."""
         return self.inner.max_tokens
 
     @property
     def dense_weight(self) -> float:
+        """As the model within says."""
         return self.inner.dense_weight
 
     @property
     def is_local(self) -> bool:
+        """As the model within says."""
         return self.inner.is_local
 
     def count_tokens(self, text: str) -> int:
+        """As the model within counts."""
         return self.inner.count_tokens(text)
 
     def embed_passages(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Vectors of texts that are searched: (texts, dimensions), unit length, in their order."""
         return self._embed(texts, "passage")
 
     def embed_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Vectors of questions: (texts, dimensions), unit length, in their order."""
         return self._embed(texts, "query")
 
     def close(self) -> None:

@@ -83,40 +83,45 @@ def clean_error(text: str, *, secret: str | None = None) -> str:
 
 
 def _translate(error: Exception, *, model: str, key_name: str | None, secret: str | None) -> CervellaError:
+    """litellm's classes alone do not tell: it calls whatever it cannot read an "internal server error, 500"."""
     import httpx
     import litellm.exceptions as theirs
 
-    status = getattr(error, "status_code", None)
     said = f"{model}: {clean_error(str(error), secret=secret)}"
-    if isinstance(error, (theirs.AuthenticationError, theirs.PermissionDeniedError)):
-        return TerminalError(f"{said} - the key in {key_name or 'the environment'} was refused (api_key_env)")
+    chain = _chain(error)
+    answer = next((e.response for e in chain if isinstance(e, httpx.HTTPStatusError)), None)
+    status = answer.status_code if answer is not None else getattr(error, "status_code", None)
     if isinstance(error, theirs.Timeout):
         return _UnansweredError(said)
-    if isinstance(error, theirs.RateLimitError):
-        if "insufficient_quota" in str(error) or "billing" in str(error).lower():
-            return TerminalError(f"{said} - the account has no credit left")
-        return RetryLater(said, after_seconds=_retry_after(error))
-    if isinstance(error, theirs.NotFoundError):
+    if status in (401, 403):
+        return TerminalError(f"{said} - the key in {key_name or 'the environment'} was refused (api_key_env)")
+    if status == 404:
         return TerminalError(f"{said} - check the model's name and api_base")
-    if isinstance(error, theirs.BadRequestError):
-        kind = InputError if "LLM Provider NOT provided" in str(error) else TerminalError
-        return kind(said)
-    if isinstance(error, theirs.APIConnectionError):
-        # litellm wraps into this whatever it did not expect: only what the network did is worth another try.
-        chain, cause = [], error.__cause__ or error.__context__
-        while cause is not None and cause not in chain:
-            chain.append(cause)
-            cause = cause.__cause__ or cause.__context__
-        network = (httpx.TransportError, ConnectionError, TimeoutError)
-        return (TransientError if any(isinstance(c, network) for c in chain) else TerminalError)(said)
+    if answer is None:
+        if any(isinstance(e, (httpx.TransportError, ConnectionError, TimeoutError)) for e in chain):
+            return TransientError(said)
+        if "LLM Provider NOT provided" in str(error):
+            return InputError(f"{said} - local models are named local/NAME")
+        if any(isinstance(e, (ValueError, TypeError, LookupError, AttributeError)) for e in chain):
+            return TerminalError(f"{said} - is api_base an OpenAI-compatible endpoint?")
+    if status == 429 and answer is not None and "insufficient_quota" in answer.text:
+        return TerminalError(f"{said} - the account has no credit left")
     if isinstance(status, int) and (status >= 500 or status in (408, 409, 425, 429)):
-        return RetryLater(said, after_seconds=_retry_after(error))
+        return RetryLater(said, after_seconds=_retry_after(answer))
     return TerminalError(said)
 
 
-def _retry_after(error: Exception) -> float | None:
-    headers = getattr(getattr(error, "response", None), "headers", None) or {}
+def _chain(error: BaseException) -> list[BaseException]:
+    chain: list[BaseException] = []
+    link: BaseException | None = error
+    while link is not None and link not in chain:
+        chain.append(link)
+        link = link.__cause__ or link.__context__
+    return chain
+
+
+def _retry_after(answer: Any) -> float | None:
     try:
-        return max(0.0, float(headers.get("retry-after", "")))
-    except ValueError:
+        return max(0.0, float(answer.headers["retry-after"]))
+    except (AttributeError, LookupError, ValueError):  # none, or a date
         return None

@@ -11,7 +11,6 @@ import re
 import shutil
 import tempfile
 import threading
-import time
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -65,7 +64,7 @@ class SmolLM2Chat:
 
         Raises:
             TerminalError: the prompt is longer than the context.
-            TransientError: not done within the time-out; the call is really ended, one piece of prompt later.
+            TransientError: not done within the time-out; the call is really ended, at most one piece of prompt later.
         """
         engine = _load_engine(self._path, self._context)
         request = {
@@ -73,54 +72,44 @@ class SmolLM2Chat:
             "max_tokens": max_tokens, "temperature": self._temperature, "seed": self._seed, "cache_prompt": False,
             "stream": True, "stream_options": {"include_usage": True}, "return_progress": True,
         }  # fmt: skip
-        with engine.lock:
-            answer = _Listener(deadline=time.monotonic() + self._timeout)
-            error = engine.server.handle_chat_completions(request, answer.hear)
-        return answer.reply(error, model=self.model, timeout_seconds=self._timeout, context=self._context)
+        return _Call(engine, request).reply(model=self.model, timeout_seconds=self._timeout, context=self._context)
 
 
-class _Listener:
-    """Hears the stream and says when to stop: at the deadline, or when the user has interrupted."""
+class _Call:
+    """One request in a thread of its own, so that Ctrl-C and the deadline reach the caller, not llama.cpp's C."""
 
-    def __init__(self, *, deadline: float) -> None:
-        self._deadline = deadline
+    def __init__(self, engine: _Engine, request: dict[str, Any]) -> None:
+        self._engine = engine
+        self._request = request
         self._parts: list[str] = []
         self._finish = "stop"
         self._usage: dict[str, Any] = {}
-        self._error: dict[str, Any] | None = None
-        self._late = False
-        self._interruption: BaseException | None = None
+        self._error: Any = None
+        self._stop = False
+        self._begun = threading.Event()
+        self._done = threading.Event()
 
-    def hear(self, chunk: dict[str, Any]) -> bool:
+    def reply(self, *, model: str, timeout_seconds: float, context: int) -> RawReply:
+        worker = threading.Thread(target=self._work, name=model, daemon=True)
+        worker.start()
         try:
-            self._error = self._error or chunk.get("error")
-            self._usage = chunk.get("usage") or self._usage
-            for choice in chunk.get("choices", []):
-                self._parts.append(choice["delta"].get("content") or "")
-                self._finish = choice.get("finish_reason") or self._finish
-            # Everything has been said once the usage has come.
-            self._late = not self._usage and time.monotonic() > self._deadline
-            return self._late
-        except BaseException as interruption:  # Ctrl-C strikes here: it must not be lost in C
-            self._interruption = interruption
-            return True
-
-    def reply(self, returned: Any, *, model: str, timeout_seconds: float, context: int) -> RawReply:
-        if self._interruption:
-            raise self._interruption
-        if self._late:
+            self._begun.wait()
+            in_time = self._done.wait(timeout_seconds)
+        finally:
+            self._stop = True
+            worker.join()
+        if not in_time:
             raise TransientError(
                 f"{model}: no answer within {timeout_seconds:g} s. Raise timeout_seconds, or lower max_tokens or "
                 "the context that is put in front of the question."
             )
-        error = self._error or (returned.get("error") if isinstance(returned, dict) else None)
-        if error:
-            if error.get("type") == "exceed_context_size_error":
-                raise TerminalError(
-                    f"{model}: the prompt has {error.get('n_prompt_tokens')} tokens, the context is {context}. "
-                    "Raise context_tokens (8192 at most) or put fewer notes in front of the question."
-                )
-            raise TerminalError(f"{model}: llama.cpp refused the request: {error.get('message')}")
+        if isinstance(self._error, dict) and self._error.get("type") == "exceed_context_size_error":
+            raise TerminalError(
+                f"{model}: the prompt has {self._error.get('n_prompt_tokens')} tokens, the context is {context}. "
+                f"Raise context_tokens ({_MODEL_CONTEXT} at most) or put fewer notes in front of the question."
+            )
+        if self._error:
+            raise TerminalError(f"{model}: llama.cpp could not answer: {self._error}")
         return RawReply(
             text="".join(self._parts).strip(),
             model=model,
@@ -129,6 +118,26 @@ class _Listener:
             cost_usd=0.0,
             finish_reason=self._finish,
         )
+
+    def _work(self) -> None:
+        with self._engine.lock:
+            self._begun.set()
+            if not self._stop:
+                try:
+                    returned = self._engine.server.handle_chat_completions(self._request, self._hear)
+                    self._error = self._error or (returned or {}).get("error")
+                except Exception as error:
+                    self._error = error
+            self._done.set()
+
+    def _hear(self, chunk: dict[str, Any]) -> bool:
+        """Take a piece of the stream; True ends the call."""
+        self._error = self._error or chunk.get("error")
+        self._usage = chunk.get("usage") or self._usage
+        for choice in chunk.get("choices", []):
+            self._parts.append(choice["delta"].get("content") or "")
+            self._finish = choice.get("finish_reason") or self._finish
+        return self._stop
 
 
 class _Engine:

@@ -128,6 +128,7 @@ class RemoteEmbedder(_Remote):
     is_local = False
     dense_weight = 0.6
     retries = 2
+    backoff_seconds = 1.0
 
     def __init__(
         self, *, model: str, dimensions: int | None, api_base: str | None, api_key_env: str | None,
@@ -168,7 +169,7 @@ class RemoteEmbedder(_Remote):
         return self.embed_passages(texts)
 
     def _vectors(self, texts: Sequence[str]) -> list[list[float]]:
-        return with_retries(lambda: self._try(texts), retries=self.retries, base_seconds=1.0)
+        return with_retries(lambda: self._try(texts), retries=self.retries, base_seconds=self.backoff_seconds)
 
     def _try(self, texts: Sequence[str]) -> list[list[float]]:
         litellm = open_litellm()
