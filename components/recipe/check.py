@@ -75,6 +75,9 @@ _FOUND = {str: "text", bool: "true or false", int: "a whole number", float: "a n
 
 def _value(resolved: Resolved, kind: str, keys: Keys) -> Fault:
     place, exact = resolved.place(keys)
+    node = resolved.nodes.get(keys)
+    if node is not None and node.value is None:
+        place = node.key_at or place  # nothing is written: the key is what can be seen
     value = _at(resolved.plain, keys)
     names = _texts(keys)
     expected, suggestion = expectation(names) or None, None

@@ -35,7 +35,10 @@ class _Files:
         self.done: dict[Path, Node | None] = {}
 
     def compose(self, path: Path, *, chain: tuple[Path, ...], named_at: Node | None) -> Node | None:
-        real = Path(os.path.realpath(path))
+        try:
+            real = Path(os.path.realpath(path))
+        except ValueError:  # a NUL in the name: reading it will say so
+            real = path
         if real in chain:
             loop = " -> ".join(shown(step, self.cwd) for step in (*chain[chain.index(real) :], real))
             self.add(named_at, f"extends itself: {loop}", suggestion="take one of these extends out")

@@ -15,6 +15,7 @@ SHOWN = 50
 """More faults than this are counted, not printed."""
 
 _WIDTH = 120
+_LONGEST = 400
 
 _SECRETS = (
     re.compile(r"(?<![A-Za-z0-9])(?:sk|pk|rk)-[A-Za-z0-9_-]{8,}"),
@@ -22,7 +23,7 @@ _SECRETS = (
     re.compile(r"(?<![A-Z0-9])(?:AKIA|ASIA)[0-9A-Z]{12,}"),
     re.compile(r"(?<![A-Za-z0-9])AIza[\w-]{20,}"),
     re.compile(r"(?<![A-Za-z0-9])eyJ[\w-]+\.[\w-]+(?:\.[\w-]*)?"),
-    re.compile(r"(?<=://)[^/\s@]*:[^/\s]+(?=@)"),
+    re.compile(r"(?<=://)[^/\s@]{0,100}:[^/\s]{1,200}(?=@)"),
     re.compile(r"(?<![\w+=-])(?=[\w+=-]*[a-z])(?=[\w+=-]*[A-Z])(?=[\w+=-]*[0-9])[\w+=-]{24,}"),
 )
 _NAMED = re.compile(
@@ -79,7 +80,7 @@ class Fault:
         """`file:line:col: key: message`, the line with a caret, what was expected, a suggestion."""
         place = self.place
         where = place.file if place.line is None else f"{place.file}:{place.line}:{place.col}"
-        rows = [": ".join(part for part in (where, self.key, self.message) if part)]
+        rows = [": ".join(_crop(part) for part in (where, self.key, self.message) if part)]
         if place.source is not None and place.line is not None and place.source.strip():
             rows += _snippet(place.source, line=place.line, col=place.col or 1)
         if self.expected:
@@ -89,10 +90,15 @@ class Fault:
         return _mask_shapes("\n".join(rows))
 
 
+def _crop(text: str) -> str:
+    text = text if len(text) <= _LONGEST else text[:_LONGEST] + "..."
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+
+
 def _snippet(source: str, *, line: int, col: int) -> list[str]:
-    source = "".join(
-        char if char.isprintable() or char == "\t" else "\N{REPLACEMENT CHARACTER}" for char in mask(source)
-    )
+    start = max(0, col - 1 - _LONGEST)
+    source, col = mask(source[start : col + _LONGEST]), col - start
+    source = "".join(char if char.isprintable() or char == "\t" else "\N{REPLACEMENT CHARACTER}" for char in source)
     first = max(0, col - 1 - _WIDTH // 2) if len(source) > _WIDTH else 0
     shown = source[first : first + _WIDTH]
     indent = "".join("\t" if char == "\t" else " " for char in shown[: col - 1 - first])

@@ -68,8 +68,17 @@ class LoadedRecipe:
 def to_yaml(values: dict[str, Any]) -> str:
     """JSON values as block YAML 1.2, keys in their order."""
     from ruamel.yaml import YAML
+    from ruamel.yaml.representer import SafeRepresenter
 
+    class Exact(SafeRepresenter):
+        """Text with odd characters in double quotes: other styles would lose some of them (U+0085)."""
+
+        def represent_str(self, data: str) -> Any:
+            return self.represent_scalar("tag:yaml.org,2002:str", data, style=None if data.isprintable() else '"')
+
+    Exact.add_representer(str, Exact.represent_str)
     yaml = YAML(typ="safe", pure=True)
+    yaml.Representer = Exact
     yaml.default_flow_style = False
     yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
     yaml.allow_unicode = True

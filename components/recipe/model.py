@@ -29,14 +29,14 @@ LATER_SECTIONS = ("dataset", "train", "roadmap", "serve", "execution", "privacy"
 class Recipe(Params):
     """One experiment: what is read, indexed, asked, scored, and how good is good enough."""
 
-    version: Literal[1] = Field(default=1, description="of the recipe language")
+    version: Literal[1] = Field(default=1, description="version of the recipe language")
     extends: str | list[str] | None = Field(
         default=None,
         description="recipe files that this one starts from, later ones win; maps merge, lists are replaced",
     )
     name: str = Field(
         pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60,
-        description="small letters, digits and dashes; names runs and artifacts",
+        description="names runs and artifacts",
     )  # fmt: skip
     description: str = Field(default="", description="one line for the list of recipes")
     phase: Phase = Field(description="mvp: index, answer, score, gate, register; reindex: notes and index only")

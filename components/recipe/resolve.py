@@ -139,7 +139,7 @@ class _Resolver:
                 loop = " -> ".join(dotted(step) for step in (*chain[chain.index(target) :], target))
                 return fault(f"refers to itself: {loop}", suggestion="write one of these values out")
             value = self.target(target, chain)
-            if value is BROKEN:
+            if isinstance(value, Broken):
                 if target in self.broken or target in self.done:
                     return BROKEN  # its own fault is told there
                 return fault(f"${{{name}}} names nothing", expected="a key of this recipe", **_near(target))
@@ -150,8 +150,8 @@ class _Resolver:
                     f"${{{name}}} is {'empty' if value is None else 'true or false'}: it cannot be a part of a text"
                 )
             _put(scope, target, value)
-        value: Scalar | Broken = _interpolated(text, scope)
-        return fault("gives a text that is again a reference, or too long") if value is BROKEN else value
+        result: Scalar | Broken = _interpolated(text, scope)
+        return fault("gives a text that is again a reference, or too long") if result is BROKEN else result
 
     def target(self, target: Keys, chain: tuple[Keys, ...]) -> Any:
         node = self.nodes.get(target)

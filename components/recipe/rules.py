@@ -11,7 +11,7 @@ from typing import Any
 
 from components.errors import InputError
 from components.llm.names import ModelKind, check_model_name
-from components.recipe.faults import Fault
+from components.recipe.faults import Fault, mask
 from components.recipe.resolve import Keys, Resolved
 from components.recipe.shape import default_of
 
@@ -129,13 +129,22 @@ _MODELS: tuple[tuple[str, ModelKind], ...] = (
 
 def _models(get: _Values) -> Iterator[_Problem]:
     for key, kind in _MODELS:
+        model = get(key)
         try:
-            check_model_name(get(key), kind=kind)
+            _ = model is None or check_model_name(model, kind=kind)
         except InputError as error:
             yield _Problem(key, str(error), "local/NAME, fake/NAME or a litellm model")
 
 
-RULES: tuple[Rule, ...] = (_golden, _persona, _chunk, _candidates, _weight, _window, _urls, _models)
+def _keys(get: _Values) -> Iterator[_Problem]:
+    for key, _ in _MODELS:
+        env = key.removesuffix("model") + "api_key_env"
+        name = get(env)
+        if name and mask(name) != name:
+            yield _Problem(env, "looks like the key itself", "the NAME of the environment variable that holds it")
+
+
+RULES: tuple[Rule, ...] = (_golden, _persona, _chunk, _candidates, _weight, _window, _urls, _models, _keys)
 
 
 def check_rules(resolved: Resolved, *, faulty: frozenset[str]) -> list[Fault]:

@@ -55,8 +55,9 @@ def _field(path: Sequence[str]) -> Schema | None:
             if key in option.get("properties", {}):
                 here = option["properties"][key]
                 break
-            if isinstance(option.get("additionalProperties"), dict):
-                here = option["additionalProperties"]
+            inner = option.get("additionalProperties") or option.get("items")
+            if isinstance(inner, dict):
+                here = {"description": _meaning(here), **inner}
                 break
         else:
             return None
@@ -83,9 +84,11 @@ def is_path(path: Sequence[str]) -> bool:
 def describe(path: Sequence[str]) -> str:
     """What the value at `path` is for, with its unit."""
     here = _field(path)
-    if here is None:
-        return ""
-    return str(here.get("description") or next((option.get("description", "") for option in _options(here)), ""))
+    return "" if here is None else _meaning(here)
+
+
+def _meaning(schema: Schema) -> str:
+    return str(schema.get("description") or next((option.get("description", "") for option in _options(schema)), ""))
 
 
 def default_of(path: Sequence[str]) -> Any:
@@ -127,7 +130,11 @@ def expectation(path: Sequence[str]) -> str:
     here = _field(path)
     if here is None:
         return ""
-    kinds = list(dict.fromkeys(_kind(option) + _range(option) for option in _options(here)))
+    kinds = list(
+        dict.fromkeys(
+            _PATTERNS.get(option.get("pattern", "")) or _kind(option) + _range(option) for option in _options(here)
+        )
+    )
     if len(_options(here)) < len(here.get("anyOf", ())):
         kinds.append("null")
     words = " or ".join(kinds)
@@ -142,8 +149,6 @@ def _kind(schema: Schema) -> str:
         return "one of " + ", ".join(str(value) for value in schema["enum"])
     if schema.get("format") == "path":
         return "a path"
-    if schema.get("pattern") in _PATTERNS:
-        return _PATTERNS[schema["pattern"]]
     if schema.get("type") == "array":
         return "a list of " + {"string": "texts"}.get(schema["items"].get("type"), "values")
     if "properties" in schema:
@@ -157,8 +162,6 @@ def _range(schema: Schema) -> str:
     above = schema.get("exclusiveMinimum")
     if "properties" in schema:
         return " with the keys " + ", ".join(schema["properties"])
-    if schema.get("pattern") in _PATTERNS:
-        return ""
     if "pattern" in schema:
         return f" matching {schema['pattern']}"
     if schema.get("minLength"):

@@ -139,12 +139,12 @@ _WORDS = (
         "put the value in quotes",
     ),
     (r"scanning an anchor", "'&' starts an anchor of YAML here", "put the value in quotes"),
+    (r"escape|too large to convert|chr\(\) arg", "an unknown escape in double quotes", "use single quotes"),
     (r"quoted scalar", "a quote that is never closed", None),
     (r"flow (sequence|mapping)|but found '[\]}]'", "a bracket that is never closed, or a comma that is missing", None),
     (r"could not find expected ':'", "a line without ': '", "write 'key: value'"),
     (r"expected <block end>", "the indent does not fit the lines above", "keys of one section start in one column"),
     (r"special characters are not allowed|unacceptable character", "a control character", "take it out"),
-    (r"escape|too large to convert|chr\(\) arg", "an unknown escape in double quotes", "use single quotes"),
 )
 
 
@@ -153,6 +153,9 @@ def _syntax_fault(error: Exception, page: _Page, last: int) -> Fault:
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     position = getattr(error, "position", None)
     index = mark.index if mark is not None else position if isinstance(position, int) else last
+    opened = getattr(error, "context_mark", None)
+    if opened is not None and index >= page.length:
+        index = opened.index  # what is open at the end: show where it began
     for pattern, words, mend in _WORDS:
         if re.search(pattern, told):
             return Fault(page.place(index), "", f"not valid YAML: {words}", suggestion=mend)
@@ -209,7 +212,7 @@ class _Composer:
         else:
             node = Node(self.scalar(key, event, at), at)
         if event.ctag is not None:
-            tag = str(event.ctag)
+            tag = str(event.ctag).replace("tag:yaml.org,2002:", "!!", 1)
             self.faults.append(Fault(at, key, f"the tag {tag[:60]}", expected="a plain value: a recipe has no tags"))
             node = Node(BROKEN, at)
         if event.anchor is not None:
@@ -284,8 +287,7 @@ class _Composer:
         try:
             return plain(text)
         except ValueError as error:
-            expected, suggestion = error.args
-            self.faults.append(Fault(at, key, "a number that can be read in two ways", expected, suggestion))
+            self.faults.append(Fault(at, key, *error.args))
             return BROKEN
 
 
@@ -300,7 +302,7 @@ _ENDLESS = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 
 
 def plain(text: str) -> Scalar:
-    """The value of an unquoted scalar. Raises ValueError(expected, suggestion) on a number that is refused."""
+    """The value of an unquoted scalar. Raises ValueError(message, expected, suggestion) on a number that is refused."""
     if text in ("", "~", "null", "Null", "NULL"):
         return None
     if text in ("true", "True", "TRUE", "false", "False", "FALSE"):
@@ -308,16 +310,20 @@ def plain(text: str) -> Scalar:
     if _OTHER.fullmatch(text):
         digits = text.lstrip("+-").lstrip("0") or "0"
         number = digits if text[-1].isdigit() and "x" not in text and "o" not in text else "the number in decimal"
-        raise ValueError("a decimal number without zeros in front", f"write {number}, or '{text}' for text")
+        raise ValueError(
+            "can be read as two different numbers", "a decimal number", f"write {number}, or '{text}' for text"
+        )
     if _ENDLESS.fullmatch(text):
-        raise ValueError("a finite number", f"write a number, or '{text}' for text")
+        raise ValueError("is not a number to count with", "a finite number", f"write a number, or '{text}' for text")
     if _INT.fullmatch(text):
-        if len(text) > 19 or abs(int(text)) >= 2**63:
-            raise ValueError("a number of at most 18 digits", "write a smaller number, or quotes for text")
+        if len(text) > 20 or abs(int(text)) >= 2**63:
+            raise ValueError(
+                "has too many digits", "a number of at most 18 digits", "write a smaller number, or quotes for text"
+            )
         return int(text)
     if _FLOAT.fullmatch(text):
         number_read = float(text)
         if number_read in (float("inf"), float("-inf")):
-            raise ValueError("a finite number", "write a smaller number, or quotes for text")
+            raise ValueError("is too large", "a finite number", "write a smaller number, or quotes for text")
         return number_read
     return text
