@@ -15,9 +15,12 @@ class EmbeddingParams(Params):
     """The model that turns texts into vectors."""
 
     model: str = Field(
-        default="local/multilingual-e5-small", description="local/NAME, fake/NAME, none (full text only) or a litellm model"
+        default="local/multilingual-e5-small",
+        description="local/NAME, fake/NAME, none (full text only) or a litellm model",
     )
-    dimensions: int | None = Field(default=None, gt=0, description="length of a vector, where the model lets one choose")
+    dimensions: int | None = Field(
+        default=None, gt=0, description="length of a vector, where the model lets one choose"
+    )
     api_key_env: str | None = Field(
         default=None, pattern=r"^[A-Z_][A-Z0-9_]*$", description="NAME of the environment variable that holds the key"
     )
@@ -29,8 +32,12 @@ class EmbeddingParams(Params):
 class ChunkParams(Params):
     """How a note is cut. Larger chunks give more context, smaller ones rank more sharply."""
 
-    max_tokens: int = Field(default=200, ge=32, le=8192, description="longest chunk, breadcrumb included (tokens of the embedder)")
-    breadcrumbs: bool = Field(default=True, description="put title and headings before the text that is embedded and searched")
+    max_tokens: int = Field(
+        default=200, ge=32, le=8192, description="longest chunk, breadcrumb included (tokens of the embedder)"
+    )
+    breadcrumbs: bool = Field(
+        default=True, description="put title and headings before the text that is embedded and searched"
+    )
 
 
 class SearchParams(Params):

@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.index.index import Index
-
 from components.errors import TerminalError
 from components.index.chunk import Chunk, chunk_documents
+from components.index.index import Index
 from components.index.params import IndexParams
 from components.index.rows import chunks_digest
 from components.index.table import NO_EMBEDDER

@@ -1,0 +1,115 @@
+"""Notes -> chunks: cut at headings, blocks kept whole where they fit, exact lines, breadcrumbs in front.
+
+A chunk's `text` is the note's own lines, for people. Its `embed_text` is what is embedded and searched: breadcrumb
+(title > headings) and the text without decoration (see `plain`). No line that has words is ever lost, except front
+matter, whose facts are the document's metadata.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from components.index.layout import Layout
+from components.index.pieces import Measure
+
+if TYPE_CHECKING:
+    from components.sncp import Document
+
+__all__ = ["Chunk", "chunk_documents"]
+
+_SMALLEST = 24  # tokens: below this a chunk says nothing
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A passage of a note with all that search needs to find, filter, rank and cite it."""
+
+    chunk_id: str
+    doc_id: str
+    path: str
+    paths: tuple[str, ...]
+    kind: str
+    project: str | None
+    title: str
+    date: str | None
+    status: str
+    supersedes: tuple[str, ...]
+    heading: tuple[str, ...]
+    first_line: int
+    last_line: int
+    text: str
+    embed_text: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """The chunk as JSON values."""
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Chunk:
+        """The inverse of `to_dict`."""
+        return cls(**{key: tuple(item) if isinstance(item, list) else item for key, item in value.items()})
+
+
+def chunk_documents(
+    documents: Iterable[Document],
+    *,
+    max_tokens: int,
+    breadcrumbs: bool,
+    count_tokens: Callable[[str], int],
+) -> list[Chunk]:
+    """Cut documents into chunks of at most `max_tokens` tokens each, breadcrumb included.
+
+    Args:
+        documents: notes with `text` whose line numbers are those of the file.
+        max_tokens: longest chunk, in tokens as `count_tokens` counts them.
+        breadcrumbs: put title and headings in front of the embedded text.
+        count_tokens: tokens of a text; its value for "" (prefix and marks) is taken as overhead of each chunk.
+
+    Returns:
+        Chunks in the order of the documents and of their lines. Ids are unique, and depend on path, headings and
+        text alone: an edit above a chunk moves its lines, not its id.
+    """
+    measure = Measure(count_tokens)
+    chunks: list[Chunk] = []
+    for document in documents:
+        budget = max_tokens
+        while True:  # sums of parts can be short of the whole with some tokenizers: then again, with less room
+            found = list(_chunk(document, measure=measure, max_tokens=budget, breadcrumbs=breadcrumbs))
+            excess = max((count_tokens(chunk.embed_text) for chunk in found), default=0) - max_tokens
+            if excess <= 0 or budget <= _SMALLEST:
+                break
+            budget = max(_SMALLEST, budget - excess)
+        chunks.extend(found)
+    return chunks
+
+
+def _chunk(document: Document, *, measure: Measure, max_tokens: int, breadcrumbs: bool) -> Iterator[Chunk]:
+    """The chunks of one note."""
+    layout = Layout(title=document.title, measure=measure, max_tokens=max_tokens, breadcrumbs=breadcrumbs)
+    seen: Counter[str] = Counter()
+    for part in layout.parts(document.text):
+        text = part.text()
+        key = json.dumps([document.path, part.path, text], ensure_ascii=False)
+        seen[key] += 1
+        yield Chunk(
+            chunk_id=hashlib.sha256(f"{key}#{seen[key]}".encode()).hexdigest(),
+            doc_id=document.doc_id,
+            path=document.path,
+            paths=tuple(document.paths),
+            kind=document.kind,
+            project=document.project,
+            title=document.title,
+            date=document.date,
+            status=document.status,
+            supersedes=tuple(document.supersedes),
+            heading=part.path,
+            first_line=part.pieces[0].first,
+            last_line=part.pieces[-1].last,
+            text=text,
+            embed_text=layout.embed_text(part),
+        )

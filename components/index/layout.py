@@ -1,0 +1,175 @@
+"""Pieces -> parts: which pieces share a chunk, and what stands in front of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from components.index.blocks import parse_blocks, split_lines
+from components.index.pieces import Measure, Piece, block_pieces
+from components.index.plain import plain_line
+
+__all__ = ["Layout", "Part"]
+
+_SEPARATOR = " > "
+
+
+@dataclass
+class Part:
+    """Pieces that make one chunk, under their heading path. `whole`: the whole of one or more sections."""
+
+    path: tuple[str, ...]
+    pieces: list[Piece]
+    whole: bool = True
+
+    def text(self) -> str:
+        """The lines as they are in the note, blank lines between pieces included."""
+        text = self.pieces[0].text
+        for before, piece in zip(self.pieces, self.pieces[1:], strict=False):
+            text += (" " if piece.first == before.last else "\n" * (piece.first - before.last)) + piece.text
+        return text
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How one note is laid out into parts of at most `max_tokens` tokens, breadcrumb included."""
+
+    title: str
+    measure: Measure
+    max_tokens: int
+    breadcrumbs: bool
+
+    def parts(self, text: str) -> Iterator[Part]:
+        """Parts in the order of the lines; those without a word are left out."""
+        packed = [part for path, pieces in self._sections(text) for part in self._pack(path, pieces)]
+        for part in self._join(packed):
+            trimmed = _trim(part.pieces)
+            if trimmed:
+                yield Part(part.path, trimmed, part.whole)
+
+    def embed_text(self, part: Part) -> str:
+        """Breadcrumb, then the words of the pieces; headings that the breadcrumb has are not said twice."""
+        rows = [self._crumb(part.path)] if self.breadcrumbs else []
+        for number, piece in enumerate(part.pieces):
+            if piece.lead and not _continues(part.pieces[number - 1] if number else None, piece):
+                rows.append(piece.lead)
+            if not self._said(piece, part.path):
+                rows.append(piece.plain)
+        return "\n".join(filter(None, rows))
+
+    def _sections(self, text: str) -> Iterator[tuple[tuple[str, ...], list[Piece]]]:
+        """Heading path and pieces of each section; a jump from H1 to H3 keeps the H1 as parent."""
+        lines = split_lines(text)
+        stack: list[tuple[int, str]] = []
+        pieces: list[Piece] = []
+        for block in parse_blocks(text):
+            if block.kind != "heading":
+                path = tuple(heading for _, heading in stack)
+                pieces += block_pieces(block, lines=lines, measure=self.measure, room=self._room(path))
+                continue
+            if pieces:
+                yield tuple(heading for _, heading in stack), pieces
+            stack = [(level, heading) for level, heading in stack if level < block.level]
+            stack.append((block.level, block.heading))
+            plain = plain_line(block.heading)
+            raw = "\n".join(lines[block.start : block.end])
+            depth = len(stack) - 1
+            pieces = [Piece(block.start + 1, block.end, raw, plain, self.measure(plain), depth=depth)]
+        if pieces:
+            yield tuple(heading for _, heading in stack), pieces
+
+    def _pack(self, path: tuple[str, ...], pieces: list[Piece]) -> list[Part]:
+        """Pieces in as few parts as they need, filled in order."""
+        room = self._room(path)
+        parts: list[Part] = []
+        used = 0
+        for piece in pieces:
+            before = parts[-1].pieces[-1] if parts else None
+            cost = self._cost(before, piece, path)
+            if parts and used + cost <= room:
+                parts[-1].pieces.append(piece)
+                used += cost
+            else:
+                parts.append(Part(path, [piece]))
+                used = self._cost(None, piece, path)
+        for part in parts:
+            part.whole = len(parts) == 1
+        return parts
+
+    def _join(self, parts: list[Part]) -> list[Part]:
+        """Small neighbours under the same parent become one part; a bare heading goes with what follows it."""
+        joined: list[Part] = []
+        for part in parts:
+            last = joined[-1] if joined else None
+            if last is not None and _bare(last) and part.path[: len(last.path)] == last.path:
+                joined[-1] = Part(part.path, last.pieces + part.pieces, part.whole)
+                continue
+            shared = _shared(last.path, part.path) if last is not None else ()
+            if last is not None and last.whole and part.whole and _near(last.path, part.path, shared):
+                both = last.pieces + part.pieces
+                befores = [None, *both]
+                cost = sum(self._cost(before, piece, shared) for before, piece in zip(befores, both, strict=False))
+                if cost <= self._room(shared):
+                    joined[-1] = Part(shared, both)
+                    continue
+            joined.append(part)
+        return joined
+
+    def _cost(self, before: Piece | None, piece: Piece, path: tuple[str, ...]) -> int:
+        """Tokens that a piece adds after `before` in a part under `path`."""
+        lead = piece.lead_tokens if piece.lead and not _continues(before, piece) else 0
+        return lead + (0 if self._said(piece, path) else piece.tokens)
+
+    def _said(self, piece: Piece, path: tuple[str, ...]) -> bool:
+        """Whether the breadcrumb says this heading already."""
+        return self.breadcrumbs and 0 <= piece.depth < len(path)
+
+    def _room(self, path: tuple[str, ...]) -> int:
+        """Tokens left for the text under a heading path."""
+        crumb = self.measure(self._crumb(path)) if self.breadcrumbs else 0
+        return max(8, self.max_tokens - self.measure.overhead - crumb)
+
+    def _crumb(self, path: tuple[str, ...]) -> str:
+        """Title > headings, in at most half of the budget: the middle goes first, the nearest heading stays."""
+        names = [name for heading in path if (name := plain_line(heading))]
+        title = plain_line(self.title)
+        if title and (not names or names[0] != title):
+            names.insert(0, title)
+        half = (self.max_tokens - self.measure.overhead) // 2
+        while len(names) > 1 and self.measure(_SEPARATOR.join(names)) > half:
+            names.pop(1 if len(names) > 2 else 0)
+        if names and self.measure(names[0]) > half:
+            words = names[0].split()
+            while len(words) > 1 and self.measure(" ".join(words)) > half:
+                words.pop()
+            names = [" ".join(words)] if self.measure(" ".join(words)) <= half else []
+        return _SEPARATOR.join(names)
+
+
+def _continues(before: Piece | None, piece: Piece) -> bool:
+    """Whether `before` already shows the table header that `piece` needs."""
+    return before is not None and piece.lead in {before.lead, before.plain}
+
+
+def _trim(pieces: list[Piece]) -> list[Piece]:
+    """Without rules and drawings at either end."""
+    worded = [number for number, piece in enumerate(pieces) if piece.plain]
+    return pieces[worded[0] : worded[-1] + 1] if worded else []
+
+
+def _bare(part: Part) -> bool:
+    """Whether a part is a heading without a text of its own."""
+    return part.whole and all(piece.depth >= 0 or not piece.plain for piece in part.pieces)
+
+
+def _shared(one: tuple[str, ...], two: tuple[str, ...]) -> tuple[str, ...]:
+    """The common beginning of two heading paths."""
+    count = 0
+    while count < min(len(one), len(two)) and one[count] == two[count]:
+        count += 1
+    return one[:count]
+
+
+def _near(one: tuple[str, ...], two: tuple[str, ...], shared: tuple[str, ...]) -> bool:
+    """Whether two paths are siblings, or parent and child."""
+    return len(one) - len(shared) <= 1 and len(two) - len(shared) <= 1

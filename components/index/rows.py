@@ -1,0 +1,95 @@
+"""Chunks as rows: what a row is made of, when two rows are the same, and the digest of a whole index."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from components.index.chunk import Chunk
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["FTS_COLUMN", "chunk_columns", "chunks_digest", "fts_text", "row_hash", "rows_digest", "schema", "to_arrow"]
+
+SCHEMA_VERSION = 1
+"""Part of a table's name: a change of columns is a new table, never a migration in place."""
+
+FTS_COLUMN = "fts_text"
+_LISTS = ("paths", "supersedes", "heading")
+_NULLABLE = ("project", "date")
+_WORDS = re.compile(r"[\W_]+")
+
+
+def chunk_columns() -> tuple[str, ...]:
+    """Names of the columns that make a `Chunk`."""
+    return tuple(Chunk.__dataclass_fields__)
+
+
+def fts_text(chunk: Chunk) -> str:
+    """What full-text search sees: the words of the file's name, then what is embedded.
+
+    The name is not embedded, so a renamed note needs no new vector.
+    """
+    name = _WORDS.sub(" ", PurePosixPath(chunk.path).stem).strip()
+    return f"{name}\n{chunk.embed_text}"
+
+
+def row_hash(chunk: Chunk, embedder_id: str) -> str:
+    """SHA-256 of all that a row holds but its vector, which embedder and text determine."""
+    value = json.dumps([SCHEMA_VERSION, embedder_id, chunk.to_dict()], ensure_ascii=False, sort_keys=True)
+    return hashlib.sha256(value.encode()).hexdigest()
+
+
+def rows_digest(hashes: Mapping[str, str]) -> str:
+    """SHA-256 over chunk id and row hash, sorted by id."""
+    digest = hashlib.sha256()
+    for chunk_id in sorted(hashes):
+        digest.update(f"{chunk_id} {hashes[chunk_id]}\n".encode())
+    return digest.hexdigest()
+
+
+def chunks_digest(chunks: Iterable[Chunk], embedder_id: str) -> str:
+    """The digest that an index of exactly these chunks has: equal to `Index.live_digest()` when it is up to date.
+
+    `embedder_id` is the embedder's `id`, or `NO_EMBEDDER` for a full-text index.
+    """
+    return rows_digest({chunk.chunk_id: row_hash(chunk, embedder_id) for chunk in chunks})
+
+
+def schema(dimensions: int) -> pa.Schema:
+    """Arrow schema of the table; `dimensions` 0: without vectors."""
+    import pyarrow as pa
+
+    fields = [pa.field("row_hash", pa.string(), nullable=False), pa.field(FTS_COLUMN, pa.string(), nullable=False)]
+    for name in chunk_columns():
+        kind = pa.list_(pa.string()) if name in _LISTS else pa.int32() if name.endswith("_line") else pa.string()
+        fields.append(pa.field(name, kind, nullable=name in _NULLABLE))
+    if dimensions:
+        fields.append(pa.field("vector", pa.list_(pa.float32(), dimensions), nullable=False))
+    return pa.schema(fields)
+
+
+def to_arrow(chunks: Sequence[Chunk], *, hashes: Mapping[str, str], vectors: Any, dimensions: int) -> pa.Table:
+    """Rows for the table.
+
+    Args:
+        chunks: n chunks.
+        hashes: their row hashes by chunk id.
+        vectors: float32 array (n, dimensions), or none when `dimensions` is 0.
+        dimensions: length of a vector.
+    """
+    import pyarrow as pa
+
+    columns: dict[str, Any] = {name: [getattr(chunk, name) for chunk in chunks] for name in chunk_columns()}
+    columns |= {name: [list(value) for value in columns[name]] for name in _LISTS}
+    columns["row_hash"] = [hashes[chunk.chunk_id] for chunk in chunks]
+    columns[FTS_COLUMN] = [fts_text(chunk) for chunk in chunks]
+    if dimensions:
+        flat = pa.array(vectors.reshape(-1), type=pa.float32())
+        columns["vector"] = pa.FixedSizeListArray.from_arrays(flat, dimensions)
+    return pa.table(columns, schema=schema(dimensions))
