@@ -6,17 +6,21 @@ import fcntl
 import os
 from pathlib import Path
 
-__all__ = ["FileLock"]
+from components.errors import TerminalError
+
+__all__ = ["FileLock", "is_held"]
 
 
 class FileLock:
     """An advisory lock on `path`, which is created and never removed. Not inherited by programs that are started.
 
+    Raises TerminalError where the file system has no locks (some network mounts).
     A `fork` without `exec` shares the lock: it is then held until both are gone.
     """
 
     def __init__(self, path: Path) -> None:
         """Open `path` without locking it. Raises OSError if it can be neither opened nor created."""
+        self._path = path
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
     def try_shared(self) -> bool:
@@ -38,6 +42,11 @@ class FileLock:
             fcntl.flock(self._fd, how | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
+        except OSError as error:
+            raise TerminalError(
+                f"{self._path}: the file system of this folder has no file locks ({error.strerror}). "
+                "Put the workspace on a local disk, with -o workspace=FOLDER."
+            ) from error
         return True
 
 

@@ -29,7 +29,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -127,7 +127,7 @@ def _find_or_start(*, folder: Path, timeout_seconds: float, say: Callable[[str],
             if time.monotonic() > deadline:
                 raise TerminalError(
                     f"The Prefect server (pid {state.get('pid')}) does not answer after {timeout_seconds:g} s: {fault}."
-                    f" End that process and try again, or see why:\n{_end_of_log(folder)}"
+                    f" If it is still there, end it; then try again. {_end_of_log(folder)}"
                 )
             time.sleep(_POLL_SECONDS)
     finally:
@@ -167,7 +167,8 @@ def _wait_for_the_end(folder: Path) -> None:
         finally:
             users.close()
         if time.monotonic() > deadline and (pid := _read_state(folder).get("pid")):
-            os.kill(int(str(pid)), signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it may end in this very moment
+                os.kill(int(str(pid)), signal.SIGKILL)
             deadline += _STOP_SECONDS
         time.sleep(_POLL_SECONDS)
 
