@@ -222,6 +222,7 @@ def _quiet() -> None:
     """Before mlflow is imported: else it asks a host of its own whether it may send telemetry."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("DO_NOT_TRACK", "true")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # stdout is ours: `run --json`
     # "Creating initial database tables" is no news for whoever runs a recipe.
     logging.getLogger("mlflow.store.db").setLevel(logging.WARNING)
 
