@@ -6,7 +6,7 @@ import re
 import unicodedata
 from dataclasses import dataclass, field
 
-__all__ = ["Cleaned", "clean_text"]
+__all__ = ["Cleaned", "blank_comments", "clean_text"]
 
 # C1 bytes that some editors drop: then `═` (E2 95 90) is left as its first two characters.
 _LOST_DOUBLE_BAR = re.compile("\u00e2\u2022(?![\u0080-\u00bf\u0152-\u0178\u02c6\u02dc\u2013-\u203a\u20ac\u2122])")
@@ -31,8 +31,6 @@ class Cleaned:
     """Lines whose mojibake was repaired."""
     hidden: dict[int, int] = field(default_factory=dict)
     """Line -> invisible characters removed there."""
-    comments: list[int] = field(default_factory=list)
-    """Lines that held (part of) an HTML comment."""
 
 
 def _repair(line: str) -> str:
@@ -44,6 +42,8 @@ def _repair(line: str) -> str:
     import ftfy
 
     fixed = ftfy.fix_encoding(_LOST_DOUBLE_BAR.sub("\u00e2\u2022\u0090", line))
+    if "\u2022\u0090" in fixed:  # the guess did not fit
+        fixed = ftfy.fix_encoding(line)
     if fixed == line or "\n" in fixed or "\r" in fixed:
         return line
     return fixed if set(fixed) - set(line) else line
@@ -74,16 +74,20 @@ def _reveal(line: str) -> tuple[str, int]:
     return "".join(out), gone
 
 
-def _blank_comments(lines: list[str]) -> list[int]:
-    """Empty HTML comments in place; give the lines they were on.
+def blank_comments(text: str) -> tuple[str, list[int]]:
+    """The text with its HTML comments emptied in place, and the 1-based lines that they were on.
 
     Comments shown to the reader stay: in fenced code and in code spans. One that starts a line and never
     ends hides the rest of the note from a reader, and so is blanked to the end.
     Not caught: a fence inside an HTML block, which a reader does not see as one.
     """
+    if "<!--" not in text:
+        return text, []
+    lines = text.split("\n")
     touched: list[int] = []
     fence = ""
     open_comment = False
+    ends_later = _next_ends(lines)
     for number, line in enumerate(lines):
         if not open_comment and (mark := _FENCE.match(line)):
             if not fence:
@@ -103,7 +107,10 @@ def _blank_comments(lines: list[str]) -> list[int]:
                 at = len(line) if end < 0 else end + 3
                 continue
             start, after = _next_comment(line, at)
-            if start < 0 or not _ends(lines, number, start):
+            # As in CommonMark: one that starts a line is a comment whether it ends or not; one within a
+            # paragraph only if it ends there.
+            starts_line = start <= 3 and not line[:start].strip()
+            if start < 0 or not (starts_line or ends_later[number] or line.find("-->", after) >= 0):
                 out += line[at:]
                 break
             out += line[at:start]
@@ -112,7 +119,7 @@ def _blank_comments(lines: list[str]) -> list[int]:
         if open_comment and not line:
             touched.append(number + 1)
         lines[number] = out.rstrip() if out != line else line
-    return sorted(set(touched))
+    return "\n".join(lines), sorted(set(touched))
 
 
 def _next_comment(line: str, at: int) -> tuple[int, int]:
@@ -126,24 +133,17 @@ def _next_comment(line: str, at: int) -> tuple[int, int]:
     return -1, -1
 
 
-def _ends(lines: list[str], number: int, start: int) -> bool:
-    """True if the comment that starts there counts as one: it ends somewhere, or begins its line."""
-    line = lines[number]
-    if not line[:start].strip() and start <= 3:
-        return True
-    if "-->" in line[start + 2 :]:
-        return True
-    # As in CommonMark, a comment within a paragraph cannot go past the paragraph's end.
-    for later in lines[number + 1 :]:
-        if "-->" in later:
-            return True
-        if not later.strip():
-            return False
-    return False
+def _next_ends(lines: list[str]) -> list[bool]:
+    """For each line: does a later line of the same paragraph (to the next blank line) end a comment?"""
+    out = [False] * len(lines)
+    for number in range(len(lines) - 2, -1, -1):
+        later = lines[number + 1]
+        out[number] = "-->" in later or (bool(later.strip()) and out[number + 1])
+    return out
 
 
 def clean_text(text: str) -> Cleaned:
-    """Repair mojibake, compose accents (NFC), remove invisible characters, blank out HTML comments.
+    """Repair mojibake, compose accents (NFC), remove invisible characters.
 
     In: text with `\\n` as its only line end. Out: as many lines as before, whether they are counted by
     `split("\\n")` or by `splitlines()`.
@@ -163,5 +163,4 @@ def clean_text(text: str) -> Cleaned:
                 if gone:
                     hidden[number + 1] = gone
             lines[number] = unicodedata.normalize("NFC", fixed)
-    comments = _blank_comments(lines) if "<!--" in text else []
-    return Cleaned(text="\n".join(lines), repaired=repaired, hidden=hidden, comments=comments)
+    return Cleaned(text="\n".join(lines), repaired=repaired, hidden=hidden)

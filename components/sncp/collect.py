@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from components.errors import InputError
-from components.sncp.clean import Cleaned, clean_text
+from components.sncp.clean import Cleaned, blank_comments, clean_text
 from components.sncp.discover import Candidate, discover
 from components.sncp.document import Collection, Document, Duplicate, Finding, Notice, Skipped
 from components.sncp.metadata import find_date, front_matter, header_lines, project_of, title_of
@@ -74,7 +74,8 @@ def collect(
     """
     candidates, passed = discover(root=root, sources=sources, include=include, exclude=exclude)
     persona = _persona(persona_files, root=root.resolve())
-    kept = [candidate for candidate in candidates if candidate.path not in {item.path for item in persona}]
+    personal = {candidate.path for candidate in persona}
+    kept = [candidate for candidate in candidates if candidate.path not in personal]
     everything = sorted([*kept, *persona], key=lambda candidate: candidate.path)
     gathered = _Gathered()
     for item in passed:
@@ -86,7 +87,7 @@ def collect(
             raw = read_file(candidate.file, max_bytes=max_bytes)
             text = decode(raw.data)
         except UnreadableError as error:
-            if candidate in persona:
+            if candidate.path in personal:
                 raise InputError(
                     f"The persona file {candidate.file} is no readable note: {error}. "
                     "Mend the file, or name another one in `persona`."
@@ -96,7 +97,7 @@ def collect(
         _add(gathered, candidate, raw, text, quarantine=redact == "quarantine")
     if progress:
         progress(len(everything), len(everything))
-    if not any(document.path not in {item.path for item in persona} for document in gathered.documents) and kept:
+    if kept and all(document.path in personal for document in gathered.documents):
         reasons = "".join(f"\n  {item.path}: {item.reason}" for item in gathered.skipped[:10])
         raise InputError(f"{len(kept)} notes match in {root}, but none of them could be taken:{reasons}")
     documents, duplicates = _join(gathered.documents)
@@ -138,6 +139,7 @@ def _add(gathered: _Gathered, candidate: Candidate, raw: Raw, text: str, *, quar
     path = candidate.path
     cleaned = clean_text(text)
     masked, findings = redact_text(cleaned.text, path=path)
+    masked, comments = blank_comments(masked)  # afterwards: a secret in a comment is to be told too
     gathered.findings += findings
     if findings and quarantine:
         where = ", ".join(f"{item.rule} in line {item.line}" for item in findings[:5])
@@ -149,7 +151,7 @@ def _add(gathered: _Gathered, candidate: Candidate, raw: Raw, text: str, *, quar
     matter, skip, fault = front_matter(masked)
     header = header_lines(masked, skip=skip)
     date, date_source = find_date(path=path, matter=matter, header=header, file_day=raw.day)
-    gathered.notices += _notices(path, cleaned, fault)
+    gathered.notices += _notices(path, cleaned, comments, fault)
     gathered.digests[path] = raw.digest if date_source != "file time" else _sha(f"{raw.digest}\0{raw.day}")
     gathered.documents.append(
         Document(
@@ -170,7 +172,7 @@ def _add(gathered: _Gathered, candidate: Candidate, raw: Raw, text: str, *, quar
     )
 
 
-def _notices(path: str, cleaned: Cleaned, fault: str | None) -> list[Notice]:
+def _notices(path: str, cleaned: Cleaned, comments: Sequence[int], fault: str | None) -> list[Notice]:
     out: list[Notice] = []
     if fault:
         out.append(Notice(path, 1, f"front matter not read: {fault}; the note is kept"))
@@ -179,8 +181,8 @@ def _notices(path: str, cleaned: Cleaned, fault: str | None) -> list[Notice]:
     if cleaned.hidden:
         count = sum(cleaned.hidden.values())
         out.append(Notice(path, min(cleaned.hidden), f"{count} invisible characters removed"))
-    if cleaned.comments:
-        out.append(Notice(path, cleaned.comments[0], f"HTML comments blanked out in {len(cleaned.comments)} lines"))
+    if comments:
+        out.append(Notice(path, comments[0], f"HTML comments blanked out in {len(comments)} lines"))
     return out
 
 

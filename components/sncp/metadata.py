@@ -12,6 +12,7 @@ from components.sncp.document import DateSource
 
 __all__ = ["find_date", "front_matter", "header_lines", "outside_fences", "project_of", "title_of"]
 
+_LINE = 500
 HEADER_LINES = 15
 """How far from the top a note still speaks about itself."""
 
@@ -46,7 +47,7 @@ _LABEL = re.compile(
     | (?P<created> creat[oaie] | (?:data[\s_]+(?:di\s+)?)? creazione | creation | created | nat[oa] )
     | (?P<written> datat[oa] | data | date | dated | giorno | scritt[oa] | written
         | (?:ricerca|analisi|studio|audit|report)\s+complet(?:at[oaie]) | completat[oaie] | completed )
-    ) (?P<more> [^:|=\d]{0,24}? ) \s* (?: [:|=] | \s[-–—]\s | (?<=\s)(?=\d) | \b(?=il\s) ) (?P<rest> .* )$"""
+    ) \b (?P<more> [^:|=\d]{0,24}? ) \s* (?: [:|=] | \s[-–—]\s | (?<=\s)(?=\d) | \b(?=il\s) ) (?P<rest> .* )$"""
 )
 # A date of something else than the note: a deadline, a release.
 _OTHER_DAY = re.compile(
@@ -89,8 +90,8 @@ def front_matter(text: str) -> tuple[dict[str, Any], int, str | None]:
 
 
 def header_lines(text: str, *, skip: int, count: int = HEADER_LINES) -> list[str]:
-    """The first lines after the front matter."""
-    return text.split("\n", skip + count)[skip : skip + count]
+    """The first lines after the front matter, each cut to 500 characters."""
+    return [line[:_LINE] for line in text.split("\n", skip + count)[skip : skip + count]]
 
 
 def outside_fences(lines: Sequence[str]) -> Iterator[tuple[int, str]]:
@@ -120,7 +121,8 @@ def title_of(text: str, *, path: str, matter: Mapping[str, Any], skip: int) -> s
         if isinstance(matter.get(key), str | int | float) and str(matter[key]).strip():
             return " ".join(str(matter[key]).split())
     before = ""
-    for _, line in outside_fences(text.split("\n")[skip:]):
+    for _, whole in outside_fences(text.split("\n")[skip:]):
+        line = whole[:_LINE]
         if (heading := re.match(r" {0,3}#[ \t]+(.*\S)", line)) and (plain := _plain(heading[1])):
             return plain
         if re.fullmatch(r" {0,3}=+\s*", line) and re.match(r" {0,3}[^\s>|#+=-]", before):
@@ -193,8 +195,8 @@ def _from_header(lines: Sequence[str]) -> date | None:
                 rank, day = "heading", parse_date(re.split(_OTHER_DAY, bare)[0])
             else:
                 rank = "byline"
-                byline = re.fullmatch(r"[\w .'’&]{2,40}\s[-–—]\s(.{6,20})", bare)
-                day = parse_date(byline[1]) if byline and line.lstrip().startswith(">") else None
+                byline = re.fullmatch(r"(?:[\w .'’&]{2,40}\s[-–—]\s)?([^-–—].{5,20})", bare)
+                day = parse_date(byline[1]) if byline and line.lstrip().startswith((">", "*", "_")) else None
             if day:
                 found.setdefault(rank, day)
     return next((found[rank] for rank in _RANKS if rank in found), None)

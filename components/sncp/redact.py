@@ -13,7 +13,9 @@ from components.sncp.secret_rules import (
     AWS_SECRET,
     RULES,
     borrowed_patterns,
+    entropy,
     is_placeholder,
+    is_strong,
     is_token,
     is_word_like,
 )
@@ -22,8 +24,8 @@ __all__ = ["redact"]
 
 _WINDOW = 8_000
 _OVERLAP = 500
-_PEM_BEGIN = re.compile(r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
-_PEM_END = re.compile(r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
+_PEM_MARK = re.compile(r"-----(BEGIN|END) [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
+_PEM_LINES = 250
 _PEM_BODY = re.compile(r"[\s>|]*[A-Za-z0-9+/=]{1,120}\s*|[\s>|]*[A-Za-z-]+: .{0,100}|[\s>|]*")
 _AWS_WORDS = re.compile(r"(?i)aws|secret.?access|AKIA|ASIA")
 
@@ -41,9 +43,10 @@ def redact(text: str, *, path: str) -> tuple[str, list[Finding]]:
 
     Sure to be caught: keys with their maker's prefix (the table in secret_rules.py), private key blocks,
     passwords in URLs, bearer tokens, `password = value` and its like where the value looks real.
-    NOT caught: a secret without a prefix or a telling word before it; a password that is a plain word;
-    one in a table column that only the header names; one broken over two lines; one in a file name; one
-    written in another encoding (base64 of a key); personal data such as IBANs or phone numbers.
+    NOT caught: a secret without a prefix or a telling word before it; a password that is a plain word, or
+    stands after a user name (`admin / ...`); one in a table column that only the header names; one broken
+    over two lines; one in a file name; one in another encoding (base64 of a key); personal data such as IBANs
+    or phone numbers.
     So this is a first net, not a permission to publish.
     """
     spans = _merge(sorted(_spans(text), key=lambda span: (span.start, -span.end)))
@@ -146,10 +149,12 @@ def _assigned(match: re.Match[str], offset: int) -> Iterator[_Span]:
     before = match.string[: match.start()][-1:]
     if before.isalpha() and not (before.islower() and match[0][0].isupper()):
         return  # the end of another word: `bypass`; but not `dbPassword`
-    value = match["value"].rstrip(".,;:!?)]}*_")
+    value = match["value"].rstrip(".,;:)]}*_")
     name = match["name"].lower()
     is_password = any(word in name for word in ("pass", "pwd", "parola"))
-    if is_placeholder(value) or is_word_like(value):
+    if is_placeholder(value) or is_word_like(value) or "](" in value or "://" in value:
+        return
+    if not match["sign"] and not (is_password and is_strong(value)):
         return
     if is_password or (is_token(value) and any(c.isdigit() for c in value)):
         rule = "password" if is_password else "assigned-secret"
@@ -173,21 +178,26 @@ def _near_aws(piece: str, at: int) -> bool:
 
 def _pem(text: str) -> Iterator[_Span]:
     """Private key blocks to their END line; without one, as far as the lines look like a key's body."""
-    at = 0
-    while begin := _PEM_BEGIN.search(text, at):
-        stop = _PEM_END.search(text, begin.end())
-        following = _PEM_BEGIN.search(text, begin.end())
-        if stop and not (following and following.start() < stop.start()):
-            end = stop.end()
+    marks = list(_PEM_MARK.finditer(text))
+    for mark, following in zip(marks, [*marks[1:], None], strict=True):
+        if mark[1] == "END":
+            continue
+        if following and following[1] == "END" and text.count("\n", mark.end(), following.start()) <= _PEM_LINES:
+            end = following.end()
         else:
-            end = begin.end()
-            while (newline := text.find("\n", end)) >= 0:
-                line_end = text.find("\n", newline + 1)
-                line = text[newline + 1 : line_end if line_end >= 0 else len(text)]
-                if not line.strip() or not _PEM_BODY.fullmatch(line):
-                    break
-                end = newline + 1 + len(line)
-        body = re.sub(r"[^A-Za-z0-9+/]", "", text[begin.end() : end].replace("\\n", ""))
-        if len(body) >= 40 and not is_placeholder(body[:200]):
-            yield _Span(begin.start(), end, "private-key", False)
-        at = max(end, begin.end())
+            end = _end_of_body(text, mark.end(), following.start() if following else len(text))
+        body = re.sub(r"[^A-Za-z0-9+/]", "", text[mark.end() : end].replace("\\n", ""))[:400]
+        # Words about keys hold few digits and letters of one case: their entropy stays near 4 bits.
+        if len(body) >= 40 and any(map(str.isdigit, body)) and entropy(body) >= 4.5:
+            yield _Span(mark.start(), end, "private-key", False)
+
+
+def _end_of_body(text: str, at: int, limit: int) -> int:
+    end = min(limit, text.find("\n", at) if "\n" in text[at:limit] else limit)
+    while end < limit:
+        stop = text.find("\n", end + 1, limit)
+        line = text[end + 1 : stop if stop >= 0 else limit]
+        if not line.strip() or not _PEM_BODY.fullmatch(line):
+            break
+        end += 1 + len(line)
+    return end

@@ -8,7 +8,18 @@ from collections import Counter
 from dataclasses import dataclass
 from functools import cache
 
-__all__ = ["ASSIGNED", "AWS_SECRET", "RULES", "Rule", "borrowed_patterns", "is_placeholder", "is_token", "is_word_like"]
+__all__ = [
+    "ASSIGNED",
+    "AWS_SECRET",
+    "RULES",
+    "Rule",
+    "borrowed_patterns",
+    "entropy",
+    "is_placeholder",
+    "is_strong",
+    "is_token",
+    "is_word_like",
+]
 
 
 @dataclass(frozen=True)
@@ -90,15 +101,18 @@ ASSIGNED = re.compile(
         | secret | segreto | token | credentials? | credenziali
         )
         (?: [ ] (?!or\b|o\b) [\w'/.-]{1,20} ){0,3}?
-        ["'`*_\])]{0,4} [ \t]{0,4} (?: :=? | ={1,3} | => | \| | (?<=\s)è\b | (?<=\s)e'(?=\s) | (?<=\s)is\b ) [ \t]{0,4}
-        (?: \|[ \t]{0,4} )? ["'`*_]{0,4} (?P<value> [^\s"'`|<>]{6,200} )""",
+        ["'`*_\])]{0,4} [ \t]{0,4} (?P<sign> :=? | ={1,3} | => | \| | (?<=\s)è\b | (?<=\s)e'(?=\s) | (?<=\s)is\b
+          | (?<=[ \t]) ) ["'`*_ \t]{0,6} (?: \|[ \t]{0,4} )? ["'`*_]{0,4} (?P<value> [^\s"'`|<>]{6,200} )""",
 )
 """`password = value`, `| Password | value |`, `la password del wifi è value`: the value is judged apart."""
 
 _PLACEHOLDER = re.compile(
-    r"(?i)\.\.\.|\u2026|\*{3}|x{3,}|\u2022{2}|your|example|esempio|placeholder|change.?me|dummy|inserisci|insert|redacted"
-    r"|la.?tua|il.?tuo|tua.?chiave|key.?here|goes.?here|my.?(?:secret|key|token|pass)|password|secret.?key|api.?key"
-    r"|[<>{}$%\[\]()]|^process\.|^os\.|^env\."
+    r"(?i)\.\.\.|\u2026|\*{3}|(?<![a-z0-9])x{3,}|x{5,}|\u2022{2}|your|example|esempio|placeholder|change.?me|dummy|inserisci|insert|redacted"
+    r"|la.?tua|il.?tuo|tua.?chiave|key.?here|goes.?here|my.?(?:secret|key|token|pass)|secret.?key|api.?key"
+    r"|[<>]|\$[{(]|^\$[a-z_]|%\w+%|\{\{|^[{\[(]|\w[(\[]|^process\.|^os\.|^env\."
+)
+_PLAIN_PASSWORD = re.compile(
+    r"(?i)(?:the|la|mia|db|user|root|admin|super|new|old|test|[-_])*(?:password|secret|pass)[-_]?\d{0,3}"
 )
 _COMMON = frozenset(
     "pass passwd pwd pw secret token user username admin root test guest postgres mysql redis mongo rabbitmq minio "
@@ -115,7 +129,7 @@ def entropy(value: str) -> float:
 def is_placeholder(value: str) -> bool:
     """True for what only stands for a secret: `sk-ant-...`, `<your-key>`, `${VAR}`, `xxxx`, `12345678`."""
     bare = value.strip("\"'`*_.,;:!?()")
-    if not bare or _PLACEHOLDER.search(value) or bare.lower() in _COMMON:
+    if not bare or _PLACEHOLDER.search(value) or _PLAIN_PASSWORD.fullmatch(bare) or bare.lower() in _COMMON:
         return True
     steps = [ord(after) - ord(before) for before, after in zip(bare, bare[1:], strict=False)]
     regular = sum(step in (-1, 0, 1) for step in steps)
@@ -138,6 +152,12 @@ def is_word_like(value: str) -> bool:
     if re.fullmatch(r"[\d.,]+\w{0,6}|[\w-]+(?:[./:]+[\w-]+)+[/)]?|[a-z]+(?:[_-][a-z0-9]+)+", value):
         return not re.search(r"[A-Z].*\d.*[a-z]|[a-z].*\d.*[A-Z]", value)
     return not any(c.isdigit() or c in "!@#$%^&*+=?" for c in value.rstrip(".,;:!?"))
+
+
+def is_strong(value: str) -> bool:
+    """True for a value that can hardly be anything but a password: it needs no sign before it."""
+    kinds = (str.isupper, str.islower, str.isdigit, lambda c: c in "!@#$%^&*+=?")
+    return len(value) >= 8 and sum(any(map(kind, value)) for kind in kinds) >= 3
 
 
 # Those of detect-secrets whose patterns can stand alone, each with words of which one must stand in the text.
