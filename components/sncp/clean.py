@@ -143,10 +143,10 @@ def _next_ends(lines: list[str]) -> list[bool]:
 
 
 def clean_text(text: str) -> Cleaned:
-    """Repair mojibake, compose accents (NFC), remove invisible characters.
+    r"""Repair mojibake, compose accents (NFC), remove invisible characters.
 
-    In: text with `\\n` as its only line end. Out: as many lines as before, whether they are counted by
-    `split("\\n")` or by `splitlines()`.
+    In: text with `\n` as its only line end. Out: as many lines as before, whether they are counted by
+    `split("\n")` or by `splitlines()`.
     """
     lines = text.split("\n")
     repaired: list[int] = []

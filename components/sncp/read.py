@@ -73,7 +73,7 @@ def _too_large(size: int, max_bytes: int) -> str:
 
 
 def decode(data: bytes) -> str:
-    """Text of a note, with `\\n` alone at the end of lines (`\\r\\n` and a lone `\\r` count as one, as in editors).
+    r"""Text of a note, with `\n` alone at the end of lines (`\r\n` and a lone `\r` count as one, as in editors).
 
     Raises:
         UnreadableError: binary, or neither UTF-8 nor UTF-16 with a byte order mark.
