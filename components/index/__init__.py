@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from components.index.chunk import Chunk, chunk_documents
 from components.index.index import Index
+from components.index.params import IndexParams, SearchParams
 from components.index.rows import chunks_digest
 from components.index.search import Hit
 from components.index.sync import SyncReport
 from components.index.table import NO_EMBEDDER
 
-__all__ = ["NO_EMBEDDER", "Chunk", "Hit", "Index", "SyncReport", "chunk_documents", "chunks_digest"]
+__all__ = [
+    "NO_EMBEDDER",
+    "Chunk",
+    "Hit",
+    "Index",
+    "IndexParams",
+    "SearchParams",
+    "SyncReport",
+    "chunk_documents",
+    "chunks_digest",
+]

@@ -52,7 +52,8 @@ class Chunk:
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Chunk:
         """The inverse of `to_dict`."""
-        return cls(**{key: tuple(item) if isinstance(item, list) else item for key, item in value.items()})
+        fields: dict[str, Any] = {key: tuple(item) if isinstance(item, list) else item for key, item in value.items()}
+        return cls(**fields)
 
 
 def chunk_documents(

@@ -80,6 +80,12 @@ class Index:
         table = self._live(strict=False)
         return None if table is None else rows_digest(tables.row_hashes(table))
 
+    def paths(self) -> list[str]:
+        """All paths of the published notes, exact duplicates included, sorted. Raises as `search` does."""
+        table: Any = self._live(strict=True)
+        rows = table.search().select(["paths"]).to_arrow()
+        return sorted({path for paths in rows["paths"].to_pylist() for path in paths})
+
     def search(
         self,
         question: str,

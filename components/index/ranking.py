@@ -1,19 +1,20 @@
-"""From two lists of candidates to one order: fusion, evidence of the same note, what still holds before what does not.
+"""From two lists of candidates to one order: fusion, then what still holds before what does not.
 
 Pure functions over small lists; nothing here knows LanceDB.
 """
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
-__all__ = ["Candidate", "demoted", "fuse", "with_siblings"]
+__all__ = ["Candidate", "demoted", "fuse"]
 
 Key = TypeVar("Key", bound=Hashable)
-_RRF_CONSTANT = 60  # Cormack, Clarke, Buettcher 2009
+_RRF_CONSTANT = 60
 
 
 @dataclass(frozen=True)
@@ -27,18 +28,31 @@ class Candidate:
 
 
 def fuse(
-    dense: Mapping[Key, float], text: Mapping[Key, float], *, fusion: Literal["minmax", "rrf"], dense_weight: float
+    dense: Mapping[Key, float],
+    text: Mapping[Key, float],
+    *,
+    fusion: Literal["minmax", "rrf"],
+    dense_weight: float,
+    coverage: Mapping[Key, float] | None = None,
 ) -> dict[Key, float]:
     """One score in 0..1 for each key of either leg.
 
     `minmax`: each leg's scores are stretched to 0..1 (a key that a leg lacks gets 0) and added,
-    `dense_weight` to 1 - `dense_weight`. `rrf`: reciprocal ranks, divided by the best that is possible.
+    `dense_weight` to 1 - `dense_weight`. A full-text score counts by the square root of `coverage`, the share of the
+    question's words that the key holds: the best of many poor matches is still a poor match, which stretching hides.
+    `rrf`: reciprocal ranks (Cormack, Clarke, Buettcher, SIGIR 2009), divided by the best that is possible.
     """
-    weights = (dense_weight, 1.0 - dense_weight) if fusion == "minmax" else (0.5, 0.5)
     scores: dict[Key, float] = defaultdict(float)
-    for leg, weight in zip((dense, text), weights, strict=True):
-        for key, value in (_stretched(leg) if fusion == "minmax" else _reciprocal(leg)).items():
-            scores[key] += weight * value
+    if fusion == "rrf":
+        for leg in (dense, text):
+            for key, value in _reciprocal(leg).items():
+                scores[key] += value / 2
+        return dict(scores)
+    for key, value in _stretched(dense).items():
+        scores[key] += dense_weight * value
+    for key, value in _stretched(text).items():
+        held = 1.0 if coverage is None else coverage[key]
+        scores[key] += (1.0 - dense_weight) * value * math.sqrt(held)
     return dict(scores)
 
 
@@ -52,27 +66,6 @@ def _stretched(leg: Mapping[Key, float]) -> dict[Key, float]:
 def _reciprocal(leg: Mapping[Key, float]) -> dict[Key, float]:
     order = sorted(leg, key=lambda key: -leg[key])
     return {key: (_RRF_CONSTANT + 1) / (_RRF_CONSTANT + rank) for rank, key in enumerate(order, start=1)}
-
-
-def with_siblings(
-    scores: Mapping[Key, float], candidates: Mapping[Key, Candidate], *, share: float
-) -> dict[Key, float]:
-    """Scores raised by what else of the same note was found, still in 0..1.
-
-    A note that is about the subject in several places is the better source: `share` of its next three chunks,
-    halved each time, is added to each of its chunks.
-    """
-    by_note: dict[str, list[float]] = defaultdict(list)
-    for key, score in scores.items():
-        by_note[candidates[key].path].append(score)
-    for values in by_note.values():
-        values.sort(reverse=True)
-    most = 1 + share * 1.75
-    raised = {}
-    for key, score in scores.items():
-        others = by_note[candidates[key].path][1:4]
-        raised[key] = (score + share * sum(value / 2**place for place, value in enumerate(others))) / most
-    return raised
 
 
 _HOLDS = {"current": 1.0, "archived": 0.8, "deprecated": 0.5, "template": 0.5}

@@ -14,12 +14,25 @@ from components.index.chunk import Chunk
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["FTS_COLUMN", "chunk_columns", "chunks_digest", "fts_text", "row_hash", "rows_digest", "schema", "to_arrow"]
+__all__ = [
+    "FTS_COLUMN",
+    "LANGUAGE",
+    "chunk_columns",
+    "chunks_digest",
+    "fts_text",
+    "row_hash",
+    "rows_digest",
+    "schema",
+    "to_arrow",
+]
 
 SCHEMA_VERSION = 1
 """Part of a table's name: a change of columns is a new table, never a migration in place."""
 
 FTS_COLUMN = "fts_text"
+LANGUAGE = "Italian"
+"""Of the full-text index: how words are stemmed and which are left out."""
+
 _LISTS = ("paths", "supersedes", "heading")
 _NULLABLE = ("project", "date")
 _WORDS = re.compile(r"[\W_]+")

@@ -6,7 +6,7 @@ Filters are typed expressions whose values LanceDB quotes itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from components.errors import InputError
 from components.index.chunk import Chunk
 from components.index.question import content_words
-from components.index.ranking import Candidate, demoted, fuse, with_siblings
-from components.index.rows import FTS_COLUMN, chunk_columns
+from components.index.ranking import Candidate, demoted, fuse
+from components.index.rows import FTS_COLUMN, LANGUAGE, chunk_columns
 from components.sncp.params import Kind, Status
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Filters", "Hit", "search_rows"]
 
-_SIBLINGS = 0.3
 _LONGEST = 4000  # characters of a question that are embedded
 
 
@@ -126,11 +125,12 @@ def search_rows(
     where = filters.expression()
     rows: dict[str, dict[str, Any]] = {}
     dense = {} if embedder is None else _dense(table, question, embedder, where, candidates, rows)
-    text = _full_text(table, content_words(question), where, candidates, rows)
+    words = content_words(question)
+    text = _full_text(table, words, where, candidates, rows)
     weight = 0.0 if embedder is None else embedder.dense_weight if dense_weight is None else dense_weight
-    known = {key: _candidate(row) for key, row in rows.items()}
-    scores = fuse(dense, text, fusion=fusion, dense_weight=weight)
-    scores = demoted(with_siblings(scores, known, share=_SIBLINGS), known)
+    coverage = _coverage(words, {key: rows[key][FTS_COLUMN] for key in text})
+    scores = fuse(dense, text, fusion=fusion, dense_weight=weight, coverage=coverage)
+    scores = demoted(scores, {key: _candidate(row) for key, row in rows.items()})
     hits = [
         Hit(chunk=_chunk(rows[key]), score=score, cosine=dense.get(key), fts=text.get(key))
         for key, score in scores.items()
@@ -160,11 +160,22 @@ def _full_text(table: Any, words: str, where: Any, limit: int, rows: dict[str, d
     return _run(table.search(MatchQuery(words, FTS_COLUMN), query_type="fts"), where, limit, "_score", rows)
 
 
+def _coverage(words: str, texts: Mapping[str, str]) -> dict[str, float]:
+    """Share of the question's terms that each text holds, 0..1, as the full-text index cuts terms."""
+    from lancedb import tokenize
+
+    def terms(text: str) -> set[str]:
+        return {token.text for token in tokenize(text, language=LANGUAGE)}
+
+    asked = terms(words)
+    return {key: len(asked & terms(text)) / len(asked) if asked else 1.0 for key, text in texts.items()}
+
+
 def _run(query: Any, where: Any, limit: int, value: str, rows: dict[str, dict[str, Any]]) -> dict[str, float]:
     """Run one leg; its rows are added to `rows`."""
     if where is not None:
         query = query.where(where)
-    found = query.select([*chunk_columns(), value]).limit(limit).to_arrow().to_pylist()
+    found = query.select([*chunk_columns(), FTS_COLUMN, value]).limit(limit).to_arrow().to_pylist()
     rows.update({row["chunk_id"]: row for row in found})
     return {row["chunk_id"]: float(row[value]) for row in found}
 
@@ -177,8 +188,3 @@ def _candidate(row: dict[str, Any]) -> Candidate:
 
 def _chunk(row: dict[str, Any]) -> Chunk:
     return Chunk.from_dict({name: row[name] for name in chunk_columns()})
-
-
-def distinct_paths(hits: Iterable[Hit]) -> list[str]:
-    """Paths in order of their best hit."""
-    return list(dict.fromkeys(hit.chunk.path for hit in hits))

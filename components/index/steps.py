@@ -10,7 +10,7 @@ from components.index.chunk import Chunk, chunk_documents
 from components.index.index import Index
 from components.index.params import IndexParams
 from components.index.rows import chunks_digest
-from components.index.table import NO_EMBEDDER
+from components.index.table import NO_EMBEDDER, read_pointer
 from components.llm import load_embedder
 from components.sncp.steps import read_documents
 from components.store import Artefact, Run, StepSpec, progress_of, recorded_step
@@ -26,6 +26,7 @@ __all__ = [
     "index_uri",
     "open_embedder",
     "open_index",
+    "published_digest",
     "read_chunks",
 ]
 
@@ -106,6 +107,12 @@ def build_index(run: Run, params: IndexParams, *, chunks: Artefact) -> Artefact:
                 embedded=embedder.texts_embedded if embedder else 0, version=report.version,
             )  # fmt: skip
     return step.artefact
+
+
+def published_digest(params: IndexParams, *, workspace: Path) -> str | None:
+    """Digest of the published chunks, without opening the table; none when nothing is published."""
+    pointer = read_pointer(index_uri(params, workspace=workspace))
+    return None if pointer is None else pointer.get("digest")
 
 
 def open_index(params: IndexParams, *, workspace: Path, built: Artefact | None = None) -> Index:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from components.errors import CervellaError, InputError, TerminalError
 from components.index import table as tables
 from components.index.chunk import Chunk
-from components.index.rows import FTS_COLUMN, row_hash, rows_digest, to_arrow
+from components.index.rows import FTS_COLUMN, LANGUAGE, row_hash, rows_digest, to_arrow
 from components.store import hold
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def sync(
 def _vectors(
     table: Any, chunks: list[Chunk], embedder: Embedder | None, progress: Callable[[int, int], None] | None
 ) -> tuple[Any, int]:
-    """Vectors (n, dimensions) of chunks: from rows with the same text, else from the embedder; and how many of these."""
+    """Vectors (n, dimensions) of chunks, from rows with the same text or from the embedder; how many of the latter."""
     if embedder is None:
         return None, 0
     import numpy as np
@@ -166,8 +166,8 @@ def _publish(table: Any, uri: Path, generation: tables.Generation, *, digest: st
         _tag(table)
         table.optimize(cleanup_older_than=_KEEP)
         _tag(table)  # cleaning may compact, which is a new version of the same rows
-    if tables.read_pointer(uri) != vars(generation) | {"table": generation.table}:
-        tables.write_pointer(uri, generation)
+    if tables.read_pointer(uri) != vars(generation) | {"table": generation.table, "digest": digest}:
+        tables.write_pointer(uri, generation, digest=digest)
     return int(tables.live_version(table) or table.version)
 
 
@@ -180,7 +180,7 @@ def _cover(table: Any) -> None:
     if any(list(index.columns) == [FTS_COLUMN] for index in table.list_indices()):
         table.optimize(cleanup_older_than=timedelta(days=3650))
     else:
-        table.create_index(FTS_COLUMN, config=FTS(language="Italian", with_position=False))
+        table.create_index(FTS_COLUMN, config=FTS(language=LANGUAGE, with_position=False))
 
 
 def _tag(table: Any) -> None:

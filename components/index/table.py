@@ -49,7 +49,7 @@ class Generation:
 
 
 def read_pointer(uri: Path) -> dict[str, Any] | None:
-    """What is published: {table, embedder, dimensions}; none when nothing is yet."""
+    """What is published: {table, embedder, dimensions, digest}; none when nothing is yet."""
     try:
         found = json.loads((uri / _POINTER).read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -61,9 +61,13 @@ def read_pointer(uri: Path) -> dict[str, Any] | None:
     return found
 
 
-def write_pointer(uri: Path, generation: Generation) -> None:
-    """Publish a generation: the file is replaced whole, or not at all."""
-    value = {"table": generation.table, "embedder": generation.embedder, "dimensions": generation.dimensions}
+def write_pointer(uri: Path, generation: Generation, *, digest: str) -> None:
+    """Publish a generation: the file is replaced whole, or not at all.
+
+    `digest` is that of the published rows, for those who plan without opening the table. The tag is the truth: after
+    a kill between the two the file tells of older rows, until the next sync.
+    """
+    value = {**vars(generation), "table": generation.table, "digest": digest}
     temporary = uri / f".{_POINTER}.{os.getpid()}"
     with temporary.open("w", encoding="utf-8") as file:
         json.dump(value, file, indent=1)

@@ -1,0 +1,1 @@
+"""Measurements of this project against its own parts and its peers: one command each."""
