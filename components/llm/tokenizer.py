@@ -53,7 +53,6 @@ class Tokenizer:
         return text[:end]
 
 
-@cache
 def load_tokenizer(name: TokenizerName) -> Tokenizer:
     """The tokenizer `name`, loaded once in this process.
 
@@ -63,13 +62,16 @@ def load_tokenizer(name: TokenizerName) -> Tokenizer:
         InputError: no tokenizer of that name.
         TerminalError: its package is not installed.
     """
-    if name == "qwen3":
-        return _from_library(name, _load_qwen3())
-    if name == "smollm2":
-        return _from_library(name, _load_smollm2())
+    if name not in ("e5", "qwen3", "smollm2"):
+        raise InputError(f"{name!r} is no tokenizer; known: e5, qwen3, smollm2")
+    return _load(name)
+
+
+@cache
+def _load(name: TokenizerName) -> Tokenizer:
     if name == "e5":
         return _load_e5()
-    raise InputError(f"{name!r} is no tokenizer; known: e5, qwen3, smollm2")
+    return _from_library(name, _load_qwen3() if name == "qwen3" else _load_smollm2())
 
 
 def _from_library(name: str, model: tokenizers.Tokenizer) -> Tokenizer:

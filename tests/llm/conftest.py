@@ -7,7 +7,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -26,7 +26,7 @@ class OpenAIDouble:
         self.requests: list[dict[str, Any]] = []
         self.answering_model = "gpt-4o-mini-2024-07-18"
         self.usage: dict[str, int] | None = {"prompt_tokens": 1000, "completion_tokens": 100, "total_tokens": 1100}
-        self.embed = lambda texts: [[float(len(text)), 1.0, 2.0] for text in texts]
+        self.embed: Callable[[list[str]], list[Any]] = lambda texts: [[float(len(text)), 1.0, 2.0] for text in texts]
         double = self
 
         class Handler(BaseHTTPRequestHandler):

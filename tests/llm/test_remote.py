@@ -76,7 +76,7 @@ def test_retry_after_is_heard(openai: Any, monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
-        ((401, {"error": {"message": "Incorrect API key provided: sk-test-9f8e7d6c5b4a39281706f5e4d3c2b1a0"}}), "MY_TEST_KEY"),
+        ((401, {"error": {"message": "Incorrect API key provided: sk-test-9f8e7d6c5b4a39281706"}}), "MY_TEST_KEY"),
         ((403, {"error": {"message": "forbidden"}}), "MY_TEST_KEY"),
         ((404, {"error": {"message": "no such model"}}), "api_base"),
         ((400, {"error": {"message": "bad temperature"}}), "bad temperature"),
