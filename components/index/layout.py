@@ -16,11 +16,10 @@ _SEPARATOR = " > "
 
 @dataclass
 class Part:
-    """Pieces that make one chunk, under their heading path. `whole`: the whole of one or more sections."""
+    """Pieces that make one chunk, under their heading path."""
 
     path: tuple[str, ...]
     pieces: list[Piece]
-    whole: bool = True
 
     def text(self) -> str:
         """The lines as they are in the note, blank lines between pieces included."""
@@ -42,10 +41,10 @@ class Layout:
     def parts(self, text: str) -> Iterator[Part]:
         """Parts in the order of the lines; those without a word are left out."""
         packed = [part for path, pieces in self._sections(text) for part in self._pack(path, pieces)]
-        for part in self._join(packed):
+        for part in self._lead(packed):
             trimmed = _trim(part.pieces)
             if trimmed:
-                yield Part(part.path, trimmed, part.whole)
+                yield Part(part.path, trimmed)
 
     def embed_text(self, part: Part) -> str:
         """Breadcrumb, then the words of the pieces; headings that the breadcrumb has are not said twice."""
@@ -92,26 +91,14 @@ class Layout:
             else:
                 parts.append(Part(path, [piece]))
                 used = self._cost(None, piece, path)
-        for part in parts:
-            part.whole = len(parts) == 1
         return parts
 
-    def _join(self, parts: list[Part]) -> list[Part]:
-        """Small neighbours under the same parent become one part; a bare heading goes with what follows it."""
+    def _lead(self, parts: list[Part]) -> list[Part]:
+        """A bare heading goes with the section below it; sections are not joined: each is about its own subject."""
         joined: list[Part] = []
         for part in parts:
-            last = joined[-1] if joined else None
-            if last is not None and _bare(last) and part.path[: len(last.path)] == last.path:
-                joined[-1] = Part(part.path, last.pieces + part.pieces, part.whole)
-                continue
-            shared = _shared(last.path, part.path) if last is not None else ()
-            if last is not None and last.whole and part.whole and _near(last.path, part.path, shared):
-                both = last.pieces + part.pieces
-                befores = [None, *both]
-                cost = sum(self._cost(before, piece, shared) for before, piece in zip(befores, both, strict=False))
-                if cost <= self._room(shared):
-                    joined[-1] = Part(shared, both)
-                    continue
+            if joined and _bare(joined[-1]) and part.path[: len(joined[-1].path)] == joined[-1].path:
+                part = Part(part.path, joined.pop().pieces + part.pieces)
             joined.append(part)
         return joined
 
@@ -159,17 +146,4 @@ def _trim(pieces: list[Piece]) -> list[Piece]:
 
 def _bare(part: Part) -> bool:
     """Whether a part is a heading without a text of its own."""
-    return part.whole and all(piece.depth >= 0 or not piece.plain for piece in part.pieces)
-
-
-def _shared(one: tuple[str, ...], two: tuple[str, ...]) -> tuple[str, ...]:
-    """The common beginning of two heading paths."""
-    count = 0
-    while count < min(len(one), len(two)) and one[count] == two[count]:
-        count += 1
-    return one[:count]
-
-
-def _near(one: tuple[str, ...], two: tuple[str, ...], shared: tuple[str, ...]) -> bool:
-    """Whether two paths are siblings, or parent and child."""
-    return len(one) - len(shared) <= 1 and len(two) - len(shared) <= 1
+    return all(piece.depth >= 0 or not piece.plain for piece in part.pieces)

@@ -78,12 +78,13 @@ def demoted(scores: Mapping[Key, float], candidates: Mapping[Key, Candidate]) ->
     template twice as much. A note that another one replaces stays below it where both were found.
     """
     lowered = {key: score * _HOLDS.get(candidates[key].status, 1.0) for key, score in scores.items()}
-    best: dict[str, float] = {}
-    for key, score in lowered.items():
-        for name in candidates[key].supersedes:
-            best[name] = max(best.get(name, 0.0), score)
-    for key in lowered:
-        for path in candidates[key].paths:
-            if path in best and path not in candidates[key].supersedes:
-                lowered[key] = min(lowered[key], 0.99 * best[path])
-    return lowered
+    below: dict[Key, float] = {}
+    for old, replaced in candidates.items():
+        successors = [
+            lowered[new]
+            for new, candidate in candidates.items()
+            if set(candidate.supersedes) & set(replaced.paths) and not set(replaced.supersedes) & set(candidate.paths)
+        ]
+        if successors:
+            below[old] = min(lowered[old], 0.99 * max(successors))
+    return lowered | below

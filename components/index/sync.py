@@ -164,7 +164,8 @@ def _publish(table: Any, uri: Path, generation: tables.Generation, *, digest: st
             _restore(table, before)
             raise TerminalError(f"the new index was not published: {'; '.join(faults)}. The one before it stays.")
         _tag(table)
-        table.optimize(cleanup_older_than=_KEEP)
+        with suppress(RuntimeError):  # housekeeping: what cannot be cleaned now is cleaned by a later sync
+            table.optimize(cleanup_older_than=_KEEP)
         _tag(table)  # cleaning may compact, which is a new version of the same rows
     if tables.read_pointer(uri) != vars(generation) | {"table": generation.table, "digest": digest}:
         tables.write_pointer(uri, generation, digest=digest)

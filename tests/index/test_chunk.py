@@ -40,13 +40,15 @@ def test_heading_path(text: str, expected: tuple[str, ...]) -> None:
 
 
 def test_front_matter_is_not_text_and_lines_stay_those_of_the_file() -> None:
-    chunk, = cut(note("a.md", "---\ntitle: segreto\n---\n\n# A\n\nuno due\n"))
+    (chunk,) = cut(note("a.md", "---\ntitle: segreto\n---\n\n# A\n\nuno due\n"))
     assert (chunk.first_line, chunk.last_line) == (5, 7)
     assert "segreto" not in chunk.text
 
 
 def test_breadcrumb_stands_before_the_text_once() -> None:
-    chunk = cut(note("a.md", "# Casa\n## Tetto\n" + "tegole rosse " * 10 + "\n## Porta\n" + "legno " * 30), max_tokens=40)[0]
+    chunk = cut(
+        note("a.md", "# Casa\n## Tetto\n" + "tegole rosse " * 10 + "\n## Porta\n" + "legno " * 30), max_tokens=40
+    )[0]
     assert chunk.embed_text.splitlines()[0] == "Casa > Tetto"
     assert chunk.embed_text.count("Tetto") == 1
     assert chunk.text.startswith("# Casa\n## Tetto")
@@ -54,14 +56,14 @@ def test_breadcrumb_stands_before_the_text_once() -> None:
 
 def test_words_inside_a_box_stay_and_the_box_goes() -> None:
     text = "# A\n```\n+=====+\n| FASE UNO  ║ ▶ fatta ✅ |\n└─────┘\n```\n"
-    chunk, = cut(note("a.md", text))
+    (chunk,) = cut(note("a.md", text))
     assert "FASE UNO" in chunk.embed_text and "fatta" in chunk.embed_text
     assert not re.search(r"[═─║▶✅+=]|\|$", chunk.embed_text)
     assert "+=====+" in chunk.text
 
 
 def test_badges_emoji_and_emphasis_are_not_embedded() -> None:
-    chunk, = cut(note("a.md", "# 🐝 A\n![stato](https://x.y/z.svg) **molto** `codice` ❤️‍🔥\n"))
+    (chunk,) = cut(note("a.md", "# 🐝 A\n![stato](https://x.y/z.svg) **molto** `codice` ❤️‍🔥\n"))
     assert chunk.embed_text == "A\nstato molto codice"
 
 
@@ -79,10 +81,15 @@ def test_a_table_that_fits_is_not_cut() -> None:
     assert any(table in chunk.text for chunk in chunks)
 
 
-def test_small_siblings_share_a_chunk_and_keep_their_headings() -> None:
-    chunk, = cut(note("a.md", "# A\n## B\nuno\n## C\ndue\n"))
-    assert chunk.heading == ("A",)
-    assert chunk.embed_text == "A\nB\nuno\nC\ndue"
+def test_each_section_is_a_chunk_and_a_bare_heading_goes_with_the_next() -> None:
+    one, two = cut(note("a.md", "# A\n## B\nuno\n## C\ndue\n"))
+    assert (one.heading, one.first_line, one.embed_text) == (("A", "B"), 1, "A > B\nuno")
+    assert (two.heading, two.first_line, two.embed_text) == (("A", "C"), 4, "A > C\ndue")
+
+
+def test_a_heading_without_anything_below_is_kept() -> None:
+    *_, last = cut(note("a.md", "# A\n## B\nuno\n## C\n"))
+    assert (last.heading, last.first_line, last.embed_text) == (("A", "C"), 4, "A > C")
 
 
 def test_one_endless_line_is_cut_and_cited() -> None:
