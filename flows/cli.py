@@ -31,11 +31,13 @@ COMMANDS = {
     "show": ("past", "Show one run: steps, scorecard, gate"),
 }
 
-# Telemetry stays off, and no library asks the network for anything that was not asked of it. Set before any import.
-OFFLINE = {
+# Telemetry stays off, and no library asks the network for anything that was not asked of it. Threads that wait sleep.
+# Set before any import; what the user has set stays.
+ENVIRONMENT = {
     "DO_NOT_TRACK": "1",
     "LITELLM_LOCAL_MODEL_COST_MAP": "True",
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "OMP_WAIT_POLICY": "passive",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
 }
 
@@ -81,7 +83,7 @@ def cli() -> None:
 
 def main() -> None:
     """Entry point: runs a command and turns its errors into a message and an exit code."""
-    for name, value in OFFLINE.items():
+    for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     try:
         code = cli.main(standalone_mode=False)

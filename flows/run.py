@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
 from prefect import flow
-from prefect.states import State
+from prefect.client.schemas.objects import State
 
-from components.recipe import load_recipe, plan_run, start_run
+from components.recipe import load_recipe, start_run
+from components.recipe.plan import plan_run
 from components.store import Run
 from flows.mvp import mvp
 from flows.reindex import reindex
 
 __all__ = ["PHASES", "run_phase", "run_recipe"]
 
-PHASES = {"mvp": mvp, "reindex": reindex}
+PHASES: dict[str, Callable[..., Any]] = {"mvp": mvp, "reindex": reindex}
 RECIPES = Path(os.environ.get("CERVELLA_RECIPES", Path(__file__).resolve().parent.parent / "recipes"))
 # A Literal that is built when this file is imported becomes a dropdown in the UI's run form.
 NAMES = tuple(sorted(path.stem for path in RECIPES.glob("[!_]*.yaml")))

@@ -71,5 +71,5 @@ class Partner:
         return Asked(given, found - started, seconds)
 
     def _said(self, path: str, first_line: int, last_line: int) -> bool:
-        parts = [self.prompt] if self.session is None else [self.prompt, self.session]
+        parts: list[Prompt | Session] = [self.prompt] if self.session is None else [self.prompt, self.session]
         return any(part.in_prompt(path, first_line, last_line) for part in parts)

@@ -66,9 +66,9 @@ def answers_spec(
     return StepSpec("evaluate.answers", 1, values, inputs)
 
 
-def score_spec(params: EvaluateParams, *, retrieval: str, answers: str) -> StepSpec:
+def score_spec(params: EvaluateParams, answer: AnswerParams, *, retrieval: str, answers: str) -> StepSpec:
     """Identity of the scorecard."""
-    values = {"bootstrap_samples": params.bootstrap_samples, "seed": params.seed}
+    values = params.model_dump(mode="json", include={"bootstrap_samples", "seed"}) | {"min_score": answer.min_score}
     return StepSpec("evaluate.score", 1, values, {"retrieval": retrieval, "answers": answers})
 
 
@@ -195,13 +195,13 @@ def score_rows(
 
 
 def score(
-    run: Run, params: EvaluateParams, *, retrieval: Artefact, answers: Artefact, min_cosine: float | None = None
+    run: Run, params: EvaluateParams, answer: AnswerParams, *, retrieval: Artefact, answers: Artefact
 ) -> Artefact:
     """Compute the scorecard; seals `scorecard.json` and `questions.jsonl` (a row a question, for people)."""
-    with recorded_step(run, score_spec(params, retrieval=retrieval.digest, answers=answers.digest)) as step:
+    with recorded_step(run, score_spec(params, answer, retrieval=retrieval.digest, answers=answers.digest)) as step:
         if not step.sealed:
             rows = list(retrieval.read_jsonl("retrieval.jsonl"))
-            found, questions = score_rows(params, rows, min_cosine=min_cosine, known_paths=None)
+            found, questions = score_rows(params, rows, min_cosine=answer.min_score, known_paths=None)
             records = [AnswerRecord.from_dict(row) for row in answers.read_jsonl("answers.jsonl")]
             card = build_scorecard(
                 retrieval=found,

@@ -52,9 +52,7 @@ def answer_questions(
 def score(run: Run, params: EvaluateParams, answer: AnswerParams, *, retrieval: str, answers: str) -> str:
     """Compute the scorecard and show it; returns the artefact's id."""
     store = Store(run.workspace)
-    card = steps.score(
-        run, params, retrieval=store.open(retrieval), answers=store.open(answers), min_cosine=answer.min_score
-    )
+    card = steps.score(run, params, answer, retrieval=store.open(retrieval), answers=store.open(answers))
     scorecard = card.read_json("scorecard.json")
     run.update(scorecard=scorecard)
     create_markdown_artifact(key="scorecard", markdown=scorecard_markdown(scorecard), description="Scorecard")

@@ -83,7 +83,7 @@ def clean_error(text: str, *, secret: str | None = None) -> str:
 
 
 def _translate(error: Exception, *, model: str, key_name: str | None, secret: str | None) -> CervellaError:
-    """litellm's classes alone do not tell: it calls whatever it cannot read an "internal server error, 500"."""
+    """Their classes alone do not tell: litellm calls whatever it cannot read an "internal server error, 500"."""
     import httpx
     import litellm.exceptions as theirs
 

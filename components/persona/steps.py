@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from components.errors import InputError
 from components.llm import load_tokenizer
 from components.persona.params import PersonaParams
 from components.persona.prompt import Prompt, compile_prompt
@@ -40,9 +41,12 @@ def persona_texts(params: PersonaParams, *, root: Path, documents: Sequence[Docu
     by_path = {path: document for document in documents for path in document.paths}
 
     def text(file: Path | None) -> tuple[str, str] | None:
-        path = persona_path(file, root=root) if file else None
-        document = by_path.get(path) if path else None
-        return (document.path, document.text) if document else None
+        if file is None:
+            return None
+        document = by_path.get(persona_path(file, root=root))
+        if document is None:  # quarantined for a secret in it, or excluded by a glob
+            raise InputError(f"the persona file {file} is not among the notes that were read; the report says why")
+        return document.path, document.text
 
     session = None
     if params.session is not None:

@@ -49,14 +49,16 @@ class _Planner:
         """Plan a step whose identity is known; returns its artefact when it will be skipped."""
         found, why = self.store.look(spec)
         if spec.name in self.force:
-            return self._add(spec.name, "run", "forced", facts)
+            self._add(spec.name, "run", "forced", facts)
+            return None
         if found is not None:
             self._add(spec.name, "skip", f"sealed {found.manifest['made']}", facts or found.facts)
             return found
         latest = self.store.latest(spec.name)
         if why == "not made yet" and latest is not None:
             why = _difference(latest.manifest, spec.to_dict())
-        return self._add(spec.name, "run", why, facts)
+        self._add(spec.name, "run", why, facts)
+        return None
 
     def depends(self, name: str, *on: tuple[str, Artefact | None]) -> None:
         """Plan a step whose identity hangs on steps that have to run first."""
@@ -147,7 +149,7 @@ def _plan_scores(planner: _Planner, recipe: Recipe, *, built: Artefact | None, p
         planner.depends("evaluate.score", ("evaluate.retrieval", retrieval), ("evaluate.answers", answers))
     else:
         scorecard = planner.step(
-            evaluate.score_spec(recipe.evaluate, retrieval=retrieval.digest, answers=answers.digest)
+            evaluate.score_spec(recipe.evaluate, recipe.answer, retrieval=retrieval.digest, answers=answers.digest)
         )
     if scorecard is None:
         planner.depends("registry.gate", ("evaluate.score", scorecard))

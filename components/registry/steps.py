@@ -71,11 +71,10 @@ def record(
     run.record_step(name, status="running")
     logger.info("%s", name, extra={"step": name, "event": "begin"})
     folder = run.workspace / "mlflow"
-    if params.tracking_uri is None:
-        folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     done = register(
         tracking_uri=tracking_uri(run, params),
-        artifact_root=folder / "artifacts" if params.tracking_uri is None else None,
+        artifact_root=None if tracking_uri(run, params).startswith("http") else folder / "artifacts",
         experiment=params.experiment,
         model_name=params.model_name,
         alias=params.alias,

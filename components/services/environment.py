@@ -45,6 +45,7 @@ def prefect_environment(workspace: Path, *, console_level: str = "CRITICAL") -> 
         # Terminal.
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": console_level,
         "PREFECT_LOGGING_TO_API_ENABLED": "true",
+        "PREFECT_LOGGING_EXTRA_LOGGERS": "cervella",  # what a run tells in the terminal is in the UI as well
         "PREFECT_CLI_PROMPT": "false",
     }
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from components.sncp.collect import Collection, collect
-from components.sncp.document import Document
+from components.sncp.collect import collect
+from components.sncp.document import Collection, Document
 from components.sncp.params import SncpParams
 from components.store import Artefact, Run, StepSpec, canonical_json, progress_of, recorded_step, sha256_hex
 

@@ -48,7 +48,7 @@ def show_command(run: str, workspace: Path, as_json: bool) -> None:
 def print_run(run: Run, *, as_json: bool) -> None:
     """Print what became of a run."""
     from components.evaluate import render_scorecard
-    from components.registry import render_gate
+    from components.registry import GateReport, render_gate
 
     state = run.read()
     if as_json:
@@ -62,4 +62,4 @@ def print_run(run: Run, *, as_json: bool) -> None:
     if state.get("scorecard"):
         click.echo("\n" + render_scorecard(state["scorecard"]))
     if state.get("gate"):
-        click.echo("\n" + render_gate(state["gate"]))
+        click.echo("\n" + render_gate(GateReport.from_dict(state["gate"])))

@@ -20,7 +20,8 @@ def recipes_command(folder: Path, as_json: bool) -> None:
     found = list_recipes(folder)
     if as_json:
         rows = [
-            {"name": r.name, "path": str(r.path), "phase": r.phase, "what": r.description, "fault": r.fault} for r in found
+            {"name": r.name, "path": str(r.path), "phase": r.phase, "description": r.description, "fault": r.fault}
+            for r in found
         ]
         click.echo(json.dumps(rows, indent=1, ensure_ascii=False))
         return

@@ -71,9 +71,9 @@ def _execute(run: Run) -> None:
         except TransientError as error:
             logger.warning("%s", error)
     if not state.is_completed():
-        error = state.result(raise_on_failure=False)
-        if isinstance(error, BaseException):
-            raise error
+        ended = state.result(raise_on_failure=False)
+        if isinstance(ended, BaseException):
+            raise ended
         raise TerminalError(f"run {run.id} ended as {state.name}: {state.message}")
 
 

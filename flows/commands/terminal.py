@@ -32,7 +32,7 @@ class StepLines(logging.Handler):
             if self.live:
                 self.write(f"… {step}")
         elif event in SIGNS:
-            told = f"  {record.told}" if getattr(record, "told", "") else ""
+            told = f"  {text}" if (text := getattr(record, "told", "")) else ""
             self.write(f"{SIGNS[event]} {step:<20} {event:<8} {getattr(record, 'seconds', 0):7.1f} s{told}", end="\n")
         elif step and hasattr(record, "done"):
             self.progress(step, int(record.done), int(getattr(record, "total", 0)))
