@@ -30,7 +30,7 @@ class E5Embedder:
 
     dimensions = 384
     max_tokens = 512
-    dense_weight = 0.55
+    dense_weight = 0.35
     is_local = True
 
     def __init__(self) -> None:
