@@ -5,13 +5,14 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 UV := $(VENV)/tools/bin/uv
+QUESTION ?= Quanto è la caparra ad agosto?
 export LITELLM_LOCAL_MODEL_COST_MAP := True
 export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export HF_HUB_OFFLINE := 1
 
-.PHONY: help setup demo test test-fast check format lock bench bench-retrieval clean
+.PHONY: help setup demo test test-fast check format lock bench bench-retrieval bench-overhead clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -29,9 +30,12 @@ $(VENV)/.ready: requirements.lock requirements-tools.lock pyproject.toml
 	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(UV) pip install --quiet --no-deps --no-build-isolation --offline --editable .
 	@touch $@
 
-demo: setup  ## run phase mvp on the example notes, then ask a question
-	$(BIN)/cervella run recipes/mvp.yaml
-	$(BIN)/cervella ask recipes/mvp.yaml "Perché abbiamo scelto l'impianto fotovoltaico?"
+demo: setup  ## run phase mvp on the example notes, then search and ask; succeeds whatever the gate says
+	@$(BIN)/cervella run recipes/mvp.yaml || test $$? -eq 1
+	@echo; echo '$$ cervella search recipes/mvp.yaml "$(QUESTION)" -k 3'
+	@$(BIN)/cervella search recipes/mvp.yaml "$(QUESTION)" -k 3
+	@echo; echo '$$ cervella ask recipes/mvp.yaml "$(QUESTION)"'
+	@$(BIN)/cervella ask recipes/mvp.yaml "$(QUESTION)" || test $$? -eq 1
 
 test: setup  ## all tests, slow ones included (what CI runs)
 	$(BIN)/python -m pytest
@@ -44,16 +48,21 @@ check: setup  ## format, lint, types, generated files up to date
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/cervella schema --check
+	$(BIN)/python -m docs.reference --check
 
 format: setup  ## write what check wants
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 	$(BIN)/cervella schema --write
+	$(BIN)/python -m docs.reference
 
-bench: bench-retrieval  ## all benchmarks
+bench: bench-retrieval bench-overhead  ## all benchmarks
 
 bench-retrieval: setup  ## recall, MRR, nDCG: full text, vectors, RRF, ours (NOTES=dir GOLDEN=file, or SQUAD=file)
 	$(BIN)/python -m benchmarks.retrieval $(if $(SQUAD),--squad-it $(SQUAD),--notes $(or $(NOTES),examples/sncp) --golden $(or $(GOLDEN),examples/golden.jsonl))
+
+bench-overhead: setup  ## a whole index from nothing against embedding the same texts alone (NOTES=dir)
+	$(BIN)/python -m benchmarks.retrieval --notes $(or $(NOTES),examples/sncp) --overhead
 
 lock: setup  ## resolve the dependencies anew (then run make check test)
 	$(UV) pip compile pyproject.toml --extra dev --python-version 3.11 --generate-hashes --no-emit-index-url \

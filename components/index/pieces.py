@@ -26,6 +26,7 @@ class Measure:
         self.overhead = max(0, 2 * count_tokens("a") - count_tokens("a\na"))
 
     def __call__(self, text: str) -> int:
+        """Tokens that `text` adds to a chunk."""
         if text not in self._known:
             self._known[text] = max(0, self._count(text) - self.overhead) if text else 0
         return self._known[text]

@@ -1,0 +1,131 @@
+"""Writes what the documentation says about the code: the list of files in README.md, and docs/recipe.md.
+
+python -m docs.reference           # write
+python -m docs.reference --check   # exit 1 when something is not up to date
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from components.recipe import Recipe
+
+ROOT = Path(__file__).resolve().parent.parent
+BEGIN, END = "<!-- files: written by docs/reference.py -->", "<!-- end of files -->"
+FOLDERS = ("flows", "components", "benchmarks", "docs")
+
+
+def purpose(path: Path) -> str:
+    """First line of a module's docstring, without its full stop."""
+    text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    return text.split("\n")[0].rstrip(".")
+
+
+def files() -> Iterator[str]:
+    """One line for each module, by folder; `params`, `steps` and `tasks` of a room come last."""
+    for folder in FOLDERS:
+        paths = [path for path in (ROOT / folder).rglob("*.py") if path.name != "__init__.py"]
+        rooms: dict[Path, list[Path]] = {}
+        for path in sorted(paths, key=lambda path: (path.stem in {"params", "steps", "tasks"}, path)):
+            rooms.setdefault(path.parent, []).append(path)
+        for room in sorted(rooms):
+            about = purpose(room / "__init__.py") if (room / "__init__.py").exists() else ""
+            yield f"{room.relative_to(ROOT)}/" + (f"  {about}" if about else "")
+            width = max(len(path.name) for path in rooms[room]) + 2
+            yield from (f"  {path.name:<{width}}{purpose(path)}" for path in rooms[room])
+
+
+def readme() -> str:
+    """README.md with its list of files written anew."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    head, _, rest = text.partition(BEGIN)
+    _, _, tail = rest.partition(END)
+    return f"{head}{BEGIN}\n```\n" + "\n".join(files()) + f"\n```\n{END}{tail}"
+
+
+def kind_of(annotation: Any) -> str:
+    """A type in words."""
+    if get_origin(annotation) in (Union, UnionType):
+        return " or ".join(kind_of(part) if part is not type(None) else "null" for part in get_args(annotation))
+    arguments = get_args(annotation)
+    if hasattr(annotation, "__metadata__"):  # Annotated
+        return kind_of(arguments[0])
+    if str(annotation).startswith("typing.Literal"):
+        return ", ".join(map(str, arguments)) if len(arguments) < 6 else f"one of {len(arguments)} names"
+    names = {"str": "text", "int": "whole number", "float": "number", "bool": "true or false", "Path": "path"}
+    if get_origin(annotation) is list:
+        return f"list of {kind_of(arguments[0])}"
+    if get_origin(annotation) is dict:
+        return f"map to {kind_of(arguments[1])}"
+    name = getattr(annotation, "__name__", str(annotation))
+    return names.get(name, name)
+
+
+def model_in(annotation: Any) -> type[BaseModel] | None:
+    """The section that a field holds, if it is one."""
+    candidates = [annotation, *get_args(annotation)]
+    return next((item for item in candidates if isinstance(item, type) and issubclass(item, BaseModel)), None)
+
+
+def keys(model: type[BaseModel], prefix: str) -> Iterator[str]:
+    """A row for each key of a section, and of the sections in it."""
+    for name, field in model.model_fields.items():
+        key = f"{prefix}{name}"
+        section = model_in(field.annotation)
+        description = (field.description or "").replace("|", "\\|")
+        default = field.get_default(call_default_factory=True)
+        shown = "**needed**" if default is PydanticUndefined else _shown(default)
+        if section is not None:
+            off = "`null`" if default is None else "see below" if default is not PydanticUndefined else shown
+            yield f"| `{key}` | section | {off} | {description} |"
+            yield from keys(section, f"{key}.")
+        else:
+            yield f"| `{key}` | {kind_of(field.annotation)} | {shown} | {description} |"
+
+
+def _shown(default: Any) -> str:
+    """A default, as YAML would have it; a long one is left to the schema."""
+    text = (
+        {None: "null", True: "true", False: "false", "": '""'}.get(default)
+        if not isinstance(default, dict | list)
+        else None
+    )
+    text = str(default) if text is None else text
+    return f"`{text}`" if len(text) < 60 else "see recipes/schema.json"
+
+
+def recipe() -> str:
+    """docs/recipe.md's table of keys."""
+    rows = "\n".join(keys(Recipe, ""))
+    return (
+        "# Every key of a recipe\n\nWritten by docs/reference.py from the `params.py` of each room; "
+        "editors complete and check from `recipes/schema.json`.\n"
+        "How recipes are composed: [recipes.md](recipes.md).\n\n"
+        f"| key | kind | default | meaning |\n| --- | --- | --- | --- |\n{rows}\n"
+    )
+
+
+def main() -> int:
+    """Write, or check."""
+    stale = []
+    for path, text in ((ROOT / "README.md", readme()), (ROOT / "docs" / "recipe.md", recipe())):
+        if not path.is_file() or path.read_text(encoding="utf-8") != text:
+            stale.append(path.name)
+            if "--check" not in sys.argv:
+                path.write_text(text, encoding="utf-8")
+    if stale and "--check" in sys.argv:
+        print(f"{', '.join(stale)}: not up to date; run: make format", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
