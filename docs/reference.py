@@ -7,6 +7,7 @@ python -m docs.reference --check   # exit 1 when something is not up to date
 from __future__ import annotations
 
 import ast
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -82,23 +83,21 @@ def keys(model: type[BaseModel], prefix: str) -> Iterator[str]:
         section = model_in(field.annotation)
         description = (field.description or "").replace("|", "\\|")
         default = field.get_default(call_default_factory=True)
-        shown = "**needed**" if default is PydanticUndefined else _shown(default)
         if section is not None:
-            off = "`null`" if default is None else "see below" if default is not PydanticUndefined else shown
+            off = "see below" if isinstance(default, BaseModel) else _shown(default)
             yield f"| `{key}` | section | {off} | {description} |"
             yield from keys(section, f"{key}.")
         else:
-            yield f"| `{key}` | {kind_of(field.annotation)} | {shown} | {description} |"
+            yield f"| `{key}` | {kind_of(field.annotation)} | {_shown(default)} | {description} |"
 
 
 def _shown(default: Any) -> str:
     """A default, as YAML would have it; a long one is left to the schema."""
-    text = (
-        {None: "null", True: "true", False: "false", "": '""'}.get(default)
-        if not isinstance(default, dict | list)
-        else None
-    )
-    text = str(default) if text is None else text
+    if default is PydanticUndefined:
+        return "**needed**"
+    if default is None or isinstance(default, bool):
+        return f"`{json.dumps(default)}`"
+    text = str(default) or '""'
     return f"`{text}`" if len(text) < 60 else "see recipes/schema.json"
 
 
