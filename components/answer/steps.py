@@ -27,9 +27,13 @@ def open_partner(
     session: Session | None,
     llm: LlmParams,
     answer: AnswerParams,
+    budget: Budget | None = None,
 ) -> Partner:
-    """The partner of a recipe, on an index that is open. Its responses are cached under `workspace`."""
-    budget = Budget(per_run_usd=llm.budget.per_run_usd, per_query_usd=llm.budget.per_query_usd)
+    """The partner of a recipe, on an index that is open. Its responses are cached under `workspace`.
+
+    `budget`: what a run has left; none: the recipe's, for one question or one scoring from the terminal.
+    """
+    budget = budget or Budget(per_run_usd=llm.budget.per_run_usd, per_query_usd=llm.budget.per_query_usd)
     chat = load_chat(
         **llm.chat.model_dump(),
         budget=budget,

@@ -14,6 +14,7 @@ from components.evaluate.render import scorecard_markdown
 from components.index import IndexParams
 from components.index.steps import open_index
 from components.llm.params import LlmParams
+from components.llm.spending import run_budget
 from components.persona.steps import read_persona
 from components.store import Run, Store
 
@@ -38,14 +39,16 @@ def answer_questions(
     built, compiled = store.open(index), store.open(prompt)
     opened = open_index(index_params, workspace=run.workspace, built=built)
     text, session = read_persona(compiled)
-    return steps.answer_questions(
-        run, params, index_params.search, llm, answer,
-        partner=lambda: open_partner(
-            workspace=run.workspace, index=opened, search=index_params.search, prompt=text, session=session,
-            llm=llm, answer=answer,
-        ),
-        known_paths=opened.paths(), built=built, prompt=compiled,
-    ).id  # fmt: skip
+    with run_budget(run, llm.budget) as left:
+        answers = steps.answer_questions(
+            run, params, index_params.search, llm, answer,
+            partner=lambda: open_partner(
+                workspace=run.workspace, index=opened, search=index_params.search, prompt=text, session=session,
+                llm=llm, answer=answer, budget=left,
+            ),
+            known_paths=opened.paths(), built=built, prompt=compiled,
+        )  # fmt: skip
+    return answers.id
 
 
 @task(name="score")

@@ -16,7 +16,7 @@ from components.sncp.steps import read_documents
 from components.store import Artefact, Run, StepSpec, progress_of, recorded_step
 
 if TYPE_CHECKING:
-    from components.llm import CachedEmbedder
+    from components.llm import Budget, CachedEmbedder
 
 __all__ = [
     "build_index",
@@ -36,10 +36,10 @@ def index_uri(params: IndexParams, *, workspace: Path) -> Path:
     return params.uri or workspace / "index"
 
 
-def open_embedder(params: IndexParams, *, workspace: Path) -> CachedEmbedder | None:
-    """The recipe's embedder, with the workspace's cache of vectors."""
+def open_embedder(params: IndexParams, *, workspace: Path, budget: Budget | None = None) -> CachedEmbedder | None:
+    """The recipe's embedder, with the workspace's cache of vectors; none for `none`."""
     values = params.embedding.model_dump()
-    return load_embedder(**values, cache=workspace / "cache" / "embeddings.sqlite")
+    return load_embedder(**values, cache=workspace / "cache" / "embeddings.sqlite", budget=budget)
 
 
 def chunk_spec(params: IndexParams, *, notes: str) -> StepSpec:
@@ -80,7 +80,7 @@ def read_chunks(chunks: Artefact) -> list[Chunk]:
     return [Chunk.from_dict(value) for value in chunks.read_jsonl("chunks.jsonl")]
 
 
-def build_index(run: Run, params: IndexParams, *, chunks: Artefact) -> Artefact:
+def build_index(run: Run, params: IndexParams, *, chunks: Artefact, budget: Budget | None = None) -> Artefact:
     """Make the published table equal to the chunks; seals `index.json`.
 
     The table is mutable: a sealed step is only skipped when the table still says what the step said, so a table that
@@ -88,7 +88,7 @@ def build_index(run: Run, params: IndexParams, *, chunks: Artefact) -> Artefact:
     """
     uri = index_uri(params, workspace=run.workspace)
     spec = build_spec(params, chunks=chunks.digest)
-    embedder = open_embedder(params, workspace=run.workspace)
+    embedder = open_embedder(params, workspace=run.workspace, budget=budget)
     wanted = read_chunks(chunks)
     digest = chunks_digest(wanted, embedder.id if embedder else NO_EMBEDDER)
     stale = Index.open(uri, embedder).live_digest() != digest

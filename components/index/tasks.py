@@ -8,6 +8,8 @@ from prefect.artifacts import create_markdown_artifact
 from components.errors import is_transient
 from components.index import steps
 from components.index.params import IndexParams
+from components.llm.params import BudgetParams
+from components.llm.spending import run_budget
 from components.store import Run, Store
 
 __all__ = ["build_index", "chunk"]
@@ -20,9 +22,10 @@ def chunk(run: Run, params: IndexParams, *, notes: str) -> str:
 
 
 @task(name="build index", retries=2, retry_delay_seconds=10, retry_condition_fn=is_transient)
-def build_index(run: Run, params: IndexParams, *, chunks: str) -> str:
+def build_index(run: Run, params: IndexParams, budget: BudgetParams, *, chunks: str) -> str:
     """Embed what is new, publish the index; returns the artefact's id."""
-    built = steps.build_index(run, params, chunks=Store(run.workspace).open(chunks))
+    with run_budget(run, budget) as left:
+        built = steps.build_index(run, params, chunks=Store(run.workspace).open(chunks), budget=left)
     facts, told = built.facts, built.read_json("index.json")
     create_markdown_artifact(
         key="index",
