@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.errors import CervellaError, InputError
+from components.errors import CervellaError, InputError, TerminalError
 from components.evaluate.golden import Question, choose_questions, load_golden
 from components.evaluate.params import EvaluateParams
 from components.evaluate.records import AnswerRecord
@@ -15,7 +16,7 @@ from components.evaluate.retrieval import RankedFile, RetrievalScore, rank_files
 from components.evaluate.scorecard import build_scorecard
 from components.index.params import SearchParams
 from components.llm.params import LlmParams
-from components.store import Artefact, Run, StepSpec, file_digest, logger, progress_of, recorded_step
+from components.store import Artefact, Run, StepSpec, Store, file_digest, logger, progress_of, recorded_step
 
 if TYPE_CHECKING:
     from components.answer import AnswerParams
@@ -26,6 +27,7 @@ __all__ = [
     "answer_questions",
     "answers_spec",
     "ask_all",
+    "failed_answers",
     "golden_path",
     "retrieval_spec",
     "retrieve_all",
@@ -47,7 +49,7 @@ def golden_path(params: EvaluateParams) -> Path:
 def retrieval_spec(params: EvaluateParams, search: SearchParams, *, index: str) -> StepSpec:
     """Identity of the retrieval step; `index` is the digest of `index.build`."""
     values = search.model_dump(mode="json", include={"fusion", "dense_weight", "candidates"})
-    return StepSpec("evaluate.retrieval", 1, values, {"index": index, "golden": file_digest(golden_path(params))})
+    return StepSpec("evaluate.retrieval", 2, values, {"index": index, "golden": file_digest(golden_path(params))})
 
 
 def answers_spec(
@@ -103,14 +105,26 @@ def retrieve_all(
 def retrieve_questions(
     run: Run, params: EvaluateParams, search: SearchParams, *, index: Index, built: Artefact
 ) -> Artefact:
-    """Search every golden question in the published index; seals `retrieval.jsonl`."""
+    """Search every golden question in the published index; seals `retrieval.jsonl` and `golden.jsonl`.
+
+    The latter holds the questions as they were read, gold paths as the index spells them: what is scored later is what
+    was searched, whatever becomes of the golden file meanwhile.
+    """
     questions = load_golden(golden_path(params), known_paths=index.paths())
     with recorded_step(run, retrieval_spec(params, search, index=built.digest)) as step:
         if not step.sealed:
             rows = retrieve_all(questions, index=index, search=search, progress=progress_of("evaluate.retrieval"))
+            _still_published(index, built)
             step.write_jsonl("retrieval.jsonl", rows)
+            step.write_jsonl("golden.jsonl", (asdict(question) for question in questions))
             step.note(questions=len(questions))
     return step.artefact
+
+
+def _still_published(index: Index, built: Artefact) -> None:
+    """Raise TerminalError when another run has published another index while this one was searching."""
+    if index.live_digest() != built.read_json("index.json")["digest"]:
+        raise TerminalError("the published index was changed by another run meanwhile; run this one again")
 
 
 def ask_all(questions: Sequence[Question], *, partner: Partner, progress: Progress) -> list[AnswerRecord]:
@@ -153,16 +167,28 @@ def answer_questions(
     built: Artefact,
     prompt: Artefact,
 ) -> Artefact:
-    """Answer the chosen golden questions; seals `answers.jsonl`. `partner` is only opened when there is work."""
+    """Answer the chosen golden questions; seals `answers.jsonl`. `partner` is only opened when there is work.
+
+    Answers that failed are sealed as failed, and asked again by the next run: a key that was missing, a server that was
+    down or a budget that was spent is no part of the step's identity.
+    """
     questions = load_golden(golden_path(params), known_paths=known_paths)
     chosen = choose_questions(questions, params.answers, params.seed)
     spec = answers_spec(params, search, llm, answer, index=built.digest, prompt=prompt.digest)
-    with recorded_step(run, spec) as step:
+    with recorded_step(run, spec, force=failed_answers(Store(run.workspace).find(spec)) > 0) as step:
         if not step.sealed:
-            records = ask_all(chosen, partner=partner(), progress=progress_of(spec.name)) if chosen else []
+            opened = partner() if chosen else None
+            records = ask_all(chosen, partner=opened, progress=progress_of(spec.name)) if opened else []
+            if opened:
+                _still_published(opened.index, built)
             step.write_jsonl("answers.jsonl", (record.to_dict() for record in records))
             step.note(answers=len(records), failed=sum(record.error is not None for record in records))
     return step.artefact
+
+
+def failed_answers(answers: Artefact | None) -> int:
+    """How many answers of a sealed `evaluate.answers` are errors: with any, the step is done again."""
+    return 0 if answers is None else int(answers.facts.get("failed", 0))
 
 
 def ranked(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[RankedFile]]:
@@ -177,21 +203,19 @@ def ranked(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[RankedFile]]:
 
 def score_rows(
     params: EvaluateParams,
+    questions: Sequence[Question],
     rows: Sequence[Mapping[str, Any]],
     *,
     min_cosine: float | None,
-    known_paths: Collection[str] | None,
-) -> tuple[RetrievalScore, list[Question]]:
-    """Score rows of `retrieve_all`."""
-    questions = load_golden(golden_path(params), known_paths=known_paths)
-    found = score_retrieval(
+) -> RetrievalScore:
+    """Score rows of `retrieve_all`; `questions` are those that were searched."""
+    return score_retrieval(
         questions,
         ranked(rows),
         bootstrap_samples=params.bootstrap_samples,
         seed=params.seed,
         min_cosine=min_cosine or None,
     )
-    return found, questions
 
 
 def score(
@@ -201,7 +225,10 @@ def score(
     with recorded_step(run, score_spec(params, answer, retrieval=retrieval.digest, answers=answers.digest)) as step:
         if not step.sealed:
             rows = list(retrieval.read_jsonl("retrieval.jsonl"))
-            found, questions = score_rows(params, rows, min_cosine=answer.min_score, known_paths=None)
+            questions = [
+                Question(**{**row, "gold": tuple(row["gold"])}) for row in retrieval.read_jsonl("golden.jsonl")
+            ]
+            found = score_rows(params, questions, rows, min_cosine=answer.min_score)
             records = [AnswerRecord.from_dict(row) for row in answers.read_jsonl("answers.jsonl")]
             card = build_scorecard(
                 retrieval=found,

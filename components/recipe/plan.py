@@ -135,16 +135,7 @@ def _plan_scores(planner: _Planner, recipe: Recipe, *, built: Artefact | None, p
     if built is None or prompt is None:
         planner.depends("evaluate.answers", ("index.build", built), ("persona.compile", prompt))
     else:
-        answers = planner.step(
-            evaluate.answers_spec(
-                recipe.evaluate,
-                recipe.index.search,
-                recipe.llm,
-                recipe.answer,
-                index=built.digest,
-                prompt=prompt.digest,
-            )
-        )
+        answers = _plan_answers(planner, recipe, built=built, prompt=prompt)
     if retrieval is None or answers is None:
         planner.depends("evaluate.score", ("evaluate.retrieval", retrieval), ("evaluate.answers", answers))
     else:
@@ -158,6 +149,18 @@ def _plan_scores(planner: _Planner, recipe: Recipe, *, built: Artefact | None, p
     planner.steps.append(
         PlannedStep("registry.register", "run", "MLflow is asked each time; what it has already is not made twice")
     )
+
+
+def _plan_answers(planner: _Planner, recipe: Recipe, *, built: Artefact, prompt: Artefact) -> Artefact | None:
+    """Answers that failed are asked again, sealed or not."""
+    spec = evaluate.answers_spec(
+        recipe.evaluate, recipe.index.search, recipe.llm, recipe.answer, index=built.digest, prompt=prompt.digest
+    )
+    failed = evaluate.failed_answers(planner.store.find(spec))
+    if failed and spec.name not in planner.force:
+        planner.steps.append(PlannedStep(spec.name, "run", f"{failed} answers failed the last time"))
+        return None
+    return planner.step(spec)
 
 
 def _changes(store: Store, collection: Collection) -> dict[str, Any]:

@@ -25,13 +25,12 @@ def score_command(recipe: str, overrides: tuple[str, ...], only: str | None, as_
     loaded = load(recipe, overrides)
     params = loaded.recipe.evaluate
     index = open_index(loaded.recipe.index, workspace=loaded.recipe.workspace)
-    known = index.paths()
-    questions = load_golden(golden_path(params), known_paths=known)
+    questions = load_golden(golden_path(params), known_paths=index.paths())
     with told_in_terminal():
         rows = retrieve_all(
             questions, index=index, search=loaded.recipe.index.search, progress=progress_of("evaluate.retrieval")
         )
-        found, _ = score_rows(params, rows, min_cosine=loaded.recipe.answer.min_score, known_paths=known)
+        found = score_rows(params, questions, rows, min_cosine=loaded.recipe.answer.min_score)
         chosen = [] if only else choose_questions(questions, params.answers, params.seed)
         records = (
             ask_all(chosen, partner=partner_of(loaded), progress=progress_of("evaluate.answers")) if chosen else []
