@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from components.registry.gate import GateReport, decide
 from components.registry.mlflow_log import Registered, register, sqlite_uri
 from components.registry.params import GateParams, RegistryParams
 from components.registry.release import build_release
-from components.store import Artefact, Run, StepSpec, logger, recorded_step
+from components.store import Artefact, Run, StepSpec, recorded_step, told_step
 
 if TYPE_CHECKING:
     from components.answer import AnswerParams
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from components.llm.params import LlmParams
     from components.persona import PersonaParams
 
-__all__ = ["gate_spec", "judge", "record", "release_of", "tracking_uri"]
+__all__ = ["flat", "gate_spec", "judge", "record", "release_of", "tracking_uri"]
 
 
 def gate_spec(params: GateParams, *, scorecard: str) -> StepSpec:
@@ -66,38 +66,44 @@ def record(
 
     Not a step of the store: MLflow is mutable and may have lost what it once had, so it is asked each time.
     """
-    started = time.monotonic()
-    name = "registry.register"
-    run.record_step(name, status="running")
-    logger.info("%s", name, extra={"step": name, "event": "begin"})
-    folder = run.workspace / "mlflow"
-    folder.mkdir(parents=True, exist_ok=True)
-    done = register(
-        tracking_uri=tracking_uri(run, params),
-        artifact_root=None if tracking_uri(run, params).startswith("http") else folder / "artifacts",
-        experiment=params.experiment,
-        model_name=params.model_name,
-        alias=params.alias,
-        run_name=run.id,
-        release=release,
-        recipe_yaml=recipe_yaml,
-        params=recipe_values,
-        scorecard=scorecard.read_json("scorecard.json"),
-        gate=GateReport.from_dict(gate.read_json("gate.json")),
-        questions=list(scorecard.read_jsonl("questions.jsonl")),
-        prompt=prompt.read_text("prompt.md"),
-        prompt_tokens=int(prompt.read_json("prompt.json")["tokens"]),
-        tags={
-            "cervella.run": run.id,
-            "cervella.index": str(scorecard.read_json("scorecard.json")["evidence"]["index"]),
-        },
-    )
-    status, seconds = ("done" if done.created else "skipped"), round(time.monotonic() - started, 3)
-    told = f"{done.model_name} version {done.model_version}, alias {params.alias}"
-    run.record_step(name, status=status, seconds=seconds, artefact=f"mlflow/{done.run_id}")
+    with told_step(run, "registry.register") as told:
+        folder = run.workspace / "mlflow"
+        folder.mkdir(parents=True, exist_ok=True)
+        done = register(
+            tracking_uri=tracking_uri(run, params),
+            artifact_root=None if tracking_uri(run, params).startswith("http") else folder / "artifacts",
+            experiment=params.experiment,
+            model_name=params.model_name,
+            alias=params.alias,
+            run_name=run.id,
+            release=release,
+            recipe_yaml=recipe_yaml,
+            params=flat(recipe_values),
+            scorecard=scorecard.read_json("scorecard.json"),
+            gate=GateReport.from_dict(gate.read_json("gate.json")),
+            questions=list(scorecard.read_jsonl("questions.jsonl")),
+            prompt=prompt.read_text("prompt.md"),
+            prompt_tokens=int(prompt.read_json("prompt.json")["tokens"]),
+            tags={
+                "cervella.run": run.id,
+                "cervella.index": str(scorecard.read_json("scorecard.json")["evidence"]["index"]),
+            },
+        )
+        told.update(
+            status="done" if done.created else "skipped",
+            artefact=f"mlflow/{done.run_id}",
+            facts={"release": f"{done.model_name} version {done.model_version}, alias {params.alias}"},
+        )
     run.update(mlflow={"run": done.run_id, "model": done.model_name, "version": done.model_version, "page": done.page})
-    logger.info("%s %s", name, status, extra={"step": name, "event": status, "seconds": seconds, "told": told})
     return done
+
+
+def flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    """Nested values by their dotted keys, as a recipe's overrides name them: `index.chunk.max_tokens` -> 200."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        found |= flat(value, f"{before}{key}.") if isinstance(value, Mapping) and value else {f"{before}{key}": value}
+    return found
 
 
 def tracking_uri(run: Run, params: RegistryParams) -> str:

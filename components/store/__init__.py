@@ -3,7 +3,7 @@
 from components.store.artefact import Artefact, content_digest, file_digest
 from components.store.files import write_atomic
 from components.store.locks import hold
-from components.store.progress import logger, progress_of, recorded_step
+from components.store.progress import logger, progress_of, recorded_step, told_step
 from components.store.runs import Run, list_runs
 from components.store.spec import StepSpec, canonical_json, sha256_hex
 from components.store.store import Step, Store
@@ -23,5 +23,6 @@ __all__ = [
     "progress_of",
     "recorded_step",
     "sha256_hex",
+    "told_step",
     "write_atomic",
 ]

@@ -10,12 +10,13 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from components.store.runs import Run
 from components.store.spec import StepSpec
 from components.store.store import Step, Store
 
-__all__ = ["logger", "progress_of", "recorded_step"]
+__all__ = ["logger", "progress_of", "recorded_step", "told_step"]
 
 logger = logging.getLogger("cervella")
 
@@ -30,6 +31,37 @@ def progress_of(step: str) -> Callable[[int, int], None]:
 
 
 @contextmanager
+def told_step(run: Run, name: str) -> Iterator[dict[str, Any]]:
+    """Record in `run.json`, and tell, how a step of `run` begins and ends: done, skipped or failed, in how many seconds.
+
+    Yields what the record says at its end: set `status`, and `artefact` and `facts` where there are any. Whatever ends
+    the block early, an interruption included, is recorded as `failed` with its reason and passes through.
+    """
+    started = time.monotonic()
+    run.record_step(name, status="running")
+    logger.info("%s", name, extra={"step": name, "event": "begin"})
+    record: dict[str, Any] = {"status": "done"}
+    try:
+        yield record
+    except BaseException as error:
+        record = {"status": "failed", "reason": str(error) or type(error).__name__}
+        raise
+    finally:
+        seconds = round(time.monotonic() - started, 3)
+        run.record_step(name, **record, seconds=seconds)
+        facts = record.get("facts", {})
+        told = ", ".join(
+            f"{value} {key.replace('_', ' ')}" if isinstance(value, int) else str(value)
+            for key, value in facts.items()
+            if isinstance(value, int | str)
+        )
+        logger.info(
+            "%s %s%s", name, record["status"], f": {told}" if told else "",
+            extra={"step": name, "event": record["status"], "seconds": seconds, "told": told},
+        )  # fmt: skip
+
+
+@contextmanager
 def recorded_step(run: Run, spec: StepSpec, *, force: bool = False) -> Iterator[Step]:
     """Do a step of `run` in its store, and record in `run.json` what became of it.
 
@@ -37,24 +69,9 @@ def recorded_step(run: Run, spec: StepSpec, *, force: bool = False) -> Iterator[
     noted is in the record.
     """
     force = force or spec.name in run.read().get("force", [])
-    started = time.monotonic()
-    run.record_step(spec.name, status="running")
-    logger.info("%s", spec.name, extra={"step": spec.name, "event": "begin"})
-    try:
+    with told_step(run, spec.name) as record:
         with Store(run.workspace).step(spec, force=force) as step:
             yield step
-    except BaseException as error:
-        run.record_step(spec.name, status="failed", seconds=_since(started), reason=str(error) or type(error).__name__)
-        raise
-    status = "skipped" if step.skipped else "done"
-    facts = step.artefact.facts
-    run.record_step(spec.name, status=status, seconds=_since(started), artefact=step.artefact.id, facts=facts)
-    told = ", ".join(f"{value} {key.replace('_', ' ')}" for key, value in facts.items() if isinstance(value, int))
-    logger.info(
-        "%s %s%s", spec.name, status, f": {told}" if told else "",
-        extra={"step": spec.name, "event": status, "seconds": _since(started), "told": told},
-    )  # fmt: skip
-
-
-def _since(started: float) -> float:
-    return round(time.monotonic() - started, 3)
+        record.update(
+            status="skipped" if step.skipped else "done", artefact=step.artefact.id, facts=step.artefact.facts
+        )

@@ -92,12 +92,17 @@ class Run:
             self._write(json.loads((self.folder / "run.json").read_bytes()) | values)
 
     def record_step(self, name: str, **values: Any) -> None:
-        """Set values (status, seconds, artefact, reason) of one step; steps keep the order in which they began."""
+        """Set values (status, seconds, artefact, reason) of one step; steps keep the order in which they began.
+
+        A step that is running is told anew: a second try keeps nothing of the first.
+        """
         with _guard:
             state = json.loads((self.folder / "run.json").read_bytes())
             for step in state["steps"]:
                 if step["name"] == name:
-                    step.update(values)
+                    if values.get("status") == "running":
+                        step.clear()
+                    step.update({"name": name, **values})
                     break
             else:
                 state["steps"].append({"name": name, **values})

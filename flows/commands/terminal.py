@@ -12,7 +12,7 @@ from components.store import logger
 
 __all__ = ["told_in_terminal"]
 
-SIGNS = {"done": "✓", "skipped": "="}
+SIGNS = {"done": "✓", "skipped": "=", "failed": "✗"}
 
 
 class StepLines(logging.Handler):

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from components.errors import InputError, TerminalError
-from components.store import Run, hold, list_runs
+from components.errors import InputError, TerminalError, TransientError
+from components.store import Run, hold, list_runs, told_step
 
 HOLDER = """
 import sys, time
@@ -71,3 +71,22 @@ def test_a_run_whose_process_is_gone_reads_as_crashed(root: Path, tmp_path: Path
 def test_an_unknown_run_says_how_to_list_them(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cervella runs"):
         Run(tmp_path / "runs" / "nope").read()
+
+
+def test_a_second_try_of_a_step_keeps_nothing_of_the_first(tmp_path: Path) -> None:
+    run = Run.create(tmp_path, recipe="test", phase="mvp")
+    with pytest.raises(TransientError), told_step(run, "index.build"):
+        raise TransientError("the line was cut")
+    failed = run.read()["steps"]
+    assert [(step["status"], step["reason"]) for step in failed] == [("failed", "the line was cut")]
+    with told_step(run, "index.build") as record:
+        record["facts"] = {"chunks": 3}
+    (done,) = run.read()["steps"]
+    assert done["status"] == "done" and done["facts"] == {"chunks": 3} and "reason" not in done
+
+
+def test_an_interrupted_step_is_not_left_running(tmp_path: Path) -> None:
+    run = Run.create(tmp_path, recipe="test", phase="mvp")
+    with pytest.raises(KeyboardInterrupt), told_step(run, "index.build"):
+        raise KeyboardInterrupt
+    assert run.read()["steps"][0]["status"] == "failed"
