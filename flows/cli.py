@@ -100,6 +100,10 @@ def main() -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except OSError as error:  # no right to read or write, a full disk: the machine's fault, not the program's
+        where = f"{error.filename}: " if error.filename else ""
+        click.echo(f"cervella: {where}{error.strerror or error}", err=True)
+        sys.exit(3)
 
 
 if __name__ == "__main__":
