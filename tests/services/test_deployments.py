@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import subprocess
 import sys
@@ -154,7 +153,6 @@ def test_prefect_yaml_names_no_machine(root: Path) -> None:
     assert str(root) not in text and "\npull:" not in text
 
 
-@pytest.mark.skipif(importlib.util.find_spec("flows.run") is None, reason="flows/run.py does not exist yet")
 def test_the_projects_own_deployments(api: Api, root: Path) -> None:
     recipes = sorted(path.stem for path in (root / "recipes").glob("[!_]*.yaml"))
     assert "reindex" in recipes

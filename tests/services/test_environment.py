@@ -17,7 +17,7 @@ import pytest
 
 from components.errors import TerminalError
 from components.services import apply_environment, prefect_environment, prefect_server
-from components.services.locks import FileLock, is_held
+from components.store import FileLock, is_held
 
 
 def run_python(code: str, *arguments: str, root: Path) -> subprocess.CompletedProcess[str]:
@@ -114,7 +114,7 @@ def test_a_killed_holder_lets_go(root: Path, tmp_path: Path) -> None:
     code = """
 import os, signal, sys
 from pathlib import Path
-from components.services.locks import FileLock, is_held
+from components.store import FileLock, is_held
 lock = FileLock(Path(sys.argv[1]))
 print(lock.try_exclusive(), is_held(Path(sys.argv[1])), flush=True)
 os.kill(os.getpid(), signal.SIGKILL)

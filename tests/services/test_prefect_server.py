@@ -21,7 +21,7 @@ import pytest
 
 from components.errors import TerminalError
 from components.services import prefect_server
-from components.services.locks import FileLock, is_held
+from components.store import FileLock, is_held
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
