@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from components.services.locks import FileLock
+from components.store import FileLock
 
 _WATCH_SECONDS = 0.2
 _GRACE_SECONDS = 10.0

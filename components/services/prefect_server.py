@@ -35,8 +35,8 @@ from pathlib import Path
 
 from components.errors import TerminalError
 from components.services.environment import make_home, prefect_environment
-from components.services.locks import FileLock, is_held
 from components.services.stored import send_queued
+from components.store import FileLock, is_held
 
 __all__ = ["Server", "prefect_server"]
 

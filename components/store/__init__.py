@@ -2,7 +2,7 @@
 
 from components.store.artefact import Artefact, content_digest, file_digest
 from components.store.files import write_atomic
-from components.store.locks import hold
+from components.store.locks import FileLock, hold, is_held
 from components.store.progress import logger, progress_of, recorded_step, told_step
 from components.store.runs import Run, list_runs
 from components.store.spec import StepSpec, canonical_json, sha256_hex
@@ -10,6 +10,7 @@ from components.store.store import Step, Store
 
 __all__ = [
     "Artefact",
+    "FileLock",
     "Run",
     "Step",
     "StepSpec",
@@ -18,6 +19,7 @@ __all__ = [
     "content_digest",
     "file_digest",
     "hold",
+    "is_held",
     "list_runs",
     "logger",
     "progress_of",

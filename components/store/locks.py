@@ -1,7 +1,7 @@
-"""One holder at a time, across processes; a dead holder's lock is free at once.
+"""File locks that the kernel lets go of when their holder ends, however it ends (flock; Linux and macOS).
 
-State after a hard crash: the lock file stays, unlocked (the kernel drops the lock with the process), with the
-dead holder's name in it; the next holder overwrites it. Not covered: file systems without flock (some NFS).
+State after a hard crash: the lock file stays, unlocked; in a file that `hold` locked is still the dead holder's name,
+which the next holder overwrites. File systems without locks (some network mounts) are told, not worked around.
 """
 
 from __future__ import annotations
@@ -17,7 +17,62 @@ from pathlib import Path
 
 from components.errors import TerminalError
 
-__all__ = ["hold"]
+__all__ = ["FileLock", "hold", "is_held"]
+
+
+class FileLock:
+    """An advisory lock on `path`, which is created and never removed. Not inherited by programs that are started.
+
+    Raises TerminalError where the file system has no locks (some network mounts).
+    A `fork` without `exec` shares the lock: it is then held until both are gone.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open `path` without locking it. Raises OSError if it can be neither opened nor created."""
+        self._path = path
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+    def try_shared(self) -> bool:
+        """Hold it together with others. False if someone holds it alone."""
+        return self._try(fcntl.LOCK_SH)
+
+    def try_exclusive(self) -> bool:
+        """Hold it alone. False if anyone else holds it; a shared hold of one's own is lost by trying."""
+        return self._try(fcntl.LOCK_EX)
+
+    def write(self, text: str) -> None:
+        """Replace what the lock file says, for whoever looks who holds it."""
+        os.ftruncate(self._fd, 0)
+        os.pwrite(self._fd, text.encode(), 0)
+
+    def close(self) -> None:
+        """Let go."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def _try(self, how: int) -> bool:
+        try:
+            fcntl.flock(self._fd, how | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            raise TerminalError(
+                f"{self._path}: the file system of this folder has no file locks ({error.strerror}). "
+                "Put the workspace on a local disk, with -o workspace=FOLDER."
+            ) from error
+        return True
+
+
+def is_held(path: Path) -> bool:
+    """Tell whether anyone holds `path` alone. Holds it together with others for an instant, to find out."""
+    if not path.exists():
+        return False
+    lock = FileLock(path)
+    try:
+        return not lock.try_shared()
+    finally:
+        lock.close()
 
 
 def _holder(path: Path) -> str:
@@ -41,30 +96,25 @@ def hold(
         waiting: called once with the holder's description when there is one.
 
     Raises:
-        TerminalError: naming the holder, when it did not let go in time.
+        TerminalError: naming the holder, when it did not let go in time; or the file system has no locks.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    lock = FileLock(path)
     try:
         deadline = time.monotonic() + timeout_seconds
         told = False
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if waiting and not told:
-                    waiting(_holder(path))
-                    told = True
-                if time.monotonic() > deadline:
-                    raise TerminalError(
-                        f"{_holder(path)} has held {path} for the {timeout_seconds:.0f} s that were waited; "
-                        "try again when it is done, or end it"
-                    ) from None
-                time.sleep(0.1)
+        while not lock.try_exclusive():
+            if waiting and not told:
+                waiting(_holder(path))
+                told = True
+            if time.monotonic() > deadline:
+                raise TerminalError(
+                    f"{_holder(path)} has held {path} for the {timeout_seconds:.0f} s that were waited; "
+                    "try again when it is done, or end it"
+                )
+            time.sleep(0.1)
         since = datetime.now(UTC).isoformat(timespec="seconds")
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, json.dumps({"pid": os.getpid(), "what": what, "since": since}).encode(), 0)
+        lock.write(json.dumps({"pid": os.getpid(), "what": what, "since": since}))
         yield
     finally:
-        os.close(descriptor)  # closing drops the lock
+        lock.close()

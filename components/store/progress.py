@@ -32,7 +32,7 @@ def progress_of(step: str) -> Callable[[int, int], None]:
 
 @contextmanager
 def told_step(run: Run, name: str) -> Iterator[dict[str, Any]]:
-    """Record in `run.json`, and tell, how a step of `run` begins and ends: done, skipped or failed, in how many seconds.
+    """Record in `run.json`, and tell, how a step of `run` begins and ends, and in how many seconds.
 
     Yields what the record says at its end: set `status`, and `artefact` and `facts` where there are any. Whatever ends
     the block early, an interruption included, is recorded as `failed` with its reason and passes through.
@@ -70,7 +70,8 @@ def recorded_step(run: Run, spec: StepSpec, *, force: bool = False) -> Iterator[
     """
     force = force or spec.name in run.read().get("force", [])
     with told_step(run, spec.name) as record:
-        with Store(run.workspace).step(spec, force=force) as step:
+        store = Store(run.workspace, waiting=lambda holder: logger.info("%s waits for %s", spec.name, holder))
+        with store.step(spec, force=force) as step:
             yield step
         record.update(
             status="skipped" if step.skipped else "done", artefact=step.artefact.id, facts=step.artefact.facts

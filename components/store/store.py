@@ -133,10 +133,18 @@ class Store:
     Args:
         workspace: folder of the workspace; made when missing.
         at: called with the name of each commit point; for tests that die there.
+        waiting: called with the holder's description when another process is at work on the same step.
     """
 
-    def __init__(self, workspace: Path, *, at: Callable[[str], None] = _nothing) -> None:
+    def __init__(
+        self,
+        workspace: Path,
+        *,
+        at: Callable[[str], None] = _nothing,
+        waiting: Callable[[str], None] | None = None,
+    ) -> None:
         self.workspace = workspace
+        self._waiting = waiting
         self._root = workspace / "store"
         self._at = at
 
@@ -193,7 +201,7 @@ class Store:
             return
         home.parent.mkdir(parents=True, exist_ok=True)
         lock = self.workspace / "locks" / f"{spec.name}.{spec.fingerprint[:16]}"
-        with hold(lock, what=spec.name, timeout_seconds=3600):
+        with hold(lock, what=spec.name, timeout_seconds=3600, waiting=self._waiting):
             found = None if force else self.find(spec)  # another process may have done it while we waited
             if found is not None:
                 yield Step(spec, folder=home, scratch=scratch, found=found)
