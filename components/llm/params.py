@@ -1,4 +1,4 @@
-"""Section `llm` of a recipe: the models that answer and judge, and what they may cost."""
+"""Section `llm` of a recipe: the models that answer, and what they may cost."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ class ChatParams(Params):
         description="NAME of the environment variable that holds the key; read at the call, stored nowhere",
     )  # fmt: skip
     api_base: str | None = Field(default=None, description="URL of an OpenAI-compatible endpoint (vLLM, Ollama)")
-    temperature: float = Field(default=0.0, ge=0, le=2)
+    temperature: float = Field(
+        default=0.0, ge=0, le=2, description="of the sampler; above 0 answers differ and are not cached"
+    )
     max_tokens: int = Field(default=256, gt=0, description="longest answer (tokens of the model)")
     context_tokens: int = Field(default=8192, gt=0, description="context window (tokens of the model)")
     timeout_seconds: float = Field(default=120.0, gt=0, description="for one call, connection included")
@@ -37,6 +39,5 @@ class LlmParams(Params):
     """Models by role."""
 
     chat: ChatParams = ChatParams()
-    judge: ChatParams | None = Field(default=None, description="model that judges answers; none: code alone judges")
     budget: BudgetParams = BudgetParams()
     cache: bool = Field(default=True, description="answer a repeated request from the response cache at temperature 0")

@@ -48,7 +48,7 @@ class Recipe(Params):
     index: IndexParams = Field(
         default=IndexParams(), description="chunks, embeddings, the table and how it is searched"
     )
-    llm: LlmParams = Field(default=LlmParams(), description="the models that answer and judge, and what they may cost")
+    llm: LlmParams = Field(default=LlmParams(), description="the model that answers, and what it may cost")
     answer: AnswerParams = Field(default=AnswerParams(), description="how a question is answered from the notes")
     evaluate: EvaluateParams = Field(default=EvaluateParams(), description="what is scored, on which questions")
     gate: GateParams = Field(default=GateParams(), description="thresholds: what is good enough")

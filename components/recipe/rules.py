@@ -56,11 +56,10 @@ Rule = Callable[[_Values], Iterator[_Problem]]
 
 
 def _golden(get: _Values) -> Iterator[_Problem]:
-    if get("phase") == "mvp" and get("evaluate.answers") > 0 and get("evaluate.golden") is None:
-        count = get("evaluate.answers")
+    if get("phase") == "mvp" and get("evaluate.golden") is None:
         yield _Problem(
-            "evaluate.golden", f"is missing: {count} questions shall be answered", 
-            "a file of golden questions, or evaluate.answers: 0",
+            "evaluate.golden", "is missing: without questions there is nothing to score",
+            "a file of golden questions, or phase: reindex",
         )  # fmt: skip
 
 
@@ -115,16 +114,14 @@ def _window(get: _Values) -> Iterator[_Problem]:
 
 
 def _urls(get: _Values) -> Iterator[_Problem]:
-    for key in ("index.embedding.api_base", "llm.chat.api_base", "llm.judge.api_base", "registry.tracking_uri"):
+    for key in ("index.embedding.api_base", "llm.chat.api_base", "registry.tracking_uri"):
         if re.search(r"://[^/@\s]*:[^/\s]*@", get(key) or ""):
             yield _Problem(
                 key, "holds a password, and recipes are stored with every run", "a URL without user and password"
             )
 
 
-_MODELS: tuple[tuple[str, ModelKind], ...] = (
-    ("index.embedding.model", "embedding"), ("llm.chat.model", "chat"), ("llm.judge.model", "chat"),
-)  # fmt: skip
+_MODELS: tuple[tuple[str, ModelKind], ...] = (("index.embedding.model", "embedding"), ("llm.chat.model", "chat"))
 
 
 def _models(get: _Values) -> Iterator[_Problem]:
