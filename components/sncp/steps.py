@@ -29,11 +29,18 @@ def read_notes(params: SncpParams, *, persona_files: Sequence[Path]) -> Collecti
 
 def collect_spec(params: SncpParams, collection: Collection) -> StepSpec:
     """Identity of the step for the notes as they were read."""
+    persona = [document.path for document in collection.documents if document.kind == "persona"]
     sources = [[kind, list(globs)] for kind, globs in params.sources.items()]  # a list: the order matters
     return StepSpec(
         "sncp.collect",
         1,
-        {"sources": sources, "include": params.include, "exclude": params.exclude, "redact": params.redact.mode},
+        {
+            "sources": sources,
+            "include": params.include,
+            "exclude": params.exclude,
+            "redact": params.redact.mode,
+            "persona": persona,  # a file that the recipe names as persona is read as another kind of note
+        },
         {"notes": sha256_hex(canonical_json(collection.fingerprint_inputs()))},
     )
 
