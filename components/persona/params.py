@@ -16,7 +16,8 @@ class SessionParams(Params):
     """PROMPT_RIPRESA as session context, within its own budget."""
 
     path: str | None = Field(
-        default=None, description="note relative to sncp.root; none: the newest current note of kind resume"
+        default=None,
+        description="note relative to sncp.root; none: the newest current note of kind resume, if there is one",
     )
     max_tokens: int = Field(default=400, gt=0, description="of the session context (tokens of `tokenizer`)")
 

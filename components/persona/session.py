@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from components.llm import Tokenizer
     from components.sncp import Document
 
-__all__ = ["Session", "choose_session", "session_context"]
+__all__ = ["Session", "choose_session", "is_resumable", "session_context"]
 
 _MONTHS = (
     "gen jan",
@@ -130,6 +130,11 @@ def session_context(*, text: str, path: str, max_tokens: int, tokenizer: Tokeniz
     )
 
 
+def is_resumable(document: Document) -> bool:
+    """Whether session context may be taken from this note unasked: a current PROMPT_RIPRESA with a text."""
+    return document.kind == "resume" and document.status == "current" and bool(document.text.strip())
+
+
 DocumentT = TypeVar("DocumentT", bound="Document")
 
 
@@ -153,7 +158,7 @@ def choose_session(documents: Iterable[DocumentT], path: str | None) -> Document
             f"persona.session.path: there is no note {path} among the {len(found)} collected (paths are relative to "
             f"sncp.root). {_candidates(meant)}"
         )
-    current = [document for document in resumes if document.status == "current" and document.text.strip()]
+    current = [document for document in resumes if is_resumable(document)]
     if not current:
         others = [f"{document.path} ({document.status})" for document in resumes[:5]]
         raise InputError(

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.errors import InputError
+from components.errors import InputError, TerminalError
 from components.llm import load_tokenizer
 from components.persona.params import PersonaParams
 from components.persona.prompt import Prompt, compile_prompt
-from components.persona.session import Session, choose_session, session_context
+from components.persona.session import Session, choose_session, is_resumable, session_context
 from components.sncp.persona_path import persona_path
-from components.store import Artefact, Run, StepSpec, recorded_step, sha256_hex
+from components.store import Artefact, Run, StepSpec, logger, recorded_step, sha256_hex
 
 if TYPE_CHECKING:
     from components.sncp import Document
@@ -50,8 +50,12 @@ def persona_texts(params: PersonaParams, *, root: Path, documents: Sequence[Docu
 
     session = None
     if params.session is not None:
-        chosen = choose_session(documents, params.session.path)
-        session = (chosen.path, chosen.text)
+        # A memory without a PROMPT_RIPRESA is no fault; a note that the recipe names and nobody finds is one.
+        if params.session.path is None and not any(is_resumable(document) for document in documents):
+            logger.warning("no current PROMPT_RIPRESA*.md among the notes: the partner works without session context")
+        else:
+            chosen = choose_session(documents, params.session.path)
+            session = (chosen.path, chosen.text)
     return PersonaTexts(text(params.constitution), text(params.dna), session)
 
 
@@ -87,7 +91,14 @@ def compile_texts(params: PersonaParams, texts: PersonaTexts) -> tuple[Prompt, S
     if not (texts.session and params.session):
         return prompt, None
     path, text = texts.session
-    return prompt, session_context(text=text, path=path, max_tokens=params.session.max_tokens, tokenizer=tokenizer)
+    try:
+        session = session_context(text=text, path=path, max_tokens=params.session.max_tokens, tokenizer=tokenizer)
+    except TerminalError as error:
+        if params.session.path is not None:
+            raise
+        logger.warning("no session context: %s", error)  # nobody asked for this very note: it is no reason to stop
+        return prompt, None
+    return prompt, session
 
 
 def compile_persona(run: Run, params: PersonaParams, *, root: Path, documents: Sequence[Document]) -> Artefact:
