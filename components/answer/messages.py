@@ -90,7 +90,8 @@ def check_question(question: str) -> str:
     Raises:
         InputError: nothing is left of it, or it has more than `MAX_QUESTION_CHARS` characters.
     """
-    cleaned = neutralise(question)[0].strip()
+    whole = question.encode("utf-8", "replace").decode()  # a terminal in another encoding gives halves of characters
+    cleaned = neutralise(whole)[0].strip()
     if not cleaned:
         raise InputError('the question is empty: write one, for example "Che cosa abbiamo deciso sul rilascio?"')
     if len(cleaned) > MAX_QUESTION_CHARS:

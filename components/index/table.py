@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.errors import TerminalError
 from components.index.rows import FTS_COLUMN, SCHEMA_VERSION, rows_digest, schema
+from components.store import write_atomic
 
 if TYPE_CHECKING:
     from components.llm import Embedder
@@ -68,12 +68,7 @@ def write_pointer(uri: Path, generation: Generation, *, digest: str) -> None:
     a kill between the two the file tells of older rows, until the next sync.
     """
     value = {**vars(generation), "table": generation.table, "digest": digest}
-    temporary = uri / f".{_POINTER}.{os.getpid()}"
-    with temporary.open("w", encoding="utf-8") as file:
-        json.dump(value, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, uri / _POINTER)
+    write_atomic(uri / _POINTER, json.dumps(value, indent=1).encode())
 
 
 def connect(uri: Path) -> Any:

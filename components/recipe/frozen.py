@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 from components.errors import InputError
@@ -13,6 +12,7 @@ from components.recipe.load import LoadedRecipe
 from components.recipe.model import Recipe
 from components.recipe.resolve import Resolved
 from components.recipe.source import Node, parse_yaml, read_text
+from components.store import write_atomic
 
 __all__ = ["freeze", "load_frozen"]
 
@@ -22,26 +22,14 @@ _HEADER = "# Frozen: what this run really used. Where each value came from is in
 def freeze(loaded: LoadedRecipe, run_dir: Path) -> Path:
     """Write recipe.yaml and origins.json into `run_dir` (made when it is not there); returns the path of recipe.yaml.
 
-    Each file is written to a temporary sibling and renamed, recipe.yaml last: after a crash it is whole or not there.
+    recipe.yaml is written last; after a crash each file is whole or not there.
     """
     run_dir.mkdir(parents=True, exist_ok=True)
     origins = {key: origin.to_dict() for key, origin in loaded.origins.items()}
     facts = {"recipe": str(loaded.path), "digest": loaded.digest, "origins": origins}
-    _write(run_dir / "origins.json", json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
-    _write(run_dir / "recipe.yaml", _HEADER + loaded.to_yaml())
+    write_atomic(run_dir / "origins.json", (json.dumps(facts, indent=2, ensure_ascii=False) + "\n").encode())
+    write_atomic(run_dir / "recipe.yaml", (_HEADER + loaded.to_yaml()).encode())
     return run_dir / "recipe.yaml"
-
-
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("w", encoding="utf-8", newline="\n") as opened:
-            opened.write(text)
-            opened.flush()
-            os.fsync(opened.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def load_frozen(run_dir: Path) -> Recipe:

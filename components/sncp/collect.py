@@ -14,6 +14,7 @@ from components.sncp.discover import Candidate, discover
 from components.sncp.document import Collection, Document, Duplicate, Finding, Notice, Skipped
 from components.sncp.metadata import find_date, front_matter, header_lines, project_of, title_of
 from components.sncp.params import Kind
+from components.sncp.persona_path import persona_path
 from components.sncp.read import Raw, UnreadableError, decode, read_file
 from components.sncp.redact import redact as redact_text
 from components.sncp.relations import relate
@@ -117,21 +118,13 @@ def _persona(files: Sequence[Path], *, root: Path) -> list[Candidate]:
         if not file.is_file():
             raise InputError(f"The persona file {file} does not exist, or is no file. Name it in `persona`.")
         real = file.resolve()
-        inside = real.is_relative_to(root)
-        path = real.relative_to(root).as_posix() if inside else f"@persona/{file.name}"
-        candidate = Candidate(path=_nfc(path), file=real, kind="persona")
+        candidate = Candidate(path=persona_path(file, root=root), file=real, kind="persona")
         if out.setdefault(candidate.path, candidate).file != real:
             raise InputError(
                 f"Two persona files outside the root are both named {file.name}: "
                 f"{out[candidate.path].file} and {real}. Rename one, so that answers can say which they quote."
             )
     return list(out.values())
-
-
-def _nfc(path: str) -> str:
-    import unicodedata
-
-    return unicodedata.normalize("NFC", path)
 
 
 def _add(gathered: _Gathered, candidate: Candidate, raw: Raw, text: str, *, quarantine: bool) -> None:
