@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SyncReport", "sync"]
 
-_SLICE = 256  # texts between two reports of progress
+_SLICE = 32  # texts between two reports of progress
 _KEEP = timedelta(minutes=30)  # old versions that readers may still hold
 _SMALL = 10  # notes: below this number any share may vanish
 _HEX = frozenset("0123456789abcdef")
