@@ -107,15 +107,16 @@ def _cut(line: str, measure: Measure, room: int) -> Iterator[str]:
         if measure(plain_line(sentence)) <= room:
             yield sentence
             continue
-        run = ""
+        run, used = "", 0
         for word in _WORDS.split(sentence):
             parts = [word] if measure(plain_line(word)) <= room else _characters(word)
             for part in parts:
-                joined = f"{run} {part}" if run else part
-                if run and measure(plain_line(joined)) > room:
+                joined, tokens = (f"{run} {part}" if run else part), measure(plain_line(part))
+                # The words' own tokens first: to measure the whole run at each word takes minutes on a line of 2 MB.
+                if run and used + tokens > room and measure(plain_line(joined)) > room:
                     yield run
-                    joined = part
-                run = joined
+                    joined, used = part, 0
+                run, used = joined, used + tokens
         if run:
             yield run
 
