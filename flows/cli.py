@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import traceback
 
 import click
 
@@ -103,6 +104,9 @@ def main() -> None:
     except OSError as error:  # no right to read or write, a full disk: the machine's fault, not the program's
         where = f"{error.filename}: " if error.filename else ""
         click.echo(f"cervella: {where}{error.strerror or error}", err=True)
+        sys.exit(3)
+    except Exception:  # a fault of ours: told whole, and never with the exit code of an answer that is no
+        traceback.print_exc()
         sys.exit(3)
 
 
