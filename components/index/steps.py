@@ -13,7 +13,7 @@ from components.index.rows import chunks_digest
 from components.index.table import NO_EMBEDDER, read_pointer
 from components.llm import load_embedder
 from components.sncp.steps import read_documents
-from components.store import Artefact, Run, StepSpec, progress_of, recorded_step
+from components.store import Artefact, Run, StepSpec, Store, progress_of, recorded_step
 
 if TYPE_CHECKING:
     from components.llm import Budget, CachedEmbedder
@@ -91,7 +91,9 @@ def build_index(run: Run, params: IndexParams, *, chunks: Artefact, budget: Budg
     embedder = open_embedder(params, workspace=run.workspace, budget=budget)
     wanted = read_chunks(chunks)
     digest = chunks_digest(wanted, embedder.id if embedder else NO_EMBEDDER)
-    stale = Index.open(uri, embedder).live_digest() != digest
+    # Only what is sealed can be stale; what another run is building at this moment is waited for, not built twice.
+    sealed = Store(run.workspace).find(spec) is not None
+    stale = sealed and Index.open(uri, embedder).live_digest() != digest
     with recorded_step(run, spec, force=stale) as step:
         if not step.sealed:
             report = Index.open(uri, embedder).sync(
