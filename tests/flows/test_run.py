@@ -1,0 +1,227 @@
+"""One workspace through its life: a first run, the same again, an edited note, a forced step and a refused golden file.
+
+Everything is real but the models. Each run is a fixture, so that the order of the tests does not matter.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from components.services import prefect_server
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+STEPS = (
+    "sncp.collect", "index.chunk", "index.build", "persona.compile", "evaluate.retrieval", "evaluate.answers",
+    "evaluate.score", "registry.gate", "registry.register",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Later:
+    """A later run, and what the plan said before it."""
+
+    plan: Any
+    run: Any
+
+
+def artefact(finished: Any, run: Any, step: str) -> Path:
+    """Folder of the artefact that a step of a run made or found."""
+    name = next(found["artefact"] for found in run.json["steps"] if found["name"] == step)
+    folder: Path = finished.workspace.path / "store" / name
+    return folder
+
+
+@pytest.fixture(scope="module")
+def second(program: Any, finished: Any) -> Later:
+    """The very same command again."""
+    options = finished.workspace.options
+    return Later(program("plan", "mvp", *options, "--json"), program("run", "mvp", *options, "--json"))
+
+
+@pytest.fixture(scope="module")
+def edited(program: Any, finished: Any, second: Later) -> Later:
+    """One note has grown a section."""
+    note = finished.workspace.notes / "NORD.md"
+    addition = "\n## Il pozzo nuovo\n\nSi scava a settembre, dietro il fienile, a ventidue metri.\n"
+    note.write_text(note.read_text(encoding="utf-8") + addition, encoding="utf-8")
+    options = finished.workspace.options
+    return Later(program("plan", "mvp", *options, "--json"), program("run", "mvp", *options, "--json"))
+
+
+@pytest.fixture(scope="module")
+def refused(program: Any, finished: Any, edited: Later) -> Later:
+    """A step forced, the artefact of another one damaged, and golden questions about a note that does not exist."""
+    prompt = artefact(finished, edited.run, "persona.compile") / "prompt.md"
+    prompt.write_bytes(prompt.read_bytes()[:50])
+    golden = finished.workspace.path.parent / "unknown.jsonl"
+    question = {"id": "a", "question": "Dove?", "lang": "it", "kind": "fact", "gold": ["NORDD.md"], "evidence": "x"}
+    golden.write_text(f"\n{json.dumps(question | {'answer': 'Qui.'})}\n", encoding="utf-8")
+    options = (*finished.workspace.options, "-o", f"evaluate.golden={golden}", "--force", "index.chunk")
+    return Later(program("plan", "mvp", *options, "--json"), program("run", "mvp", *options))
+
+
+@dataclass(frozen=True)
+class History:
+    """What Prefect's API tells."""
+
+    url: str
+    client: httpx.Client
+
+    def ask(self, what: str, **filters: Any) -> Any:
+        return self.client.post(f"{self.url}/{what}/filter", json=filters).raise_for_status().json()
+
+
+@pytest.fixture(scope="module")
+def history(finished: Any, refused: Later) -> Iterator[History]:
+    assert finished.workspace.is_quiet()  # the servers of all the runs are gone
+    with prefect_server(workspace=finished.workspace.path) as server, httpx.Client(trust_env=False) as client:
+        token = client.get(f"{server.api_url}/csrf-token", params={"client": "tests"}).raise_for_status().json()
+        client.headers.update({"Prefect-Csrf-Token": token["token"], "Prefect-Csrf-Client": "tests"})
+        yield History(server.api_url, client)
+
+
+def mlflow_client(finished: Any) -> Any:
+    from mlflow.tracking import MlflowClient
+
+    uri = f"sqlite:///{finished.workspace.path / 'mlflow' / 'mlflow.db'}"
+    return MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+def test_a_first_run_does_every_step_in_order(finished: Any) -> None:
+    assert finished.run.steps == dict.fromkeys(STEPS, "done")
+    assert list(finished.run.steps) == list(STEPS)
+    for step in finished.run.json["steps"]:
+        assert step["seconds"] >= 0
+        assert step["name"] == "registry.register" or step["artefact"].startswith(f"{step['name']}/")
+
+
+def test_the_result_is_one_json_object_and_the_exit_code_is_the_gate(finished: Any) -> None:
+    told = finished.run.json
+    assert (told["recipe"], told["phase"], told["status"]) == ("mvp", "mvp", "done")
+    assert told["scorecard"]["metrics"]["recall_at_5"]["n"] == 21
+    assert told["scorecard"]["answers"]["expected"] == told["scorecard"]["answers"]["scored"] == 8
+    assert told["gate"]["verdict"] == "NO-GO"
+    assert finished.run.code == 1
+    assert [line.split()[1] for line in finished.run.err.splitlines() if line.startswith("✓")] == list(STEPS)
+
+
+def test_run_json_and_the_frozen_recipe_are_in_the_run_s_folder(finished: Any) -> None:
+    folder = finished.workspace.path / "runs" / finished.run.json["run"]
+    kept = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    assert {key: kept[key] for key in ("run", "status", "steps")} == {
+        key: finished.run.json[key] for key in ("run", "status", "steps")
+    }
+    assert "fake/embedding" in (folder / "recipe.yaml").read_text(encoding="utf-8")
+
+
+def test_the_plan_of_a_first_run_guesses_nothing(finished: Any) -> None:
+    assert list(finished.plan.steps) == list(STEPS)
+    assert {name for name, action in finished.plan.steps.items() if action == "run"} == {
+        "sncp.collect", "persona.compile", "registry.register",
+    }  # fmt: skip
+    assert set(finished.plan.steps.values()) == {"run", "depends"}
+
+
+def test_the_same_again_does_nothing_as_the_plan_said(finished: Any, second: Later) -> None:
+    assert second.plan.steps == dict.fromkeys(STEPS[:-1], "skip") | {"registry.register": "run"}
+    assert second.run.steps == dict.fromkeys(STEPS, "skipped")
+    assert second.run.code == finished.run.code
+    for key in ("scorecard", "gate", "mlflow"):  # no new run and no new version either
+        assert second.run.json[key] == finished.run.json[key]
+
+
+def test_an_edited_note_costs_what_changed(finished: Any, edited: Later) -> None:
+    collect = edited.plan.json["steps"][0]
+    assert (collect["name"], collect["action"]) == ("sncp.collect", "run")
+    assert {key: collect["facts"][key] for key in ("changed", "added", "gone")} == {"changed": 1, "added": 0, "gone": 0}
+    assert edited.plan.steps["persona.compile"] == "skip"
+
+    def texts(run: Any) -> set[str]:
+        lines = (artefact(finished, run, "index.chunk") / "chunks.jsonl").read_text(encoding="utf-8").splitlines()
+        return {json.loads(line)["embed_text"] for line in lines}
+
+    fresh = texts(edited.run) - texts(finished.run)
+    assert 1 <= len(fresh) <= 3
+    assert edited.run.facts("index.build")["embedded"] == len(fresh)
+    assert edited.run.steps["persona.compile"] == "skipped"
+    assert edited.run.steps["evaluate.answers"] == "done"
+
+
+def test_a_forced_step_and_a_damaged_artefact_are_made_again_and_nothing_else(finished: Any, refused: Later) -> None:
+    planned = {step["name"]: step["reason"] for step in refused.plan.json["steps"] if step["action"] == "run"}
+    assert planned["index.chunk"] == "forced"
+    assert planned["persona.compile"] == "its output prompt.md was changed"
+    state = list(finished.workspace.runs().values())[-1]
+    assert {step["name"]: step["status"] for step in state["steps"]} == {
+        "sncp.collect": "skipped", "index.chunk": "done", "index.build": "skipped", "persona.compile": "done",
+    }  # fmt: skip
+
+
+def test_golden_questions_about_a_note_that_is_not_there_are_named_with_their_line(
+    finished: Any, refused: Later
+) -> None:
+    assert refused.run.code == 2
+    assert "unknown.jsonl:2" in refused.run.err and "NORDD.md" in refused.run.err and "'NORD.md'" in refused.run.err
+    assert list(finished.workspace.runs().values())[-1]["status"] == "failed"
+
+
+def test_mlflow_holds_a_run_for_each_score_and_one_release(finished: Any, edited: Later) -> None:
+    client = mlflow_client(finished)
+    runs = client.search_runs([client.get_experiment_by_name("cervella").experiment_id])
+    assert {run.info.run_id for run in runs} == {
+        done.json["mlflow"]["run"] for done in (finished.run, edited.run)
+    }  # the second run scored nothing new
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    first = client.get_run(finished.run.json["mlflow"]["run"])
+    assert first.data.metrics["recall_at_5"] == finished.run.json["scorecard"]["metrics"]["recall_at_5"]["value"]
+    assert first.data.tags["cervella.run"] == finished.run.json["run"]
+    assert first.data.tags["cervella.gate"] == "NO-GO"
+    [version] = client.search_model_versions("name = 'cervella'")
+    assert client.get_model_version_by_alias("cervella", "challenger").version == version.version
+    assert len(client.search_prompt_versions("cervella-persona")) == 1
+
+
+def test_mlflow_holds_the_questions_and_the_recipe(finished: Any, tmp_path: Path) -> None:
+    client, run = mlflow_client(finished), finished.run.json["mlflow"]["run"]
+    files = [item.path for item in client.list_artifacts(run)]
+    inside = files + [item.path for folder in files for item in client.list_artifacts(run, folder)]
+    recipe = next(path for path in inside if path.endswith("recipe.yaml"))
+    kept = Path(client.download_artifacts(run, recipe, str(tmp_path)))
+    frozen = finished.workspace.path / "runs" / finished.run.json["run"] / "recipe.yaml"
+    assert kept.read_bytes() == frozen.read_bytes()
+    table = next(path for path in inside if path.endswith("questions.json"))
+    questions = json.loads(Path(client.download_artifacts(run, table, str(tmp_path))).read_text(encoding="utf-8"))
+    assert len(questions["data"]) == 24 and "question" in questions["columns"]
+
+
+def test_prefect_shows_each_run_with_its_nine_tasks(finished: Any, history: History) -> None:
+    runs = history.ask("flow_runs", sort="START_TIME_ASC")
+    assert [(run["name"], run["state_type"]) for run in runs] == [
+        (name, "FAILED" if state["status"] == "failed" else "COMPLETED")
+        for name, state in finished.workspace.runs().items()
+    ]
+    for run in runs[:-1]:
+        tasks = history.ask("task_runs", flow_runs={"id": {"any_": [run["id"]]}})
+        assert len(tasks) == len(STEPS)
+        assert {task["state_type"] for task in tasks} == {"COMPLETED"}
+
+
+def test_prefect_shows_what_people_want_to_see(finished: Any, history: History) -> None:
+    first = history.ask("flow_runs", sort="START_TIME_ASC")[0]
+    found = history.ask("artifacts", artifacts={"flow_run_id": {"any_": [first["id"]]}})
+    shown = {artifact["key"]: artifact for artifact in found}
+    assert set(shown) == {"notes", "index", "system-prompt", "scorecard", "questions", "gate", "mlflow"}
+    assert "NO-GO" in shown["gate"]["data"]
+    assert "recall_at_5" in shown["scorecard"]["data"]
+    assert len(json.loads(shown["questions"]["data"])) == 24
+    assert finished.run.json["mlflow"]["run"] in shown["mlflow"]["data"]
+    logs = history.ask("logs", logs={"flow_run_id": {"any_": [first["id"]]}})
+    assert any("index.build done" in line["message"] for line in logs)
