@@ -21,7 +21,7 @@ def mvp(run_dir: str) -> int:
     run, recipe = open_run(run_dir)
     notes = collect(run, recipe.sncp, persona_files=recipe.persona.files)
     chunks = chunk(run, recipe.index, notes=notes)
-    index = build_index(run, recipe.index, recipe.llm.budget, chunks=chunks)
+    index = build_index(run, recipe.index, recipe.llm.budget, root=recipe.sncp.root, chunks=chunks)
     prompt = compile_persona(run, recipe.persona, root=recipe.sncp.root, notes=notes)
     retrieval = retrieve_questions(run, recipe.evaluate, recipe.index, index=index)
     answers = answer_questions(

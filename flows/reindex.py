@@ -18,4 +18,4 @@ def reindex(run_dir: str) -> str:
     run, recipe = open_run(run_dir)
     notes = collect(run, recipe.sncp, persona_files=recipe.persona.files)
     chunks = chunk(run, recipe.index, notes=notes)
-    return build_index(run, recipe.index, recipe.llm.budget, chunks=chunks)
+    return build_index(run, recipe.index, recipe.llm.budget, root=recipe.sncp.root, chunks=chunks)

@@ -49,6 +49,7 @@ class Index:
         max_removed_share: float = 1.0,
         progress: Callable[[int, int], None] | None = None,
         lock_seconds: float = 60.0,
+        root: str | None = None,
     ) -> SyncReport:
         """Make the index hold exactly these chunks, and publish it: one commit, checked before readers see it.
 
@@ -60,6 +61,8 @@ class Index:
             max_removed_share: of the published notes (0..1) that may vanish, once there are 10 of them.
             progress: called with (texts embedded, texts to embed).
             lock_seconds: how long to wait for another writer.
+            root: the folder that the notes are from. Where the published ones are known to be from another folder, all
+                of them may vanish.
 
         Raises:
             InputError: ids that are not distinct SHA-256 digests.
@@ -73,6 +76,7 @@ class Index:
             max_removed_share=max_removed_share,
             progress=progress,
             lock_seconds=lock_seconds,
+            root=root,
         )
 
     def live_digest(self) -> str | None:

@@ -80,8 +80,10 @@ def read_chunks(chunks: Artefact) -> list[Chunk]:
     return [Chunk.from_dict(value) for value in chunks.read_jsonl("chunks.jsonl")]
 
 
-def build_index(run: Run, params: IndexParams, *, chunks: Artefact, budget: Budget | None = None) -> Artefact:
-    """Make the published table equal to the chunks; seals `index.json`.
+def build_index(
+    run: Run, params: IndexParams, *, chunks: Artefact, root: Path | None = None, budget: Budget | None = None
+) -> Artefact:
+    """Make the published table equal to the chunks; seals `index.json`. `root`: the folder that the notes are from.
 
     The table is mutable: a sealed step is only skipped when the table still says what the step said, so a table that
     was deleted, rolled back or moved on by another run is brought back, mostly without a single embedding.
@@ -97,7 +99,10 @@ def build_index(run: Run, params: IndexParams, *, chunks: Artefact, budget: Budg
     with recorded_step(run, spec, force=stale) as step:
         if not step.sealed:
             report = Index.open(uri, embedder).sync(
-                wanted, max_removed_share=params.max_removed_share, progress=progress_of("index.build")
+                wanted,
+                max_removed_share=params.max_removed_share,
+                progress=progress_of("index.build"),
+                root=str(root) if root else None,
             )
             step.write_json(
                 "index.json",

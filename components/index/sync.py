@@ -55,6 +55,7 @@ def sync(
     max_removed_share: float,
     progress: Callable[[int, int], None] | None = None,
     lock_seconds: float = 60.0,
+    root: str | None = None,
 ) -> SyncReport:
     """Publish exactly these chunks. See `Index.sync` for arguments and errors."""
     generation = tables.Generation.of(embedder)
@@ -67,7 +68,10 @@ def sync(
     with hold(uri / ".lock", what="index sync", timeout_seconds=lock_seconds):
         clock.lap("lock")
         database = tables.connect(uri)
-        _guard(database, tables.read_pointer(uri), chunks, max_removed_share)
+        pointer = tables.read_pointer(uri)
+        root = root or (pointer or {}).get("root")
+        if (pointer or {}).get("root") in (None, root):
+            _guard(database, pointer, chunks, max_removed_share)  # those of another folder do not vanish
         table = tables.ensure_table(database, generation)
         present = tables.row_hashes(table)
         changed = [chunk for key, chunk in wanted.items() if present.get(key) != hashes[key]]
@@ -80,7 +84,7 @@ def sync(
             rows = to_arrow(changed, hashes=hashes, vectors=vectors, dimensions=generation.dimensions)
             _merge(table, rows, gone)
             clock.lap("write")
-        version = _publish(table, uri, generation, digest=rows_digest(hashes))
+        version = _publish(table, uri, tables.pointer_of(generation, digest=rows_digest(hashes), root=root))
         clock.lap("publish")
     updated = sum(chunk.chunk_id in present for chunk in changed)
     return SyncReport(
@@ -148,14 +152,14 @@ def _merge(table: Any, rows: Any, gone: list[str]) -> None:
     merge.execute(rows)
 
 
-def _publish(table: Any, uri: Path, generation: tables.Generation, *, digest: str) -> int:
+def _publish(table: Any, uri: Path, pointer: dict[str, Any]) -> int:
     """Index, check and tag the newest rows; on a fault return to the rows that readers see. The live version."""
     before = tables.live_version(table)
     table.checkout_latest()
     if before != table.version:
         try:
             _cover(table)
-            faults = tables.check(table, digest=digest)
+            faults = tables.check(table, digest=pointer["digest"])
         except CervellaError as error:
             faults = [str(error)]
         except Exception as error:  # whatever LanceDB raises, the old rows must stay the published ones
@@ -167,8 +171,8 @@ def _publish(table: Any, uri: Path, generation: tables.Generation, *, digest: st
         with suppress(RuntimeError):  # housekeeping: what cannot be cleaned now is cleaned by a later sync
             table.optimize(cleanup_older_than=_KEEP)
         _tag(table)  # cleaning may compact, which is a new version of the same rows
-    if tables.read_pointer(uri) != vars(generation) | {"table": generation.table, "digest": digest}:
-        tables.write_pointer(uri, generation, digest=digest)
+    if tables.read_pointer(uri) != pointer:
+        tables.write_pointer(uri, pointer)
     return int(tables.live_version(table) or table.version)
 
 

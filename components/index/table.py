@@ -49,7 +49,7 @@ class Generation:
 
 
 def read_pointer(uri: Path) -> dict[str, Any] | None:
-    """What is published: {table, embedder, dimensions, digest}; none when nothing is yet."""
+    """What is published: {table, embedder, dimensions, digest, root}; none when nothing is yet."""
     try:
         found = json.loads((uri / _POINTER).read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -61,14 +61,18 @@ def read_pointer(uri: Path) -> dict[str, Any] | None:
     return found
 
 
-def write_pointer(uri: Path, generation: Generation, *, digest: str) -> None:
+def pointer_of(generation: Generation, *, digest: str, root: str | None) -> dict[str, Any]:
+    """What the pointer file says of published rows; `root`: the folder of the notes, none when it is not known."""
+    return {**vars(generation), "table": generation.table, "digest": digest, "root": root}
+
+
+def write_pointer(uri: Path, pointer: dict[str, Any]) -> None:
     """Publish a generation: the file is replaced whole, or not at all.
 
     `digest` is that of the published rows, for those who plan without opening the table. The tag is the truth: after
     a kill between the two the file tells of older rows, until the next sync.
     """
-    value = {**vars(generation), "table": generation.table, "digest": digest}
-    write_atomic(uri / _POINTER, json.dumps(value, indent=1).encode())
+    write_atomic(uri / _POINTER, json.dumps(pointer, indent=1).encode())
 
 
 def connect(uri: Path) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from prefect import task
 from prefect.artifacts import create_markdown_artifact
 
@@ -22,10 +24,10 @@ def chunk(run: Run, params: IndexParams, *, notes: str) -> str:
 
 
 @task(name="build index", retries=2, retry_delay_seconds=10, retry_condition_fn=is_transient)
-def build_index(run: Run, params: IndexParams, budget: BudgetParams, *, chunks: str) -> str:
+def build_index(run: Run, params: IndexParams, budget: BudgetParams, *, root: Path, chunks: str) -> str:
     """Embed what is new, publish the index; returns the artefact's id."""
     with run_budget(run, budget) as left:
-        built = steps.build_index(run, params, chunks=Store(run.workspace).open(chunks), budget=left)
+        built = steps.build_index(run, params, chunks=Store(run.workspace).open(chunks), root=root, budget=left)
     facts, told = built.facts, built.read_json("index.json")
     create_markdown_artifact(
         key="index",

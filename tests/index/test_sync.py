@@ -151,6 +151,16 @@ def test_too_many_lost_notes_are_refused(index: Index) -> None:
     assert published(index.uri, index.embedder) == set(few)
 
 
+def test_the_notes_of_another_folder_may_replace_all_and_then_are_guarded_themselves(index: Index) -> None:
+    index.sync(chunks_of(notes()), root="/home/a")
+    others = {path.replace("n", "other"): f"{text}\nAltro." for path, text in notes().items()}
+    index.sync(chunks_of(others), max_removed_share=0.5, root="/home/b")
+    assert published(index.uri, index.embedder) == set(others)
+    for root in ("/home/b", None):
+        with pytest.raises(TerminalError, match="would vanish"):
+            index.sync(chunks_of(notes()), max_removed_share=0.5, root=root)
+
+
 def test_a_small_index_may_lose_any_share(tmp_path: Path, embedder: Embedder) -> None:
     index = Index.open(tmp_path / "index", embedder)
     index.sync(chunks_of(notes(9)))
