@@ -113,11 +113,16 @@ def _window(get: _Values) -> Iterator[_Problem]:
         )  # fmt: skip
 
 
+_SECRET_IN_URL = re.compile(
+    r"://[^/?#\s]*@|[?&;](?:api[-_]?key|key|access[-_]?token|token|secret|password|pwd|sig)=", re.IGNORECASE
+)
+
+
 def _urls(get: _Values) -> Iterator[_Problem]:
     for key in ("index.embedding.api_base", "llm.chat.api_base", "registry.tracking_uri"):
-        if re.search(r"://[^/@\s]*:[^/\s]*@", get(key) or ""):
+        if _SECRET_IN_URL.search(get(key) or ""):
             yield _Problem(
-                key, "holds a password, and recipes are stored with every run", "a URL without user and password"
+                key, "holds a password, and recipes are stored with every run", "a URL without user, password and key"
             )
 
 

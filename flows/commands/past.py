@@ -59,6 +59,8 @@ def print_run(run: Run, *, as_json: bool) -> None:
         click.echo(
             f"  {step['name']:<20} {step['status']:<8} {step.get('seconds', 0):8.1f} s  {step.get('artefact', '')[:40]}"
         )
+    if state.get("error"):
+        click.echo(f"\nended with: {state['error']}")
     if state.get("scorecard"):
         click.echo("\n" + render_scorecard(state["scorecard"]))
     if state.get("gate"):

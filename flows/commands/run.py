@@ -51,8 +51,8 @@ def execute(loaded: LoadedRecipe, *, force: Sequence[str]) -> Run:
     except KeyboardInterrupt:
         run.update(status="interrupted")
         raise
-    except BaseException:
-        run.update(status="failed")
+    except BaseException as error:
+        run.update(status="failed", error=str(error) or type(error).__name__)
         raise
     return run
 
@@ -93,6 +93,8 @@ def finish(run: Run, *, as_json: bool) -> int:
         if state.get("mlflow"):
             mlflow = state["mlflow"]
             click.echo(f"MLflow: {mlflow['model']} version {mlflow['version']}, run {mlflow['run']}")
-            click.echo(f"  see it: mlflow ui --backend-store-uri sqlite:///{run.workspace}/mlflow/mlflow.db")
+            database = run.workspace / "mlflow" / "mlflow.db"
+            if database.is_file():
+                click.echo(f"  see it: mlflow ui --backend-store-uri sqlite:///{database}")
     gate = state.get("gate")
     return 0 if gate is None or gate["verdict"] == "GO" else 1

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pickle
+from pathlib import Path
 
 import pytest
 
 from components.errors import InputError
+from components.recipe import RecipeError, load_recipe
 from components.recipe.faults import mask
 
 
@@ -137,3 +139,24 @@ def test_values_with_a_telling_name_are_masked(line: str) -> None:
 )  # fmt: skip
 def test_harmless_lines_are_shown(line: str) -> None:
     assert mask(line) == line
+
+
+@pytest.mark.parametrize(
+    ("url", "wrong"),
+    [
+        ("https://me:pw1234@host/v1", True),
+        ("https://t0ken@host/v1", True),
+        ("https://host/v1?api_key=abc", True),
+        ("https://host/v1?x=1&access-token=abc", True),
+        ("http://127.0.0.1:8000/v1", False),
+        ("https://host/v1?version=2#a@b", False),
+        ("https://host/@scope/v1", False),
+    ],
+)
+def test_a_url_with_a_secret_is_refused(root: Path, url: str, wrong: bool) -> None:
+    override = f"llm.chat.api_base={url}"
+    if not wrong:
+        assert load_recipe(root / "recipes" / "mvp.yaml", overrides=[override]).recipe.llm.chat.api_base == url
+        return
+    with pytest.raises(RecipeError, match="holds a password"):
+        load_recipe(root / "recipes" / "mvp.yaml", overrides=[override])

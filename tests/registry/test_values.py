@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.errors import TerminalError
@@ -29,6 +29,7 @@ def test_nan_is_refused_by_name(scorecard: Any) -> None:
         metric_values(scorecard)
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.text(max_size=300), st.one_of(st.none(), st.integers(), st.text(), st.lists(st.text()))))
 def test_any_parameters_become_what_mlflow_takes(params: dict[str, Any]) -> None:
     from mlflow.utils.validation import _validate_param
