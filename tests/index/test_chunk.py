@@ -141,9 +141,11 @@ def test_no_line_with_words_is_lost_and_no_chunk_is_too_long(lines: list[str], m
     assert all(count_tokens(chunk.embed_text) <= max_tokens for chunk in chunks)
     assert len({chunk.chunk_id for chunk in chunks}) == len(chunks)
     assert all(1 <= chunk.first_line <= chunk.last_line <= len(lines) for chunk in chunks)
-    words = "".join(chunk.text for chunk in chunks)
+    shown = re.sub(r"\s", "", "".join(chunk.text for chunk in chunks))
+    # Taking out marks joins what they parted: 0`0 is 00 in plain words.
+    said = re.sub(r"\s", "", "".join(plain_line(line) for chunk in chunks for line in split_lines(chunk.text)))
     for line in lines:
-        assert all(word in re.sub(r"\s", "", words) for word in re.findall(r"[^\W_]{1,20}", plain_line(line))[:5])
+        assert all(word in shown or word in said for word in re.findall(r"[^\W_]{1,20}", plain_line(line))[:5])
 
 
 def test_real_notes_lose_nothing(shared: Path) -> None:
