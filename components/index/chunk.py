@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from components.index.layout import Layout
@@ -44,6 +44,8 @@ class Chunk:
     last_line: int
     text: str
     embed_text: str
+    local: bool = False
+    """Whether it must not leave this machine: a note that holds this very text is marked so."""
 
     def to_dict(self) -> dict[str, Any]:
         """The chunk as JSON values."""
@@ -86,7 +88,8 @@ def chunk_documents(
                 break
             budget = max(_SMALLEST, budget - excess)
         chunks.extend(found)
-    return chunks
+    local = {chunk.text for chunk in chunks if chunk.local}
+    return [replace(chunk, local=chunk.text in local) for chunk in chunks] if local else chunks
 
 
 def _chunk(document: Document, *, measure: Measure, max_tokens: int, breadcrumbs: bool) -> Iterator[Chunk]:
@@ -113,4 +116,5 @@ def _chunk(document: Document, *, measure: Measure, max_tokens: int, breadcrumbs
             last_line=part.pieces[-1].last,
             text=text,
             embed_text=layout.embed_text(part),
+            local=document.local,
         )

@@ -26,7 +26,7 @@ __all__ = [
     "to_arrow",
 ]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Part of a table's name: a change of columns is a new table, never a migration in place."""
 
 FTS_COLUMN = "fts_text"
@@ -34,6 +34,7 @@ LANGUAGE = "Italian"
 """Of the full-text index: how words are stemmed and which are left out."""
 
 _LISTS = ("paths", "supersedes", "heading")
+_FLAGS = ("local",)
 _NULLABLE = ("project", "date")
 _WORDS = re.compile(r"[\W_]+")
 
@@ -80,7 +81,8 @@ def schema(dimensions: int) -> pa.Schema:
 
     fields = [pa.field("row_hash", pa.string(), nullable=False), pa.field(FTS_COLUMN, pa.string(), nullable=False)]
     for name in chunk_columns():
-        kind = pa.list_(pa.string()) if name in _LISTS else pa.int32() if name.endswith("_line") else pa.string()
+        kind = pa.int32() if name.endswith("_line") else pa.bool_() if name in _FLAGS else pa.string()
+        kind = pa.list_(pa.string()) if name in _LISTS else kind
         fields.append(pa.field(name, kind, nullable=name in _NULLABLE))
     if dimensions:
         fields.append(pa.field("vector", pa.list_(pa.float32(), dimensions), nullable=False))

@@ -45,13 +45,13 @@ def open_embedder(params: IndexParams, *, workspace: Path, budget: Budget | None
 def chunk_spec(params: IndexParams, *, notes: str) -> StepSpec:
     """Identity of the chunks; `notes` is the digest of `sncp.collect`. The embedder's tokenizer measures them."""
     values = params.chunk.model_dump(mode="json") | {"tokenizer": params.embedding.model}
-    return StepSpec("index.chunk", 1, values, {"notes": notes})
+    return StepSpec("index.chunk", 2, values, {"notes": notes})
 
 
 def build_spec(params: IndexParams, *, chunks: str) -> StepSpec:
     """Identity of the index; `chunks` is the digest of `index.chunk`."""
     values = params.embedding.model_dump(mode="json", include={"model", "dimensions", "api_base"})
-    return StepSpec("index.build", 1, values, {"chunks": chunks})
+    return StepSpec("index.build", 2, values, {"chunks": chunks})
 
 
 def chunk_notes(run: Run, params: IndexParams, *, notes: Artefact) -> Artefact:

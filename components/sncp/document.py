@@ -40,6 +40,8 @@ class Document:
     """SHA-256 (hex) of `text` without trailing blanks: equal for exact duplicates."""
     text: str
     """Line n of the text is line n of the file."""
+    local: bool = False
+    """Whether it must not leave this machine: one of the files with this text is marked so."""
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values only."""
