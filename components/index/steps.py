@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,21 +14,25 @@ from components.index.rows import chunks_digest
 from components.index.table import NO_EMBEDDER, read_pointer
 from components.llm import load_embedder
 from components.sncp.steps import read_documents
-from components.store import Artefact, Run, StepSpec, Store, progress_of, recorded_step
+from components.store import Artefact, Run, Step, StepSpec, Store, progress_of, recorded_step
 
 if TYPE_CHECKING:
     from components.llm import Budget, CachedEmbedder
+    from components.sncp import Document
 
 __all__ = [
     "build_index",
     "build_spec",
     "chunk_notes",
     "chunk_spec",
+    "count_words",
     "index_uri",
     "open_embedder",
     "open_index",
     "published_digest",
     "read_chunks",
+    "write_chunks",
+    "write_index",
 ]
 
 
@@ -42,9 +47,10 @@ def open_embedder(params: IndexParams, *, workspace: Path, budget: Budget | None
     return load_embedder(**values, cache=workspace / "cache" / "embeddings.sqlite", budget=budget)
 
 
-def chunk_spec(params: IndexParams, *, notes: str) -> StepSpec:
+def chunk_spec(params: IndexParams, *, notes: str, leave_out_local: bool = False) -> StepSpec:
     """Identity of the chunks; `notes` is the digest of `sncp.collect`. The embedder's tokenizer measures them."""
     values = params.chunk.model_dump(mode="json") | {"tokenizer": params.embedding.model}
+    values["leave_out_local"] = leave_out_local
     return StepSpec("index.chunk", 2, values, {"notes": notes})
 
 
@@ -54,23 +60,42 @@ def build_spec(params: IndexParams, *, chunks: str) -> StepSpec:
     return StepSpec("index.build", 2, values, {"chunks": chunks})
 
 
-def chunk_notes(run: Run, params: IndexParams, *, notes: Artefact) -> Artefact:
-    """Cut the notes; seals `chunks.jsonl`."""
-    with recorded_step(run, chunk_spec(params, notes=notes.digest)) as step:
+def chunk_notes(run: Run, params: IndexParams, *, notes: Artefact, leave_out_local: bool = False) -> Artefact:
+    """Cut the notes; seals `chunks.jsonl`. `leave_out_local`: without what must not leave this machine."""
+    with recorded_step(run, chunk_spec(params, notes=notes.digest, leave_out_local=leave_out_local)) as step:
         if not step.sealed:
             embedder = open_embedder(params, workspace=run.workspace)
-            chunks = chunk_documents(
-                read_documents(notes),
-                max_tokens=params.chunk.max_tokens,
-                breadcrumbs=params.chunk.breadcrumbs,
-                count_tokens=embedder.count_tokens if embedder else _count_words,
-            )
-            step.write_jsonl("chunks.jsonl", (chunk.to_dict() for chunk in chunks))
-            step.note(chunks=len(chunks))
+            write_chunks(
+                step, params, read_documents(notes),
+                count_tokens=embedder.count_tokens if embedder else count_words, leave_out_local=leave_out_local,
+            )  # fmt: skip
     return step.artefact
 
 
-def _count_words(text: str) -> int:
+def write_chunks(
+    step: Step,
+    params: IndexParams,
+    documents: Sequence[Document],
+    *,
+    count_tokens: Callable[[str], int],
+    leave_out_local: bool = False,
+) -> list[Chunk]:
+    """Cut the documents and write `chunks.jsonl`; a plan does it too, into a step that keeps nothing."""
+    chunks = chunk_documents(
+        documents,
+        max_tokens=params.chunk.max_tokens,
+        breadcrumbs=params.chunk.breadcrumbs,
+        count_tokens=count_tokens,
+    )
+    kept = [chunk for chunk in chunks if not (leave_out_local and chunk.local)]
+    step.write_jsonl("chunks.jsonl", (chunk.to_dict() for chunk in kept))
+    step.note(chunks=len(kept))
+    if len(kept) < len(chunks):
+        step.note(local_chunks_left_out=len(chunks) - len(kept))
+    return kept
+
+
+def count_words(text: str) -> int:
     """Tokens of a text where there is no embedder: four for three words, as in Italian prose."""
     return len(text.split()) * 4 // 3
 
@@ -104,16 +129,26 @@ def build_index(
                 progress=progress_of("index.build"),
                 root=str(root) if root else None,
             )
-            step.write_json(
-                "index.json",
-                {"digest": digest, "chunks": len(wanted), "notes": len({chunk.doc_id for chunk in wanted}),
-                 "embedder": embedder.id if embedder else NO_EMBEDDER, "degraded": embedder is None},
-            )  # fmt: skip
+            write_index(step, wanted, embedder_id=embedder.id if embedder else NO_EMBEDDER)
             step.note(
                 chunks=len(wanted), added=report.added, updated=report.updated, removed=report.removed,
                 embedded=embedder.texts_embedded if embedder else 0, version=report.version,
             )  # fmt: skip
     return step.artefact
+
+
+def write_index(step: Step, chunks: Sequence[Chunk], *, embedder_id: str) -> None:
+    """Write `index.json`: the evidence of an index of exactly these chunks. A plan does it too, as with chunks."""
+    step.write_json(
+        "index.json",
+        {
+            "digest": chunks_digest(chunks, embedder_id),
+            "chunks": len(chunks),
+            "notes": len({chunk.doc_id for chunk in chunks}),
+            "embedder": embedder_id,
+            "degraded": embedder_id == NO_EMBEDDER,
+        },
+    )
 
 
 def published_digest(params: IndexParams, *, workspace: Path) -> str | None:

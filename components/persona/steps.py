@@ -13,12 +13,20 @@ from components.persona.params import PersonaParams
 from components.persona.prompt import Prompt, compile_prompt
 from components.persona.session import Session, choose_session, is_resumable, session_context
 from components.sncp.persona_path import persona_path
-from components.store import Artefact, Run, StepSpec, logger, recorded_step, sha256_hex
+from components.store import Artefact, Run, Step, StepSpec, logger, recorded_step, sha256_hex
 
 if TYPE_CHECKING:
     from components.sncp import Document
 
-__all__ = ["PersonaTexts", "compile_persona", "compile_spec", "compile_texts", "persona_texts", "read_persona"]
+__all__ = [
+    "PersonaTexts",
+    "compile_persona",
+    "compile_spec",
+    "compile_texts",
+    "persona_texts",
+    "read_persona",
+    "write_persona",
+]
 
 
 @dataclass(frozen=True)
@@ -106,13 +114,17 @@ def compile_persona(run: Run, params: PersonaParams, *, root: Path, documents: S
     texts = persona_texts(params, root=root, documents=documents)
     with recorded_step(run, compile_spec(params, texts)) as step:
         if not step.sealed:
-            prompt, session = compile_texts(params, texts)
-            step.write_text("prompt.md", prompt.text)
-            step.write_json("prompt.json", prompt.to_dict())
-            step.write_json("session.json", session.to_dict() if session else None)
-            left = sum(not section.included for section in prompt.sections)
-            step.note(tokens=prompt.tokens, sections_left_to_rag=left, session_tokens=session.tokens if session else 0)
+            write_persona(step, *compile_texts(params, texts))
     return step.artefact
+
+
+def write_persona(step: Step, prompt: Prompt, session: Session | None) -> None:
+    """Write what `compile_persona` seals; a plan does it too, into a step that keeps nothing."""
+    step.write_text("prompt.md", prompt.text)
+    step.write_json("prompt.json", prompt.to_dict())
+    step.write_json("session.json", session.to_dict() if session else None)
+    left = sum(not section.included for section in prompt.sections)
+    step.note(tokens=prompt.tokens, sections_left_to_rag=left, session_tokens=session.tokens if session else 0)
 
 
 def read_persona(artefact: Artefact) -> tuple[Prompt, Session | None]:

@@ -8,9 +8,9 @@ from pathlib import Path
 from components.sncp.collect import collect
 from components.sncp.document import Collection, Document
 from components.sncp.params import SncpParams
-from components.store import Artefact, Run, StepSpec, canonical_json, progress_of, recorded_step, sha256_hex
+from components.store import Artefact, Run, Step, StepSpec, canonical_json, progress_of, recorded_step, sha256_hex
 
-__all__ = ["collect_notes", "collect_spec", "read_documents", "read_notes"]
+__all__ = ["collect_notes", "collect_spec", "read_documents", "read_notes", "write_notes"]
 
 
 def read_notes(params: SncpParams, *, persona_files: Sequence[Path]) -> Collection:
@@ -50,15 +50,20 @@ def collect_notes(run: Run, params: SncpParams, *, persona_files: Sequence[Path]
     collection = read_notes(params, persona_files=persona_files)
     with recorded_step(run, collect_spec(params, collection)) as step:
         if not step.sealed:
-            step.write_jsonl("documents.jsonl", (document.to_dict() for document in collection.documents))
-            step.write_json("report.json", collection.report())
-            step.note(
-                notes=len(collection.documents),
-                skipped=len(collection.skipped),
-                secrets_masked=len(collection.findings),
-                duplicates=len(collection.duplicates),
-            )
+            write_notes(step, collection)
     return step.artefact
+
+
+def write_notes(step: Step, collection: Collection) -> None:
+    """Write what `collect_notes` seals; a plan does it too, into a step that keeps nothing."""
+    step.write_jsonl("documents.jsonl", (document.to_dict() for document in collection.documents))
+    step.write_json("report.json", collection.report())
+    step.note(
+        notes=len(collection.documents),
+        skipped=len(collection.skipped),
+        secrets_masked=len(collection.findings),
+        duplicates=len(collection.duplicates),
+    )
 
 
 def read_documents(notes: Artefact) -> list[Document]:
