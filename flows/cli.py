@@ -1,19 +1,25 @@
 """`cervella`: the same doors as the Prefect UI, from a terminal.
 
 Exit codes: 0 done and good; 1 done, and the answer is no; 2 the recipe, the arguments or a file cannot be
-understood; 3 it could not be done; 130 interrupted.
+understood; 3 it could not be done; 130 interrupted (Ctrl-C), 143 and 129 ended by SIGTERM or SIGHUP (the terminal was
+closed), in the same way: what is under way is left as a kill would leave it, and recorded as interrupted.
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
+import signal
 import sys
 import traceback
+from pathlib import Path
+from types import FrameType
 
 import click
 
 from components.errors import CervellaError
+from components.store import machine_fault
 
 # name -> (module, line of help). The help is here so that `cervella --help` imports no command.
 COMMANDS = {
@@ -82,32 +88,61 @@ def cli() -> None:
     """A personal AI partner from your project's Markdown memory: one YAML recipe per run."""
 
 
+ENDED: list[int] = []  # the signal (SIGTERM, SIGHUP) that ends this process, once it has come
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    signal.signal(number, signal.SIG_IGN)  # a terminal that closes tells it more than once; kill -9 always works
+    ENDED.append(number)
+    raise KeyboardInterrupt(signal.Signals(number).name)
+
+
+def _say(what: object) -> None:
+    with contextlib.suppress(OSError):  # the terminal is gone
+        click.echo(f"cervella: {what}", err=True)
+
+
 def main() -> None:
     """Entry point: runs a command and turns its errors into a message and an exit code."""
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) == signal.SIG_DFL:  # `nohup` has it ignored, and it stays so
+            signal.signal(number, _end)
+    sys.exit(_run())
+
+
+def _run() -> int:
     try:
         code = cli.main(standalone_mode=False)
-        sys.exit(code if isinstance(code, int) else 0)
-    except CervellaError as error:
-        click.echo(f"cervella: {error}", err=True)
-        sys.exit(error.exit_code)
-    except click.ClickException as error:
+        return code if isinstance(code, int) else 0
+    except BaseException as error:  # of SystemExit, too, the code is what matters
+        if ENDED or isinstance(error, KeyboardInterrupt | click.Abort):
+            _say("interrupted; what was sealed is kept, the same command goes on from there")
+            return 128 + ENDED[0] if ENDED else 130
+        return _told(error)
+
+
+def _told(error: BaseException) -> int:
+    """Tell an error; returns the exit code for it."""
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else 0
+    if isinstance(error, CervellaError):
+        _say(error)
+        return error.exit_code
+    if isinstance(error, click.ClickException):
         error.show()
-        sys.exit(2)
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("cervella: interrupted; what was sealed is kept, the same command goes on from there", err=True)
-        sys.exit(130)
-    except BrokenPipeError:
+        return 2
+    if isinstance(error, BrokenPipeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
-    except OSError as error:  # no right to read or write, a full disk: the machine's fault, not the program's
-        where = f"{error.filename}: " if error.filename else ""
-        click.echo(f"cervella: {where}{error.strerror or error}", err=True)
-        sys.exit(3)
-    except Exception:  # a fault of ours: told whole, and never with the exit code of an answer that is no
-        traceback.print_exc()
-        sys.exit(3)
+        return 0
+    if fault := machine_fault(error, Path.cwd()):  # a full disk, no right to write: not the program's fault
+        _say(fault)
+    elif isinstance(error, OSError):
+        _say(f"{error.filename}: {error.strerror}" if error.filename else error)
+    else:  # a fault of ours: told whole, and never with the exit code of an answer that is no
+        traceback.print_exception(error)
+    return 3
 
 
 if __name__ == "__main__":

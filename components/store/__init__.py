@@ -1,10 +1,11 @@
 """Sealed artefacts, step identity, runs, locks: how nothing is lost."""
 
-from components.store.artefact import Artefact, content_digest, file_digest
+from components.store.artefact import Artefact, content_digest, file_digest, write_manifest
 from components.store.files import write_atomic
-from components.store.locks import FileLock, hold, is_held
+from components.store.locks import FileLock, hold, is_held, tidy_locks
+from components.store.machine import machine_fault, machine_faults_told
 from components.store.progress import logger, progress_of, recorded_step, told_step
-from components.store.runs import Run, list_runs
+from components.store.runs import Run, list_runs, read_runs
 from components.store.spec import StepSpec, canonical_json, sha256_hex
 from components.store.store import Step, Store
 
@@ -22,9 +23,14 @@ __all__ = [
     "is_held",
     "list_runs",
     "logger",
+    "machine_fault",
+    "machine_faults_told",
     "progress_of",
+    "read_runs",
     "recorded_step",
     "sha256_hex",
+    "tidy_locks",
     "told_step",
     "write_atomic",
+    "write_manifest",
 ]

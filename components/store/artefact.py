@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from components.errors import TerminalError
-from components.store.spec import canonical_json, sha256_hex
+from components.store.files import sync_folder
+from components.store.spec import StepSpec, canonical_json, sha256_hex
 
-__all__ = ["Artefact", "content_digest", "file_digest"]
+__all__ = ["Artefact", "content_digest", "file_digest", "write_manifest"]
 
 MANIFEST = "manifest.json"
-FORMAT = 1
+FORMAT = 2
 
 
 def file_digest(path: Path) -> str:
@@ -79,28 +81,56 @@ class Artefact:
                 yield json.loads(line)
 
 
+def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
+    """Write the manifest of `folder`, on disk when this returns, with a checksum (`sum`) over everything in it.
+
+    Not atomic: for a folder that nobody reads yet.
+    """
+    values = {name: value for name, value in manifest.items() if name != "sum"}
+    text = json.dumps(values | {"sum": _sum(values)}, indent=1, ensure_ascii=False, allow_nan=False)
+    with (folder / MANIFEST).open("wb") as file:
+        file.write(text.encode("utf-8", "surrogatepass"))
+        file.flush()
+        os.fsync(file.fileno())
+    sync_folder(folder)
+
+
+def _sum(manifest: Mapping[str, Any]) -> str:
+    return sha256_hex(canonical_json({name: value for name, value in manifest.items() if name != "sum"}))
+
+
 def load(path: Path) -> tuple[Artefact | None, str]:
-    """Read and verify the artefact in folder `path`.
+    """Read and verify the artefact in folder `path`: its manifest, and the bytes of all its outputs.
 
     Returns:
         The artefact and "", or None and the reason why the folder is not one.
     """
+    found, reason = load_manifest(path)
+    if found is None or found.fingerprint == path.name:
+        return found, reason
+    return None, "its manifest does not belong to this folder"
+
+
+def load_manifest(path: Path) -> tuple[Artefact | None, str]:
+    """As `load`, for a folder whatever its name is."""
     try:
         manifest = json.loads((path / MANIFEST).read_bytes())
     except FileNotFoundError:
         return None, "not made yet" if not path.exists() else "its manifest is missing"
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         return None, f"its manifest cannot be read ({error})"
     try:
         if manifest["format"] != FORMAT:
             return None, f"its manifest has format {manifest['format']!r}, this version reads {FORMAT}"
         outputs: dict[str, str] = {name: entry["sha256"] for name, entry in manifest["outputs"].items()}
-        fingerprint, digest = str(manifest["fingerprint"]), str(manifest["digest"])
-        artefact = Artefact(str(manifest["step"]), fingerprint, digest, path, manifest)
-    except (KeyError, TypeError, AttributeError):
+        spec = StepSpec(*(manifest[name] for name in ("step", "version", "params", "inputs")))
+        artefact = Artefact(spec.name, str(manifest["fingerprint"]), str(manifest["digest"]), path, manifest)
+        if manifest["sum"] != _sum(manifest) or artefact.fingerprint != spec.fingerprint:
+            return None, "its manifest was changed"
+        if artefact.digest != content_digest(artefact.fingerprint, outputs):
+            return None, "its manifest was changed"
+    except (KeyError, TypeError, ValueError, AttributeError, TerminalError):
         return None, "its manifest is not one of ours"
-    if fingerprint != path.name or digest != content_digest(fingerprint, outputs):
-        return None, "its manifest does not belong to this folder"
     for name, sha256 in outputs.items():
         if Path(name).name != name:
             return None, f"its manifest names an output outside the folder: {name!r}"

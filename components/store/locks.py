@@ -1,7 +1,9 @@
 """File locks that the kernel lets go of when their holder ends, however it ends (flock; Linux and macOS).
 
 State after a hard crash: the lock file stays, unlocked; in a file that `hold` locked is still the dead holder's name,
-which the next holder overwrites. File systems without locks (some network mounts) are told, not worked around.
+which the next holder overwrites. `tidy_locks` removes lock files that nobody holds: whoever had opened one and gets
+its lock afterwards sees that the file is gone, and opens the new one. File systems without locks (some network
+mounts) are told, not worked around.
 """
 
 from __future__ import annotations
@@ -11,17 +13,17 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 from components.errors import TerminalError
 
-__all__ = ["FileLock", "hold", "is_held"]
+__all__ = ["FileLock", "hold", "is_held", "tidy_locks"]
 
 
 class FileLock:
-    """An advisory lock on `path`, which is created and never removed. Not inherited by programs that are started.
+    """An advisory lock on `path`, which is created when missing. Not inherited by programs that are started.
 
     Raises TerminalError where the file system has no locks (some network mounts).
     A `fork` without `exec` shares the lock: it is then held until both are gone.
@@ -30,7 +32,7 @@ class FileLock:
     def __init__(self, path: Path) -> None:
         """Open `path` without locking it. Raises OSError if it can be neither opened nor created."""
         self._path = path
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._fd = _open(path)
 
     def try_shared(self) -> bool:
         """Hold it together with others. False if someone holds it alone."""
@@ -41,9 +43,14 @@ class FileLock:
         return self._try(fcntl.LOCK_EX)
 
     def write(self, text: str) -> None:
-        """Replace what the lock file says, for whoever looks who holds it."""
-        os.ftruncate(self._fd, 0)
-        os.pwrite(self._fd, text.encode(), 0)
+        """Replace what the lock file says, for whoever looks who holds it. A full disk says nothing, and locks."""
+        with suppress(OSError):
+            os.ftruncate(self._fd, 0)
+            os.pwrite(self._fd, text.encode(), 0)
+
+    def remove(self) -> None:
+        """Remove the file; only for who holds it alone."""
+        self._path.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Let go."""
@@ -52,27 +59,70 @@ class FileLock:
             self._fd = -1
 
     def _try(self, how: int) -> bool:
+        while True:
+            try:
+                fcntl.flock(self._fd, how | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            except OSError as error:
+                raise TerminalError(
+                    f"{self._path}: the file system of this folder has no file locks ({error.strerror}). "
+                    "Put the workspace on a local disk, with -o workspace=FOLDER."
+                ) from error
+            if self._is_current():
+                return True
+            self.close()
+            self._fd = _open(self._path)
+
+    def _is_current(self) -> bool:
+        """Whether the file that is locked is still the one of that name: it may have been tidied away meanwhile."""
         try:
-            fcntl.flock(self._fd, how | fcntl.LOCK_NB)
-        except BlockingIOError:
+            return os.path.samestat(os.fstat(self._fd), os.stat(self._path))
+        except FileNotFoundError:
             return False
-        except OSError as error:
-            raise TerminalError(
-                f"{self._path}: the file system of this folder has no file locks ({error.strerror}). "
-                "Put the workspace on a local disk, with -o workspace=FOLDER."
-            ) from error
-        return True
+
+
+def _open(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
 
 def is_held(path: Path) -> bool:
-    """Tell whether anyone holds `path` alone. Holds it together with others for an instant, to find out."""
-    if not path.exists():
-        return False
-    lock = FileLock(path)
+    """Tell whether anyone holds `path` alone. Holds it together with others for an instant, to find out.
+
+    Needs no right to write, and makes nothing. False for a file that is not there, or that may not be read.
+    """
     try:
-        return not lock.try_shared()
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
     finally:
-        lock.close()
+        os.close(descriptor)
+    return False
+
+
+def tidy_locks(folder: Path) -> list[Path]:
+    """Remove the lock files in `folder` that nobody holds (`<workspace>/locks`); returns those that were removed.
+
+    For folders that hold nothing else. Safe beside runs that are at work.
+    """
+    removed = []
+    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+        if not path.is_file() or path.is_symlink():
+            continue
+        lock = FileLock(path)
+        try:
+            if lock.try_exclusive():
+                lock.remove()
+                removed.append(path)
+        finally:
+            lock.close()
+    return removed
 
 
 def _holder(path: Path) -> str:

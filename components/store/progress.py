@@ -9,9 +9,10 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
+from components.store.machine import machine_faults_told
 from components.store.runs import Run
 from components.store.spec import StepSpec
 from components.store.store import Step, Store
@@ -35,30 +36,39 @@ def told_step(run: Run, name: str) -> Iterator[dict[str, Any]]:
     """Record in `run.json`, and tell, how a step of `run` begins and ends, and in how many seconds.
 
     Yields what the record says at its end: set `status`, and `artefact` and `facts` where there are any. Whatever ends
-    the block early, an interruption included, is recorded as `failed` with its reason and passes through.
+    the block early, an interruption included, is recorded as `failed` with its reason and passes through; what the
+    machine refuses (a full disk) as a TerminalError that says how to go on.
     """
     started = time.monotonic()
-    run.record_step(name, status="running")
+    with machine_faults_told(run.workspace):
+        run.record_step(name, status="running")
     logger.info("%s", name, extra={"step": name, "event": "begin"})
     record: dict[str, Any] = {"status": "done"}
     try:
-        yield record
+        with machine_faults_told(run.workspace):
+            yield record
     except BaseException as error:
         record = {"status": "failed", "reason": str(error) or type(error).__name__}
+        with suppress(OSError):  # the disk is full, perhaps: what is told is why the step failed
+            _end(run, name, record, started)
         raise
-    finally:
-        seconds = round(time.monotonic() - started, 3)
-        run.record_step(name, **record, seconds=seconds)
-        facts = record.get("facts", {})
-        told = ", ".join(
-            f"{value} {key.replace('_', ' ')}" if isinstance(value, int) else str(value)
-            for key, value in facts.items()
-            if isinstance(value, int | str)
-        )
-        logger.info(
-            "%s %s%s", name, record["status"], f": {told}" if told else "",
-            extra={"step": name, "event": record["status"], "seconds": seconds, "told": told},
-        )  # fmt: skip
+    with machine_faults_told(run.workspace):
+        _end(run, name, record, started)
+
+
+def _end(run: Run, name: str, record: dict[str, Any], started: float) -> None:
+    seconds = round(time.monotonic() - started, 3)
+    facts = record.get("facts", {})
+    told = ", ".join(
+        f"{value} {key.replace('_', ' ')}" if isinstance(value, int) else str(value)
+        for key, value in facts.items()
+        if isinstance(value, int | str)
+    )
+    logger.info(
+        "%s %s%s", name, record["status"], f": {told}" if told else "",
+        extra={"step": name, "event": record["status"], "seconds": seconds, "told": told},
+    )  # fmt: skip
+    run.record_step(name, **record, seconds=seconds)
 
 
 @contextmanager

@@ -1,7 +1,9 @@
 """Runs: one folder each, with the frozen recipe, where its values came from, and what became of its steps.
 
-State after a hard crash: `run.json` says `running` with the pid of a process that is gone; `Run.status` then
-reads `crashed`. Every change of `run.json` is a whole new file.
+State after a hard crash: `run.json` says `running`, and nobody holds the file `lock` beside it, which the kernel lets
+go of with the process: `Run.read` then says `died`. A number of a process that is used again changes nothing.
+Every change of `run.json` is a whole new file with a checksum; `.run.json.<random>` may be left beside it by a kill.
+A folder without `run.json` is of a run that was killed before it began; it is not listed.
 """
 
 from __future__ import annotations
@@ -16,20 +18,14 @@ from typing import Any
 
 from components.errors import InputError
 from components.store.files import write_atomic
+from components.store.locks import FileLock, is_held
+from components.store.spec import sha256_hex
 
-__all__ = ["Run", "list_runs"]
+__all__ = ["Run", "list_runs", "read_runs"]
 
 _guard = threading.Lock()  # of read-change-write on run.json: tasks may run in threads of one process
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+_held: dict[Path, FileLock] = {}  # of the runs that this process has begun and not ended
+_TEXTS = ("run", "recipe", "phase", "status")
 
 
 class Run:
@@ -40,10 +36,16 @@ class Run:
 
     @classmethod
     def create(cls, workspace: Path, *, recipe: str, phase: str) -> Run:
-        """Begin a run: a new folder and a `run.json` that says `running`."""
+        """Begin a run: a new folder and a `run.json` that says `running`, while this process lives.
+
+        A process that is forked from this one without another program keeps the run alive as well.
+        """
         now = datetime.now(UTC)
         run = cls(workspace / "runs" / f"{now:%Y%m%d-%H%M%S}-{recipe}-{secrets.token_hex(2)}")
         run.folder.mkdir(parents=True)
+        lock = FileLock(run.folder / "lock")
+        lock.try_exclusive()
+        _held[run.folder.absolute()] = lock
         run._write(
             {
                 "run": run.id,
@@ -68,28 +70,25 @@ class Run:
         return self.folder.parent.parent
 
     def read(self) -> dict[str, Any]:
-        """What `run.json` says, with status `crashed` when the process that ran it is gone.
+        """What `run.json` says, with status `died` when it was running and its process is gone.
 
         Raises:
-            InputError: when there is no such run.
+            InputError: there is no such run, or its `run.json` is damaged.
         """
-        try:
-            state: dict[str, Any] = json.loads((self.folder / "run.json").read_bytes())
-        except FileNotFoundError:
-            raise InputError(f"no run {self.id} in {self.folder.parent}; `cervella runs` lists them") from None
-        except ValueError as error:
-            raise InputError(f"{self.folder / 'run.json'} cannot be read: {error}") from None
-        if state.get("status") == "running" and not _alive(int(state.get("pid", 0))):
-            state["status"] = "crashed"
+        state = self._read()
+        if state["status"] == "running" and not is_held(self.folder / "lock"):
+            # It may have ended between the two looks.
+            state = self._read()
+            if state["status"] == "running":
+                state["status"] = "died"
         return state
 
-    def _write(self, state: dict[str, Any]) -> None:
-        write_atomic(self.folder / "run.json", json.dumps(state, indent=1, ensure_ascii=False).encode())
-
     def update(self, **values: Any) -> None:
-        """Set values of `run.json`."""
+        """Set values of `run.json`. A `status` other than `running` ends the run."""
         with _guard:
-            self._write(json.loads((self.folder / "run.json").read_bytes()) | values)
+            self._write(self._read() | values)
+        if values.get("status", "running") != "running" and (lock := _held.pop(self.folder.absolute(), None)):
+            lock.close()
 
     def record_step(self, name: str, **values: Any) -> None:
         """Set values (status, seconds, artefact, reason) of one step; steps keep the order in which they began.
@@ -97,7 +96,7 @@ class Run:
         A step that is running is told anew: a second try keeps nothing of the first.
         """
         with _guard:
-            state = json.loads((self.folder / "run.json").read_bytes())
+            state = self._read()
             for step in state["steps"]:
                 if step["name"] == name:
                     if values.get("status") == "running":
@@ -108,10 +107,68 @@ class Run:
                 state["steps"].append({"name": name, **values})
             self._write(state)
 
+    def _read(self) -> dict[str, Any]:
+        path = self.folder / "run.json"
+        try:
+            state = json.loads(path.read_bytes())
+        except FileNotFoundError:
+            raise InputError(f"no run {self.id} in {self.folder.parent}; `cervella runs` lists them") from None
+        except (OSError, ValueError, RecursionError) as error:
+            raise self._damaged(f"cannot be read: {error}") from None
+        if not _is_state(state):
+            raise self._damaged("is not the record of a run")
+        told = state.pop("sum", None)
+        if told is not None and told != _sum(state):
+            raise self._damaged("was changed: its checksum does not match")
+        return dict(state)
+
+    def _write(self, state: dict[str, Any]) -> None:
+        text = json.dumps(state | {"sum": _sum(state)}, indent=1, ensure_ascii=False)
+        write_atomic(self.folder / "run.json", text.encode("utf-8", "surrogatepass"))
+
+    def _damaged(self, how: str) -> InputError:
+        return InputError(
+            f"{self.folder / 'run.json'} {how}. What this run did is only lost as a record, its artefacts are in the "
+            f"store: run the recipe again, and remove {self.folder}"
+        )
+
+
+def _is_state(state: Any) -> bool:
+    """Whether it has the shape that readers rely on."""
+    return (
+        isinstance(state, dict)
+        and all(isinstance(state.get(name), str) for name in _TEXTS)
+        and isinstance(state.get("steps"), list)
+        and all(
+            isinstance(step, dict) and isinstance(step.get("name"), str) and isinstance(step.get("status"), str)
+            for step in state["steps"]
+        )
+    )
+
+
+def _sum(state: dict[str, Any]) -> str:
+    """Checksum of a record: what a person or a failing disk changes in it is seen."""
+    return sha256_hex(json.dumps(state, sort_keys=True).encode())
+
 
 def list_runs(workspace: Path) -> list[Run]:
-    """All runs of a workspace, newest first."""
+    """All runs of a workspace, newest first, those with a damaged `run.json` included."""
     folder = workspace / "runs"
     if not folder.is_dir():
         return []
-    return [Run(path) for path in sorted(folder.iterdir(), reverse=True) if (path / "run.json").is_file()]
+    return [Run(path) for path in sorted(folder.iterdir(), reverse=True) if os.path.lexists(path / "run.json")]
+
+
+def read_runs(workspace: Path) -> list[dict[str, Any]]:
+    """What `Run.read` says of each run, newest first.
+
+    For a damaged one: its id, status `damaged`, no steps, and the fault in `error`.
+    """
+    states = []
+    for run in list_runs(workspace):
+        try:
+            states.append(run.read())
+        except InputError as error:
+            states.append({"run": run.id, "recipe": "?", "phase": "?", "status": "damaged", "steps": [],
+                           "error": str(error)})  # fmt: skip
+    return states

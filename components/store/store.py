@@ -1,9 +1,14 @@
 """Steps that leave sealed artefacts: at-least-once execution, exactly-once effect.
 
 State after a hard crash, by the point reached (`Store.at` names them):
-- `opened`, `written`, `flushed`, `manifest`: a folder `store/<step>/.<fingerprint>.<random>` that nobody reads;
-  the step's next holder removes it. Its scratch folder stays and is used again.
-- `renamed`: the artefact is sealed; only its scratch folder may be left, and goes when the step is next met.
+- `opened`, `written`, `flushed`: a folder `store/<step>/.<fingerprint>.<random>` that nobody reads; the step's next
+  holder (who holds its lock) removes it. Its scratch folder stays and is used again.
+- `manifest`: the same, but what is in it is whole: where nothing is sealed, the next holder seals it.
+- `renamed`: the artefact is sealed; its scratch folder may be left, and goes when the step is next met; hidden beside
+  it may be the one that it replaced, until the step is done again, or `gc`.
+A step that is done again although it is sealed (`force`) changes places with the old artefact in one move, so there
+is always one of the two. Where the file system cannot do that (see `swap`), a crash between two renames leaves the
+new one hidden and whole; the step's next holder seals it, and until then a plan says "not made yet".
 Two processes on one step: a lock lets one work, the other then finds the artefact sealed.
 """
 
@@ -16,7 +21,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,14 +30,44 @@ from components.errors import TerminalError
 from components.store import artefact as sealed
 from components.store.artefact import Artefact
 from components.store.files import sync_folder
-from components.store.locks import hold
+from components.store.locks import FileLock, hold
 from components.store.spec import StepSpec
+from components.store.swap import exchange
 
 __all__ = ["Step", "Store"]
 
 
 def _nothing(point: str) -> None:
     """Replaced by tests that die at a named commit point."""
+
+
+def put_in_place(folder: Path, home: Path) -> None:
+    """Make `folder` the artefact at `home`. What was there before is then in a hidden folder beside it."""
+    if not os.path.lexists(home):
+        os.replace(folder, home)
+    elif not exchange(folder, home):
+        aside = Path(tempfile.mkdtemp(prefix=f".{home.name}.", dir=home.parent))
+        os.replace(home, aside / "old")
+        os.replace(folder, home)
+    sync_folder(home.parent)
+
+
+def recover(home: Path) -> None:
+    """Seal what a crash left whole beside `home`, where nothing valid is sealed. For the holder of the step's lock."""
+    if sealed.load(home)[0] is not None:
+        return
+    for hidden in sorted(home.parent.glob(f".{home.name}.*")):
+        for folder in (hidden, hidden / "old"):
+            found, _ = sealed.load_manifest(folder)
+            if found is not None and found.fingerprint == home.name:
+                put_in_place(folder, home)
+                return
+
+
+def tidy(home: Path) -> None:
+    """Remove what is hidden beside `home`. For the holder of the step's lock."""
+    for leftover in home.parent.glob(f".{home.name}.*"):
+        shutil.rmtree(leftover, ignore_errors=True)
 
 
 class Step:
@@ -108,18 +143,9 @@ class Step:
             "seconds": round(time.monotonic() - started, 3),
             "python": platform.python_version(),
         }
-        text = json.dumps(manifest, indent=1, ensure_ascii=False, allow_nan=False)
-        with (self._folder / sealed.MANIFEST).open("wb") as file_:
-            file_.write(text.encode("utf-8"))
-            file_.flush()
-            os.fsync(file_.fileno())
-        sync_folder(self._folder)
+        sealed.write_manifest(self._folder, manifest)
         at("manifest")
-        if home.exists():  # an invalid artefact, or one that `force` makes anew
-            aside = Path(tempfile.mkdtemp(prefix=f".{fingerprint}.", dir=home.parent))
-            os.replace(home, aside / "old")
-        os.replace(self._folder, home)
-        sync_folder(home.parent)
+        put_in_place(self._folder, home)
         at("renamed")
         self._found, reason = sealed.load(home)
         if self._found is None:
@@ -194,20 +220,21 @@ class Store:
         """
         home = self.home(spec)
         scratch = self.workspace / "scratch" / spec.fingerprint
+        lock = self.workspace / "locks" / f"{spec.name}.{spec.fingerprint[:16]}"
         found = None if force else self.find(spec)
         if found is not None:
-            shutil.rmtree(scratch, ignore_errors=True)
+            _remove_scratch(scratch, lock)
             yield Step(spec, folder=home, scratch=scratch, found=found)
             return
         home.parent.mkdir(parents=True, exist_ok=True)
-        lock = self.workspace / "locks" / f"{spec.name}.{spec.fingerprint[:16]}"
         with hold(lock, what=spec.name, timeout_seconds=3600, waiting=self._waiting):
+            recover(home)
+            tidy(home)
             found = None if force else self.find(spec)  # another process may have done it while we waited
             if found is not None:
+                shutil.rmtree(scratch, ignore_errors=True)
                 yield Step(spec, folder=home, scratch=scratch, found=found)
                 return
-            for leftover in home.parent.glob(f".{spec.fingerprint}.*"):
-                shutil.rmtree(leftover, ignore_errors=True)
             folder = Path(tempfile.mkdtemp(prefix=f".{spec.fingerprint}.", dir=home.parent))
             self._at("opened")
             started = time.monotonic()
@@ -216,6 +243,17 @@ class Store:
                 yield step
                 step._seal(home, self._at, started)
             finally:
-                for leftover in home.parent.glob(f".{spec.fingerprint}.*"):
-                    shutil.rmtree(leftover, ignore_errors=True)
+                tidy(home)
             shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _remove_scratch(scratch: Path, lock: Path) -> None:
+    """Remove the scratch folder of a sealed step, unless somebody does the step again at this moment."""
+    if scratch.exists():
+        with suppress(OSError, TerminalError):  # a workspace that can only be read: `gc` will meet it
+            holder = FileLock(lock)
+            try:
+                if holder.try_exclusive():
+                    shutil.rmtree(scratch, ignore_errors=True)
+            finally:
+                holder.close()

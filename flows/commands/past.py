@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from components.errors import InputError
-from components.store import Run, list_runs
+from components.store import Run, list_runs, read_runs
 from flows.commands.options import json_option
 
 workspace_option = click.option(
@@ -21,7 +21,7 @@ workspace_option = click.option(
 @json_option
 def runs_command(workspace: Path, as_json: bool) -> None:
     """List the runs of a workspace, newest first."""
-    states = [run.read() for run in list_runs(workspace)]
+    states = read_runs(workspace)
     if as_json:
         click.echo(json.dumps(states, indent=1, ensure_ascii=False))
         return

@@ -84,7 +84,7 @@ def test_whatever_stops_a_run_the_same_command_goes_on(program: Any, new_workspa
     )
     assert done.code == -signal.SIGKILL
     assert [step["status"] for step in state["steps"]] == ["skipped", "skipped", "running"]
-    assert here("runs", "-w", workspace.path, "--json").json[0]["status"] == "crashed"
+    assert here("runs", "-w", workspace.path, "--json").json[0]["status"] == "died"
     before = cached(story.embeddings)
     assert before >= 32
 

@@ -57,7 +57,7 @@ def test_a_run_keeps_its_steps_in_order_and_is_listed_newest_first(tmp_path: Pat
     assert [run.id for run in list_runs(tmp_path)] == sorted((run.id for run in runs), reverse=True)
 
 
-def test_a_run_whose_process_is_gone_reads_as_crashed(root: Path, tmp_path: Path) -> None:
+def test_a_run_whose_process_is_gone_reads_as_died(root: Path, tmp_path: Path) -> None:
     code = (
         "import os, signal, sys; from pathlib import Path; from components.store import Run;"
         "Run.create(Path(sys.argv[1]), recipe='mvp', phase='mvp'); os.kill(os.getpid(), signal.SIGKILL)"
@@ -65,7 +65,7 @@ def test_a_run_whose_process_is_gone_reads_as_crashed(root: Path, tmp_path: Path
     died = subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=root, env={"PYTHONPATH": str(root)})
     assert died.returncode == -signal.SIGKILL
     [run] = list_runs(tmp_path)
-    assert run.read()["status"] == "crashed"
+    assert run.read()["status"] == "died"
 
 
 def test_an_unknown_run_says_how_to_list_them(tmp_path: Path) -> None:

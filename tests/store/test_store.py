@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.errors import TerminalError
-from components.store import Artefact, StepSpec, Store, canonical_json, write_atomic
+from components.store import Artefact, StepSpec, Store, canonical_json, write_atomic, write_manifest
 
 SPEC = StepSpec("test.write", 1, {"text": "ciao"}, {"notes": "0" * 64})
 JSON = st.recursive(
@@ -120,6 +121,24 @@ def spoil_fingerprint(home: Path) -> None:
     (home / "manifest.json").write_text(text.replace(home.name, "f" * 64))
 
 
+def spoil_facts(home: Path) -> None:
+    text = (home / "manifest.json").read_text()
+    (home / "manifest.json").write_text(text.replace('"rows": 2', '"rows": 3'))
+
+
+def spoil_inputs(home: Path) -> None:
+    manifest = json.loads((home / "manifest.json").read_text())
+    manifest["inputs"]["notes"] = "1" * 64
+    write_manifest(home, manifest)  # with a checksum that is right
+
+
+def spoil_another(home: Path) -> None:
+    """The artefact of other inputs, whole, at this place."""
+    other = seal(Store(home.parent.parent.parent), StepSpec("test.write", 1, {"text": "addio"}))
+    shutil.rmtree(home)
+    other.path.rename(home)
+
+
 def spoil_escape(home: Path) -> None:
     manifest = json.loads((home / "manifest.json").read_text())
     manifest["outputs"]["../../x"] = manifest["outputs"].pop("a.txt")
@@ -132,8 +151,11 @@ SPOILS = {
     spoil_manifest: "its manifest cannot be read",
     spoil_empty_manifest: "its manifest cannot be read",
     spoil_foreign: "its manifest is not one of ours",
-    spoil_fingerprint: "its manifest does not belong to this folder",
-    spoil_escape: "its manifest does not belong to this folder",
+    spoil_fingerprint: "its manifest was changed",
+    spoil_escape: "its manifest was changed",
+    spoil_facts: "its manifest was changed",
+    spoil_inputs: "its manifest was changed",
+    spoil_another: "its manifest does not belong to this folder",
 }
 
 
