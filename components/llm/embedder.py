@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["CachedEmbedder", "Embedder", "load_embedder"]
+__all__ = ["CachedEmbedder", "Embedder", "Role", "load_embedder", "vector_key"]
 
 Role = Literal["passage", "query"]
 
@@ -56,6 +56,11 @@ class Embedder(Protocol):
 
     def embed_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Vectors of questions."""
+
+
+def vector_key(embedder: str, text: str, role: Role) -> str:
+    """What the cache keeps a vector by; `embedder` is an `Embedder.id`."""
+    return hashlib.sha256("\x1f".join((embedder, role, text)).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 class CachedEmbedder:
@@ -131,7 +136,7 @@ class CachedEmbedder:
 
         if not texts:
             return np.zeros((0, self.dimensions), dtype=np.float32)
-        keys = [self._key(text, role) for text in texts]
+        keys = [vector_key(self.inner.id, text, role) for text in texts]
         text_of = dict(zip(keys, texts, strict=True))
         vectors = self._remembered(list(text_of))
         missing = [key for key in text_of if key not in vectors]
@@ -149,10 +154,6 @@ class CachedEmbedder:
                 self.progress(start + len(batch), len(missing))
         self.hits += len(texts) - len(missing)
         return np.stack([vectors[key] for key in keys])
-
-    def _key(self, text: str, role: Role) -> str:
-        parts = (self.inner.id, role, text)
-        return hashlib.sha256("\x1f".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
 
     def _remembered(self, keys: list[str]) -> dict[str, NDArray[np.float32]]:
         import numpy as np
