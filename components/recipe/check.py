@@ -11,6 +11,7 @@ from components.recipe.faults import Fault
 from components.recipe.model import LATER_PHASES, LATER_SECTIONS, Recipe
 from components.recipe.resolve import Keys, Resolved, dotted
 from components.recipe.shape import expectation, keys_of, nearest, section_of, short
+from components.recipe.source import MAX_FAULTS
 
 __all__ = ["check_model"]
 
@@ -21,7 +22,7 @@ def check_model(resolved: Resolved) -> tuple[Recipe | None, list[Fault]]:
         return Recipe.model_validate(resolved.plain), []
     except ValidationError as error:
         told = error.errors(include_url=False, include_input=False, include_context=False)
-        faults = [_fault(resolved, str(item["type"]), item["loc"]) for item in told]
+        faults = [_fault(resolved, str(item["type"]), item["loc"]) for item in told[:MAX_FAULTS]]
         return None, [fault for fault in faults if fault is not None]
 
 

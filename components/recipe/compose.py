@@ -33,6 +33,7 @@ class _Files:
     def __init__(self, cwd: Path, faults: list[Fault]) -> None:
         self.cwd, self.faults = cwd, faults
         self.done: dict[Path, Node | None] = {}
+        self.too_many = False
 
     def compose(self, path: Path, *, chain: tuple[Path, ...], named_at: Node | None) -> Node | None:
         try:
@@ -46,7 +47,9 @@ class _Files:
         if real in self.done:
             return self.done[real]
         if len(self.done) + len(chain) >= MAX_FILES:
-            self.add(named_at, "too many files in extends", expected=f"at most {MAX_FILES}")
+            if not self.too_many:
+                self.add(named_at, "too many files in extends", expected=f"at most {MAX_FILES}")
+            self.too_many = True
             return None
         self.done[real] = node = self.read(path, chain=(*chain, real), named_at=named_at)
         return node

@@ -11,7 +11,7 @@ from components.recipe.faults import Fault, RecipeError
 from components.recipe.load import LoadedRecipe
 from components.recipe.model import Recipe
 from components.recipe.resolve import Resolved
-from components.recipe.source import Node, parse_yaml, read_text
+from components.recipe.source import MAX_BYTES, MAX_VALUES, Node, parse_yaml, read_text
 from components.store import write_atomic
 
 __all__ = ["freeze", "load_frozen"]
@@ -39,10 +39,10 @@ def load_frozen(run_dir: Path) -> Recipe:
         InputError: there is none, or it was damaged (RecipeError, with the line).
     """
     path = run_dir / "recipe.yaml"
-    text = read_text(path, file=str(path))
+    text = read_text(path, file=str(path), max_bytes=8 * MAX_BYTES)  # the defaults are written out in it
     if isinstance(text, str):
         faults: list[Fault] = []
-        node = parse_yaml(text, file=str(path), folder=run_dir, faults=faults)
+        node = parse_yaml(text, file=str(path), folder=run_dir, faults=faults, max_values=2 * MAX_VALUES)
         if node is not None and not faults:
             recipe, faults = check_model(_as_written(node))
             if recipe is not None:

@@ -17,6 +17,7 @@ from components.recipe.faults import Fault, Place, RecipeError, mask
 from components.recipe.model import Recipe
 from components.recipe.resolve import Keys, Resolved, resolve
 from components.recipe.rules import check_files, check_rules
+from components.recipe.source import MAX_BYTES, MAX_VALUES, Node
 
 __all__ = ["LoadedRecipe", "Origin", "load_recipe", "to_yaml"]
 
@@ -109,6 +110,7 @@ def load_recipe(path: str | Path, *, overrides: Sequence[str] = (), cwd: Path | 
         raise RecipeError(named, faults)
     tree = overridden(tree, [node for node in parsed if node is not None])
     resolved = resolve(tree, folder=top.parent, faults=faults)
+    _check_size(resolved, tree, faults)
     recipe, wrong = check_model(resolved)
     faults += wrong
     faults += check_rules(resolved, faulty=frozenset(fault.key for fault in wrong))
@@ -117,6 +119,21 @@ def load_recipe(path: str | Path, *, overrides: Sequence[str] = (), cwd: Path | 
         raise RecipeError(named, faults)
     recipe = recipe.model_copy(update={"workspace": _absolute(recipe.workspace, top.parent)})
     return LoadedRecipe(recipe=recipe, path=top, origins=_origins(recipe, resolved))
+
+
+def _check_size(resolved: Resolved, tree: Node, faults: list[Fault]) -> None:
+    """Several files, or references to long texts, may add up to more than one file may hold."""
+    if len(resolved.nodes) > MAX_VALUES or _length(resolved.plain) > MAX_BYTES:
+        expected = f"at most {MAX_VALUES:,} values and {MAX_BYTES:,} characters, bases and references included"
+        faults.append(Fault(tree.at, "", "is too large for a recipe", expected))
+
+
+def _length(value: Any) -> int:
+    if isinstance(value, dict):
+        return sum(_length(child) for child in value.values())
+    if isinstance(value, list):
+        return sum(map(_length, value))
+    return len(value) if isinstance(value, str) else 0
 
 
 def _absolute(path: Path, folder: Path) -> Path:

@@ -168,6 +168,12 @@ class _Resolver:
 
 def _interpolated(text: str, scope: dict[str, Any]) -> Any:
     """`text` with its references replaced by OmegaConf; BROKEN when the result would be read as a reference again."""
+    whole = _REFERENCE.fullmatch(text)
+    if whole:  # the value itself, with its type
+        value: Any = scope
+        for key in whole[1].split("."):
+            value = value[key]
+        return BROKEN if isinstance(value, str) and len(value) > MAX_TEXT else value
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 

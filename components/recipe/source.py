@@ -3,11 +3,15 @@
 YAML 1.2 core types, and less than YAML where YAML surprises: no tags, no merge keys, one document, each key once.
 Keys are text as written (`2024:` is the key "2024"). `no`, `on`, `12:30:45`, `2026-01-05` and `1_000` are text;
 `1e-5` is a number; `010`, `.inf` and `.nan` are refused, because two readers would read them differently or not at all.
+
+Time and memory are bounded by the limits below, whatever is in the file: what is larger is refused before it is parsed.
 """
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -17,11 +21,25 @@ from typing import Any
 
 from components.recipe.faults import Fault, Place
 
-__all__ = ["BROKEN", "MAX_BYTES", "MAX_DEPTH", "MAX_VALUES", "Broken", "Node", "Scalar", "parse_yaml", "read_text"]
+__all__ = [
+    "BROKEN",
+    "MAX_BYTES",
+    "MAX_DEPTH",
+    "MAX_FAULTS",
+    "MAX_VALUES",
+    "Broken",
+    "Node",
+    "Scalar",
+    "parse_yaml",
+    "read_text",
+]
 
-MAX_BYTES = 1_000_000
-MAX_VALUES = 10_000
+MAX_BYTES = 200_000
+"""Of a recipe file. The longest shipped one has 2,000; the slowest text of this size takes the parser a second."""
+MAX_VALUES = 3_000
 MAX_DEPTH = 30
+MAX_FAULTS = 200
+"""After so many the rest is not looked at: each costs time, and nobody reads them."""
 
 Scalar = str | int | float | bool | None
 
@@ -43,25 +61,32 @@ class Node:
     size: int = 1  # values in it, itself included
 
 
-def read_text(path: Path, *, file: str) -> str | Fault:
+def read_text(path: Path, *, file: str, max_bytes: int = MAX_BYTES) -> str | Fault:
     """The text of a recipe file, or the fault that keeps it from being read. A byte order mark is dropped."""
     place = Place(file=file, folder=path.parent)
     try:
-        if not path.exists():
-            return Fault(place, "", "no such file", suggestion=_nearest_file(path))
-        if path.is_dir():
-            return Fault(place, "", "is a folder", expected="a YAML file")
-        if not path.is_file():
-            return Fault(place, "", "is not an ordinary file", expected="a YAML file")
-        with path.open("rb") as opened:
-            data = opened.read(MAX_BYTES + 1)
+        with open(path, "rb", opener=_without_waiting) as opened:
+            mode = os.fstat(opened.fileno()).st_mode
+            if not stat.S_ISREG(mode):
+                return Fault(place, "", "is not an ordinary file", expected="a YAML file")
+            data = opened.read(max_bytes + 1)
+    except FileNotFoundError:
+        if path.is_symlink():
+            return Fault(place, "", "is a link that leads nowhere", suggestion=f"it leads to {os.readlink(path)}")
+        return Fault(place, "", "no such file", suggestion=_nearest_file(path))
+    except IsADirectoryError:
+        return Fault(place, "", "is a folder", expected="a YAML file")
     except (OSError, ValueError) as error:
         reason = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
         return Fault(place, "", f"cannot be read: {reason.lower()}")
-    if len(data) > MAX_BYTES:
-        return Fault(place, "", "is too large for a recipe", expected=f"at most {MAX_BYTES:,} bytes")
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return Fault(place, "", "is UTF-16", expected="UTF-8", suggestion="save it again as UTF-8")
+    if len(data) > max_bytes:
+        page = _Page(data.decode("utf-8", errors="replace"), file=file, folder=path.parent)
+        return Fault(
+            page.place(page.length), "", "is too large for a recipe", f"at most {max_bytes:,} bytes, which end here",
+            "name many files by a glob, and what is shared in a file of its own with extends:",
+        )  # fmt: skip
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")) or data[:40].count(0) > 10:
+        return Fault(place, "", "is UTF-16 or UTF-32", expected="UTF-8", suggestion="save it again as UTF-8")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -69,6 +94,11 @@ def read_text(path: Path, *, file: str) -> str | Fault:
         page = _Page(data.decode("utf-8", errors="replace"), file=file, folder=path.parent)
         message = f"byte 0x{data[error.start]:02x} is not UTF-8"
         return Fault(page.place(len(before)), "", message, expected="UTF-8", suggestion="save it again as UTF-8")
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Opens a pipe without waiting for somebody to write into it. Without effect on files."""
+    return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)
 
 
 def _nearest_file(path: Path) -> str | None:
@@ -101,7 +131,9 @@ class _Stop(Exception):
     """The text cannot be read any further."""
 
 
-def parse_yaml(text: str, *, file: str, folder: Path, faults: list[Fault], lines: bool = True) -> Node | None:
+def parse_yaml(
+    text: str, *, file: str, folder: Path, faults: list[Fault], lines: bool = True, max_values: int = MAX_VALUES
+) -> Node | None:
     """The value in `text`, or None when it cannot be read at all; what is wrong is added to `faults`.
 
     Args:
@@ -110,9 +142,10 @@ def parse_yaml(text: str, *, file: str, folder: Path, faults: list[Fault], lines
         folder: what relative paths in it start from.
         faults: gets one fault for each thing that is wrong.
         lines: whether places have line and column; an override on the command line has none.
+        max_values: how many values there may be, each counted as often as an alias repeats it.
     """
     page = _Page(text, file=file, folder=folder, lines=lines)
-    composer = _Composer(page, _events(text), faults)
+    composer = _Composer(page, _events(text), faults, max_values)
     try:
         return composer.document()
     except _Stop:
@@ -165,8 +198,9 @@ def _syntax_fault(error: Exception, page: _Page, last: int) -> Fault:
 class _Composer:
     """Events of the parser -> nodes. Recoverable faults leave a BROKEN value; others stop."""
 
-    def __init__(self, page: _Page, events: Iterator[Any], faults: list[Fault]) -> None:
-        self.page, self.events, self.faults = page, events, faults
+    def __init__(self, page: _Page, events: Iterator[Any], faults: list[Fault], max_values: int) -> None:
+        self.page, self.events, self.faults, self.max_values = page, events, faults, max_values
+        self.max_faults = len(faults) + MAX_FAULTS
         self.anchors: dict[str, Node | None] = {}
         self.count = self.last = 0
 
@@ -200,6 +234,8 @@ class _Composer:
         self.count += 1
         if depth > MAX_DEPTH:
             raise self.stop(at, "is nested too deeply", expected=f"at most {MAX_DEPTH} levels")
+        if len(self.faults) >= self.max_faults:
+            raise self.stop(at, "too many faults: what follows was not read")
         if name == "Alias":
             return self.alias(event.anchor, at)
         if event.anchor is not None:
@@ -217,9 +253,14 @@ class _Composer:
             node = Node(BROKEN, at)
         if event.anchor is not None:
             self.anchors[event.anchor] = node
-        if self.count > MAX_VALUES:
-            raise self.stop(at, "too many values for a recipe", expected=f"at most {MAX_VALUES:,}, aliases written out")
+        self.count_up(0, at)
         return node
+
+    def count_up(self, more: int, at: Place) -> None:
+        self.count += more
+        if self.count > self.max_values:
+            most = f"at most {self.max_values:,}, aliases written out"
+            raise self.stop(at, "too many values for a recipe", expected=most)
 
     def alias(self, anchor: str, at: Place) -> Node:
         node = self.anchors.get(anchor)
@@ -231,9 +272,7 @@ class _Composer:
                 else f"the alias *{anchor[:40]} names nothing"
             )
             raise self.stop(at, message, suggestion="text that starts with * is put in quotes")
-        self.count += node.size - 1
-        if self.count > MAX_VALUES:
-            raise self.stop(at, "too many values for a recipe", expected=f"at most {MAX_VALUES:,}, aliases written out")
+        self.count_up(node.size - 1, at)
         return replace(node, at=at)
 
     def mapping(self, section: str, depth: int, at: Place) -> Node:
