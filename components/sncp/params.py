@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from components.params import Params, RecipePath
 
-__all__ = ["DEFAULT_SOURCES", "Kind", "RedactParams", "SncpParams", "Status"]
+__all__ = ["DEFAULT_SOURCES", "Kind", "PersonalData", "RedactParams", "SncpParams", "Status"]
 
 Kind = Literal[
     "decision", "idea", "state", "resume", "north", "research", "report", "roadmap",
@@ -17,6 +18,9 @@ Kind = Literal[
 """What a note is. The first five are the owner's own sources; `persona` is COSTITUZIONE and DNA."""
 
 Status = Literal["current", "deprecated", "archived", "template"]
+
+PersonalData = Literal["codice_fiscale", "partita_iva", "iban", "card", "phone", "email"]
+"""Kinds of personal data that can be masked; what each finds and misses is in personal_data.py."""
 
 DEFAULT_SOURCES: dict[Kind, list[str]] = {
     "decision": [".sncp/memoria/decisioni/**/*.md"],
@@ -28,12 +32,28 @@ DEFAULT_SOURCES: dict[Kind, list[str]] = {
 
 
 class RedactParams(Params):
-    """Secrets found in a note."""
+    """Secrets, and personal data where it is asked for, found in a note."""
 
     mode: Literal["redact", "quarantine"] = Field(
         default="redact",
         description="redact: mask the secret and index the rest; quarantine: leave the whole note out",
     )
+    personal_data: list[PersonalData] = Field(
+        default=[],  # one's own notes are there to be asked for a number; what is sent to others is another matter
+        description="kinds of personal data that are treated like secrets; credentials always are",
+    )
+    allow: list[str] = Field(
+        default=[],
+        description="findings to leave alone: exact texts or globs such as '*@example.com'; kept in the run's record",
+    )
+
+    @field_validator("allow")
+    @classmethod
+    def _is_narrow(cls, value: list[str]) -> list[str]:
+        for name in value:
+            if len(re.sub(r"[*?]|\[.*?\]", "", name)) < 4:
+                raise ValueError(f"{name!r} would let too much through: at least four letters that are no wildcards")
+        return value
 
 
 class SncpParams(Params):
