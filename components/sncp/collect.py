@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Literal
 
 from components.errors import InputError
-from components.sncp.clean import Cleaned, blank_comments, clean_text
 from components.sncp.discover import Candidate, discover
 from components.sncp.document import Collection, Document, Duplicate, Finding, Notice, Skipped
-from components.sncp.metadata import find_date, front_matter, header_lines, project_of, title_of
+from components.sncp.note import Note, read_note
 from components.sncp.params import Kind
 from components.sncp.persona_path import persona_path
-from components.sncp.read import Raw, UnreadableError, decode, read_file
-from components.sncp.redact import redact as redact_text
+from components.sncp.read import UnreadableError, read_file
 from components.sncp.relations import relate
-from components.sncp.status import find_status, find_superseded_by, find_supersedes
 
 __all__ = ["collect"]
 
 Progress = Callable[[int, int], None]
+_FEW = 10  # notes: of fewer, equal days say nothing
 
 
 class _Gathered:
@@ -34,10 +32,46 @@ class _Gathered:
         self.findings: list[Finding] = []
         self.notices: list[Notice] = []
         self.digests: dict[str, str] = {}
+        self.notes: list[Note] = []
+        self.days: dict[str, str] = {}
 
     def skip(self, path: str, reason: str) -> None:
         self.skipped.append(Skipped(path=path, reason=reason))
         self.digests[path] = _sha(f"skipped\0{reason}")
+
+    def add(self, candidate: Candidate, note: Note, *, day: str) -> None:
+        self.notes.append(note)
+        self.findings += note.findings
+        self.notices += note.notices
+        self.days[note.path] = day
+        if note.document is None:
+            self.skip(note.path, note.skipped)
+            return
+        self.digests[note.path] = note.sha256
+        self.documents.append(note.document.but(kind=candidate.kind))
+
+    def date_the_undated(self) -> None:
+        """Let the time of the file be the date where nothing else tells one, unless the times tell nothing."""
+        spread = _tell_something(self.days.values())
+        for at, document in enumerate(self.documents):
+            if document.date_source != "file time":
+                continue
+            if spread:
+                day = self.days[document.path]
+                self.documents[at] = document.but(date=day)
+                self.digests[document.path] = _sha(f"{self.digests[document.path]}\0{day}")
+            else:
+                self.documents[at] = document.but(date_source=None)
+
+
+def _tell_something(days: Iterable[str]) -> bool:
+    """Whether the times of files can be those of their last change.
+
+    A clone, a copy or an unpacked archive gives all files the day on which it was made. Dates of that kind would
+    make undated notes the newest of all, and each clone another set of notes.
+    """
+    counts = Counter(days)
+    return counts.total() < _FEW or 2 * max(counts.values()) <= counts.total()
 
 
 def _sha(text: str) -> str:
@@ -53,6 +87,8 @@ def collect(
     max_bytes: int,
     redact: Literal["redact", "quarantine"],
     persona_files: Sequence[Path] = (),
+    workspace: Path | None = None,
+    remembered: Callable[[str, str], Note | None] | None = None,
     progress: Progress | None = None,
 ) -> Collection:
     """Read every note that the globs ask for. The notes themselves are never written to.
@@ -65,6 +101,8 @@ def collect(
         max_bytes: larger files are skipped (bytes).
         redact: mask secrets and keep the note, or (`quarantine`) leave out the whole note.
         persona_files: read in any case, as kind `persona`; they may lie outside the root.
+        workspace: a folder within the root in which nothing is a note: what runs write.
+        remembered: (path, SHA-256 of the bytes) -> the note that `read_note` would make of them, if it is known.
         progress: called with (files done, files in all).
 
     Returns:
@@ -73,7 +111,7 @@ def collect(
     Raises:
         InputError: the root or a glob is unusable, no note could be read, or a persona file cannot be.
     """
-    candidates, passed = discover(root=root, sources=sources, include=include, exclude=exclude)
+    candidates, passed = discover(root=root, sources=sources, include=include, exclude=exclude, leave_out=workspace)
     persona = _persona(persona_files, root=root.resolve())
     personal = {candidate.path for candidate in persona}
     kept = [candidate for candidate in candidates if candidate.path not in personal]
@@ -86,7 +124,8 @@ def collect(
             progress(done, len(everything))
         try:
             raw = read_file(candidate.file, max_bytes=max_bytes)
-            text = decode(raw.data)
+            note = remembered(candidate.path, raw.digest) if remembered else None
+            note = note or read_note(raw, path=candidate.path, quarantine=redact == "quarantine")
         except UnreadableError as error:
             if candidate.path in personal:
                 raise InputError(
@@ -95,12 +134,13 @@ def collect(
                 ) from None
             gathered.skip(candidate.path, str(error))
             continue
-        _add(gathered, candidate, raw, text, quarantine=redact == "quarantine")
+        gathered.add(candidate, note, day=raw.day)
     if progress:
         progress(len(everything), len(everything))
     if kept and all(document.path in personal for document in gathered.documents):
         reasons = "".join(f"\n  {item.path}: {item.reason}" for item in gathered.skipped[:10])
         raise InputError(f"{len(kept)} notes match in {root}, but none of them could be taken:{reasons}")
+    gathered.date_the_undated()
     documents, duplicates = _join(gathered.documents)
     return Collection(
         documents=tuple(relate(documents)),
@@ -109,6 +149,7 @@ def collect(
         duplicates=tuple(duplicates),
         notices=tuple(gathered.notices),
         digests=dict(sorted(gathered.digests.items())),
+        notes=tuple(gathered.notes),
     )
 
 
@@ -127,58 +168,6 @@ def _persona(files: Sequence[Path], *, root: Path) -> list[Candidate]:
     return list(out.values())
 
 
-def _add(gathered: _Gathered, candidate: Candidate, raw: Raw, text: str, *, quarantine: bool) -> None:
-    """Turn one file into a document, or say why not."""
-    path = candidate.path
-    cleaned = clean_text(text)
-    masked, findings = redact_text(cleaned.text, path=path)
-    masked, comments = blank_comments(masked)  # afterwards: a secret in a comment is to be told too
-    gathered.findings += findings
-    if findings and quarantine:
-        where = ", ".join(f"{item.rule} in line {item.line}" for item in findings[:5])
-        gathered.skip(path, f"quarantined: {len(findings)} secrets ({where}); `sncp.redact.mode: redact` masks them")
-        return
-    if not masked.strip():
-        gathered.skip(path, "empty: no text in it")
-        return
-    matter, skip, fault = front_matter(masked)
-    header = header_lines(masked, skip=skip)
-    date, date_source = find_date(path=path, matter=matter, header=header, file_day=raw.day)
-    gathered.notices += _notices(path, cleaned, comments, fault)
-    gathered.digests[path] = raw.digest if date_source != "file time" else _sha(f"{raw.digest}\0{raw.day}")
-    gathered.documents.append(
-        Document(
-            doc_id=_sha(path),
-            path=path,
-            paths=(path,),
-            kind=candidate.kind,
-            project=project_of(path, matter=matter),
-            title=title_of(masked, path=path, matter=matter, skip=skip),
-            date=date,
-            date_source=date_source,
-            status=find_status(path=path, matter=matter, header=header),
-            supersedes=find_supersedes(matter=matter, header=header),
-            superseded_by=find_superseded_by(matter=matter, header=header),
-            content_hash=_sha(masked.rstrip()),
-            text=masked,
-        )
-    )
-
-
-def _notices(path: str, cleaned: Cleaned, comments: Sequence[int], fault: str | None) -> list[Notice]:
-    out: list[Notice] = []
-    if fault:
-        out.append(Notice(path, 1, f"front matter not read: {fault}; the note is kept"))
-    if cleaned.repaired:
-        out.append(Notice(path, cleaned.repaired[0], f"garbled characters repaired in {len(cleaned.repaired)} lines"))
-    if cleaned.hidden:
-        count = sum(cleaned.hidden.values())
-        out.append(Notice(path, min(cleaned.hidden), f"{count} invisible characters removed"))
-    if comments:
-        out.append(Notice(path, comments[0], f"HTML comments blanked out in {len(comments)} lines"))
-    return out
-
-
 def _join(documents: Sequence[Document]) -> tuple[list[Document], list[Duplicate]]:
     """One document for each text, under the best of its paths: persona, current, shortest, first."""
     by_text: dict[str, list[Document]] = {}
@@ -192,5 +181,5 @@ def _join(documents: Sequence[Document]) -> tuple[list[Document], list[Duplicate
         )
         rest = sorted(item.path for item in others)
         duplicates += [Duplicate(path=path, of=first.path) for path in rest]
-        joined.append(replace(first, paths=(first.path, *rest)))
+        joined.append(first.but(paths=(first.path, *rest)))
     return sorted(joined, key=lambda item: item.path), sorted(duplicates, key=lambda item: item.path)

@@ -46,9 +46,15 @@ class _Walk:
     """One walk over one root. Kept in an object because every step adds to `found` and `skipped`."""
 
     def __init__(
-        self, root: Path, sources: Mapping[Kind, Sequence[str]], include: Sequence[str], exclude: Sequence[str]
+        self,
+        root: Path,
+        sources: Mapping[Kind, Sequence[str]],
+        include: Sequence[str],
+        exclude: Sequence[str],
+        leave_out: Path | None,
     ) -> None:
         self.root = root
+        self.leave_out = leave_out.resolve() if leave_out else None
         self.globs: list[tuple[Kind | None, Glob]] = []
         self.globs += [(kind, Glob.parse(text)) for kind, texts in sources.items() for text in texts]
         self.globs += [(None, Glob.parse(text)) for text in include]
@@ -99,7 +105,8 @@ class _Walk:
         if linked:
             self._link(path, Path(entry.path), kind, enters)
         elif is_folder and enters and not self._excluded(f"{path}/", below=True):
-            return _Folder(Path(entry.path), path, states)
+            file = Path(entry.path)
+            return None if file == self.leave_out else _Folder(file, path, states)
         elif not is_folder and kind and not self._excluded(path):
             self._file(path, Path(entry.path), kind)
         return None
@@ -161,10 +168,16 @@ def _top_level(root: Path) -> str:
 
 
 def discover(
-    *, root: Path, sources: Mapping[Kind, Sequence[str]], include: Sequence[str], exclude: Sequence[str]
+    *,
+    root: Path,
+    sources: Mapping[Kind, Sequence[str]],
+    include: Sequence[str],
+    exclude: Sequence[str],
+    leave_out: Path | None = None,
 ) -> tuple[list[Candidate], list[Skipped]]:
     """Notes under `root` that the globs ask for, and what was passed over, both in order of their paths.
 
+    `leave_out` is a folder within the root that is never entered, whatever the globs say: what runs write is no note.
     Links are followed only from a file to a file inside the root. Not caught: a hard link to a file
     elsewhere looks like any other file.
 
@@ -179,7 +192,7 @@ def discover(
         )
     if not root.is_dir():
         raise InputError(f"The root of the notes is a file, a folder is expected: {root}. Name its folder instead.")
-    walk = _Walk(root.resolve(), sources, include, exclude)
+    walk = _Walk(root.resolve(), sources, include, exclude, leave_out)
     walk.run()
     if not walk.found:
         globs = ", ".join(glob.text for _, glob in walk.globs) or "no glob at all"

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, get_args
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from components.sncp.params import Kind, Status
+
+if TYPE_CHECKING:
+    from components.sncp.note import Note
+    from components.store.parts import Parts
 
 __all__ = ["Collection", "DateSource", "Document", "Duplicate", "Finding", "Notice", "Skipped"]
 
@@ -17,7 +23,10 @@ DateSource = Literal["front matter", "header", "file name", "file time"]
 
 @dataclass(frozen=True)
 class Document:
-    """One note (or one set of exact duplicates), cleaned, with the line numbers of its file."""
+    """One note (or one set of exact duplicates), cleaned, with the line numbers of its file.
+
+    One that comes from a sealed artefact reads its text when it is first asked for.
+    """
 
     doc_id: str
     """SHA-256 (hex) of `path`."""
@@ -43,18 +52,72 @@ class Document:
     local: bool = False
     """Whether it must not leave this machine: one of the files with this text is marked so."""
 
+    if not TYPE_CHECKING:  # a checker would take any name for an attribute
+
+        def __getattr__(self, name: str) -> str:
+            """Called for what is not there yet: the text of a `stored` document."""
+            if name != "text" or "_load" not in self.__dict__:
+                raise AttributeError(f"Document has no {name}")
+            self.__dict__["text"] = self._load()
+            return self.text
+
+    @classmethod
+    def stored(cls, facts: Mapping[str, Any], load: Callable[[], str]) -> Document:
+        """The document with these `facts`, whose text `load` reads. Raises ValueError as `from_dict` does."""
+        facts = dict(facts)
+        text_sha256 = facts.pop("text_sha256")
+        made = cls.from_dict({**facts, "text": ""})
+        del made.__dict__["text"]
+        made.__dict__.update(_load=load, _text_sha256=text_sha256)
+        return made
+
+    @property
+    def text_sha256(self) -> str:
+        """SHA-256 (hex) of `text`, without reading it where that is not needed."""
+        if "_text_sha256" not in self.__dict__:
+            self.__dict__["_text_sha256"] = sha256(self.text.encode()).hexdigest()
+        known: str = self.__dict__["_text_sha256"]
+        return known
+
+    def facts(self) -> dict[str, Any]:
+        """All but the text, as JSON values, with `text_sha256`: what tells two documents apart."""
+        values = {name: getattr(self, name) for name in _FACTS}
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()} | {
+            "text_sha256": self.text_sha256
+        }
+
+    @property
+    def key(self) -> str:
+        """SHA-256 (hex) of `facts`: equal for equal documents."""
+        return sha256(json.dumps(self.facts(), sort_keys=True).encode()).hexdigest()
+
+    def but(self, **facts: Any) -> Document:
+        """The same document with other facts; its text is not read for that."""
+        if "text" in self.__dict__ or "text" in facts:
+            return replace(self, **facts)
+        same: dict[str, Any] = {name: getattr(self, name) for name in _FACTS}
+        made = Document(**{**same, "text": "", **facts})
+        del made.__dict__["text"]
+        made.__dict__.update(_load=lambda: self.text, _text_sha256=self.text_sha256)
+        return made
+
     def to_dict(self) -> dict[str, Any]:
         """JSON values only."""
-        return {**asdict(self), "paths": list(self.paths), "supersedes": list(self.supersedes),
-                "superseded_by": list(self.superseded_by)}  # fmt: skip
+        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Document:
         """The inverse of `to_dict`. Raises ValueError for a kind or status that is none."""
-        if value["kind"] not in get_args(Kind) or value["status"] not in get_args(Status):
+        if value["kind"] not in _KINDS or value["status"] not in _STATUSES:
             raise ValueError(f"{value['path']}: kind {value['kind']!r} or status {value['status']!r} is not known")
         lists = {name: tuple(value[name]) for name in ("paths", "supersedes", "superseded_by")}
         return cls(**{**value, **lists})
+
+
+_FACTS = tuple(item.name for item in fields(Document) if item.name != "text")
+_KINDS = frozenset(get_args(Kind))
+_STATUSES = frozenset(get_args(Status))
 
 
 @dataclass(frozen=True)
@@ -141,6 +204,10 @@ class Collection:
     notices: tuple[Notice, ...] = ()
     digests: Mapping[str, str] = field(default_factory=dict)
     """path -> SHA-256 (hex) of what was read there; see `fingerprint_inputs`."""
+    notes: tuple[Note, ...] = field(default=(), compare=False)
+    """What each file says by itself; only for remembering."""
+    before: Parts | None = field(default=None, compare=False, repr=False)
+    """The documents of the collecting before, where it was asked."""
 
     def fingerprint_inputs(self) -> dict[str, str]:
         """Path -> SHA-256 (hex), for the identity of the collecting step.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 
 from components.sncp.document import Document
 
@@ -49,8 +48,7 @@ def relate(documents: Sequence[Document]) -> list[Document]:
         return tuple(dict.fromkeys(name for name in found if name != document.path))
 
     by_path = {
-        document.path: replace(
-            document,
+        document.path: document.but(
             supersedes=resolved(document.supersedes, document),
             superseded_by=resolved(document.superseded_by, document),
         )
@@ -69,5 +67,5 @@ def relate(documents: Sequence[Document]) -> list[Document]:
         target = by_path[old]
         status = "deprecated" if target.status == "current" else target.status
         later = tuple(dict.fromkeys((*target.superseded_by, new)))
-        by_path[old] = replace(target, status=status, superseded_by=later)
+        by_path[old] = target.but(status=status, superseded_by=later)
     return list(by_path.values())

@@ -1,21 +1,51 @@
-"""The step that reads the notes: `sncp.collect`. Its identity comes from the bytes that were read."""
+"""The step that reads the notes: `sncp.collect`. Its identity comes from the bytes that were read.
+
+What the last sealed collecting of the workspace made of the same bytes is taken from it: there is no other memory of
+notes, so what is purged there is gone.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from components.sncp.collect import collect
 from components.sncp.document import Collection, Document
+from components.sncp.note import Note
 from components.sncp.params import SncpParams
-from components.store import Artefact, Run, Step, StepSpec, canonical_json, progress_of, recorded_step, sha256_hex
+from components.store import (
+    Artefact,
+    Run,
+    Step,
+    StepSpec,
+    Store,
+    canonical_json,
+    progress_of,
+    recorded_step,
+    sha256_hex,
+)
+from components.store.parts import Parts, former, write_parts
 
-__all__ = ["collect_notes", "collect_spec", "read_documents", "read_notes", "write_notes"]
+__all__ = ["collect_notes", "collect_spec", "read_documents", "read_notes", "stored_documents", "write_notes"]
+
+_STEP = "sncp.collect"
+_VERSION = 2
+_DOCUMENTS = "documents"
+_FILES = "files.jsonl"
 
 
-def read_notes(params: SncpParams, *, persona_files: Sequence[Path]) -> Collection:
-    """Read the notes that the parameters name; nothing is written."""
-    return collect(
+def read_notes(params: SncpParams, *, persona_files: Sequence[Path], workspace: Path | None = None) -> Collection:
+    """Read the notes that the parameters name; nothing is written.
+
+    With `workspace`, nothing in that folder is a note, and what its last collecting made of the same bytes is not
+    made again: the result is the same.
+    """
+    before = _former(params, workspace) if workspace else None
+    collection = collect(
         root=params.root,
         sources=params.sources,
         include=params.include,
@@ -23,8 +53,44 @@ def read_notes(params: SncpParams, *, persona_files: Sequence[Path]) -> Collecti
         max_bytes=params.max_bytes,
         redact=params.redact.mode,
         persona_files=persona_files,
-        progress=progress_of("sncp.collect"),
+        workspace=workspace,
+        remembered=_remembered(before) if before else None,
+        progress=progress_of(_STEP),
     )
+    return replace(collection, before=before)
+
+
+def _settings(params: SncpParams) -> dict[str, Any]:
+    """Parameters that change what is made of a file's bytes (and not only which files are read, or as what)."""
+    return {"redact": params.redact.mode}
+
+
+def _former(params: SncpParams, workspace: Path) -> Parts | None:
+    """The documents of the last collecting with the same settings, if its seal holds."""
+    settings = _settings(params)
+    return former(Store(workspace), StepSpec(_STEP, _VERSION, settings), _DOCUMENTS, same=settings.keys())
+
+
+def _remembered(before: Parts) -> Callable[[str, str], Note | None]:
+    """(path, SHA-256 of the bytes) -> the note that was made of them."""
+    text_in = {entry.about["text_sha256"]: doc_id for doc_id, entry in before.entries.items()}
+    known = {value["path"]: value for value in before.artefact.read_jsonl(_FILES)}
+
+    def remembered(path: str, digest: str) -> Note | None:
+        value = known.get(path)
+        if value is None or value["sha256"] != digest:
+            return None
+        if value["document"] is None:
+            return Note.from_dict(value, lambda: "")
+        doc_id = text_in.get(value["document"]["text_sha256"])  # a duplicate that ends in other blanks has none
+        return Note.from_dict(value, partial(_text, before, doc_id)) if doc_id else None
+
+    return remembered
+
+
+def _text(stored: Parts, doc_id: str) -> str:
+    text: str = stored.values(doc_id)[0]["text"]
+    return text
 
 
 def collect_spec(params: SncpParams, collection: Collection) -> StepSpec:
@@ -32,13 +98,13 @@ def collect_spec(params: SncpParams, collection: Collection) -> StepSpec:
     persona = [document.path for document in collection.documents if document.kind == "persona"]
     sources = [[kind, list(globs)] for kind, globs in params.sources.items()]  # a list: the order matters
     return StepSpec(
-        "sncp.collect",
-        1,
+        _STEP,
+        _VERSION,
         {
             "sources": sources,
             "include": params.include,
             "exclude": params.exclude,
-            "redact": params.redact.mode,
+            **_settings(params),
             "persona": persona,  # a file that the recipe names as persona is read as another kind of note
         },
         {"notes": sha256_hex(canonical_json(collection.fingerprint_inputs()))},
@@ -46,8 +112,12 @@ def collect_spec(params: SncpParams, collection: Collection) -> StepSpec:
 
 
 def collect_notes(run: Run, params: SncpParams, *, persona_files: Sequence[Path]) -> Artefact:
-    """Read the notes and seal them: `documents.jsonl` and `report.json` (skipped, masked secrets, duplicates)."""
-    collection = read_notes(params, persona_files=persona_files)
+    """Read the notes and seal them.
+
+    Outputs: `documents` (in parts), `files.jsonl` (what each file says by itself), `report.json` (skipped, masked
+    secrets, duplicates).
+    """
+    collection = read_notes(params, persona_files=persona_files, workspace=run.workspace)
     with recorded_step(run, collect_spec(params, collection)) as step:
         if not step.sealed:
             write_notes(step, collection)
@@ -56,7 +126,18 @@ def collect_notes(run: Run, params: SncpParams, *, persona_files: Sequence[Path]
 
 def write_notes(step: Step, collection: Collection) -> None:
     """Write what `collect_notes` seals; a plan does it too, into a step that keeps nothing."""
-    step.write_jsonl("documents.jsonl", (document.to_dict() for document in collection.documents))
+    documents = {document.doc_id: document for document in collection.documents}
+    facts = {doc_id: document.facts() for doc_id, document in documents.items()}
+    before = collection.before
+    held = before.entries if before else {}
+
+    def make(doc_id: str) -> tuple[bytes, dict[str, Any]]:
+        line = json.dumps(documents[doc_id].to_dict(), ensure_ascii=False, allow_nan=False)
+        return f"{line}\n".encode(), facts[doc_id]
+
+    kept = {doc_id for doc_id, known in facts.items() if doc_id in held and held[doc_id].about == known}
+    write_parts(step, _DOCUMENTS, list(documents), make, kept=kept, before=before)
+    step.write_jsonl(_FILES, (note.to_dict() for note in collection.notes))
     step.write_json("report.json", collection.report())
     step.note(
         notes=len(collection.documents),
@@ -66,6 +147,13 @@ def write_notes(step: Step, collection: Collection) -> None:
     )
 
 
+def stored_documents(notes: Artefact) -> Parts:
+    """The documents of a sealed `sncp.collect`, item by item: id, facts, line."""
+    return Parts(notes, _DOCUMENTS)
+
+
 def read_documents(notes: Artefact) -> list[Document]:
-    """The documents of a sealed `sncp.collect`."""
-    return [Document.from_dict(value) for value in notes.read_jsonl("documents.jsonl")]
+    """The documents of a sealed `sncp.collect`, in order of their paths; a text is read when it is asked for."""
+    stored = stored_documents(notes)
+    found = [Document.stored(entry.about, partial(_text, stored, key)) for key, entry in stored.entries.items()]
+    return sorted(found, key=lambda document: document.path)

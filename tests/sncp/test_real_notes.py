@@ -96,10 +96,8 @@ def test_dates_in_their_real_forms(by_name: dict[str, Document], name: str, date
     assert (by_name[name].date, by_name[name].date_source) == (date, source)
 
 
-def test_notes_without_any_date_say_that_it_is_the_files(collection: Collection) -> None:
-    undated = {
-        document.path.rsplit("/", 1)[-1] for document in collection.documents if document.date_source == "file time"
-    }
+def test_notes_without_any_date_get_none_from_a_copy_of_files(collection: Collection) -> None:
+    undated = {document.path.rsplit("/", 1)[-1] for document in collection.documents if document.date is None}
     assert undated == {
         "RICERCA_INFRASTRUTTURA_DEFINITIVA_2026_PARTE4.md",
         "_TEMPLATE_DECISIONE.md",
