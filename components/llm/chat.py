@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypedDict
@@ -11,6 +11,7 @@ from typing import Any, Literal, Protocol, TypedDict
 from components.errors import TerminalError, TransientError
 from components.llm.budget import Budget
 from components.llm.names import check_model_name, is_remote
+from components.llm.places import refuse_local
 from components.llm.response_cache import ResponseCache
 from components.llm.retry import with_retries
 
@@ -69,8 +70,18 @@ class Chat(Protocol):
     def is_local(self) -> bool:
         """Whether texts stay in this process; a local reply costs nothing."""
 
-    def chat(self, messages: Sequence[Message], *, max_tokens: int | None = None) -> Reply:
-        """The answer. Raises TerminalError, or TransientError when every try failed."""
+    @property
+    def leaves_to(self) -> str | None:
+        """Where texts go when they leave this machine, in words; None: they stay."""
+
+    def chat(
+        self, messages: Sequence[Message], *, max_tokens: int | None = None, local_notes: Collection[str] = ()
+    ) -> Reply:
+        """The answer. `local_notes`: paths of the notes in `messages` that must not leave this machine.
+
+        Raises TerminalError, also when there are local notes and the model is elsewhere: nothing was sent then;
+        TransientError when every try failed.
+        """
 
     def count_tokens(self, text: str) -> int:
         """Tokens of `text`, by the model's tokenizer or the nearest that is here."""
@@ -82,6 +93,7 @@ class Backend(Protocol):
     model: str
     identity: str
     is_local: bool
+    leaves_to: str | None
     backoff_seconds: float
 
     def complete(self, messages: Sequence[Message], *, max_tokens: int) -> RawReply:
@@ -114,13 +126,20 @@ class _Chat:
     def is_local(self) -> bool:
         return self._backend.is_local
 
+    @property
+    def leaves_to(self) -> str | None:
+        return self._backend.leaves_to
+
     def count_tokens(self, text: str) -> int:
         return self._backend.count_tokens(text)
 
     def __repr__(self) -> str:
         return f"Chat({self.model!r}, is_local={self.is_local})"
 
-    def chat(self, messages: Sequence[Message], *, max_tokens: int | None = None) -> Reply:
+    def chat(
+        self, messages: Sequence[Message], *, max_tokens: int | None = None, local_notes: Collection[str] = ()
+    ) -> Reply:
+        refuse_local(local_notes, model=self.model, leaves=self.leaves_to)
         if not messages:
             raise TerminalError(f"{self.model}: no messages to answer")
         limit = max_tokens or self._max_tokens
@@ -173,12 +192,14 @@ def load_chat(
     budget: Budget | None = None,
     cache: Path | None = None,
     local_only: bool = False,
+    trusted_hosts: Collection[str] = (),
 ) -> Chat:
     """The chat model of that name.
 
     `local/smollm2-135m-instruct` and `fake/chat?...` answer in this process; any other name is litellm's, at
     `api_base` if given, with the key in the environment variable `api_key_env`, read at each call. `cache` is the
-    SQLite file of the response cache, used at temperature 0 only.
+    SQLite file of the response cache, used at temperature 0 only. `trusted_hosts` are names in `api_base` that count
+    as this machine.
 
     Raises:
         InputError: unknown `local/` or `fake/` name.
@@ -193,7 +214,7 @@ def load_chat(
 
         backend = RemoteChat(
             model=model, temperature=temperature, timeout_seconds=timeout_seconds, seed=seed,
-            api_key_env=api_key_env, api_base=api_base,
+            api_key_env=api_key_env, api_base=api_base, trusted_hosts=trusted_hosts,
         )  # fmt: skip
     elif model.startswith("fake/"):
         from components.llm.fake import FakeChat

@@ -6,7 +6,7 @@ What a crash leaves behind: the vectors of every finished batch are in the cache
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
@@ -51,8 +51,11 @@ class Embedder(Protocol):
     def count_tokens(self, text: str) -> int:
         """Tokens of `text`, without prefix and special tokens."""
 
-    def embed_passages(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Vectors of texts that are searched."""
+    def embed_passages(self, texts: Sequence[str], *, local_notes: Collection[str] = ()) -> NDArray[np.float32]:
+        """Vectors of texts that are searched. `local_notes`: paths of those that must not leave this machine.
+
+        Raises TerminalError when there are any and the model is elsewhere; nothing was sent then.
+        """
 
     def embed_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Vectors of questions."""
@@ -115,13 +118,16 @@ class CachedEmbedder:
         """As the model within counts."""
         return self.inner.count_tokens(text)
 
-    def embed_passages(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Vectors of texts that are searched: (texts, dimensions), unit length, in their order."""
-        return self._embed(texts, "passage")
+    def embed_passages(self, texts: Sequence[str], *, local_notes: Collection[str] = ()) -> NDArray[np.float32]:
+        """Vectors of texts that are searched: (texts, dimensions), unit length, in their order.
+
+        `local_notes` go on to the model within, with every batch: it refuses the first, so that none of them is sent.
+        """
+        return self._embed(texts, "passage", local_notes)
 
     def embed_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Vectors of questions: (texts, dimensions), unit length, in their order."""
-        return self._embed(texts, "query")
+        return self._embed(texts, "query", ())
 
     def close(self) -> None:
         """Close the cache file; the next use opens it again."""
@@ -131,7 +137,7 @@ class CachedEmbedder:
     def __repr__(self) -> str:
         return f"CachedEmbedder({self.id!r}, calls={self.calls}, texts={self.texts_embedded}, hits={self.hits})"
 
-    def _embed(self, texts: Sequence[str], role: Role) -> NDArray[np.float32]:
+    def _embed(self, texts: Sequence[str], role: Role, local_notes: Collection[str]) -> NDArray[np.float32]:
         import numpy as np
 
         if not texts:
@@ -140,10 +146,13 @@ class CachedEmbedder:
         text_of = dict(zip(keys, texts, strict=True))
         vectors = self._remembered(list(text_of))
         missing = [key for key in text_of if key not in vectors]
-        embed = self.inner.embed_passages if role == "passage" else self.inner.embed_queries
         for start in range(0, len(missing), self.batch_size):
             batch = missing[start : start + self.batch_size]
-            made = embed([text_of[key] for key in batch])
+            some = [text_of[key] for key in batch]
+            if role == "query":
+                made = self.inner.embed_queries(some)
+            else:
+                made = self.inner.embed_passages(some, local_notes=local_notes)
             self.calls += 1
             self.texts_embedded += len(batch)
             fresh = dict(zip(batch, _checked(made, len(batch), self.inner), strict=True))
@@ -188,6 +197,7 @@ def load_embedder(
     timeout_seconds: float = 60.0,
     cache: Path | None = None,
     local_only: bool = False,
+    trusted_hosts: Collection[str] = (),
     budget: Budget | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> CachedEmbedder | None:
@@ -195,7 +205,8 @@ def load_embedder(
 
     `local/multilingual-e5-small`, `local/usem3` and `fake/embedding?...` run in this process; any other name is
     litellm's, at `api_base` if given, with the key in the environment variable `api_key_env`, read at each call.
-    `cache` is a SQLite file that several processes may share.
+    `cache` is a SQLite file that several processes may share. `trusted_hosts` are names in `api_base` that count as
+    this machine.
 
     Raises:
         InputError: unknown `local/` or `fake/` name, or `dimensions` that a local model does not have.
@@ -212,7 +223,7 @@ def load_embedder(
 
         inner = RemoteEmbedder(
             model=model, dimensions=dimensions, api_base=api_base, api_key_env=api_key_env,
-            timeout_seconds=timeout_seconds, budget=budget,
+            timeout_seconds=timeout_seconds, budget=budget, trusted_hosts=trusted_hosts,
         )  # fmt: skip
     elif model.startswith("fake/"):
         from components.llm.fake import FakeEmbedder

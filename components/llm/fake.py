@@ -14,7 +14,7 @@ import re
 import signal
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from components.errors import InputError, TransientError
@@ -77,7 +77,7 @@ class FakeEmbedder:
         """Words of `text`."""
         return len(_WORD.findall(text))
 
-    def embed_passages(self, texts: Sequence[str]) -> NDArray[np.float32]:
+    def embed_passages(self, texts: Sequence[str], *, local_notes: Collection[str] = ()) -> NDArray[np.float32]:
         """Vectors of unit length, (texts, dimensions)."""
         import numpy as np
 
@@ -106,6 +106,7 @@ class FakeChat:
     """
 
     backoff_seconds = 0.01
+    leaves_to: str | None = None
 
     def __init__(self, model: str) -> None:
         options = parse_fake(model, {"reply": "", "mode": "extract", "obey": False, "cost": "0", **_FAULTS})

@@ -42,6 +42,7 @@ class SmolLM2Chat:
 
     model = "local/smollm2-135m-instruct"
     is_local = True
+    leaves_to: str | None = None
     backoff_seconds = 0.5
 
     def __init__(self, *, temperature: float, context_tokens: int, timeout_seconds: float, seed: int) -> None:

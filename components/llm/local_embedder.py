@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +47,7 @@ class E5Embedder:
         """Tokens of `text` alone, however long: about 1 microsecond for each character."""
         return max(0, int(self._model.token_count(clean_text(text))) - self._frame_tokens) if text.strip() else 0
 
-    def embed_passages(self, texts: Sequence[str]) -> NDArray[np.float32]:
+    def embed_passages(self, texts: Sequence[str], *, local_notes: Collection[str] = ()) -> NDArray[np.float32]:
         """Vectors of unit length, (texts, 384)."""
         with self._lock:
             vectors: NDArray[np.float32] = self._model.passage([clean_text(text) for text in texts])
@@ -82,7 +82,7 @@ class UseEmbedder:
         """Tokens as the E5 counts them: a stand-in, this package tells none."""
         return load_e5().count_tokens(text)
 
-    def embed_passages(self, texts: Sequence[str]) -> NDArray[np.float32]:
+    def embed_passages(self, texts: Sequence[str], *, local_notes: Collection[str] = ()) -> NDArray[np.float32]:
         """Vectors of unit length, (texts, 512)."""
         import numpy as np
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -12,6 +12,7 @@ from components.errors import InputError, TerminalError
 from components.llm.budget import Budget
 from components.llm.chat import Message, RawReply
 from components.llm.litellm_door import call_litellm, open_litellm
+from components.llm.places import leaves_to, pinned_client, refuse_local
 from components.llm.retry import with_retries
 
 if TYPE_CHECKING:
@@ -30,8 +31,12 @@ def _address(api_base: str | None) -> str:
 
 
 class _Remote:
-    def __init__(self, *, model: str, api_base: str | None, api_key_env: str | None, timeout_seconds: float) -> None:
+    def __init__(
+        self, *, model: str, api_base: str | None, api_key_env: str | None, timeout_seconds: float,
+        trusted_hosts: Collection[str],
+    ) -> None:  # fmt: skip
         self.model = model
+        self.leaves_to = leaves_to(model, api_base=api_base, trusted_hosts=trusted_hosts)
         self._api_base = api_base
         self._api_key_env = api_key_env
         self._timeout = timeout_seconds
@@ -66,6 +71,8 @@ class _Remote:
 
     def _call(self, name: str, **arguments: Any) -> Any:
         key = self._key()
+        if self.leaves_to is None and self._api_base:
+            arguments["client"] = pinned_client(self.model, api_base=self._api_base, key=key)
         return call_litellm(
             name, model=self.model, seconds=self._timeout, key_name=self._api_key_env, secret=key,
             arguments={**arguments, "api_key": key, "api_base": self._api_base},
@@ -80,9 +87,12 @@ class RemoteChat(_Remote):
 
     def __init__(
         self, *, model: str, temperature: float, timeout_seconds: float, seed: int,
-        api_key_env: str | None, api_base: str | None,
+        api_key_env: str | None, api_base: str | None, trusted_hosts: Collection[str] = (),
     ) -> None:  # fmt: skip
-        super().__init__(model=model, api_base=api_base, api_key_env=api_key_env, timeout_seconds=timeout_seconds)
+        super().__init__(
+            model=model, api_base=api_base, api_key_env=api_key_env, timeout_seconds=timeout_seconds,
+            trusted_hosts=trusted_hosts,
+        )  # fmt: skip
         self.identity = model + _address(api_base)
         self._temperature = temperature
         self._seed = seed
@@ -132,9 +142,12 @@ class RemoteEmbedder(_Remote):
 
     def __init__(
         self, *, model: str, dimensions: int | None, api_base: str | None, api_key_env: str | None,
-        timeout_seconds: float, budget: Budget | None,
+        timeout_seconds: float, budget: Budget | None, trusted_hosts: Collection[str] = (),
     ) -> None:  # fmt: skip
-        super().__init__(model=model, api_base=api_base, api_key_env=api_key_env, timeout_seconds=timeout_seconds)
+        super().__init__(
+            model=model, api_base=api_base, api_key_env=api_key_env, timeout_seconds=timeout_seconds,
+            trusted_hosts=trusted_hosts,
+        )  # fmt: skip
         self.id = f"{model}{_address(api_base)}?dimensions={dimensions or 'default'}"
         self._asked = dimensions
         self._dimensions = dimensions
@@ -158,8 +171,13 @@ class RemoteEmbedder(_Remote):
         """Tokens as litellm counts them for this model, offline: an estimate for those that publish no tokenizer."""
         return int(open_litellm().token_counter(model=self.model, text=text))
 
-    def embed_passages(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Vectors as the model gives them, (texts, dimensions); tried again after transient errors."""
+    def embed_passages(self, texts: Sequence[str], *, local_notes: Collection[str] = ()) -> NDArray[np.float32]:
+        """Vectors as the model gives them, (texts, dimensions); tried again after transient errors.
+
+        Raises:
+            TerminalError: there are `local_notes` and the texts would leave this machine. Nothing was sent.
+        """
+        refuse_local(local_notes, model=self.model, leaves=self.leaves_to)
         import numpy as np
 
         return np.asarray(self._vectors(texts), dtype=np.float32)

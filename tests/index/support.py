@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from components.index import Chunk, chunk_documents
@@ -49,7 +49,7 @@ class Embedder:
     def count_tokens(self, text: str) -> int:
         return count_tokens(text)
 
-    def embed_passages(self, texts: Sequence[str]) -> Any:
+    def embed_passages(self, texts: Sequence[str], *, local_notes: Collection[str] = ()) -> Any:
         if self.fail:
             raise RuntimeError("the model is away")
         self.texts.extend(texts)

@@ -136,7 +136,7 @@ def test_a_failing_embedder_leaves_the_published_index(index: Index, embedder: E
 
 
 def test_vectors_of_the_wrong_shape_are_refused(index: Index, embedder: Embedder, monkeypatch: Any) -> None:
-    monkeypatch.setattr(embedder, "embed_passages", lambda texts: [[float("nan")] * 32 for _ in texts])
+    monkeypatch.setattr(embedder, "embed_passages", lambda texts, **_: [[float("nan")] * 32 for _ in texts])
     with pytest.raises(TerminalError, match="finite numbers of shape"):
         index.sync(chunks_of({"new.md": body(99)} | notes()))
 
