@@ -95,7 +95,7 @@ def plan_run(recipe: Recipe, *, force: Sequence[str] = ()) -> list[PlannedStep]:
     """
     force = check_steps(recipe.phase, force)
     planner = _Planner(Store(recipe.workspace), force)
-    collection = sncp.read_notes(recipe.sncp, persona_files=recipe.persona.files)
+    collection = sncp.read_notes(recipe.sncp, persona_files=recipe.persona.files, workspace=recipe.workspace)
     notes = planner.step(sncp.collect_spec(recipe.sncp, collection), **_changes(planner.store, collection))
     chunks = built = None
     if notes is None:

@@ -80,8 +80,8 @@ def partner_of(loaded: LoadedRecipe) -> Any:
 
     recipe = loaded.recipe
     index = open_index(recipe.index, workspace=recipe.workspace)
-    documents = read_notes(recipe.sncp, persona_files=recipe.persona.files).documents
-    texts = persona_texts(recipe.persona, root=recipe.sncp.root, documents=documents)
+    notes = read_notes(recipe.sncp, persona_files=recipe.persona.files, workspace=recipe.workspace)
+    texts = persona_texts(recipe.persona, root=recipe.sncp.root, documents=notes.documents)
     prompt, session = compile_texts(recipe.persona, texts)
     return open_partner(
         workspace=recipe.workspace, index=index, search=recipe.index.search, prompt=prompt, session=session,
