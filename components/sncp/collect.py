@@ -141,13 +141,14 @@ def collect(
         reasons = "".join(f"\n  {item.path}: {item.reason}" for item in gathered.skipped[:10])
         raise InputError(f"{len(kept)} notes match in {root}, but none of them could be taken:{reasons}")
     gathered.date_the_undated()
-    documents, duplicates = _join(gathered.documents)
+    joined, duplicates = _join(gathered.documents)
+    documents, told = relate(joined)
     return Collection(
-        documents=tuple(relate(documents)),
+        documents=tuple(documents),
         skipped=tuple(sorted(gathered.skipped, key=lambda item: (item.path, item.reason))),
         findings=tuple(gathered.findings),
         duplicates=tuple(duplicates),
-        notices=tuple(gathered.notices),
+        notices=(*gathered.notices, *told),
         digests=dict(sorted(gathered.digests.items())),
         notes=tuple(gathered.notes),
     )

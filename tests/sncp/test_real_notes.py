@@ -70,8 +70,12 @@ def test_only_notes_that_say_so_are_not_current(collection: Collection) -> None:
     }
 
 
-def test_deprecated_note_names_its_successor_as_written(by_name: dict[str, Document]) -> None:
-    assert by_name["oggi.md"].superseded_by == ("PROMPT_RIPRESA_{progetto}.md",)
+def test_a_deprecated_note_has_each_note_that_its_pattern_fits_as_successor(by_name: dict[str, Document]) -> None:
+    later = by_name["oggi.md"].superseded_by  # it says PROMPT_RIPRESA_{progetto}.md
+    assert [path.rsplit("/", 1)[-1] for path in later] == [
+        "PROMPT_RIPRESA_MASTER.md", "PROMPT_RIPRESA_cervellaswarm.md", "PROMPT_RIPRESA_cervellatrading.md",
+        "PROMPT_RIPRESA_contabilita.md",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
