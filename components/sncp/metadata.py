@@ -10,7 +10,7 @@ from typing import Any
 
 from components.sncp.document import DateSource
 
-__all__ = ["find_date", "front_matter", "header_lines", "outside_fences", "project_of", "title_of"]
+__all__ = ["find_date", "find_local", "front_matter", "header_lines", "outside_fences", "project_of", "title_of"]
 
 _LINE = 500
 HEADER_LINES = 15
@@ -54,6 +54,13 @@ _OTHER_DAY = re.compile(
     r"(?i)scaden|target|previst|lancio|launch|due|fine|release|rimozion|entro|deadline|inizio|start"
 )
 _RANKS: tuple[str, ...] = ("updated", "written", "created", "heading", "byline")
+_PRIVACY = ("privacy", "private", "privato", "privata")
+_HERE = frozenset("local locale private privato privata riservato riservata confidential".split())
+_ANYWHERE = frozenset("public pubblico pubblica shared condiviso condivisa".split())
+_YES = frozenset("true yes on si sì vero 1".split())
+_NO = frozenset("false no off falso 0".split())
+# Front matter that cannot be read, or never ends, or is TOML, may still say it.
+_PRIVACY_LINE = re.compile(rf"(?im)^[ \t]*[\"']?(?:{'|'.join(_PRIVACY)})[\"']?[ \t]*[:=]")
 _FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})")
 
 
@@ -87,6 +94,35 @@ def front_matter(text: str) -> tuple[dict[str, Any], int, str | None]:
     if not isinstance(value, Mapping):
         return {}, end + 1, f"names with values expected, found {type(value).__name__}"
     return {str(key).strip().lower(): item for key, item in value.items()}, end + 1, None
+
+
+def find_local(text: str, *, matter: Mapping[str, Any]) -> tuple[bool, str | None]:
+    """Whether a note says that it must not leave this machine: (it does, what is odd about how it says so or None).
+
+    `privacy: local` (or private, privato, riservato ...), `private: true`, `privato: true` in its front matter. A value
+    that is not known counts as yes, and so does a front matter that names the key but cannot be read. Nothing but
+    front matter counts: no tag, no word in the text.
+    """
+    local, odd = False, None
+    for key in _PRIVACY:
+        if key not in matter:
+            continue
+        value = matter[key]
+        said = str(value).strip().lower() if isinstance(value, str | bool | int) else ""
+        here, anywhere = (_HERE, _ANYWHERE) if key == "privacy" else (_HERE | _YES, _ANYWHERE | _NO)
+        if said in here:
+            local = True
+        elif said not in anywhere:
+            local, odd = True, f"{key}: {str(value)[:40]!r} is not known, so the note is kept on this machine"
+    if not matter and text.startswith(("---", "+++")):
+        head = "\n".join(text.split("\n", 200)[:200])
+        end = re.search(r"(?m)^(?:---|\+\+\+|\.\.\.)\s*$", head[3:])
+        if _PRIVACY_LINE.search(head[: end.start() + 3] if end else head):
+            local, odd = (
+                True,
+                "what the front matter says of privacy cannot be read, so the note is kept on this machine",
+            )
+    return local, odd
 
 
 def header_lines(text: str, *, skip: int, count: int = HEADER_LINES) -> list[str]:
