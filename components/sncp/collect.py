@@ -11,10 +11,12 @@ from typing import Literal
 from components.errors import InputError
 from components.sncp.discover import Candidate, discover
 from components.sncp.document import Collection, Document, Duplicate, Finding, Notice, Skipped
+from components.sncp.globs import Glob
 from components.sncp.note import Note, read_note
-from components.sncp.params import Kind
+from components.sncp.params import Kind, PersonalData
 from components.sncp.persona_path import persona_path
 from components.sncp.read import UnreadableError, read_file
+from components.sncp.redact import redact_names
 from components.sncp.relations import relate
 
 __all__ = ["collect"]
@@ -39,7 +41,7 @@ class _Gathered:
         self.skipped.append(Skipped(path=path, reason=reason))
         self.digests[path] = _sha(f"skipped\0{reason}")
 
-    def add(self, candidate: Candidate, note: Note, *, day: str) -> None:
+    def add(self, candidate: Candidate, note: Note, *, day: str, local: bool) -> None:
         self.notes.append(note)
         self.findings += note.findings
         self.notices += note.notices
@@ -48,7 +50,7 @@ class _Gathered:
             self.skip(note.path, note.skipped)
             return
         self.digests[note.path] = note.sha256
-        self.documents.append(note.document.but(kind=candidate.kind))
+        self.documents.append(note.document.but(kind=candidate.kind, local=local or note.document.local))
 
     def date_the_undated(self) -> None:
         """Let the time of the file be the date where nothing else tells one, unless the times tell nothing."""
@@ -86,7 +88,10 @@ def collect(
     exclude: Sequence[str],
     max_bytes: int,
     redact: Literal["redact", "quarantine"],
+    personal_data: Sequence[PersonalData] = (),
+    allow: Sequence[str] = (),
     persona_files: Sequence[Path] = (),
+    local: Sequence[str] = (),
     workspace: Path | None = None,
     remembered: Callable[[str, str], Note | None] | None = None,
     progress: Progress | None = None,
@@ -99,8 +104,12 @@ def collect(
         include: more globs; the kind is told from the path.
         exclude: globs of files to leave out.
         max_bytes: larger files are skipped (bytes).
-        redact: mask secrets and keep the note, or (`quarantine`) leave out the whole note.
+        redact: mask secrets and keep the note, or (`quarantine`) leave out the whole note. A file whose path holds a
+            secret is left out in any case: paths are shown as sources, and a masked one leads nowhere.
+        personal_data: kinds of personal data that are treated like secrets.
+        allow: exact texts or globs of findings that are none.
         persona_files: read in any case, as kind `persona`; they may lie outside the root.
+        local: globs of notes that must not leave this machine, beside those that say so in their front matter.
         workspace: a folder within the root in which nothing is a note: what runs write.
         remembered: (path, SHA-256 of the bytes) -> the note that `read_note` would make of them, if it is known.
         progress: called with (files done, files in all).
@@ -117,15 +126,26 @@ def collect(
     kept = [candidate for candidate in candidates if candidate.path not in personal]
     everything = sorted([*kept, *persona], key=lambda candidate: candidate.path)
     gathered = _Gathered()
+    kept_here = [Glob.parse(text) for text in local]
+    paths = [item.path for item in everything] + [item.path for item in passed]
+    telling = redact_names(paths, personal_data=personal_data, allow=allow)
     for item in passed:
-        gathered.skip(item.path, item.reason)
+        gathered.skip(telling.get(item.path, (item.path,))[0], item.reason)
     for done, candidate in enumerate(everything):
         if progress:
             progress(done, len(everything))
+        if candidate.path in telling:
+            masked, rule = telling[candidate.path]
+            if candidate.path in personal:
+                raise InputError(f"The path of the persona file {masked} holds a secret ({rule}). Rename the file.")
+            gathered.skip(masked, f"its path holds a secret ({rule}), and paths are shown as sources; rename it")
+            continue
         try:
             raw = read_file(candidate.file, max_bytes=max_bytes)
             note = remembered(candidate.path, raw.digest) if remembered else None
-            note = note or read_note(raw, path=candidate.path, quarantine=redact == "quarantine")
+            note = note or read_note(
+                raw, path=candidate.path, quarantine=redact == "quarantine", personal_data=personal_data, allow=allow
+            )
         except UnreadableError as error:
             if candidate.path in personal:
                 raise InputError(
@@ -134,7 +154,7 @@ def collect(
                 ) from None
             gathered.skip(candidate.path, str(error))
             continue
-        gathered.add(candidate, note, day=raw.day)
+        gathered.add(candidate, note, day=raw.day, local=any(glob.matches(candidate.path) for glob in kept_here))
     if progress:
         progress(len(everything), len(everything))
     if kept and all(document.path in personal for document in gathered.documents):
@@ -170,7 +190,10 @@ def _persona(files: Sequence[Path], *, root: Path) -> list[Candidate]:
 
 
 def _join(documents: Sequence[Document]) -> tuple[list[Document], list[Duplicate]]:
-    """One document for each text, under the best of its paths: persona, current, shortest, first."""
+    """One document for each text, under the best of its paths: persona, current, shortest, first.
+
+    It is local when one of the files is.
+    """
     by_text: dict[str, list[Document]] = {}
     for document in documents:
         by_text.setdefault(document.content_hash, []).append(document)
@@ -182,5 +205,5 @@ def _join(documents: Sequence[Document]) -> tuple[list[Document], list[Duplicate
         )
         rest = sorted(item.path for item in others)
         duplicates += [Duplicate(path=path, of=first.path) for path in rest]
-        joined.append(first.but(paths=(first.path, *rest)))
+        joined.append(first.but(paths=(first.path, *rest), local=any(item.local for item in same)))
     return sorted(joined, key=lambda item: item.path), sorted(duplicates, key=lambda item: item.path)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
 from components.sncp.clean import Cleaned, blank_comments, clean_text
 from components.sncp.document import Document, Finding, Notice
-from components.sncp.metadata import find_date, front_matter, header_lines, project_of, title_of
+from components.sncp.metadata import find_date, find_local, front_matter, header_lines, project_of, title_of
+from components.sncp.params import PersonalData
 from components.sncp.read import Raw, decode
 from components.sncp.redact import redact as redact_text
 from components.sncp.status import find_status, find_superseded_by, find_supersedes
@@ -55,7 +56,9 @@ class Note:
         )
 
 
-def read_note(raw: Raw, *, path: str, quarantine: bool) -> Note:
+def read_note(
+    raw: Raw, *, path: str, quarantine: bool, personal_data: Collection[PersonalData] = (), allow: Sequence[str] = ()
+) -> Note:
     """Clean, mask and describe the bytes of one file.
 
     What changes its result for equal bytes must raise the version of `sncp.collect`, or be in the step's parameters:
@@ -65,17 +68,19 @@ def read_note(raw: Raw, *, path: str, quarantine: bool) -> Note:
         UnreadableError: the bytes are no text.
     """
     cleaned = clean_text(decode(raw.data))
-    masked, found = redact_text(cleaned.text, path=path)
+    masked, found = redact_text(cleaned.text, path=path, personal_data=personal_data, allow=allow)
     masked, comments = blank_comments(masked)  # afterwards: a secret in a comment is to be told too
     findings = tuple(found)
     if findings and quarantine:
         where = ", ".join(f"{item.rule} in line {item.line}" for item in findings[:5])
-        reason = f"quarantined: {len(findings)} secrets ({where}); `sncp.redact.mode: redact` masks them"
+        more = f" and {len(findings) - 5} more" if len(findings) > 5 else ""
+        reason = f"quarantined: {where}{more}; `sncp.redact.mode: redact` would mask it and keep the rest"
         return Note(path, raw.digest, None, skipped=reason, findings=findings)
     if not masked.strip():
         return Note(path, raw.digest, None, skipped="empty: no text in it", findings=findings)
     matter, skip, fault = front_matter(masked)
     header = header_lines(masked, skip=skip)
+    local, odd = find_local(masked, matter=matter)
     date, date_source = find_date(path=path, matter=matter, header=header, file_day="")
     document = Document(
         doc_id=_sha(path),
@@ -91,8 +96,10 @@ def read_note(raw: Raw, *, path: str, quarantine: bool) -> Note:
         superseded_by=find_superseded_by(matter=matter, header=header),
         content_hash=_sha(masked.rstrip()),
         text=masked,
+        local=local,
     )
-    return Note(path, raw.digest, document, findings=findings, notices=_notices(path, cleaned, comments, fault))
+    notices = _notices(path, cleaned, comments, fault) + ((Notice(path, 1, odd),) if odd else ())
+    return Note(path, raw.digest, document, findings=findings, notices=notices)
 
 
 def _sha(text: str) -> str:

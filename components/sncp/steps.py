@@ -38,8 +38,10 @@ _DOCUMENTS = "documents"
 _FILES = "files.jsonl"
 
 
-def read_notes(params: SncpParams, *, persona_files: Sequence[Path], workspace: Path | None = None) -> Collection:
-    """Read the notes that the parameters name; nothing is written.
+def read_notes(
+    params: SncpParams, *, persona_files: Sequence[Path], local: Sequence[str] = (), workspace: Path | None = None
+) -> Collection:
+    """Read the notes that the parameters name; nothing is written. `local`: globs of notes that stay on this machine.
 
     With `workspace`, nothing in that folder is a note, and what its last collecting made of the same bytes is not
     made again: the result is the same.
@@ -52,7 +54,10 @@ def read_notes(params: SncpParams, *, persona_files: Sequence[Path], workspace: 
         exclude=params.exclude,
         max_bytes=params.max_bytes,
         redact=params.redact.mode,
+        personal_data=params.redact.personal_data,
+        allow=params.redact.allow,
         persona_files=persona_files,
+        local=local,
         workspace=workspace,
         remembered=_remembered(before) if before else None,
         progress=progress_of(_STEP),
@@ -62,7 +67,10 @@ def read_notes(params: SncpParams, *, persona_files: Sequence[Path], workspace: 
 
 def _settings(params: SncpParams) -> dict[str, Any]:
     """Parameters that change what is made of a file's bytes (and not only which files are read, or as what)."""
-    return {"redact": params.redact.mode}
+    redact = params.redact
+    return {
+        "redact": redact.mode, "personal_data": sorted(redact.personal_data), "allow": sorted(redact.allow)
+    }  # fmt: skip
 
 
 def _former(params: SncpParams, workspace: Path) -> Parts | None:
@@ -93,7 +101,7 @@ def _text(stored: Parts, doc_id: str) -> str:
     return text
 
 
-def collect_spec(params: SncpParams, collection: Collection) -> StepSpec:
+def collect_spec(params: SncpParams, collection: Collection, *, local: Sequence[str] = ()) -> StepSpec:
     """Identity of the step for the notes as they were read."""
     persona = [document.path for document in collection.documents if document.kind == "persona"]
     sources = [[kind, list(globs)] for kind, globs in params.sources.items()]  # a list: the order matters
@@ -105,20 +113,23 @@ def collect_spec(params: SncpParams, collection: Collection) -> StepSpec:
             "include": params.include,
             "exclude": params.exclude,
             **_settings(params),
+            "local": list(local),
             "persona": persona,  # a file that the recipe names as persona is read as another kind of note
         },
         {"notes": sha256_hex(canonical_json(collection.fingerprint_inputs()))},
     )
 
 
-def collect_notes(run: Run, params: SncpParams, *, persona_files: Sequence[Path]) -> Artefact:
+def collect_notes(
+    run: Run, params: SncpParams, *, persona_files: Sequence[Path], local: Sequence[str] = ()
+) -> Artefact:
     """Read the notes and seal them.
 
     Outputs: `documents` (in parts), `files.jsonl` (what each file says by itself), `report.json` (skipped, masked
     secrets, duplicates).
     """
-    collection = read_notes(params, persona_files=persona_files, workspace=run.workspace)
-    with recorded_step(run, collect_spec(params, collection)) as step:
+    collection = read_notes(params, persona_files=persona_files, local=local, workspace=run.workspace)
+    with recorded_step(run, collect_spec(params, collection, local=local)) as step:
         if not step.sealed:
             write_notes(step, collection)
     return step.artefact
