@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from components.index.layout import Layout
@@ -20,7 +20,7 @@ from components.index.pieces import Measure
 if TYPE_CHECKING:
     from components.sncp import Document
 
-__all__ = ["Chunk", "chunk_documents"]
+__all__ = ["Chunk", "Cutter", "chunk_documents"]
 
 _SMALLEST = 24  # tokens: below this a chunk says nothing
 
@@ -49,13 +49,17 @@ class Chunk:
 
     def to_dict(self) -> dict[str, Any]:
         """The chunk as JSON values."""
-        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in vars(self).items()}
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Chunk:
         """The inverse of `to_dict`."""
         fields: dict[str, Any] = {key: tuple(item) if isinstance(item, list) else item for key, item in value.items()}
         return cls(**fields)
+
+    def marked(self, *, local: bool) -> Chunk:
+        """The chunk with this mark."""
+        return self if self.local == local else replace(self, local=local)
 
 
 def chunk_documents(
@@ -77,19 +81,30 @@ def chunk_documents(
         Chunks in the order of the documents and of their lines. Ids are unique, and depend on path, headings and
         text alone: an edit above a chunk moves its lines, not its id.
     """
-    measure = Measure(count_tokens)
-    chunks: list[Chunk] = []
-    for document in documents:
-        budget = max_tokens
-        while True:  # sums of parts can be short of the whole with some tokenizers: then again, with less room
-            found = list(_chunk(document, measure=measure, max_tokens=budget, breadcrumbs=breadcrumbs))
-            excess = max((count_tokens(chunk.embed_text) for chunk in found), default=0) - max_tokens
-            if excess <= 0 or budget <= _SMALLEST:
-                break
-            budget = max(_SMALLEST, budget - excess)
-        chunks.extend(found)
+    cut = Cutter(max_tokens=max_tokens, breadcrumbs=breadcrumbs, count_tokens=count_tokens)
+    chunks = [chunk for document in documents for chunk in cut(document)]
     local = {chunk.text for chunk in chunks if chunk.local}
-    return [replace(chunk, local=chunk.text in local) for chunk in chunks] if local else chunks
+    return [chunk.marked(local=chunk.text in local) for chunk in chunks] if local else chunks
+
+
+class Cutter:
+    """Cuts one document after the other, as `chunk_documents` does, but for marks that one gives to another."""
+
+    def __init__(self, *, max_tokens: int, breadcrumbs: bool, count_tokens: Callable[[str], int]) -> None:
+        self._max_tokens = max_tokens
+        self._breadcrumbs = breadcrumbs
+        self._count = count_tokens
+        self._measure = Measure(count_tokens)
+
+    def __call__(self, document: Document) -> list[Chunk]:
+        """The chunks of one document, in the order of its lines."""
+        budget = self._max_tokens
+        while True:  # sums of parts can be short of the whole with some tokenizers: then again, with less room
+            found = list(_chunk(document, measure=self._measure, max_tokens=budget, breadcrumbs=self._breadcrumbs))
+            excess = max((self._count(chunk.embed_text) for chunk in found), default=0) - self._max_tokens
+            if excess <= 0 or budget <= _SMALLEST:
+                return found
+            budget = max(_SMALLEST, budget - excess)
 
 
 def _chunk(document: Document, *, measure: Measure, max_tokens: int, breadcrumbs: bool) -> Iterator[Chunk]:
