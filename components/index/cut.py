@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from components.sncp import Document
     from components.store import Step
 
-__all__ = ["CHUNKS", "chunk_lines", "cut_documents"]
+__all__ = ["CHUNKS", "chunk_lines", "cut_chunks", "cut_documents"]
 
 CHUNKS = "chunks"
 
@@ -79,6 +79,14 @@ def cut_documents(
 
     write_parts(step, CHUNKS, list(keys), make, kept=kept, before=before)
     return totals[0], totals[1] - totals[0]
+
+
+def cut_chunks(step: Step) -> Iterator[Chunk]:
+    """The chunks that `cut_documents` wrote into a step in work, read when they are asked for."""
+    for path in sorted(step.path(CHUNKS).parent.glob(f"{CHUNKS}.*jsonl")):
+        with path.open("rb") as file:
+            for line in file:
+                yield Chunk.from_dict(json.loads(line))
 
 
 def chunk_lines(stored: Parts) -> Iterator[bytes]:
