@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from components.errors import TerminalError
 from components.llm.names import is_remote
 
-__all__ = ["leaves_to", "pinned_client", "refuse_local"]
+__all__ = ["is_here", "leaves_to", "pinned_client", "refuse_local"]
 
 # Provider -> what litellm takes as `client` for it. With others (`ollama/` for embeddings, say) it opens connections
 # of its own, through whatever proxy the environment names.
@@ -37,14 +37,20 @@ def leaves_to(model: str, *, api_base: str | None, trusted_hosts: Collection[str
         return None
     if not api_base:
         return "its provider"
-    host, plain = _host(api_base)
-    if not plain or not (_is_loopback(host) or host in {name.lower() for name in trusted_hosts}):
+    host, _ = _host(api_base)
+    if not is_here(api_base, trusted_hosts):
         return host or "an address that cannot be read"
     provider = model.partition("/")[0] if "/" in model else ""
     if provider not in _CLIENTS:
         known = ", ".join(f"{name}/..." for name in sorted(_CLIENTS))
         return f"{host}, or elsewhere: only {known} can be held to their api_base"
     return None
+
+
+def is_here(url: str, trusted_hosts: Collection[str] = ()) -> bool:
+    """Whether a URL (http, https) names this machine: by a loopback address, `localhost`, or a trusted host."""
+    host, plain = _host(url)
+    return plain and (_is_loopback(host) or host in {name.lower() for name in trusted_hosts})
 
 
 def refuse_local(local_notes: Collection[str], *, model: str, leaves: str | None) -> None:

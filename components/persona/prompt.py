@@ -70,6 +70,8 @@ class Prompt:
     full_tokens: int
     ranges: tuple[tuple[str, int, int], ...]
     notes: tuple[str, ...] = ()
+    local_notes: tuple[str, ...] = ()
+    """Paths of its sources that must not leave this machine."""
 
     def covered_ranges(self) -> dict[str, list[tuple[int, int]]]:
         """Source -> (first, last) lines that stand in the prompt, sorted, neighbours joined."""
@@ -85,6 +87,7 @@ class Prompt:
         values["sections"] = [{**section, "heading": list(section["heading"])} for section in values["sections"]]
         values["ranges"] = [list(lines) for lines in values["ranges"]]
         values["notes"] = list(values["notes"])
+        values["local_notes"] = list(values["local_notes"])
         return values
 
     @classmethod
@@ -92,7 +95,8 @@ class Prompt:
         """The inverse of `to_dict`."""
         sections = tuple(SectionReport(**{**s, "heading": tuple(s["heading"])}) for s in value["sections"])
         ranges = tuple((str(source), int(first), int(last)) for source, first, last in value["ranges"])
-        return cls(**{**value, "sections": sections, "ranges": ranges, "notes": tuple(value["notes"])})
+        lists = {name: tuple(value[name]) for name in ("notes", "local_notes")}
+        return cls(**{**value, "sections": sections, "ranges": ranges, **lists})
 
 
 def compile_prompt(

@@ -54,6 +54,8 @@ class Session:
     ranges: tuple[tuple[int, int], ...]
     left_out: tuple[str, ...]
     tokenizer: str
+    local: bool = False
+    """Whether it must not leave this machine."""
 
     def in_prompt(self, path: str, first_line: int, last_line: int) -> bool:
         """Whether all these lines of `path` stand in the session context already."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +36,8 @@ class PersonaTexts:
     constitution: tuple[str, str] | None
     dna: tuple[str, str] | None
     session: tuple[str, str] | None
+    local: tuple[str, ...] = ()
+    """Paths of those that must not leave this machine."""
 
 
 def persona_texts(params: PersonaParams, *, root: Path, documents: Sequence[Document]) -> PersonaTexts:
@@ -64,7 +66,8 @@ def persona_texts(params: PersonaParams, *, root: Path, documents: Sequence[Docu
         else:
             chosen = choose_session(documents, params.session.path)
             session = (chosen.path, chosen.text)
-    return PersonaTexts(text(params.constitution), text(params.dna), session)
+    parts = (text(params.constitution), text(params.dna), session)
+    return PersonaTexts(*parts, local=tuple(part[0] for part in parts if part and by_path[part[0]].local))
 
 
 def compile_spec(params: PersonaParams, texts: PersonaTexts) -> StepSpec:
@@ -76,7 +79,8 @@ def compile_spec(params: PersonaParams, texts: PersonaTexts) -> StepSpec:
     }
     values = params.model_dump(mode="json", include={"name", "max_tokens", "tokenizer", "priorities"})
     values["session_max_tokens"] = params.session.max_tokens if params.session else None
-    return StepSpec("persona.compile", 1, values, inputs)
+    values["local"] = sorted(texts.local)
+    return StepSpec("persona.compile", 2, values, inputs)
 
 
 def compile_texts(params: PersonaParams, texts: PersonaTexts) -> tuple[Prompt, Session | None]:
@@ -96,6 +100,7 @@ def compile_texts(params: PersonaParams, texts: PersonaTexts) -> tuple[Prompt, S
         tokenizer=tokenizer,
         **sources,
     )
+    prompt = replace(prompt, local_notes=tuple(path for path in sources.values() if path in texts.local))
     if not (texts.session and params.session):
         return prompt, None
     path, text = texts.session
@@ -106,7 +111,7 @@ def compile_texts(params: PersonaParams, texts: PersonaTexts) -> tuple[Prompt, S
             raise
         logger.warning("no session context: %s", error)  # nobody asked for this very note: it is no reason to stop
         return prompt, None
-    return prompt, session
+    return prompt, replace(session, local=path in texts.local)
 
 
 def compile_persona(run: Run, params: PersonaParams, *, root: Path, documents: Sequence[Document]) -> Artefact:

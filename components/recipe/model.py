@@ -13,6 +13,7 @@ from components.index.params import IndexParams
 from components.llm.params import LlmParams
 from components.params import Params, RecipePath
 from components.persona.params import PersonaParams
+from components.recipe.privacy import PrivacyParams
 from components.registry.params import GateParams, RegistryParams
 from components.sncp.params import SncpParams
 
@@ -22,7 +23,7 @@ Phase = Literal["mvp", "reindex"]
 """What a run does: mvp walks the whole road once, reindex brings the index up to date."""
 
 LATER_PHASES = ("optimize", "scale")
-LATER_SECTIONS = ("dataset", "train", "roadmap", "serve", "execution", "privacy", "matrix")
+LATER_SECTIONS = ("dataset", "train", "roadmap", "serve", "execution", "matrix")
 """Names that are reserved: this version says that it does not know them yet."""
 
 
@@ -53,3 +54,4 @@ class Recipe(Params):
     evaluate: EvaluateParams = Field(default=EvaluateParams(), description="what is scored, on which questions")
     gate: GateParams = Field(default=GateParams(), description="thresholds: what is good enough")
     registry: RegistryParams = Field(default=RegistryParams(), description="where runs and releases are recorded")
+    privacy: PrivacyParams = Field(default=PrivacyParams(), description="notes that must not leave this machine")

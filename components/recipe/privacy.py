@@ -1,0 +1,112 @@
+"""Section `privacy` of a recipe: notes that must not leave this machine, and what happens when a model is elsewhere.
+
+The rooms hold the doors (a model that is elsewhere refuses marked texts, see `components.llm.places`); this module
+says so before a run starts, and what the run does without.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from components.errors import TerminalError
+from components.llm.places import is_here, leaves_to
+from components.params import Params
+
+if TYPE_CHECKING:
+    from components.recipe.model import Recipe
+    from components.sncp import Document
+
+__all__ = ["PrivacyParams", "check_privacy", "index_without_local", "leaving", "prompts_without_local"]
+
+_NAMED = 5
+
+
+class PrivacyParams(Params):
+    """Notes that must not leave this machine, beside those whose front matter says `privacy: local`."""
+
+    local: list[str] = Field(default=[], description="globs of such notes, relative to sncp.root")
+    when_remote: Literal["refuse", "leave_out"] = Field(
+        default="refuse",
+        description="refuse: nothing starts that would send one away; leave_out: do without these notes there",
+    )
+    trusted_hosts: list[str] = Field(
+        default=[], description="hosts of api_base that count as this machine, such as 192.168.1.5"
+    )
+
+
+def leaving(recipe: Recipe, *, asked: bool = False) -> dict[str, str]:
+    """Key of the recipe -> where the words of notes go by it, for all that is not on this machine.
+
+    Of a run of the recipe's phase: in phase mvp also the chat model, and what records its answers (MLflow, and the
+    Prefect server that the environment names). `asked`: of a question from the terminal, which is recorded nowhere.
+    """
+    trusted = recipe.privacy.trusted_hosts
+    embedding, chat = recipe.index.embedding, recipe.llm.chat
+    found: dict[str, str | None] = {
+        "index.embedding.model": leaves_to(embedding.model, api_base=embedding.api_base, trusted_hosts=trusted),
+    }
+    if asked or recipe.phase == "mvp":
+        found["llm.chat.model"] = leaves_to(chat.model, api_base=chat.api_base, trusted_hosts=trusted)
+    if recipe.phase == "mvp" and not asked:
+        uri = recipe.registry.tracking_uri or ""
+        elsewhere = "://" in uri or uri.startswith("databricks")  # anything else is a path
+        if elsewhere and not uri.startswith(("sqlite:", "file:")) and not is_here(uri, trusted):
+            found["registry.tracking_uri"] = uri
+        server = os.environ.get("PREFECT_API_URL", "")
+        if server and not is_here(server, trusted):
+            found["PREFECT_API_URL"] = server
+    return {key: where for key, where in found.items() if where}
+
+
+def index_without_local(recipe: Recipe) -> bool:
+    """Whether the index is made without the local notes: their words would go to an embedder that is elsewhere."""
+    return recipe.privacy.when_remote == "leave_out" and "index.embedding.model" in leaving(recipe)
+
+
+def prompts_without_local(recipe: Recipe, *, asked: bool = False) -> bool:
+    """Whether prompts are made without the local notes: the model, or what records its answers, is elsewhere."""
+    return recipe.privacy.when_remote == "leave_out" and any(
+        key != "index.embedding.model" for key in leaving(recipe, asked=asked)
+    )
+
+
+def check_privacy(recipe: Recipe, documents: Iterable[Document], *, asked: bool = False) -> None:
+    """Refuse, before anything is done, what would send the words of a local note away.
+
+    Args:
+        recipe: as it will run.
+        documents: as collected.
+        asked: see `leaving`.
+
+    Raises:
+        TerminalError: there are local notes, something is elsewhere, and the recipe does not leave them out; or one
+            of them is the persona itself, which cannot be left out.
+    """
+    away = leaving(recipe, asked=asked)
+    local = [document for document in documents if document.local] if away else []
+    if not local:
+        return
+    told = "; ".join(f"{key} ({where})" for key, where in away.items())
+    if recipe.privacy.when_remote == "refuse":
+        raise TerminalError(
+            f"{_notes(local)} must not leave this machine, and this would send their words elsewhere: {told}. "
+            "Nothing was sent. Either use models on this machine (index.embedding.model: local/..., an api_base on "
+            "127.0.0.1, or a host in privacy.trusted_hosts), or set privacy.when_remote: leave_out to do without "
+            "these notes there"
+        )
+    persona = [document for document in local if document.kind == "persona"]
+    if persona and set(away) - {"index.embedding.model"}:
+        raise TerminalError(
+            f"{_notes(persona)} must not leave this machine, and is part of every prompt, which goes elsewhere: "
+            f"{told}. Nothing was sent. A persona cannot be left out: use a chat model on this machine, or name another file"
+        )
+
+
+def _notes(documents: list[Document]) -> str:
+    names = sorted(document.path for document in documents)
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"{len(names)} local note{'s' if len(names) > 1 else ''} ({', '.join(names[:_NAMED])}{more})"
