@@ -8,10 +8,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from components.errors import TerminalError
 from components.index import table as tables
+from components.index.checks import read_head
 from components.index.chunk import Chunk
+from components.index.probe import Probe
+from components.index.published import read_published
 from components.index.rows import rows_digest
 from components.index.search import Filters, Hit, search_rows
-from components.index.sync import SyncReport, sync
+from components.index.status import index_status
+from components.index.sync import SyncReport, Terms, sync
+from components.index.wanted import Wanted
 
 if TYPE_CHECKING:
     from components.llm import Embedder
@@ -44,51 +49,62 @@ class Index:
 
     def sync(
         self,
-        chunks: Sequence[Chunk],
+        chunks: Sequence[Chunk] | Wanted,
         *,
-        max_removed_share: float = 1.0,
+        terms: Terms | None = None,
+        probe: Probe | None = None,
         progress: Callable[[int, int], None] | None = None,
+        before_embedding: Callable[[Sequence[str]], None] | None = None,
         lock_seconds: float = 60.0,
+        max_removed_share: float = 1.0,
         root: str | None = None,
     ) -> SyncReport:
         """Make the index hold exactly these chunks, and publish it: one commit, checked before readers see it.
 
-        Nothing is written when nothing changed. Only texts that neither the table nor the embedder's cache
-        know are embedded.
+        Nothing is written when nothing changed. Only texts that neither the table nor the embedder's cache know are
+        embedded. A damaged table is put aside, told, and built anew.
 
         Args:
             chunks: all chunks of all notes, with distinct ids.
-            max_removed_share: of the published notes (0..1) that may vanish, once there are 10 of them.
+            terms: what must hold before they are published; none: `max_removed_share` and `root` alone.
+            probe: golden questions that are asked of the new rows first.
             progress: called with (texts embedded, texts to embed).
+            before_embedding: called with the texts that would be embedded; may raise.
             lock_seconds: how long to wait for another writer.
-            root: the folder that the notes are from. Where the published ones are known to be from another folder, all
-                of them may vanish.
+            max_removed_share: see `Terms`.
+            root: see `Terms`.
 
         Raises:
-            InputError: ids that are not distinct SHA-256 digests.
-            TerminalError: too many notes vanish; the new rows fail the checks (the old ones stay published); another
-                writer holds the index. Whatever the embedder raises passes through, before anything is written.
+            InputError: ids that are not distinct SHA-256 digests; the folder is a file.
+            TerminalError: too many notes vanish; the new rows fail the checks or find fewer golden questions (the old
+                ones stay published); another writer holds the index. Whatever the embedder raises passes through,
+                before anything is written.
         """
         return sync(
-            chunks,
+            chunks if isinstance(chunks, Wanted) else Wanted.of_chunks(chunks),
             uri=self.uri,
             embedder=self.embedder,
-            max_removed_share=max_removed_share,
+            terms=terms or Terms(max_removed_share=max_removed_share, root=root),
+            searcher=lambda table: _Rows(self.uri, self.embedder, table),
+            probe=probe,
             progress=progress,
+            before_embedding=before_embedding,
             lock_seconds=lock_seconds,
-            root=root,
         )
 
     def live_digest(self) -> str | None:
         """Digest of the published rows, as `chunks_digest` computes it; none when this embedder published nothing."""
         table = self._live(strict=False)
-        return None if table is None else rows_digest(tables.row_hashes(table))
+        if table is None:
+            return None
+        with tables.told_as_damage(self.uri):
+            return rows_digest(read_head(table).hashes)
 
     def paths(self) -> list[str]:
         """All paths of the published notes, exact duplicates included, sorted. Raises as `search` does."""
         table: Any = self._live(strict=True)
-        rows = table.search().select(["paths"]).to_arrow()
-        return sorted({path for paths in rows["paths"].to_pylist() for path in paths})
+        with tables.told_as_damage(self.uri):
+            return sorted(read_head(table).paths)
 
     def search(
         self,
@@ -125,55 +141,55 @@ class Index:
             TerminalError: nothing is published yet, or it was built with another embedder.
         """
         filters = Filters(kind=kind, project=project, since=since, until=until, status=status, exclude=exclude)
-        return search_rows(
-            self._live(strict=True),
-            question,
-            embedder=self.embedder,
-            k=k,
-            fusion=fusion,
-            dense_weight=dense_weight,
-            candidates=candidates,
-            filters=filters,
-        )
+        table = self._live(strict=True)
+        with tables.told_as_damage(self.uri):
+            return search_rows(
+                table,
+                question,
+                embedder=self.embedder,
+                k=k,
+                fusion=fusion,
+                dense_weight=dense_weight,
+                candidates=candidates,
+                filters=filters,
+            )
 
     def status(self) -> dict[str, Any]:
-        """Facts for people: what is published, how large it is, whether it is whole."""
-        pointer = tables.read_pointer(self.uri)
-        table = self._live(strict=False)
-        facts: dict[str, Any] = {
-            "uri": str(self.uri),
-            "published": pointer,
-            "degraded": self.degraded,
-            "ours": table is not None,
-        }
-        if table is not None:
-            rows = table.search().select(["path", "chunk_id"]).to_arrow()
-            facts |= {
-                "version": table.version,
-                "chunks": rows.num_rows,
-                "notes": len(set(rows["path"].to_pylist())),
-                "versions": len(table.list_versions()),
-                "digest": self.live_digest(),
-            }
-        return facts
+        """Facts for people: see `index_status`."""
+        return index_status(self.uri) | {"ours": self._live(strict=False) is not None}
 
     def _live(self, *, strict: bool) -> Any | None:
         """The published rows of this embedder's generation, fresh from disk."""
-        pointer = tables.read_pointer(self.uri)
-        if pointer is None or pointer["table"] != self.generation.table:
+        published = read_published(self.uri)
+        if published is None or published.now.table != self.generation.table:
             if not strict:
                 return None
-            if pointer is None:
+            if published is None:
                 raise TerminalError(f"nothing is published in {self.uri} yet: run the recipe, or a reindex, first")
             raise TerminalError(
-                f"the index in {self.uri} was built with the embedder {pointer['embedder']}, not with "
+                f"the index in {self.uri} was built with the embedder {published.now.embedder}, not with "
                 f"{self.generation.embedder}: run a reindex with this recipe first"
             )
-        if self._database is None:
-            self._database = tables.connect(self.uri)
-        table = tables.open_table(self._database, self.generation.table)
-        version = None if table is None else tables.live_version(table)
-        if table is None or version is None:
-            raise TerminalError(f"{self.uri} names a table that is not there: remove the folder and run a reindex")
-        table.checkout(version)
+        with tables.told_as_damage(self.uri):
+            if self._database is None:
+                self._database = tables.connect(self.uri)
+            table = tables.open_table(self._database, self.generation.table)
+            version = None if table is None else tables.live_version(table)
+            if table is None or version is None:
+                raise tables.Damaged(
+                    f"{self.uri} names a table that is not there; `cervella reindex RECIPE` builds it anew from the "
+                    "embedding cache"
+                )
+            table.checkout(version)
         return table
+
+
+class _Rows(Index):
+    """Some version of a table, searched as if it were published: for golden questions before it is."""
+
+    def __init__(self, uri: Path, embedder: Embedder | None, table: Any) -> None:
+        super().__init__(uri, embedder)
+        self._table = table
+
+    def _live(self, *, strict: bool) -> Any | None:
+        return self._table

@@ -61,3 +61,7 @@ class IndexParams(Params):
     max_removed_share: float = Field(
         default=0.5, gt=0, le=1, description="a reindex that removes a larger share of the notes is not published"
     )
+    max_recall_drop: float = Field(
+        default=0.0, ge=0, le=1,
+        description="a reindex after which the golden questions' recall at 5 is lower by more is not published",
+    )  # fmt: skip

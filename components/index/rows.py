@@ -18,8 +18,10 @@ __all__ = [
     "FTS_COLUMN",
     "LANGUAGE",
     "chunk_columns",
+    "chunk_line",
     "chunks_digest",
     "fts_text",
+    "line_hashes",
     "row_hash",
     "rows_digest",
     "schema",
@@ -53,10 +55,25 @@ def fts_text(chunk: Chunk) -> str:
     return f"{name}\n{chunk.embed_text}"
 
 
+def chunk_line(chunk: Chunk) -> bytes:
+    """A chunk as its line in `chunks.jsonl`, without the line's end."""
+    return json.dumps(chunk.to_dict(), ensure_ascii=False, allow_nan=False).encode("utf-8", "surrogatepass")
+
+
+def line_hashes(lines: Mapping[str, bytes], embedder_id: str) -> dict[str, str]:
+    """Chunk id -> SHA-256 of all that its row holds but the vector, which embedder and text determine."""
+    begun = hashlib.sha256(json.dumps([SCHEMA_VERSION, embedder_id]).encode())
+    found = {}
+    for key, line in lines.items():
+        digest = begun.copy()
+        digest.update(line)
+        found[key] = digest.hexdigest()
+    return found
+
+
 def row_hash(chunk: Chunk, embedder_id: str) -> str:
-    """SHA-256 of all that a row holds but its vector, which embedder and text determine."""
-    value = json.dumps([SCHEMA_VERSION, embedder_id, chunk.to_dict()], ensure_ascii=False, sort_keys=True)
-    return hashlib.sha256(value.encode()).hexdigest()
+    """The row hash of one chunk, as `line_hashes` computes it."""
+    return line_hashes({chunk.chunk_id: chunk_line(chunk)}, embedder_id)[chunk.chunk_id]
 
 
 def rows_digest(hashes: Mapping[str, str]) -> str:
@@ -72,7 +89,7 @@ def chunks_digest(chunks: Iterable[Chunk], embedder_id: str) -> str:
 
     `embedder_id` is the embedder's `id`, or `NO_EMBEDDER` for a full-text index.
     """
-    return rows_digest({chunk.chunk_id: row_hash(chunk, embedder_id) for chunk in chunks})
+    return rows_digest(line_hashes({chunk.chunk_id: chunk_line(chunk) for chunk in chunks}, embedder_id))
 
 
 def schema(dimensions: int) -> pa.Schema:

@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from components.errors import TerminalError
-from components.index.chunk import Chunk, chunk_documents
+from components.errors import InputError, TerminalError
+from components.index.chunk import Chunk
+from components.index.cut import CHUNKS, chunk_lines, cut_chunks, cut_documents
 from components.index.index import Index
 from components.index.params import IndexParams
-from components.index.rows import chunks_digest
-from components.index.table import NO_EMBEDDER, read_pointer
+from components.index.probe import Probe
+from components.index.published import DamagedFile, Publication, Published, read_published, seal_of
+from components.index.rollback import choose, held_back
+from components.index.sync import SyncReport, Terms
+from components.index.table import NO_EMBEDDER
+from components.index.wanted import Wanted
 from components.llm import load_embedder
+from components.llm.lookup import embedded_before
 from components.sncp.steps import read_documents
-from components.store import Artefact, Run, Step, StepSpec, Store, progress_of, recorded_step
+from components.store import (
+    Artefact,
+    Run,
+    Step,
+    StepSpec,
+    Store,
+    canonical_json,
+    progress_of,
+    recorded_step,
+    sha256_hex,
+)
+from components.store.parts import Parts, former
 
 if TYPE_CHECKING:
     from components.llm import Budget, CachedEmbedder
@@ -26,11 +43,16 @@ __all__ = [
     "chunk_notes",
     "chunk_spec",
     "count_words",
+    "history_artefacts",
     "index_uri",
+    "is_published",
     "open_embedder",
     "open_index",
     "published_digest",
     "read_chunks",
+    "read_wanted",
+    "roll_back",
+    "settings_digest",
     "write_chunks",
     "write_index",
 ]
@@ -41,17 +63,24 @@ def index_uri(params: IndexParams, *, workspace: Path) -> Path:
     return params.uri or workspace / "index"
 
 
-def open_embedder(params: IndexParams, *, workspace: Path, budget: Budget | None = None) -> CachedEmbedder | None:
+def open_embedder(
+    params: IndexParams, *, workspace: Path, budget: Budget | None = None, trusted_hosts: Sequence[str] = ()
+) -> CachedEmbedder | None:
     """The recipe's embedder, with the workspace's cache of vectors; none for `none`."""
     values = params.embedding.model_dump()
-    return load_embedder(**values, cache=workspace / "cache" / "embeddings.sqlite", budget=budget)
+    return load_embedder(**values, cache=_cache(workspace), budget=budget, trusted_hosts=trusted_hosts)
+
+
+def _cache(workspace: Path) -> Path:
+    """The workspace's cache of vectors."""
+    return workspace / "cache" / "embeddings.sqlite"
 
 
 def chunk_spec(params: IndexParams, *, notes: str, leave_out_local: bool = False) -> StepSpec:
     """Identity of the chunks; `notes` is the digest of `sncp.collect`. The embedder's tokenizer measures them."""
     values = params.chunk.model_dump(mode="json") | {"tokenizer": params.embedding.model}
     values["leave_out_local"] = leave_out_local
-    return StepSpec("index.chunk", 2, values, {"notes": notes})
+    return StepSpec("index.chunk", 3, values, {"notes": notes})
 
 
 def build_spec(params: IndexParams, *, chunks: str) -> StepSpec:
@@ -61,12 +90,16 @@ def build_spec(params: IndexParams, *, chunks: str) -> StepSpec:
 
 
 def chunk_notes(run: Run, params: IndexParams, *, notes: Artefact, leave_out_local: bool = False) -> Artefact:
-    """Cut the notes; seals `chunks.jsonl`. `leave_out_local`: without what must not leave this machine."""
-    with recorded_step(run, chunk_spec(params, notes=notes.digest, leave_out_local=leave_out_local)) as step:
+    """Cut the notes; seals `chunks` (in parts). `leave_out_local`: without what must not leave this machine.
+
+    The chunks of documents that did not change are those of the last cutting with the same settings.
+    """
+    spec = chunk_spec(params, notes=notes.digest, leave_out_local=leave_out_local)
+    with recorded_step(run, spec) as step:
         if not step.sealed:
             embedder = open_embedder(params, workspace=run.workspace)
             write_chunks(
-                step, params, read_documents(notes),
+                step, params, read_documents(notes), workspace=run.workspace,
                 count_tokens=embedder.count_tokens if embedder else count_words, leave_out_local=leave_out_local,
             )  # fmt: skip
     return step.artefact
@@ -79,20 +112,28 @@ def write_chunks(
     *,
     count_tokens: Callable[[str], int],
     leave_out_local: bool = False,
-) -> list[Chunk]:
-    """Cut the documents and write `chunks.jsonl`; a plan does it too, into a step that keeps nothing."""
-    chunks = chunk_documents(
+    workspace: Path | None = None,
+) -> Iterator[Chunk]:
+    """Cut the documents and write `chunks`; a plan does it too, into a step that keeps nothing.
+
+    Returns the chunks, read from what was written as they are asked for.
+    With `workspace`, what its last cutting made of the same documents is not made again: the result is the same.
+    """
+    before = former(Store(workspace), step.spec, CHUNKS, same=step.spec.params.keys()) if workspace else None
+    written, left_out = cut_documents(
+        step,
         documents,
         max_tokens=params.chunk.max_tokens,
         breadcrumbs=params.chunk.breadcrumbs,
         count_tokens=count_tokens,
+        leave_out_local=leave_out_local,
+        before=before,
+        progress=progress_of("index.chunk"),
     )
-    kept = [chunk for chunk in chunks if not (leave_out_local and chunk.local)]
-    step.write_jsonl("chunks.jsonl", (chunk.to_dict() for chunk in kept))
-    step.note(chunks=len(kept))
-    if len(kept) < len(chunks):
-        step.note(local_chunks_left_out=len(chunks) - len(kept))
-    return kept
+    step.note(chunks=written)
+    if left_out:
+        step.note(local_chunks_left_out=left_out)
+    return cut_chunks(step)
 
 
 def count_words(text: str) -> int:
@@ -102,59 +143,179 @@ def count_words(text: str) -> int:
 
 def read_chunks(chunks: Artefact) -> list[Chunk]:
     """The chunks of a sealed `index.chunk`."""
-    return [Chunk.from_dict(value) for value in chunks.read_jsonl("chunks.jsonl")]
+    return [Chunk.from_dict(value) for value in Parts(chunks, CHUNKS).all_values()]
+
+
+def read_wanted(chunks: Artefact) -> Wanted:
+    """The rows that a sealed `index.chunk` asks for, parsed only where somebody looks."""
+    return Wanted(chunk_lines(Parts(chunks, CHUNKS)))
+
+
+def settings_digest(params: IndexParams) -> str:
+    """Digest of what the recipe says about cutting and embedding: two publications of one digest differ by notes."""
+    values = {**params.chunk.model_dump(mode="json"), **build_spec(params, chunks="").params}
+    return sha256_hex(canonical_json(values))
 
 
 def build_index(
-    run: Run, params: IndexParams, *, chunks: Artefact, root: Path | None = None, budget: Budget | None = None
+    run: Run,
+    params: IndexParams,
+    *,
+    chunks: Artefact,
+    root: Path | None = None,
+    budget: Budget | None = None,
+    probe: Probe | None = None,
+    settings_are_judged: bool = False,
+    trusted_hosts: Sequence[str] = (),
 ) -> Artefact:
-    """Make the published table equal to the chunks; seals `index.json`. `root`: the folder that the notes are from.
+    """Make the published table equal to the chunks; seals `index.json`.
 
-    The table is mutable: a sealed step is only skipped when the table still says what the step said, so a table that
+    The table is mutable: a sealed step is only skipped while what is published is what the step said, so a table that
     was deleted, rolled back or moved on by another run is brought back, mostly without a single embedding.
+
+    Args:
+        run: the run that this is a step of; forced with `--force index.build`, it publishes what was rolled back.
+        params: section `index`.
+        chunks: sealed `index.chunk`.
+        root: the folder that the notes are from.
+        budget: what embedding may cost.
+        probe: golden questions that are asked before publishing.
+        settings_are_judged: see `Terms`.
+        trusted_hosts: of an `api_base` that counts as this machine.
     """
     uri = index_uri(params, workspace=run.workspace)
     spec = build_spec(params, chunks=chunks.digest)
-    embedder = open_embedder(params, workspace=run.workspace, budget=budget)
-    wanted = read_chunks(chunks)
-    digest = chunks_digest(wanted, embedder.id if embedder else NO_EMBEDDER)
     # Only what is sealed can be stale; what another run is building at this moment is waited for, not built twice.
-    sealed = Store(run.workspace).find(spec) is not None
-    stale = sealed and Index.open(uri, embedder).live_digest() != digest
-    with recorded_step(run, spec, force=stale) as step:
+    sealed = Store(run.workspace).find(spec)
+    with recorded_step(run, spec, force=sealed is not None and not is_published(sealed, uri=uri)) as step:
         if not step.sealed:
+            wanted = read_wanted(chunks)
+            embedder = open_embedder(params, workspace=run.workspace, budget=budget, trusted_hosts=trusted_hosts)
+            embedder_id = embedder.id if embedder else NO_EMBEDDER
+            if spec.name not in run.read().get("force", []):
+                held = held_back(_published(uri), wanted, embedder=embedder_id, read=_reader(run.workspace))
+                if held:
+                    raise TerminalError(held)
+            if probe is not None and not probe.prepare(wanted.paths):
+                probe = None
             report = Index.open(uri, embedder).sync(
                 wanted,
-                max_removed_share=params.max_removed_share,
+                terms=Terms(
+                    root=str(root) if root else None, max_removed_share=params.max_removed_share,
+                    max_recall_drop=params.max_recall_drop, settings_are_judged=settings_are_judged,
+                    settings=settings_digest(params), chunks_id=chunks.id,
+                ),
+                probe=probe,
                 progress=progress_of("index.build"),
-                root=str(root) if root else None,
-            )
-            write_index(step, wanted, embedder_id=embedder.id if embedder else NO_EMBEDDER)
+            )  # fmt: skip
+            write_index(step, wanted, embedder_id=embedder_id)
             step.note(
                 chunks=len(wanted), added=report.added, updated=report.updated, removed=report.removed,
                 embedded=embedder.texts_embedded if embedder else 0, version=report.version,
+                **({} if report.recall is None else {"recall": report.recall, "questions": report.questions}),
             )  # fmt: skip
     return step.artefact
 
 
-def write_index(step: Step, chunks: Sequence[Chunk], *, embedder_id: str) -> None:
-    """Write `index.json`: the evidence of an index of exactly these chunks. A plan does it too, as with chunks."""
-    step.write_json(
-        "index.json",
-        {
-            "digest": chunks_digest(chunks, embedder_id),
-            "chunks": len(chunks),
-            "notes": len({chunk.doc_id for chunk in chunks}),
-            "embedder": embedder_id,
-            "degraded": embedder_id == NO_EMBEDDER,
-        },
-    )
+def is_published(built: Artefact, *, uri: Path) -> bool:
+    """Whether what a sealed `index.build` tells of is published and untouched, told without opening the table."""
+    told, published = built.read_json("index.json"), _published(uri)
+    if published is None or (published.now.digest, published.now.embedder) != (told["digest"], told["embedder"]):
+        return False
+    return published.seal == seal_of(uri, published.now.table)
+
+
+def _published(uri: Path) -> Published | None:
+    """What is published; none also when the file is damaged, which the sync that follows tells and mends."""
+    try:
+        return read_published(uri)
+    except DamagedFile:
+        return None
+
+
+def _reader(workspace: Path) -> Callable[[str], Wanted | None]:
+    """Reads the rows of an artefact, none when it is gone."""
+
+    def read(artefact_id: str) -> Wanted | None:
+        try:
+            return read_wanted(Store(workspace).open(artefact_id))
+        except TerminalError:
+            return None
+
+    return read
+
+
+def roll_back(
+    params: IndexParams, *, workspace: Path, number: int | None = None, embed: bool = False
+) -> tuple[Publication, SyncReport]:
+    """Publish an older state again; that state, and what it took.
+
+    Args:
+        params: section `index`, with the embedder of that state.
+        workspace: of the recipe.
+        number: of the publication; none: the one before what is published now.
+        embed: whether texts may be embedded again whose vectors are not in the cache any more.
+
+    Raises:
+        InputError: there is no such publication, or it was made with another embedder.
+        TerminalError: nothing is published, its chunks are gone, or texts would have to be embedded.
+    """
+    uri = index_uri(params, workspace=workspace)
+    published = read_published(uri)
+    if published is None:
+        raise TerminalError("nothing is published yet; first: cervella reindex RECIPE (or cervella run RECIPE)")
+    target = choose(published, number)
+    embedder = open_embedder(params, workspace=workspace)
+    if target.embedder != (embedder.id if embedder else NO_EMBEDDER):
+        raise InputError(
+            f"publication {target.number} was made with the embedder {target.embedder}, this recipe has "
+            f"{embedder.id if embedder else NO_EMBEDDER}: name that one with -o index.embedding.model=NAME"
+        )
+    wanted = _reader(workspace)(target.chunks_id) if target.chunks_id else None
+    if wanted is None or wanted.digest(target.embedder) != target.digest:
+        raise TerminalError(
+            f"the chunks of publication {target.number} are not in the store any more ({target.chunks_id}): it cannot "
+            "be made again. `cervella index rollback RECIPE --list` shows which can"
+        )
+    terms = Terms(root=published.root, how="rollback", state=target.state, chunks_id=target.chunks_id,
+                  settings=target.settings)  # fmt: skip
+
+    def refuse(texts: Sequence[str]) -> None:
+        cache = _cache(workspace)
+        held = embedded_before(cache, embedder=target.embedder, texts=texts, role="passage")
+        if len(held) < len(texts) and not embed:
+            raise TerminalError(
+                f"publication {target.number} needs {len(texts) - len(held)} texts embedded again: their vectors are "
+                "neither in the table nor in the cache. Nothing was changed; --embed allows it"
+            )
+
+    report = Index.open(uri, embedder).sync(wanted, terms=terms, before_embedding=refuse)
+    return target, report
+
+
+def _index_facts(wanted: Wanted, embedder_id: str) -> dict[str, Any]:
+    """What `index.json` says."""
+    return {
+        "digest": wanted.digest(embedder_id), "chunks": len(wanted), "notes": wanted.notes, "embedder": embedder_id,
+        "degraded": embedder_id == NO_EMBEDDER,
+    }  # fmt: skip
+
+
+def write_index(step: Step, wanted: Wanted, *, embedder_id: str) -> None:
+    """Write `index.json`: the evidence of an index of exactly these rows. A plan does it too, as with chunks."""
+    step.write_json("index.json", _index_facts(wanted, embedder_id))
 
 
 def published_digest(params: IndexParams, *, workspace: Path) -> str | None:
     """Digest of the published chunks, without opening the table; none when nothing is published."""
-    pointer = read_pointer(index_uri(params, workspace=workspace))
-    return None if pointer is None else pointer.get("digest")
+    published = read_published(index_uri(params, workspace=workspace))
+    return None if published is None else published.now.digest
+
+
+def history_artefacts(params: IndexParams, *, workspace: Path) -> set[str]:
+    """Ids of the sealed chunks that a rollback may need: those of the publications in the history."""
+    published = _published(index_uri(params, workspace=workspace))
+    return {entry.chunks_id for entry in published.history if entry.chunks_id} if published else set()
 
 
 def open_index(params: IndexParams, *, workspace: Path, built: Artefact | None = None) -> Index:

@@ -1,4 +1,4 @@
-"""Make the table equal to a list of chunks: plan, embed what is new, one commit, check, publish.
+"""Make the table equal to the rows that are wanted: plan, embed what is new, one commit, check, publish.
 
 The order of events, and what a kill leaves after each, is in `table`.
 """
@@ -8,33 +8,65 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
-from datetime import timedelta
+from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from components.errors import CervellaError, InputError, TerminalError
+from components.errors import InputError, TerminalError
+from components.index import checks, cleanup
+from components.index import published as live
 from components.index import table as tables
 from components.index.chunk import Chunk
-from components.index.rows import FTS_COLUMN, LANGUAGE, row_hash, rows_digest, to_arrow
-from components.store import hold
+from components.index.probe import Probe, Probed, lost_questions
+from components.index.published import Publication, Published
+from components.index.rows import to_arrow
+from components.index.wanted import Wanted
+from components.store import hold, logger
 
 if TYPE_CHECKING:
+    from components.index.index import Index
     from components.llm import Embedder
 
-__all__ = ["SyncReport", "sync"]
+__all__ = ["SyncReport", "Terms", "sync"]
 
 _SLICE = 32  # texts between two reports of progress
-_KEEP = timedelta(minutes=30)  # old versions that readers may still hold
 _SMALL = 10  # notes: below this number any share may vanish
+_FEW = 1000  # ids in one filter
 _HEX = frozenset("0123456789abcdef")
+_NAMED = 5
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What must hold before rows are published, and what is kept of the publication.
+
+    Attributes:
+        root: the folder that the notes are from; none: not known. Where the published ones are known to be from
+            another folder, all of them may vanish.
+        max_removed_share: of the published notes (0..1) that may vanish, once there are 10 of them.
+        max_recall_drop: by how much the recall of the golden questions may fall (0..1).
+        settings_are_judged: a fall that comes with other settings is only told, because a scorecard follows.
+        settings: digest of what the recipe says about cutting and embedding.
+        chunks_id: artefact with these chunks, for a later rollback.
+        how: what this publication is.
+        state: of the publication that a rollback goes back to.
+    """
+
+    root: str | None = None
+    max_removed_share: float = 1.0
+    max_recall_drop: float = 0.0
+    settings_are_judged: bool = False
+    settings: str | None = None
+    chunks_id: str | None = None
+    how: Literal["reindex", "rollback"] = "reindex"
+    state: int | None = None
 
 
 @dataclass(frozen=True)
 class SyncReport:
-    """What a sync did. Counts are chunks, `embedded` is texts, `seconds` wall time by stage."""
+    """What a sync did. Counts are chunks, `embedded` is texts, `seconds` wall time by stage; `recall` 0..1."""
 
     added: int
     updated: int
@@ -45,147 +77,352 @@ class SyncReport:
     live_digest: str
     degraded: bool
     seconds: dict[str, float]
+    recall: float | None = None
+    questions: int = 0
 
 
 def sync(
-    chunks: Sequence[Chunk],
+    wanted: Wanted,
     *,
     uri: Path,
     embedder: Embedder | None,
-    max_removed_share: float,
+    terms: Terms,
+    searcher: Callable[[Any], Index],
+    probe: Probe | None = None,
     progress: Callable[[int, int], None] | None = None,
+    before_embedding: Callable[[Sequence[str]], None] | None = None,
     lock_seconds: float = 60.0,
-    root: str | None = None,
 ) -> SyncReport:
-    """Publish exactly these chunks. See `Index.sync` for arguments and errors."""
-    generation = tables.Generation.of(embedder)
-    wanted = {chunk.chunk_id: chunk for chunk in chunks}
-    if len(wanted) != len(chunks) or any(len(key) != 64 or not _HEX.issuperset(key) for key in wanted):
-        raise InputError("chunk ids must be distinct SHA-256 hex digests, as `chunk_documents` makes them")
-    hashes = {key: row_hash(chunk, generation.embedder) for key, chunk in wanted.items()}
-    uri.mkdir(parents=True, exist_ok=True, mode=0o700)
-    clock = _Clock()
-    with hold(uri / ".lock", what="index sync", timeout_seconds=lock_seconds):
-        clock.lap("lock")
-        database = tables.connect(uri)
-        pointer = tables.read_pointer(uri)
-        root = root or (pointer or {}).get("root")
-        if (pointer or {}).get("root") in (None, root):
-            _guard(database, pointer, chunks, max_removed_share)  # those of another folder do not vanish
-        table = tables.ensure_table(database, generation)
-        present = tables.row_hashes(table)
-        changed = [chunk for key, chunk in wanted.items() if present.get(key) != hashes[key]]
-        gone = [key for key in present if key not in wanted]
-        clock.lap("plan")
-        embedded = 0
+    """Publish exactly these rows. See `Index.sync` for arguments and errors; `searcher`: an index that is a table."""
+    try:
+        uri.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except (FileExistsError, NotADirectoryError):
+        raise InputError(f"index.uri {uri} is a file, or lies below one; expected a folder for the tables") from None
+    waiting = _tell_waiting
+    with hold(uri / ".lock", what="index sync", timeout_seconds=lock_seconds, waiting=waiting):
+        options = (wanted, uri, embedder, terms, searcher, probe, progress, before_embedding)
+        work = _Sync(*options)
+        try:
+            return work.run()
+        except tables.Damaged as error:
+            aside = live.put_aside(uri, f"{work.generation.table}.lance") if work.folder.exists() else None
+            logger.warning("%s. %s", error, f"It is now {aside.name}; building anew" if aside else "Building anew")
+        return _Sync(*options).run()
+
+
+def _tell_waiting(holder: str) -> None:
+    logger.info("index: waiting for %s", holder)
+
+
+class _Sync:
+    """One sync, under the writer's lock."""
+
+    def __init__(
+        self,
+        wanted: Wanted,
+        uri: Path,
+        embedder: Embedder | None,
+        terms: Terms,
+        searcher: Callable[[Any], Index],
+        probe: Probe | None,
+        progress: Callable[[int, int], None] | None,
+        before_embedding: Callable[[Sequence[str]], None] | None,
+    ) -> None:
+        self.wanted, self.uri, self.embedder, self.terms = wanted, uri, embedder, terms
+        self.searcher, self.probe, self.progress = searcher, probe, progress
+        self.before_embedding = before_embedding
+        self.generation = tables.Generation.of(embedder)
+        self.folder = uri / f"{self.generation.table}.lance"
+        self.hashes = wanted.hashes(self.generation.embedder)
+        self.digest = wanted.digest(self.generation.embedder)
+        self.published = _read(uri)
+        self.root = terms.root or (self.published.root if self.published else None)
+        self.embedded = 0
+        self.probed: Probed | None = None
+        self.laps: dict[str, float] = {}
+        self._at = time.perf_counter()
+
+    def run(self) -> SyncReport:
+        """Do it."""
+        if self._is_published():
+            return self._report(added=0, updated=0, removed=0, version=self.published.now.version)  # type: ignore[union-attr]
+        database = tables.connect(self.uri)
+        with self._reading():
+            table = tables.ensure_table(database, self.uri, self.generation)
+            head = checks.read_head(table)
+            if head.rows != len(head.hashes):
+                raise tables.Damaged(f"{head.rows - len(head.hashes)} rows of {self.folder} are there twice")
+            self._was_touched(table)
+            is_live = tables.live_version(table) == table.version
+        self._guard(database, head if is_live else None)
+        changed = [key for key, value in self.hashes.items() if head.hashes.get(key) != value]
+        gone = [key for key in head.hashes if key not in self.wanted]
+        written = self.wanted.chunks(changed)
+        self._lap("plan")
         if changed or gone:
-            vectors, embedded = _vectors(table, changed, embedder, progress)
-            clock.lap("embed")
-            rows = to_arrow(changed, hashes=hashes, vectors=vectors, dimensions=generation.dimensions)
-            _merge(table, rows, gone)
-            clock.lap("write")
-        version = _publish(table, uri, tables.pointer_of(generation, digest=rows_digest(hashes), root=root))
-        clock.lap("publish")
-    updated = sum(chunk.chunk_id in present for chunk in changed)
-    return SyncReport(
-        added=len(changed) - updated,
-        updated=updated,
-        removed=len(gone),
-        unchanged=len(wanted) - len(changed),
-        embedded=embedded,
-        version=version,
-        live_digest=rows_digest(hashes),
-        degraded=embedder is None,
-        seconds=clock.laps,
-    )
+            vectors = self._vectors(table, written)
+            self._lap("embed")
+            dimensions = self.generation.dimensions
+            rows = to_arrow(written, hashes=self.hashes, vectors=vectors, dimensions=dimensions)
+            with self._reading():
+                _merge(table, rows, gone)
+            self._lap("write")
+        updated = sum(key in head.hashes for key in changed)
+        counts = {"added": len(changed) - updated, "updated": updated, "removed": len(gone)}
+        version = self._publish(database, table, written, counts)
+        self._lap("publish")
+        return self._report(**counts, version=version)
 
+    def _reading(self) -> AbstractContextManager[None]:
+        return tables.told_as_damage(self.uri)
 
-def _vectors(
-    table: Any, chunks: list[Chunk], embedder: Embedder | None, progress: Callable[[int, int], None] | None
-) -> tuple[Any, int]:
-    """Vectors (n, dimensions) of chunks, from rows with the same text or from the embedder; how many of the latter."""
-    if embedder is None:
-        return None, 0
-    import numpy as np
+    def _lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.laps[name] = round(now - self._at, 4)
+        self._at = now
 
-    texts = list(dict.fromkeys(chunk.embed_text for chunk in chunks))
-    known = _known_vectors(table, set(texts))
-    missing = [text for text in texts if text not in known]
-    for start in range(0, len(missing), _SLICE):
-        some = missing[start : start + _SLICE]
-        made = np.asarray(embedder.embed_passages(some), dtype=np.float32)
-        if made.shape != (len(some), embedder.dimensions) or not np.isfinite(made).all():
+    def _report(self, *, added: int, updated: int, removed: int, version: int) -> SyncReport:
+        return SyncReport(
+            added=added, updated=updated, removed=removed, unchanged=len(self.wanted) - added - updated,
+            embedded=self.embedded, version=version, live_digest=self.digest, degraded=self.embedder is None,
+            seconds=self.laps, recall=self.probed.recall if self.probed else None,
+            questions=len(self.probed.found) if self.probed else 0,
+        )  # fmt: skip
+
+    def _is_published(self) -> bool:
+        """Whether there is nothing to do, told without opening the table."""
+        now = self.published.now if self.published else None
+        return (
+            now is not None
+            and (now.table, now.digest) == (self.generation.table, self.digest)
+            and self.terms.how == "reindex"
+            and self.published is not None
+            and self.published.root == self.root
+            and self.published.seal == live.seal_of(self.uri, now.table)
+        )
+
+    def _was_touched(self, table: Any) -> None:
+        """Read all rows of a published table whose files are not those that were left: a kill, or another hand."""
+        if self.published is None or self.published.now.table != self.generation.table:
+            return
+        if self.published.seal != live.seal_of(self.uri, self.generation.table):
+            vars_ = vars(self.generation)
+            wrong = [text for text in checks.whole(table, **vars_, digest=None) if "full-text" not in text]
+            if wrong:
+                raise tables.Damaged(f"the index in {self.uri} is damaged: {'; '.join(wrong)}")
+
+    def _guard(self, database: Any, head: checks.Head | None) -> None:
+        """Refuse, before anything is written, to lose a larger share of the published notes than is allowed.
+
+        A note counts as lost when no chunk of it remains under its path or, renamed, with its text. `head`: of the
+        rows that are published, none when they are not those that were just read.
+        """
+        known = self.published.root if self.published else None
+        if known not in (None, self.root):  # those of another folder do not vanish
+            return
+        name = self.published.now.table if self.published else self.generation.table
+        try:
+            with tables.told_as_damage(self.uri):
+                self._guard_rows(tables.open_table(database, name), head)
+        except tables.Damaged:
+            if name == self.generation.table:
+                raise
+            logger.warning("index: %s cannot be read, so nobody knows which notes would vanish", name)
+
+    def _guard_rows(self, table: Any | None, head: checks.Head | None) -> None:
+        version = None if table is None else tables.live_version(table)
+        if table is None or version is None:
+            return
+        if head is None or table.version != version or table.name != self.generation.table:
+            table.checkout(version)
+            head = checks.read_head(table)
+        missing = head.paths - self.wanted.paths
+        allowed = self.terms.max_removed_share * len(head.paths)
+        if len(head.paths) < _SMALL or len(missing) <= allowed:
+            return
+        marks: dict[str, set[str]] = defaultdict(set)
+        for row in table.search().select(["paths", "text"]).to_arrow().to_pylist():
+            for path in missing.intersection(row["paths"]):
+                marks[path].add(_mark(row["text"]))
+        texts = {_mark(chunk.text) for chunk in self.wanted.chunks(self.hashes)}
+        lost = checks.lost_notes(marks, paths=self.wanted.paths, texts=texts)
+        if len(lost) > allowed:
             raise TerminalError(
-                f"{embedder.id} gave an array of shape {made.shape} for {len(some)} texts, "
-                f"expected finite numbers of shape ({len(some)}, {embedder.dimensions})"
+                f"{len(lost)} of {len(head.paths)} published notes would vanish from the index ({lost[0]}, ...), more "
+                f"than index.max_removed_share = {self.terms.max_removed_share:g} allows; nothing was changed. Check "
+                "sncp.root and its globs, or raise index.max_removed_share"
             )
-        known.update(zip(some, made, strict=True))
-        if progress:
-            progress(start + len(some), len(missing))
-    vectors = np.stack([known[chunk.embed_text] for chunk in chunks]) if chunks else np.zeros((0, embedder.dimensions))
-    return vectors.astype(np.float32), len(missing)
+
+    def _vectors(self, table: Any, chunks: Sequence[Chunk]) -> Any:
+        """Vectors (n, dimensions) of chunks, from rows with the same text or from the embedder."""
+        embedder = self.embedder
+        if embedder is None:
+            return None
+        import numpy as np
+
+        texts = list(dict.fromkeys(chunk.embed_text for chunk in chunks))
+        with self._reading():
+            known = _known_vectors(table, texts)
+        missing = [text for text in texts if text not in known]
+        wanted = set(missing)
+        local = sorted({chunk.path for chunk in chunks if chunk.local and chunk.embed_text in wanted})
+        marks: dict[str, Any] = {"local_notes": local} if local else {}
+        if missing and self.before_embedding:
+            self.before_embedding(missing)
+        for start in range(0, len(missing), _SLICE):
+            some = missing[start : start + _SLICE]
+            made = np.asarray(embedder.embed_passages(some, **marks), dtype=np.float32)
+            checks.check_vectors(made, rows=len(some), dimensions=embedder.dimensions, embedder=embedder.id)
+            known.update(zip(some, made, strict=True))
+            if self.progress:
+                self.progress(start + len(some), len(missing))
+        self.embedded = len(missing)
+        if not chunks:
+            return np.zeros((0, embedder.dimensions), dtype=np.float32)
+        vectors = np.stack([known[chunk.embed_text] for chunk in chunks]).astype(np.float32)
+        checks.check_vectors(vectors, rows=len(chunks), dimensions=embedder.dimensions, embedder=embedder.id)
+        return vectors
+
+    def _publish(self, database: Any, table: Any, written: Sequence[Chunk], counts: dict[str, int]) -> int:
+        """Cover, check and tag the newest rows; on a fault return to the rows that readers see. The live version."""
+        before = tables.live_version(table)
+        table.checkout_latest()
+        now = self.published.now if self.published else None
+        if before != table.version or now is None or now.table != self.generation.table:
+            try:
+                with self._reading():
+                    cleanup.cover(table)
+                    found = checks.faults(
+                        table, checks.read_head(table), digest=self.digest, root=self._notes_folder(), written=written
+                    )
+                found = found or self._ask(database, table, before)
+                if found:
+                    raise TerminalError(
+                        f"the new index was not published: {'; '.join(found)}. The one before it stays."
+                    )
+            except BaseException:
+                _restore(table, before)
+                raise
+            _tag(table)
+        history = self._history(table, counts)
+        cleanup.prune(table, history)
+        _tag(table)  # cleaning may join files, which is a new version of the same rows
+        version = int(table.version)
+        if history[-1].version != version:
+            history = (*history[:-1], replace(history[-1], version=version))
+        used = self.published.generations if self.published else {}
+        left = cleanup.drop_generations(self.uri, used, keep=self.generation.table)
+        published = Published(self.root, live.seal_of(self.uri, self.generation.table), left, history)
+        live.write_published(self.uri, published)
+        return version
+
+    def _notes_folder(self) -> Path | None:
+        """Where every note must still be, none when that is not known, or for an older state."""
+        if self.terms.root is None or self.terms.how == "rollback":
+            return None
+        return Path(self.terms.root)
+
+    def _ask(self, database: Any, table: Any, before: int | None) -> list[str]:
+        """Ask the golden questions of the new rows, and of the published ones where not all of them were found."""
+        if self.probe is None:
+            return []
+        now = self.published.now if self.published else None
+        self.probed = after = self.probe(self.searcher(table))
+        logger.info(
+            "index: %d golden questions asked before publishing in %.1f s, recall %.3f",
+            len(after.found), after.seconds, after.recall,
+        )  # fmt: skip
+        if now is None or after.recall == 1 or self.published.root not in (None, self.root):  # type: ignore[union-attr]
+            return []
+        recall, lost = now.recall if now.golden == after.golden else None, []
+        if now.table == self.generation.table and before is not None:
+            shown = tables.open_table(database, now.table)
+            shown.checkout(before)  # type: ignore[union-attr]
+            old = self.probe(self.searcher(shown))
+            recall, lost = old.recall, lost_questions(old, after)
+        if recall is None or recall - after.recall <= self.terms.max_recall_drop + 1e-9:
+            return []
+        lost = lost or [f'{key} "{after.questions[key]}"' for key, found in after.found.items() if not found]
+        text = (
+            f"recall of the golden questions would fall from {recall:.3f} to {after.recall:.3f} "
+            f"(index.max_recall_drop = {self.terms.max_recall_drop:g}); not found any more: "
+            f"{', '.join(lost[:_NAMED])}{', ...' if len(lost) > _NAMED else ''}"
+        )
+        if self.terms.settings_are_judged and now.settings not in (None, self.terms.settings):
+            logger.warning("index: %s. The settings are others, so the scorecard decides", text)
+            return []
+        return [f"{text}. To publish it nevertheless: -o index.max_recall_drop=1"]
+
+    def _history(self, table: Any, counts: dict[str, int]) -> tuple[Publication, ...]:
+        """The history with this publication, unless it is the one that is already told."""
+        old = self.published.history if self.published else ()
+        same = bool(old) and (old[-1].table, old[-1].digest) == (self.generation.table, self.digest)
+        if same and self.terms.how == "reindex":
+            return old
+        number = old[-1].number + 1 if old else 1
+        terms, probed = self.terms, self.probed
+        return (
+            *old,
+            Publication(
+                number=number, at=live.utc_now(), how=terms.how, state=terms.state or number, digest=self.digest,
+                table=self.generation.table, embedder=self.generation.embedder, dimensions=self.generation.dimensions,
+                version=int(table.version), chunks_id=terms.chunks_id, settings=terms.settings,
+                chunks=len(self.wanted), notes=self.wanted.notes, **counts,
+                recall=round(probed.recall, 6) if probed else None, questions=len(probed.found) if probed else 0,
+                golden=probed.golden if probed else None,
+            ),
+        )  # fmt: skip
 
 
-def _known_vectors(table: Any, texts: set[str]) -> dict[str, Any]:
+def _read(uri: Path) -> Published | None:
+    """What is published; a damaged file is put aside, and told."""
+    try:
+        return live.read_published(uri)
+    except live.DamagedFile as error:
+        logger.warning("%s. It is now %s", error, live.put_aside(uri).name)
+        return None
+
+
+def _mark(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _known_vectors(table: Any, texts: Collection[str]) -> dict[str, Any]:
     """Vectors of texts that the table holds already, so that a renamed note is not embedded again."""
-    if not table.count_rows():
+    if not texts or not table.count_rows():
         return {}
     import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
 
-    rows = table.search().select(["embed_text", "vector"]).to_arrow().combine_chunks()
-    found = {text: number for number, text in enumerate(rows["embed_text"].to_pylist()) if text in texts}
-    if not found:
+    held = table.search().select(["chunk_id", "embed_text"]).to_arrow()
+    held = held.filter(pc.is_in(held["embed_text"], value_set=pa.array(list(texts), pa.string())))
+    of_text = dict(zip(held["embed_text"].to_pylist(), held["chunk_id"].to_pylist(), strict=True))
+    if not of_text:
         return {}
-    flat = np.asarray(rows["vector"].combine_chunks().flatten(), dtype=np.float32)
-    vectors = flat.reshape(rows.num_rows, -1)
-    return {text: vectors[number] for text, number in found.items()}
+    query = table.search()
+    if len(of_text) <= _FEW:
+        query = query.where(_any_of(of_text.values()))
+    rows = query.select(["embed_text", "vector"]).to_arrow().combine_chunks()
+    flat = np.asarray(rows["vector"].combine_chunks().flatten(), dtype=np.float32).reshape(rows.num_rows, -1)
+    place = {text: number for number, text in enumerate(rows["embed_text"].to_pylist()) if text in of_text}
+    return {text: flat[number] for text, number in place.items()}
+
+
+def _any_of(keys: Collection[str]) -> str:
+    """A filter of hex digests alone, never of a text of the user."""
+    if any(not _HEX.issuperset(key) for key in keys):
+        raise tables.Damaged("the table holds a chunk id that is no hex digest")
+    return "chunk_id IN (" + ",".join(f"'{key}'" for key in keys) + ")"
 
 
 def _merge(table: Any, rows: Any, gone: list[str]) -> None:
-    """Insert, update and delete in one commit. The filter holds hex digests alone, never a text of the user."""
+    """Insert, update and delete in one commit."""
     merge = table.merge_insert("chunk_id").when_matched_update_all(where="target.row_hash != source.row_hash")
     merge = merge.when_not_matched_insert_all()
     if gone:
-        if any(not _HEX.issuperset(key) for key in gone):
-            raise TerminalError("the table holds a chunk id that is no hex digest; remove its folder and run a reindex")
-        merge = merge.when_not_matched_by_source_delete("chunk_id IN (" + ",".join(f"'{key}'" for key in gone) + ")")
+        merge = merge.when_not_matched_by_source_delete(_any_of(gone))
     merge.execute(rows)
-
-
-def _publish(table: Any, uri: Path, pointer: dict[str, Any]) -> int:
-    """Index, check and tag the newest rows; on a fault return to the rows that readers see. The live version."""
-    before = tables.live_version(table)
-    table.checkout_latest()
-    if before != table.version:
-        try:
-            _cover(table)
-            faults = tables.check(table, digest=pointer["digest"])
-        except CervellaError as error:
-            faults = [str(error)]
-        except Exception as error:  # whatever LanceDB raises, the old rows must stay the published ones
-            faults = [f"{type(error).__name__}: {error}"]
-        if faults:
-            _restore(table, before)
-            raise TerminalError(f"the new index was not published: {'; '.join(faults)}. The one before it stays.")
-        _tag(table)
-        with suppress(RuntimeError):  # housekeeping: what cannot be cleaned now is cleaned by a later sync
-            table.optimize(cleanup_older_than=_KEEP)
-        _tag(table)  # cleaning may compact, which is a new version of the same rows
-    if tables.read_pointer(uri) != pointer:
-        tables.write_pointer(uri, pointer)
-    return int(tables.live_version(table) or table.version)
-
-
-def _cover(table: Any) -> None:
-    """Let the full-text index cover every row."""
-    from lancedb.index import FTS
-
-    if not table.count_rows():
-        return
-    if any(list(index.columns) == [FTS_COLUMN] for index in table.list_indices()):
-        table.optimize(cleanup_older_than=timedelta(days=3650))
-    else:
-        table.create_index(FTS_COLUMN, config=FTS(language=LANGUAGE, with_position=False))
 
 
 def _tag(table: Any) -> None:
@@ -203,44 +440,8 @@ def _restore(table: Any, version: int | None) -> None:
     if version is None:
         return
     with suppress(Exception):  # the error to be told is the one before; the next sync compares with what it finds
-        table.checkout(version)
-        table.restore()
-        _tag(table)
-
-
-def _guard(database: Any, pointer: dict[str, Any] | None, chunks: Iterable[Chunk], max_removed_share: float) -> None:
-    """Refuse, before anything is written, to lose a larger share of the published notes than is allowed.
-
-    A note counts as lost when no chunk of it remains under its path or, renamed, with its text.
-    """
-    table = tables.open_table(database, pointer["table"]) if pointer else None
-    version = tables.live_version(table) if table is not None else None
-    if table is None or version is None:
-        return
-    table.checkout(version)
-    old: dict[str, set[str]] = defaultdict(set)
-    for row in table.search().select(["path", "text"]).to_arrow().to_pylist():
-        old[row["path"]].add(hashlib.sha256(row["text"].encode()).hexdigest())
-    chunks = list(chunks)
-    paths = {path for chunk in chunks for path in chunk.paths}
-    texts = {hashlib.sha256(chunk.text.encode()).hexdigest() for chunk in chunks}
-    lost = sorted(path for path, marks in old.items() if path not in paths and not marks & texts)
-    if len(old) >= _SMALL and len(lost) > max_removed_share * len(old):
-        raise TerminalError(
-            f"{len(lost)} of {len(old)} published notes would vanish from the index ({lost[0]}, ...), more than "
-            f"index.max_removed_share = {max_removed_share:g} allows; nothing was changed. Check sncp.root and its "
-            "globs, or raise index.max_removed_share"
-        )
-
-
-class _Clock:
-    """Seconds of each stage."""
-
-    def __init__(self) -> None:
-        self.laps: dict[str, float] = {}
-        self._at = time.perf_counter()
-
-    def lap(self, name: str) -> None:
-        now = time.perf_counter()
-        self.laps[name] = round(now - self._at, 4)
-        self._at = now
+        table.checkout_latest()
+        if table.version != version:
+            table.checkout(version)
+            table.restore()
+            _tag(table)

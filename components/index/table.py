@@ -10,23 +10,42 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.errors import TerminalError
-from components.index.rows import FTS_COLUMN, SCHEMA_VERSION, rows_digest, schema
-from components.store import write_atomic
+from components.errors import CervellaError, TerminalError
+from components.index.rows import FTS_COLUMN, SCHEMA_VERSION, schema
 
 if TYPE_CHECKING:
     from components.llm import Embedder
 
-__all__ = ["LIVE", "NO_EMBEDDER", "Generation", "check", "connect", "ensure_table", "live_version", "row_hashes"]
+__all__ = [
+    "LIVE",
+    "NO_EMBEDDER",
+    "Damaged",
+    "Generation",
+    "connect",
+    "ensure_table",
+    "full_text_index",
+    "live_version",
+    "open_table",
+    "told_as_damage",
+]
 
 LIVE = "live"
 NO_EMBEDDER = "none"
-_POINTER = "live.json"
+_TOLD = 300  # characters of LanceDB's own words
+_LANCE = re.compile(r"\b[Ll]ance(DB)?\b.{0,20}error|\bLanceError\b|\.lance\b|/_versions/|/_indices/|/_deletions/")
+_MACHINE = ("No space left", "Permission denied", "Read-only file system", "Too many open files")
+
+
+class Damaged(TerminalError):
+    """Files of a table are missing, cut short or foreign. A sync builds it anew."""
 
 
 @dataclass(frozen=True)
@@ -48,33 +67,6 @@ class Generation:
         return f"chunks-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
 
 
-def read_pointer(uri: Path) -> dict[str, Any] | None:
-    """What is published: {table, embedder, dimensions, digest, root}; none when nothing is yet."""
-    try:
-        found = json.loads((uri / _POINTER).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        raise TerminalError(f"{uri / _POINTER} cannot be read ({error}); remove it and run a reindex") from error
-    if not isinstance(found, dict) or not {"table", "embedder", "dimensions"} <= set(found):
-        raise TerminalError(f"{uri / _POINTER} does not name a table; remove it and run a reindex")
-    return found
-
-
-def pointer_of(generation: Generation, *, digest: str, root: str | None) -> dict[str, Any]:
-    """What the pointer file says of published rows; `root`: the folder of the notes, none when it is not known."""
-    return {**vars(generation), "table": generation.table, "digest": digest, "root": root}
-
-
-def write_pointer(uri: Path, pointer: dict[str, Any]) -> None:
-    """Publish a generation: the file is replaced whole, or not at all.
-
-    `digest` is that of the published rows, for those who plan without opening the table. The tag is the truth: after
-    a kill between the two the file tells of older rows, until the next sync.
-    """
-    write_atomic(uri / _POINTER, json.dumps(pointer, indent=1).encode())
-
-
 def connect(uri: Path) -> Any:
     """A LanceDB connection whose tables see other processes' commits."""
     import lancedb
@@ -92,16 +84,21 @@ def open_table(database: Any, name: str) -> Any | None:
         raise
 
 
-def ensure_table(database: Any, generation: Generation) -> Any:
+def ensure_table(database: Any, uri: Path, generation: Generation) -> Any:
     """The generation's table, made with `chunk_id` as its primary key when it is missing.
 
     The key matters: without it two merges of the same new rows silently keep both.
     """
     table = open_table(database, generation.table)
+    if table is None and (uri / f"{generation.table}.lance").exists():
+        raise Damaged(f"{uri}/{generation.table}.lance holds no table any more")
     if table is None:
         table = database.create_table(generation.table, schema=schema(generation.dimensions))
     if table.schema.names != schema(generation.dimensions).names:
-        raise TerminalError(f"table {generation.table} has other columns than this version writes; remove its folder")
+        raise TerminalError(
+            f"{uri}/{generation.table}.lance is a table with other columns than ours, and is left as it is: move it "
+            "away, or name another folder in index.uri"
+        )
     metadata = table.schema.field("chunk_id").metadata or {}
     if not any(b"primary-key" in key for key in metadata):
         table.set_unenforced_primary_key("chunk_id")
@@ -114,29 +111,25 @@ def live_version(table: Any) -> int | None:
     return None if found is None else int(found["version"])
 
 
-def row_hashes(table: Any) -> dict[str, str]:
-    """Chunk id -> row hash of the version that `table` is at. Raises TerminalError on a repeated id."""
-    rows = table.search().select(["chunk_id", "row_hash"]).to_arrow()
-    ids, hashes = rows["chunk_id"].to_pylist(), rows["row_hash"].to_pylist()
-    found = dict(zip(ids, hashes, strict=True))
-    if len(found) != len(ids):
-        raise TerminalError(f"the index holds {len(ids) - len(found)} rows twice; remove its folder and run a reindex")
-    return found
+def full_text_index(table: Any) -> str | None:
+    """Name of the full-text index, none when there is none."""
+    return next((index.name for index in table.list_indices() if list(index.columns) == [FTS_COLUMN]), None)
 
 
-def check(table: Any, *, digest: str) -> list[str]:
-    """What is wrong with the newest rows; empty: they may be published. `digest`: of the rows that are wanted."""
-    faults = []
-    hashes = row_hashes(table)
-    if rows_digest(hashes) != digest:
-        faults.append(f"the {len(hashes)} rows of the table are not the ones that were to be written")
-    for index in table.list_indices():
-        if list(index.columns) == [FTS_COLUMN]:
-            rows = table.index_stats(index.name).num_unindexed_rows
-            if rows:
-                faults.append(f"{rows} rows are not covered by the full-text index")
-            break
-    else:
-        if hashes:
-            faults.append("the full-text index is missing")
-    return faults
+@contextmanager
+def told_as_damage(uri: Path) -> Iterator[None]:
+    """Turn what LanceDB raises about files that are missing, cut short or foreign into `Damaged`."""
+    try:
+        yield
+    except CervellaError:
+        raise
+    except BaseException as error:
+        text = " ".join(str(error).split())[:_TOLD]
+        if type(error).__name__ != "PanicException" and not _LANCE.search(text):
+            raise
+        if any(mark in text for mark in _MACHINE):
+            raise TerminalError(f"the index in {uri} cannot be used: {text}") from error
+        raise Damaged(
+            f"the index in {uri} is damaged ({type(error).__name__}: {text}). `cervella reindex RECIPE` puts the "
+            "damaged table aside and builds it anew from the embedding cache"
+        ) from error

@@ -14,8 +14,13 @@ sys.path.insert(0, str(Path(__file__).parent))
 from support import Embedder, cut, note  # noqa: E402
 
 from components.errors import InputError, TerminalError  # noqa: E402
-from components.index import NO_EMBEDDER, Chunk, Index, chunks_digest  # noqa: E402
-from components.index import sync as sync_module  # noqa: E402
+from components.index import (  # noqa: E402
+    NO_EMBEDDER,
+    Chunk,
+    Index,
+    checks,  # noqa: E402
+    chunks_digest,
+)
 
 WORDS = "forno pane vino olio neve sole mare lago nave treno porta muro tetto cane gatto libro penna carta".split()
 
@@ -151,12 +156,18 @@ def test_too_many_lost_notes_are_refused(index: Index) -> None:
     assert published(index.uri, index.embedder) == set(few)
 
 
-def test_the_notes_of_another_folder_may_replace_all_and_then_are_guarded_themselves(index: Index) -> None:
-    index.sync(chunks_of(notes()), root="/home/a")
+def test_the_notes_of_another_folder_may_replace_all_and_then_are_guarded_themselves(
+    index: Index, tmp_path: Path
+) -> None:
+    for path, text in notes().items():
+        for folder, name in (("a", path), ("b", path.replace("n", "other")), ("b", path)):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            (tmp_path / folder / name).write_text(text, encoding="utf-8")
+    index.sync(chunks_of(notes()), root=str(tmp_path / "a"))
     others = {path.replace("n", "other"): f"{text}\nAltro." for path, text in notes().items()}
-    index.sync(chunks_of(others), max_removed_share=0.5, root="/home/b")
+    index.sync(chunks_of(others), max_removed_share=0.5, root=str(tmp_path / "b"))
     assert published(index.uri, index.embedder) == set(others)
-    for root in ("/home/b", None):
+    for root in (str(tmp_path / "b"), None):
         with pytest.raises(TerminalError, match="would vanish"):
             index.sync(chunks_of(notes()), max_removed_share=0.5, root=root)
 
@@ -170,7 +181,7 @@ def test_a_small_index_may_lose_any_share(tmp_path: Path, embedder: Embedder) ->
 
 def test_rows_that_fail_the_check_are_taken_back(index: Index, monkeypatch: Any) -> None:
     before = index.live_digest()
-    monkeypatch.setattr(sync_module.tables, "check", lambda table, digest: ["made to fail"])
+    monkeypatch.setattr(checks, "faults", lambda *_, **__: ["made to fail"])
     with pytest.raises(TerminalError, match="made to fail.*stays"):
         index.sync(chunks_of({"new.md": body(99)} | notes()))
     monkeypatch.undo()
@@ -213,24 +224,6 @@ def test_nothing_is_published_yet(tmp_path: Path, embedder: Embedder) -> None:
         Index.open(tmp_path / "index", embedder).search("pane")
 
 
-def test_old_versions_do_not_pile_up_and_only_live_is_tagged(
-    tmp_path: Path, embedder: Embedder, monkeypatch: Any
-) -> None:
-    import time
-    from datetime import timedelta
-
-    monkeypatch.setattr(sync_module, "_KEEP", timedelta(seconds=2))
-    index = Index.open(tmp_path / "index", embedder)
-    for number in range(1, 8):
-        index.sync(chunks_of(notes(number)))
-    many = index.status()["versions"]
-    time.sleep(2.5)
-    index.sync(chunks_of(notes(8)))
-    table = index._live(strict=True)
-    assert set(table.tags.list()) == {"live"}
-    assert index.status()["versions"] < many
-
-
 KILLED = """
 import os, signal, sys
 sys.path.insert(0, sys.argv[1])
@@ -254,7 +247,7 @@ if point == "before merge": module._merge = die
 if point == "after merge": module._merge = after(module._merge)
 if point == "before tag": module._tag = die
 if point == "after tag": module._tag = after(module._tag)
-if point == "before pointer": module.tables.write_pointer = die
+if point == "before pointer": module.live.write_published = die
 Index.open(Path(sys.argv[2]), Embedder()).sync(chunks_of(notes() | {"new.md": body(99)}))
 """
 

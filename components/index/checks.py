@@ -1,0 +1,159 @@
+"""What must hold before rows are published, and whether what is published is still whole.
+
+Not covered: a vector that is finite, of the right length and wrong; text that a note holds and the chunker dropped.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from components.errors import TerminalError
+from components.index import table as tables
+from components.index.chunk import Chunk
+from components.index.cleanup import tail_allowed
+from components.index.rows import FTS_COLUMN, LANGUAGE, chunk_columns, chunk_line, fts_text, line_hashes, rows_digest
+
+__all__ = ["Head", "check_vectors", "faults", "read_head", "whole"]
+
+_NAMED = 3
+_LONGEST = 2000  # characters of a chunk that are searched again as a trial
+_BATCH = 2000  # rows read at once
+
+
+@dataclass(frozen=True)
+class Head:
+    """What a table's rows say of themselves: id -> row hash, and the files that they are from."""
+
+    hashes: dict[str, str]
+    rows: int
+    paths: frozenset[str]
+
+
+def read_head(table: Any) -> Head:
+    """Ids, hashes and paths of the version that `table` is at."""
+    import pyarrow.compute as pc
+
+    rows = table.search().select(["chunk_id", "row_hash", "paths"]).to_arrow()
+    ids, hashes = rows["chunk_id"].to_pylist(), rows["row_hash"].to_pylist()
+    paths = pc.unique(pc.list_flatten(rows["paths"].combine_chunks())).to_pylist() if len(ids) else []
+    return Head(dict(zip(ids, hashes, strict=True)), len(ids), frozenset(paths))
+
+
+def faults(
+    table: Any, head: Head, *, digest: str, root: Path | None, written: Collection[Chunk], files: bool = True
+) -> list[str]:
+    """What is wrong with the newest rows; empty: they may be published.
+
+    Args:
+        table: at its newest version.
+        head: what `read_head` says of it.
+        digest: of the rows that are wanted.
+        root: folder of the notes, none when it is not known.
+        written: chunks that this sync has written: one of them is searched as a trial.
+        files: whether every note must still be a file under `root`.
+    """
+    found = []
+    if head.rows != len(head.hashes):
+        found.append(f"{head.rows - len(head.hashes)} rows are there twice")
+    if rows_digest(head.hashes) != digest:
+        found.append(f"the {head.rows} rows of the table are not the ones that were to be written")
+    if files and root is not None:
+        gone = sorted(path for path in head.paths if not path.startswith("@") and not _is_file(root, path))
+        if gone:
+            named = ", ".join(gone[:_NAMED]) + (", ..." if len(gone) > _NAMED else "")
+            found.append(
+                f"{len(gone)} notes are not in {root} any more ({named}): they were removed, or the disk went away, "
+                "while the index was being built; run it again"
+            )
+    found += _full_text_faults(table, head.rows)
+    if not found and written:
+        found += _trial(table, max(written, key=lambda chunk: len(chunk.text)))
+    return found
+
+
+def _is_file(root: Path, path: str) -> bool:
+    """Whether a note is there, under this spelling of its name or, on disks that decompose accents, another."""
+    import unicodedata
+
+    return os.path.exists(root / path) or os.path.exists(root / unicodedata.normalize("NFD", path))
+
+
+def _full_text_faults(table: Any, rows: int) -> list[str]:
+    index = tables.full_text_index(table)
+    if index is None:
+        return ["the full-text index is missing"] if rows else []
+    stats = table.index_stats(index)
+    left = stats.num_unindexed_rows
+    if left > tail_allowed(rows):
+        return [f"{left} rows are not covered by the full-text index"]
+    if stats.num_indexed_rows + left != rows:
+        return [f"the full-text index knows {stats.num_indexed_rows + left} rows of {rows}"]
+    return []
+
+
+def _trial(table: Any, chunk: Chunk) -> list[str]:
+    """Search a chunk by its own words: an index may say that it covers a row and not find it."""
+    from lancedb import tokenize
+    from lancedb.expr import col, lit
+    from lancedb.query import MatchQuery
+
+    text = fts_text(chunk)[:_LONGEST]
+    if not list(tokenize(text, language=LANGUAGE)):
+        return []
+    query = table.search(MatchQuery(text, FTS_COLUMN), query_type="fts").where(col("chunk_id") == lit(chunk.chunk_id))
+    hit = query.select(["chunk_id", "_score"]).limit(1).to_arrow().num_rows
+    return [] if hit else [f"the full-text index does not find {chunk.path}:{chunk.first_line} by its own words"]
+
+
+def check_vectors(vectors: Any, *, rows: int, dimensions: int, embedder: str) -> None:
+    """Raise TerminalError unless there is one finite vector, not zero, of the right length for each row."""
+    import numpy as np
+
+    if vectors.shape != (rows, dimensions) or not np.isfinite(vectors).all() or not vectors.any(axis=1).all():
+        raise TerminalError(
+            f"{embedder} gave an array of shape {vectors.shape} for {rows} texts, "
+            f"expected finite numbers of shape ({rows}, {dimensions}) and no zero vector; nothing was written"
+        )
+
+
+def whole(table: Any, *, embedder: str, dimensions: int, digest: str | None) -> list[str]:
+    """What is wrong with the rows that `table` is at, all of them read: contents against hashes, hashes against digest.
+
+    `digest` none: only what the rows say of each other.
+    """
+    import numpy as np
+
+    found: list[str] = []
+    hashes: dict[str, str] = {}
+    rows = altered = bad = 0
+    columns = ["row_hash", *chunk_columns()]
+    reader = table.search().select([*columns, "vector"] if dimensions else columns).to_batches(_BATCH)
+    for batch in reader:
+        vectors = batch.column("vector") if dimensions else None
+        values = batch.select(columns).to_pylist()
+        rows += len(values)
+        said = {row["chunk_id"]: row.pop("row_hash") for row in values}
+        lines = {row["chunk_id"]: chunk_line(Chunk.from_dict(row)) for row in values}
+        altered += sum(found_hash != said[key] for key, found_hash in line_hashes(lines, embedder).items())
+        hashes |= said
+        if vectors is not None:
+            array = np.asarray(vectors.flatten(), dtype=np.float32).reshape(len(values), -1)
+            bad += int((~np.isfinite(array).all(axis=1) | ~array.any(axis=1)).sum())
+    if altered:
+        found.append(f"{altered} rows do not hold what was written")
+    if bad:
+        found.append(f"{bad} vectors are zero or not numbers")
+    if rows != len(hashes):
+        found.append(f"{rows - len(hashes)} rows are there twice")
+    if digest is not None and rows_digest(hashes) != digest:
+        found.append("the rows are not the ones that were published")
+    return found + _full_text_faults(table, rows)
+
+
+def lost_notes(old: Mapping[str, Collection[str]], *, paths: Collection[str], texts: Collection[str]) -> list[str]:
+    """Notes (path -> marks of their texts) of which nothing remains, under their path or, renamed, with their text."""
+    return sorted(path for path, marks in old.items() if path not in paths and not set(marks) & set(texts))
