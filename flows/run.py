@@ -51,7 +51,7 @@ def run_recipe(
     """
     loaded = load_recipe(RECIPES / f"{recipe}.yaml", overrides=overrides or [])
     if dry_run:
-        return {"plan": [step.to_dict() for step in plan_run(loaded.recipe, force=force or [])]}
+        return {"plan": plan_run(loaded.recipe, force=force or []).to_dict()}
     run = start_run(loaded, force=force or [])
     run_phase(run).result()
     return run.read()

@@ -69,7 +69,7 @@ def count_remote_tokens(model: str, text: str) -> int:
 
 
 def _tokenizers() -> Path:
-    """litellm's folder of tokenizers, which come with the package."""
+    """The folder of tokenizers that come with litellm."""
     return package_file("litellm", "litellm_core_utils/tokenizers", package="litellm")
 
 

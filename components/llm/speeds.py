@@ -17,12 +17,12 @@ from components.store import sha256_hex, write_atomic
 
 __all__ = ["Speed", "measured_speed", "remember_speed", "speeds_file"]
 
-Unit = Literal["characters", "answers"]
+Unit = Literal["characters", "answers", "runs"]
 
 
 @dataclass(frozen=True)
 class Speed:
-    """So much work (characters embedded, answers given) in so many seconds."""
+    """So much work (characters embedded, answers given, the rest of runs) in so many seconds."""
 
     work: float
     seconds: float
@@ -39,8 +39,8 @@ def speeds_file(workspace: Path) -> Path:
 
 def measured_speed(file: Path, *, model: str, unit: Unit) -> Speed | None:
     """The model's speed on this machine; None: nothing was measured yet."""
-    entry = _read(file).get(_key(model, unit))
     try:
+        entry = _read(file)[_key(model, unit)]
         speed = Speed(float(entry["work"]), float(entry["seconds"]))
     except (KeyError, TypeError, ValueError):
         return None

@@ -1,177 +1,145 @@
-"""What a run would do, step by step, and why: run, skip, or depends on a step before it.
+"""What a run would do, step by step, and why: run, skip, or depends on a step before it; and what it will cost.
 
-Nothing is written and no heavy library is imported. A step's identity hangs on the content of its inputs; where an
-input has to be made first, that content is not known yet, and the plan says so instead of guessing.
+Nothing is written in the workspace, and no heavy library is imported. What hangs on files alone is worked out for real:
+notes are read, masked and cut, and their chunks compared with what is published. What hangs on a model's answers is
+bounded: calls, tokens and dollars at most.
+
+Not foreseen: second tries after a model's errors; what the notes become between plan and run (`run --plan` refuses
+then); vectors in tables of an embedder that is not the published one, which are only found by a run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-from components.evaluate import steps as evaluate
-from components.index import steps as index
-from components.persona import steps as persona
+from components.llm.speeds import measured_speed, speeds_file
 from components.recipe.model import Recipe
+from components.recipe.plan_index import plan_index
+from components.recipe.plan_notes import NoteChanges
+from components.recipe.plan_past import Past
+from components.recipe.plan_scores import plan_scores
+from components.recipe.plan_steps import PlannedStep, Planner
+from components.recipe.plan_work import Seconds, Work, total
+from components.recipe.plan_world import World
 from components.recipe.runs import STEPS, check_steps
-from components.registry import steps as registry
-from components.sncp import Collection
-from components.sncp import steps as sncp
-from components.store import Artefact, StepSpec, Store
 
-__all__ = ["PlannedStep", "plan_run"]
+__all__ = ["Plan", "PlannedStep", "plan_run", "plan_runs"]
 
-Action = Literal["run", "skip", "depends"]
+FORMAT = 1
+"""Of the JSON of a plan."""
 
 
 @dataclass(frozen=True)
-class PlannedStep:
-    """A step of a plan. `reason` is for people; `facts` are counts known ahead of time."""
+class Plan:
+    """What a run would do.
 
-    name: str
-    action: Action
-    reason: str
-    facts: dict[str, Any] = field(default_factory=dict)
+    Attributes:
+        recipe: its name.
+        phase: of the recipe.
+        workspace: where it would run.
+        steps: in the order of the phase.
+        notes: what is other about them than in the published index.
+        published: digest of what is published now; None: nothing.
+        rest: seconds of everything that is no model's work, as the last runs of this phase took; None: not measured.
+        models: of embedding and of chat.
+        problems: why the run would stop, as far as it is known ahead of time.
+    """
+
+    recipe: str
+    phase: str
+    workspace: Path
+    steps: tuple[PlannedStep, ...]
+    notes: NoteChanges
+    published: str | None
+    rest: float | None
+    models: tuple[str, str]
+    problems: tuple[str, ...] = ()
+
+    @property
+    def work(self) -> Work:
+        """Of all steps."""
+        return total(step.work for step in self.steps)
+
+    @property
+    def seconds(self) -> Seconds | None:
+        """Of the whole run, Prefect's start aside; None: not known."""
+        models = self.work.seconds
+        if models is None or self.rest is None:
+            return models
+        return models + Seconds(self.rest, self.rest, True)
+
+    def count(self, action: str) -> int:
+        """How many steps have this action."""
+        return sum(step.action == action for step in self.steps)
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON."""
-        return asdict(self)
+        return {
+            "format": FORMAT,
+            "recipe": self.recipe,
+            "phase": self.phase,
+            "workspace": str(self.workspace),
+            "notes": self.notes.to_dict(),
+            "published": self.published,
+            "models": {"embedding": self.models[0], "chat": self.models[1]},
+            "steps": [step.to_dict() for step in self.steps],
+            "totals": {
+                **{action: self.count(action) for action in ("run", "skip", "depends")},
+                **self.work.to_dict(),
+                "seconds_besides_models": self.rest,
+            },
+            "problems": list(self.problems),
+        }
 
 
-class _Planner:
-    def __init__(self, store: Store, force: Sequence[str]) -> None:
-        self.store = store
-        self.force = set(force)
-        self.steps: list[PlannedStep] = []
-
-    def step(self, spec: StepSpec, **facts: Any) -> Artefact | None:
-        """Plan a step whose identity is known; returns its artefact when it will be skipped."""
-        found, why = self.store.look(spec)
-        if spec.name in self.force:
-            self._add(spec.name, "run", "forced", facts)
-            return None
-        if found is not None:
-            self._add(spec.name, "skip", f"sealed {found.manifest['made']}", facts or found.facts)
-            return found
-        latest = self.store.latest(spec.name)
-        if why == "not made yet" and latest is not None:
-            why = _difference(latest.manifest, spec.to_dict())
-        self._add(spec.name, "run", why, facts)
-        return None
-
-    def depends(self, name: str, *on: tuple[str, Artefact | None]) -> None:
-        """Plan a step whose identity hangs on steps that have to run first."""
-        waits = [before for before, artefact in on if artefact is None]
-        self._add(name, "depends", f"on what {' and '.join(waits)} will make", {})
-
-    def _add(self, name: str, action: Action, reason: str, facts: dict[str, Any]) -> None:
-        self.steps.append(PlannedStep(name, action, reason, facts))
+def plan_run(recipe: Recipe, *, force: Sequence[str] = ()) -> Plan:
+    """The plan of one run. Arguments and errors as `plan_runs`."""
+    return plan_runs([("", recipe)], force=force)[0]
 
 
-def _difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
-    """What differs between two identities of a step, old and new value."""
-    if old["version"] != new["version"]:
-        return f"the step's code is version {new['version']}, was {old['version']}"
-    told = []
-    for kind in ("params", "inputs"):
-        for key in sorted(set(old[kind]) | set(new[kind])):
-            before, after = old[kind].get(key), new[kind].get(key)
-            if before != after:
-                told.append(f"{key} changed" if kind == "inputs" else f"{key}: {_short(before)} -> {_short(after)}")
-    return ", ".join(told) or "it was made for other inputs"
+def plan_runs(recipes: Iterable[tuple[str, Recipe]], *, force: Sequence[str] = ()) -> list[Plan]:
+    """Plans of runs, one after the other, of one workspace: what one makes, those after it need not make.
 
-
-def _short(value: Any) -> str:
-    text = str(value)
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-def plan_run(recipe: Recipe, *, force: Sequence[str] = ()) -> list[PlannedStep]:
-    """The steps of the recipe's phase, in order.
+    Args:
+        recipes: how people call each run, and its recipe.
+        force: steps to be done again although they are sealed.
 
     Raises:
         InputError: the notes cannot be read, or `force` names a step that the phase does not have.
     """
-    force = check_steps(recipe.phase, force)
-    planner = _Planner(Store(recipe.workspace), force)
-    collection = sncp.read_notes(recipe.sncp, persona_files=recipe.persona.files, workspace=recipe.workspace)
-    notes = planner.step(sncp.collect_spec(recipe.sncp, collection), **_changes(planner.store, collection))
-    chunks = built = None
-    if notes is None:
-        planner.depends("index.chunk", ("sncp.collect", notes))
-    else:
-        chunks = planner.step(index.chunk_spec(recipe.index, notes=notes.digest))
-    if chunks is None:
-        planner.depends("index.build", ("index.chunk", chunks))
-    else:
-        built = _plan_build(planner, recipe, chunks)
-    if recipe.phase == "mvp":
-        texts = persona.persona_texts(recipe.persona, root=recipe.sncp.root, documents=collection.documents)
-        prompt = planner.step(persona.compile_spec(recipe.persona, texts))
-        _plan_scores(planner, recipe, built=built, prompt=prompt)
+    plans: list[Plan] = []
+    planner: Planner | None = None
+    with tempfile.TemporaryDirectory(prefix="cervella-plan-") as folder:
+        for name, recipe in recipes:
+            if planner is None:
+                world = World(recipe.workspace)
+                planner = Planner(Past(recipe.workspace), folder=Path(folder))
+            planner.begin(run=name, force=check_steps(recipe.phase, force))
+            plans.append(_plan(planner, recipe, world))
+    return plans
+
+
+def _plan(planner: Planner, recipe: Recipe, world: World) -> Plan:
+    published = world.published(recipe.index)
+    found = plan_index(planner, recipe, world=world)
+    problems = plan_scores(planner, recipe, found, world=world) if recipe.phase == "mvp" else []
     order = {name: place for place, name in enumerate(STEPS[recipe.phase])}
-    return sorted(planner.steps, key=lambda step: order[step.name])
+    steps = sorted(planner.steps, key=lambda step: order[step.name])
+    problems = _budget(recipe, total(step.work for step in steps)) + problems
+    rest = measured_speed(speeds_file(recipe.workspace), model=recipe.phase, unit="runs")
+    return Plan(
+        recipe.name, recipe.phase, recipe.workspace, tuple(steps), found.notes, published,
+        rest.seconds_for(1) if rest else None, (recipe.index.embedding.model, recipe.llm.chat.model), tuple(problems),
+    )  # fmt: skip
 
 
-def _plan_build(planner: _Planner, recipe: Recipe, chunks: Artefact) -> Artefact | None:
-    """The index is mutable: a sealed step is only skipped while the published table still says the same."""
-    spec = index.build_spec(recipe.index, chunks=chunks.digest)
-    found = planner.store.find(spec)
-    published = index.published_digest(recipe.index, workspace=recipe.workspace)
-    if found is not None and spec.name not in planner.force and published != found.read_json("index.json")["digest"]:
-        why = "nothing is published" if published is None else "the published index is another one"
-        planner.steps.append(PlannedStep(spec.name, "run", why, {"chunks": found.facts.get("chunks")}))
-        return None
-    return planner.step(spec)
-
-
-def _plan_scores(planner: _Planner, recipe: Recipe, *, built: Artefact | None, prompt: Artefact | None) -> None:
-    retrieval = answers = scorecard = None
-    if built is None:
-        planner.depends("evaluate.retrieval", ("index.build", built))
-    else:
-        retrieval = planner.step(evaluate.retrieval_spec(recipe.evaluate, recipe.index.search, index=built.digest))
-    if built is None or prompt is None:
-        planner.depends("evaluate.answers", ("index.build", built), ("persona.compile", prompt))
-    else:
-        answers = _plan_answers(planner, recipe, built=built, prompt=prompt)
-    if retrieval is None or answers is None:
-        planner.depends("evaluate.score", ("evaluate.retrieval", retrieval), ("evaluate.answers", answers))
-    else:
-        scorecard = planner.step(
-            evaluate.score_spec(recipe.evaluate, recipe.answer, retrieval=retrieval.digest, answers=answers.digest)
-        )
-    if scorecard is None:
-        planner.depends("registry.gate", ("evaluate.score", scorecard))
-    else:
-        planner.step(registry.gate_spec(recipe.gate, scorecard=scorecard.digest))
-    planner.steps.append(
-        PlannedStep("registry.register", "run", "MLflow is asked each time; what it has already is not made twice")
-    )
-
-
-def _plan_answers(planner: _Planner, recipe: Recipe, *, built: Artefact, prompt: Artefact) -> Artefact | None:
-    """Answers that failed are asked again, sealed or not."""
-    spec = evaluate.answers_spec(
-        recipe.evaluate, recipe.index.search, recipe.llm, recipe.answer, index=built.digest, prompt=prompt.digest
-    )
-    failed = evaluate.failed_answers(planner.store.find(spec))
-    if failed and spec.name not in planner.force:
-        planner.steps.append(PlannedStep(spec.name, "run", f"{failed} answers failed the last time"))
-        return None
-    return planner.step(spec)
-
-
-def _changes(store: Store, collection: Collection) -> dict[str, Any]:
-    """Counts of notes, and what changed since the last collecting."""
-    facts: dict[str, Any] = {"notes": len(collection.documents)}
-    latest = store.latest("sncp.collect")
-    if latest is None:
-        return facts
-    old = {document.path: document.content_hash for document in sncp.read_documents(latest)}
-    new = {document.path: document.content_hash for document in collection.documents}
-    facts["added"] = len(new.keys() - old.keys())
-    facts["gone"] = len(old.keys() - new.keys())
-    facts["changed"] = sum(old[path] != new[path] for path in old.keys() & new.keys())
-    return facts
+def _budget(recipe: Recipe, work: Work) -> list[str]:
+    """A run stops at the call that may go over its budget: certain only if the least is over it already."""
+    most, limit = work.usd_at_least, recipe.llm.budget.per_run_usd
+    if most is None or most <= limit:
+        return []
+    return [f"it costs at least ${most:.2f}, llm.budget.per_run_usd is ${limit:.2f}: the run would stop there"]

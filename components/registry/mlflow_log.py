@@ -30,7 +30,7 @@ from components.registry.release import release_digest
 from components.registry.render import gate_markdown
 from components.store import canonical_json, hold, sha256_hex
 
-__all__ = ["Registered", "register", "sqlite_uri"]
+__all__ = ["Registered", "register", "registered_key", "sqlite_uri"]
 
 _KEY, _RELEASE, _TEXT = "cervella.key", "cervella.release", "cervella.text_sha256"
 _BATCH = 100  # params per call; MLflow refuses more
@@ -53,6 +53,7 @@ class Registered:
     prompt_name: str
     prompt_version: int
     release: str
+    key: str
     created: bool
     page: str
 
@@ -143,8 +144,16 @@ def register(
         prompt_name=prompt_name,
         prompt_version=prompt_version,
         release=job.release,
+        key=job.key,
         created=created,
         page=f"#/experiments/{experiment_id}/runs/{run_id}",
+    )
+
+
+def registered_key(*, release: Mapping[str, Any], scorecard: Mapping[str, Any], gate: GateReport) -> str:
+    """What a run in MLflow is found again by: SHA-256 over release, scorecard and gate."""
+    return sha256_hex(
+        canonical_json({"release": release_digest(release), "scorecard": scorecard, "gate": gate.to_dict()})
     )
 
 
@@ -162,7 +171,7 @@ def _job(
 ) -> _Job:
     metrics = metric_values(scorecard)  # first: its error on NaN names the score
     digest = release_digest(release)
-    key = sha256_hex(canonical_json({"release": digest, "scorecard": scorecard, "gate": gate.to_dict()}))
+    key = registered_key(release=release, scorecard=scorecard, gate=gate)
     report = f"{gate_markdown(gate)}\n## Scorecard\n\n{scorecard_markdown(scorecard)}\n"
     answers = scorecard["answers"]
     return _Job(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.registry.gate import GateReport, decide
-from components.registry.mlflow_log import Registered, register, sqlite_uri
+from components.registry.mlflow_log import Registered, register, registered_key, sqlite_uri
 from components.registry.params import GateParams, RegistryParams
 from components.registry.release import build_release
-from components.store import Artefact, Run, StepSpec, recorded_step, told_step
+from components.store import Artefact, Run, StepSpec, read_runs, recorded_step, told_step
 
 if TYPE_CHECKING:
     from components.answer import AnswerParams
@@ -17,7 +18,16 @@ if TYPE_CHECKING:
     from components.llm.params import LlmParams
     from components.persona import PersonaParams
 
-__all__ = ["flat", "gate_spec", "judge", "record", "release_of", "tracking_uri"]
+__all__ = [
+    "flat",
+    "gate_spec",
+    "judge",
+    "record",
+    "registered_before",
+    "registration_key",
+    "release_of",
+    "tracking_uri",
+]
 
 
 def gate_spec(params: GateParams, *, scorecard: str) -> StepSpec:
@@ -70,8 +80,8 @@ def record(
         folder = run.workspace / "mlflow"
         folder.mkdir(parents=True, exist_ok=True)
         done = register(
-            tracking_uri=tracking_uri(run, params),
-            artifact_root=None if tracking_uri(run, params).startswith("http") else folder / "artifacts",
+            tracking_uri=tracking_uri(run.workspace, params),
+            artifact_root=None if tracking_uri(run.workspace, params).startswith("http") else folder / "artifacts",
             experiment=params.experiment,
             model_name=params.model_name,
             alias=params.alias,
@@ -94,8 +104,48 @@ def record(
             artefact=f"mlflow/{done.run_id}",
             facts={"release": f"{done.model_name} version {done.model_version}, alias {params.alias}"},
         )
-    run.update(mlflow={"run": done.run_id, "model": done.model_name, "version": done.model_version, "page": done.page})
+    run.update(
+        mlflow={
+            "run": done.run_id, "model": done.model_name, "version": done.model_version, "page": done.page,
+            "key": done.key, "place": place(run.workspace, params),
+        }
+    )  # fmt: skip
     return done
+
+
+def place(workspace: Path, params: RegistryParams) -> list[str]:
+    """Where a run is recorded, and as what: with the key of a registration, what is not done twice."""
+    return [tracking_uri(workspace, params), params.experiment, params.model_name, params.alias]
+
+
+def registered_before(workspace: Path, params: RegistryParams, *, key: str) -> str | None:
+    """What a run of this workspace has registered under this key, in words; None: nothing.
+
+    MLflow is not asked: it may have lost what it once had, and then it is registered anew. The alias counts too: it
+    must have been set by the newest run of all that set it.
+    """
+    where = place(workspace, params)
+    local = where[0].startswith("sqlite:///")
+    if local and not Path(where[0].removeprefix("sqlite:///")).is_file():
+        return None
+    for state in read_runs(workspace):
+        told = state.get("mlflow")
+        if isinstance(told, dict) and told.get("place") == where and told.get("key") == key:
+            return f"{told['model']} version {told['version']}"
+    return None
+
+
+def registration_key(
+    persona: PersonaParams, index: IndexParams, llm: LlmParams, answer: AnswerParams,
+    *, prompt: str, built: Artefact, scorecard: Artefact, gate: Artefact,
+) -> str:  # fmt: skip
+    """The key under which `record` records these; without MLflow."""
+    release = release_of(
+        prompt=prompt, embedder=str(built.read_json("index.json")["embedder"]),
+        persona=persona, index=index, llm=llm, answer=answer,
+    )  # fmt: skip
+    report = GateReport.from_dict(gate.read_json("gate.json"))
+    return registered_key(release=release, scorecard=scorecard.read_json("scorecard.json"), gate=report)
 
 
 def flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
@@ -106,6 +156,6 @@ def flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
     return found
 
 
-def tracking_uri(run: Run, params: RegistryParams) -> str:
+def tracking_uri(workspace: Path, params: RegistryParams) -> str:
     """Where MLflow keeps its record."""
-    return params.tracking_uri or sqlite_uri(run.workspace / "mlflow")
+    return params.tracking_uri or sqlite_uri(workspace / "mlflow")

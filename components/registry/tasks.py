@@ -67,6 +67,6 @@ def register(run: Run, recipe: Release, *, index: str, gate: str, scorecard: str
         link=f"{recipe.registry.ui_url.rstrip('/')}/{done.page}",
         link_text=f"{done.model_name} version {done.model_version}",
         description="The run in MLflow, while its UI is up: "
-        f"mlflow ui --backend-store-uri {steps.tracking_uri(run, recipe.registry)}",
+        f"mlflow ui --backend-store-uri {steps.tracking_uri(run.workspace, recipe.registry)}",
     )
     return done.model_version

@@ -1,0 +1,185 @@
+"""The plan of what is asked and scored: searches, answers with their bounds of calls, tokens and dollars, the gate."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from functools import cached_property
+
+from components.answer.messages import build_request
+from components.errors import CervellaError, InputError
+from components.evaluate import Question, choose_questions, load_golden
+from components.evaluate import steps as evaluate
+from components.llm import is_remote
+from components.llm.counting import counter_of
+from components.llm.params import ChatParams
+from components.llm.prices import price_of
+from components.llm.speeds import measured_speed, speeds_file
+from components.persona import Prompt, Session
+from components.persona import steps as persona
+from components.recipe.model import Recipe
+from components.recipe.plan_index import PlannedIndex
+from components.recipe.plan_steps import Action, Input, Planner
+from components.recipe.plan_work import NOTHING, Seconds, Work
+from components.recipe.plan_world import ModelOfIndex, World
+from components.recipe.privacy import prompts_without_local
+from components.registry import steps as registry
+from components.store import Artefact, Step
+
+__all__ = ["plan_scores"]
+
+_SECONDS_AN_ANSWER = {"local/smollm2-135m-instruct": (5.0, 40.0)}
+"""On 2 to 8 processors: the range where nothing was measured yet."""
+_MARKS = 24  # tokens: roles, separators and the ends of sums, of two messages; the most, by any tokenizer known here
+
+
+class _Persona:
+    """The system prompt, compiled or read only when somebody asks for it."""
+
+    def __init__(self, recipe: Recipe, found: PlannedIndex) -> None:
+        self.params = recipe.persona
+        self.texts = persona.persona_texts(recipe.persona, root=recipe.sncp.root, documents=found.collection.documents)
+        self.artefact: Artefact | None = None
+
+    @cached_property
+    def compiled(self) -> tuple[Prompt, Session | None]:
+        if self.artefact is not None:
+            return persona.read_persona(self.artefact)
+        return persona.compile_texts(self.params, self.texts)
+
+    def write(self, step: Step) -> None:
+        persona.write_persona(step, *self.compiled)
+
+
+def plan_scores(planner: Planner, recipe: Recipe, found: PlannedIndex, *, world: World) -> list[str]:
+    """Plan the steps of phase mvp after the index. Returns why the run would stop, as far as it is known."""
+    who = _Persona(recipe, found)
+    prompt = planner.plan(lambda: persona.compile_spec(recipe.persona, who.texts), write=who.write)
+    who.artefact = prompt.artefact
+    questions, problems = _questions(recipe, found)
+    words = {"golden": "the file was changed"}
+
+    retrieval = planner.plan(
+        lambda index: evaluate.retrieval_spec(recipe.evaluate, recipe.index.search, index=index),
+        words=words, index=found.built,
+    )  # fmt: skip
+    model = ModelOfIndex(recipe.index, world)
+    if planner.last.action == "run":
+        asked = [question.question for question in questions]
+        planner.add(facts={"questions": len(questions)}, work=model.work(asked, role="query"))
+
+    chosen = choose_questions(questions, recipe.evaluate.answers, recipe.evaluate.seed)
+    answers = planner.plan(
+        lambda index, prompt: evaluate.answers_spec(
+            recipe.evaluate, recipe.index.search, recipe.llm, recipe.answer, index=index, prompt=prompt,
+            leave_out_local=prompts_without_local(recipe),
+        ),
+        words=words, redo=_failed, index=found.built, prompt=prompt,
+    )  # fmt: skip
+    if planner.last.action != "skip":
+        work = model.work([question.question for question in chosen], role="query")
+        work += _chat_work(recipe, chosen, who=who, world=world)
+        planner.add(facts={"answers": len(chosen)}, work=work)
+        if chosen and (problem := _key_missing(recipe.llm.chat.api_key_env)):
+            problems.append(problem)
+
+    scorecard = planner.plan(
+        lambda retrieval, answers: evaluate.score_spec(
+            recipe.evaluate, recipe.answer, retrieval=retrieval, answers=answers
+        ),
+        retrieval=retrieval, answers=answers,
+    )  # fmt: skip
+    gate = planner.plan(lambda scorecard: registry.gate_spec(recipe.gate, scorecard=scorecard), scorecard=scorecard)
+    _plan_register(planner, recipe, built=found.built, scorecard=scorecard, gate=gate, who=who)
+    return problems
+
+
+def _failed(answers: Artefact) -> str | None:
+    """Answers that failed are asked again, sealed or not."""
+    failed = evaluate.failed_answers(answers)
+    return f"{failed} answers failed the last time" if failed else None
+
+
+def _questions(recipe: Recipe, found: PlannedIndex) -> tuple[list[Question], list[str]]:
+    path = evaluate.golden_path(recipe.evaluate)
+    try:
+        return load_golden(path, known_paths=found.paths), []
+    except InputError as error:
+        return [], [f"evaluate.retrieval: {error}"]
+
+
+def _key_missing(name: str | None) -> str | None:
+    return f"the environment variable {name} is not set" if name and not os.environ.get(name, "").strip() else None
+
+
+def _chat_work(recipe: Recipe, chosen: Sequence[Question], *, who: _Persona, world: World) -> Work:
+    """Calls of the chat model. At least none, where answers may come from the cache or a question be refused first."""
+    if not chosen:
+        return NOTHING
+    chat, calls = recipe.llm.chat, len(chosen)
+    maybe_fewer = (recipe.llm.cache and chat.temperature == 0) or recipe.answer.min_score > 0
+    least = 0 if maybe_fewer else calls
+    prompt, session = who.compiled
+    count = counter_of(chat.model)
+    fixed = calls * count(prompt.text)
+    for question in chosen:
+        request = build_request(
+            question.question, prompt="", session=session.text if session else None, hits=[],
+            language="it", max_context_tokens=0, count_tokens=count,
+        )  # fmt: skip
+        fixed += sum(count(message["content"]) for message in request.messages)
+    room = recipe.answer.max_context_tokens + _MARKS + 4 * recipe.index.search.k
+    work = Work(
+        calls_at_least=least,
+        calls_at_most=calls,
+        prompt_tokens_at_most=fixed + calls * room,
+        completion_tokens_at_most=calls * chat.max_tokens,
+        seconds=_time(chat, least, calls, world),
+    )
+    low, high = _dollars(chat, work, fixed_tokens=fixed)
+    return Work(**{**vars(work), "usd_at_least": low, "usd_at_most": high})
+
+
+def _dollars(chat: ChatParams, work: Work, *, fixed_tokens: int) -> tuple[float | None, float | None]:
+    if chat.model.startswith("fake/"):
+        from components.llm.fake import FakeChat
+
+        each = FakeChat(chat.model).estimate_usd([], 0)
+        return (None, None) if each is None else (each * work.calls_at_least, each * work.calls_at_most)
+    price = price_of(chat.model)
+    if price is None:
+        return None, None
+    return (
+        price.of(fixed_tokens) if work.calls_at_least else 0.0,
+        price.of(work.prompt_tokens_at_most, work.completion_tokens_at_most),
+    )
+
+
+def _time(chat: ChatParams, least: int, most: int, world: World) -> Seconds | None:
+    speed = measured_speed(speeds_file(world.workspace), model=chat.model, unit="answers")
+    if speed is not None:
+        return Seconds(speed.seconds_for(least), speed.seconds_for(most), True)
+    if is_remote(chat.model) or chat.model not in _SECONDS_AN_ANSWER:
+        return None
+    fast, slow = _SECONDS_AN_ANSWER[chat.model]
+    return Seconds(least * fast, most * slow, False)
+
+
+def _plan_register(
+    planner: Planner, recipe: Recipe, *, built: Input, scorecard: Input, gate: Input, who: _Persona
+) -> None:
+    """MLflow is asked each time; what it has already is not made twice."""
+    action: Action = "run"
+    reason = "MLflow is asked each time; what it has is not made twice"
+    if scorecard.artefact and gate.artefact and built.artefact:  # nothing of it has to be made first
+        try:
+            key = registry.registration_key(
+                recipe.persona, recipe.index, recipe.llm, recipe.answer, prompt=who.compiled[0].text,
+                built=built.artefact, scorecard=scorecard.artefact, gate=gate.artefact,
+            )  # fmt: skip
+        except CervellaError:
+            key = ""
+        found = registry.registered_before(planner.past.workspace, recipe.registry, key=key)
+        if found:
+            action, reason = "skip", f"MLflow has it: {found}"
+    planner.note("registry.register", action, reason)
