@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from prefect import flow
 
+from components.evaluate.probe import golden_probe
 from components.evaluate.tasks import answer_questions, retrieve_questions, score
 from components.index.tasks import build_index, chunk
 from components.persona.tasks import compile_persona
 from components.recipe import open_run
+from components.recipe.privacy import index_without_local, prompts_without_local
 from components.registry.tasks import gate, register
 from components.sncp.tasks import collect
 from flows.names import run_name
@@ -19,13 +21,25 @@ __all__ = ["mvp"]
 def mvp(run_dir: str) -> int:
     """Run phase mvp for the frozen recipe in `run_dir`; returns the version of the registered release."""
     run, recipe = open_run(run_dir)
-    notes = collect(run, recipe.sncp, persona_files=recipe.persona.files)
-    chunks = chunk(run, recipe.index, notes=notes)
-    index = build_index(run, recipe.index, recipe.llm.budget, root=recipe.sncp.root, chunks=chunks)
+    notes = collect(run, recipe.sncp, persona_files=recipe.persona.files, local=recipe.privacy.local)
+    chunks = chunk(run, recipe.index, notes=notes, leave_out_local=index_without_local(recipe))
+    index = build_index(
+        run, recipe.index, recipe.llm.budget, root=recipe.sncp.root, chunks=chunks,
+        trusted_hosts=recipe.privacy.trusted_hosts,
+        probe=golden_probe(recipe.evaluate, recipe.index.search, must_be_good=True), settings_are_judged=True,
+    )  # fmt: skip
     prompt = compile_persona(run, recipe.persona, root=recipe.sncp.root, notes=notes)
     retrieval = retrieve_questions(run, recipe.evaluate, recipe.index, index=index)
     answers = answer_questions(
-        run, recipe.evaluate, recipe.index, recipe.llm, recipe.answer, index=index, prompt=prompt
+        run,
+        recipe.evaluate,
+        recipe.index,
+        recipe.llm,
+        recipe.answer,
+        index=index,
+        prompt=prompt,
+        leave_out_local=prompts_without_local(recipe),
+        trusted_hosts=recipe.privacy.trusted_hosts,
     )
     scorecard = score(run, recipe.evaluate, recipe.answer, retrieval=retrieval, answers=answers)
     verdict = gate(run, recipe.gate, scorecard=scorecard)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from prefect import flow
 
+from components.evaluate.probe import golden_probe
 from components.index.tasks import build_index, chunk
 from components.recipe import open_run
+from components.recipe.privacy import index_without_local
 from components.sncp.tasks import collect
 from flows.names import run_name
 
@@ -16,6 +18,10 @@ __all__ = ["reindex"]
 def reindex(run_dir: str) -> str:
     """Reindex for the frozen recipe in `run_dir`; returns the artefact id of the published index."""
     run, recipe = open_run(run_dir)
-    notes = collect(run, recipe.sncp, persona_files=recipe.persona.files)
-    chunks = chunk(run, recipe.index, notes=notes)
-    return build_index(run, recipe.index, recipe.llm.budget, root=recipe.sncp.root, chunks=chunks)
+    notes = collect(run, recipe.sncp, persona_files=recipe.persona.files, local=recipe.privacy.local)
+    chunks = chunk(run, recipe.index, notes=notes, leave_out_local=index_without_local(recipe))
+    return build_index(
+        run, recipe.index, recipe.llm.budget, root=recipe.sncp.root, chunks=chunks,
+        trusted_hosts=recipe.privacy.trusted_hosts,
+        probe=golden_probe(recipe.evaluate, recipe.index.search, must_be_good=False),
+    )  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -91,6 +91,7 @@ def answer(
     max_context_tokens: int,
     min_score: float,
     random_marker: bool = False,
+    local_notes: Collection[str] = (),
 ) -> Answer:
     """Ask the model about the retrieved chunks, or say that it is not in the notes without asking it.
 
@@ -104,10 +105,11 @@ def answer(
         max_context_tokens: of retrieved text, by `chat.count_tokens`.
         min_score: cosine (0 to 1) that the best hit must have. Hits without one (full text alone) are not judged by it.
         random_marker: see `build_request`.
+        local_notes: sources of prompt and session that must not leave this machine; hits say it themselves.
 
     Raises:
         InputError: the question is empty or too long.
-        TerminalError: from the model; likewise TransientError.
+        TerminalError: from the model, also when it is elsewhere and is given something local; TransientError likewise.
     """
     started = time.perf_counter()
     question = check_question(question)
@@ -132,7 +134,8 @@ def answer(
         count_tokens=chat.count_tokens,
         random_marker=random_marker,
     )
-    reply = chat.chat(request.messages)
+    local = {chunk.hit.path for chunk in request.given if getattr(chunk.hit, "local", False)}.union(local_notes)
+    reply = chat.chat(request.messages, local_notes=sorted(local))
     text = clean_answer(reply.text, marker=request.marker)
     cited = _citations(text, up_to=len(request.given))
     return Answer(

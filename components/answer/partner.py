@@ -24,6 +24,8 @@ class Asked:
     answer: Answer
     search_seconds: float
     seconds: float
+    left_out: int = 0
+    """Notes that were found and not given to the model, because they must not leave this machine."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +39,15 @@ class Partner:
     chat: Chat
     params: AnswerParams
     budget: Budget
+    leave_out_local: bool = False
+    """Whether chunks that must not leave this machine are found but not given to the model."""
 
     def retrieve(self, question: str) -> list[Hit]:
-        """The chunks for a question, best first, without those that the prompt says already."""
+        """The chunks for a question, best first, without those that the prompt says already or that are left out."""
+        return self._retrieve(question)[0]
+
+    def _retrieve(self, question: str) -> tuple[list[Hit], int]:
+        """As `retrieve`, and how many notes among the best were left out."""
         hits = self.index.search(
             question,
             k=2 * self.search.k,  # some may stand in the prompt
@@ -47,28 +55,33 @@ class Partner:
             dense_weight=self.search.dense_weight,
             candidates=max(self.search.candidates, self.search.k),
         )
-        return [hit for hit in hits if not self._said(hit.path, hit.first_line, hit.last_line)][: self.search.k]
+        hits = [hit for hit in hits if not self._said(hit.path, hit.first_line, hit.last_line)]
+        given = [hit for hit in hits if not (self.leave_out_local and hit.local)]
+        missed = {hit.path for hit in hits[: self.search.k] if hit.local} if self.leave_out_local else set()
+        return given[: self.search.k], len(missed)
 
     def ask(self, question: str) -> Asked:
         """Answer a question from the notes. Raises as `answer` does, and TerminalError when the budget is spent."""
         started = time.perf_counter()
-        hits = self.retrieve(question)
+        hits, left_out = self._retrieve(question)
+        session = None if self.session is None or (self.session.local and self.leave_out_local) else self.session
         found = time.perf_counter()
         with self.budget.query():
             given = answer(
                 question,
                 prompt=self.prompt.text,
-                session=self.session.text if self.session else None,
+                session=session.text if session else None,
                 hits=hits,
                 chat=self.chat,
                 language=self.params.language,
                 max_context_tokens=self.params.max_context_tokens,
                 min_score=self.params.min_score,
+                local_notes=[*self.prompt.local_notes, *([session.path] if session and session.local else [])],
             )
         seconds = time.perf_counter() - started
         if given.reply is not None and given.reply.cached:
             seconds += given.reply.seconds
-        return Asked(given, found - started, seconds)
+        return Asked(given, found - started, seconds, left_out)
 
     def _said(self, path: str, first_line: int, last_line: int) -> bool:
         parts: list[Prompt | Session] = [self.prompt] if self.session is None else [self.prompt, self.session]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,15 +29,23 @@ def open_partner(
     llm: LlmParams,
     answer: AnswerParams,
     budget: Budget | None = None,
+    leave_out_local: bool = False,
+    trusted_hosts: Collection[str] = (),
 ) -> Partner:
     """The partner of a recipe, on an index that is open. Its responses are cached under `workspace`.
 
     `budget`: what a run has left; none: the recipe's, for one question or one scoring from the terminal.
+    `leave_out_local`: give the model nothing that must not leave this machine. `trusted_hosts`: of `api_base`, count as
+    this machine.
     """
     budget = budget or Budget(per_run_usd=llm.budget.per_run_usd, per_query_usd=llm.budget.per_query_usd)
     chat = load_chat(
         **llm.chat.model_dump(),
         budget=budget,
+        trusted_hosts=trusted_hosts,
         cache=workspace / "cache" / "responses.sqlite" if llm.cache else None,
     )
-    return Partner(index=index, search=search, prompt=prompt, session=session, chat=chat, params=answer, budget=budget)
+    return Partner(
+        index=index, search=search, prompt=prompt, session=session, chat=chat, params=answer, budget=budget,
+        leave_out_local=leave_out_local,
+    )  # fmt: skip

@@ -15,6 +15,7 @@ from components.evaluate.records import AnswerRecord
 from components.evaluate.retrieval import RankedFile, RetrievalScore, rank_files, score_retrieval
 from components.evaluate.scorecard import build_scorecard
 from components.index.params import SearchParams
+from components.index.ranking import RANKING_VERSION
 from components.llm.params import LlmParams
 from components.store import Artefact, Run, StepSpec, Store, file_digest, logger, progress_of, recorded_step
 
@@ -49,20 +50,23 @@ def golden_path(params: EvaluateParams) -> Path:
 def retrieval_spec(params: EvaluateParams, search: SearchParams, *, index: str) -> StepSpec:
     """Identity of the retrieval step; `index` is the digest of `index.build`."""
     values = search.model_dump(mode="json", include={"fusion", "dense_weight", "candidates"})
+    values["ranking"] = RANKING_VERSION
     return StepSpec("evaluate.retrieval", 2, values, {"index": index, "golden": file_digest(golden_path(params))})
 
 
 def answers_spec(
-    params: EvaluateParams, search: SearchParams, llm: LlmParams, answer: AnswerParams, *, index: str, prompt: str
-) -> StepSpec:
+    params: EvaluateParams, search: SearchParams, llm: LlmParams, answer: AnswerParams, *, index: str, prompt: str,
+    leave_out_local: bool = False,
+) -> StepSpec:  # fmt: skip
     """Identity of the step that answers golden questions; `index` and `prompt` are digests of their artefacts."""
     chat = llm.chat.model_dump(mode="json", exclude={"timeout_seconds", "retries", "api_key_env"})
     values = {
-        "search": search.model_dump(mode="json"),
+        "search": search.model_dump(mode="json") | {"ranking": RANKING_VERSION},
         "chat": chat,
         "answer": answer.model_dump(mode="json"),
         "answers": params.answers,
         "seed": params.seed,
+        "leave_out_local": leave_out_local,
     }
     inputs = {"index": index, "prompt": prompt, "golden": file_digest(golden_path(params))}
     return StepSpec("evaluate.answers", 1, values, inputs)
@@ -166,6 +170,7 @@ def answer_questions(
     known_paths: Collection[str],
     built: Artefact,
     prompt: Artefact,
+    leave_out_local: bool = False,
 ) -> Artefact:
     """Answer the chosen golden questions; seals `answers.jsonl`. `partner` is only opened when there is work.
 
@@ -174,7 +179,9 @@ def answer_questions(
     """
     questions = load_golden(golden_path(params), known_paths=known_paths)
     chosen = choose_questions(questions, params.answers, params.seed)
-    spec = answers_spec(params, search, llm, answer, index=built.digest, prompt=prompt.digest)
+    spec = answers_spec(
+        params, search, llm, answer, index=built.digest, prompt=prompt.digest, leave_out_local=leave_out_local
+    )
     with recorded_step(run, spec, force=failed_answers(Store(run.workspace).find(spec)) > 0) as step:
         if not step.sealed:
             opened = partner() if chosen else None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from prefect import task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
@@ -32,7 +34,7 @@ def retrieve_questions(run: Run, params: EvaluateParams, index_params: IndexPara
 @task(name="answer golden questions", retries=2, retry_delay_seconds=5, retry_condition_fn=is_transient)
 def answer_questions(
     run: Run, params: EvaluateParams, index_params: IndexParams, llm: LlmParams, answer: AnswerParams,
-    *, index: str, prompt: str,
+    *, index: str, prompt: str, leave_out_local: bool = False, trusted_hosts: Sequence[str] = (),
 ) -> str:  # fmt: skip
     """Answer the chosen golden questions as the partner would; returns the artefact's id."""
     store = Store(run.workspace)
@@ -44,9 +46,9 @@ def answer_questions(
             run, params, index_params.search, llm, answer,
             partner=lambda: open_partner(
                 workspace=run.workspace, index=opened, search=index_params.search, prompt=text, session=session,
-                llm=llm, answer=answer, budget=left,
+                llm=llm, answer=answer, budget=left, leave_out_local=leave_out_local, trusted_hosts=trusted_hosts,
             ),
-            known_paths=opened.paths(), built=built, prompt=compiled,
+            known_paths=opened.paths(), built=built, prompt=compiled, leave_out_local=leave_out_local,
         )  # fmt: skip
     return answers.id
 

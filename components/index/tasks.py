@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from prefect import task
@@ -10,6 +11,7 @@ from prefect.artifacts import create_markdown_artifact
 from components.errors import is_transient
 from components.index import steps
 from components.index.params import IndexParams
+from components.index.probe import Probe
 from components.llm.params import BudgetParams
 from components.llm.spending import run_budget
 from components.store import Run, Store
@@ -18,16 +20,23 @@ __all__ = ["build_index", "chunk"]
 
 
 @task(name="cut into chunks", retries=2, retry_delay_seconds=5, retry_condition_fn=is_transient)
-def chunk(run: Run, params: IndexParams, *, notes: str) -> str:
+def chunk(run: Run, params: IndexParams, *, notes: str, leave_out_local: bool = False) -> str:
     """Cut the notes; returns the artefact's id."""
-    return steps.chunk_notes(run, params, notes=Store(run.workspace).open(notes)).id
+    opened = Store(run.workspace).open(notes)
+    return steps.chunk_notes(run, params, notes=opened, leave_out_local=leave_out_local).id
 
 
 @task(name="build index", retries=2, retry_delay_seconds=10, retry_condition_fn=is_transient)
-def build_index(run: Run, params: IndexParams, budget: BudgetParams, *, root: Path, chunks: str) -> str:
-    """Embed what is new, publish the index; returns the artefact's id."""
+def build_index(
+    run: Run, params: IndexParams, budget: BudgetParams, *, root: Path, chunks: str, trusted_hosts: Sequence[str] = (),
+    probe: Probe | None = None, settings_are_judged: bool = False,
+) -> str:  # fmt: skip
+    """Embed what is new, ask the golden questions, publish the index; returns the artefact's id."""
     with run_budget(run, budget) as left:
-        built = steps.build_index(run, params, chunks=Store(run.workspace).open(chunks), root=root, budget=left)
+        built = steps.build_index(
+            run, params, chunks=Store(run.workspace).open(chunks), root=root, budget=left, trusted_hosts=trusted_hosts,
+            probe=probe, settings_are_judged=settings_are_judged,
+        )  # fmt: skip
     facts, told = built.facts, built.read_json("index.json")
     create_markdown_artifact(
         key="index",
@@ -37,6 +46,11 @@ def build_index(run: Run, params: IndexParams, budget: BudgetParams, *, root: Pa
             f"| added | updated | removed | texts embedded |\n| --- | --- | --- | --- |\n"
             f"| {facts.get('added')} | {facts.get('updated')} | {facts.get('removed')} | {facts.get('embedded')} |\n\n"
             f"Embedder: {told['embedder']}"
+            + (
+                f"\n\nRecall at 5 of {facts['questions']} golden questions before it was published: {facts['recall']:.3f}"
+                if "recall" in facts
+                else ""
+            )
             + ("\n\nDegraded: full-text search only." if told["degraded"] else "")
             + "\n"
         ),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from components.recipe.model import Recipe
     from components.sncp import Document
 
-__all__ = ["PrivacyParams", "check_privacy", "index_without_local", "leaving", "prompts_without_local"]
+__all__ = ["PrivacyParams", "check_notes", "check_privacy", "index_without_local", "leaving", "prompts_without_local"]
 
 _NAMED = 5
 
@@ -102,8 +102,18 @@ def check_privacy(recipe: Recipe, documents: Iterable[Document], *, asked: bool 
     if persona and set(away) - {"index.embedding.model"}:
         raise TerminalError(
             f"{_notes(persona)} must not leave this machine, and is part of every prompt, which goes elsewhere: "
-            f"{told}. Nothing was sent. A persona cannot be left out: use a chat model on this machine, or name another file"
+            f"{told}. Nothing was sent. A persona cannot be left out: use a chat model on this machine, or another file"
         )
+
+
+def check_notes(recipe: Recipe) -> None:
+    """Read the notes and do as `check_privacy`, for a run that is about to start; reads nothing if all is here."""
+    if leaving(recipe):
+        from components.sncp.steps import read_notes
+
+        privacy, files = recipe.privacy, recipe.persona.files
+        found = read_notes(recipe.sncp, persona_files=files, local=privacy.local, workspace=recipe.workspace)
+        check_privacy(recipe, found.documents)
 
 
 def _notes(documents: list[Document]) -> str:

@@ -10,6 +10,7 @@ from components.errors import InputError
 from components.recipe.frozen import freeze, load_frozen
 from components.recipe.load import LoadedRecipe
 from components.recipe.model import Recipe
+from components.recipe.privacy import check_notes
 from components.store import Run
 
 __all__ = ["STEPS", "check_steps", "open_run", "start_run"]
@@ -36,9 +37,13 @@ def check_steps(phase: str, names: Sequence[str]) -> list[str]:
 
 
 def start_run(loaded: LoadedRecipe, *, force: Sequence[str] = ()) -> Run:
-    """Begin a run of `loaded`: its folder, with the frozen recipe. `force`: steps to do again although sealed."""
+    """Begin a run of `loaded`: its folder, with the frozen recipe. `force`: steps to do again although sealed.
+
+    Raises InputError for a step that is none, TerminalError when notes that must stay here would leave this machine.
+    """
     recipe = loaded.recipe
     forced = check_steps(recipe.phase, force)
+    check_notes(recipe)
     run = Run.create(recipe.workspace, recipe=recipe.name, phase=recipe.phase)
     freeze(loaded, run.folder)
     run.update(force=forced, recipe_file=str(loaded.path), recipe_digest=loaded.digest)

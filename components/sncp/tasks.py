@@ -18,9 +18,9 @@ __all__ = ["collect"]
 
 
 @task(name="collect notes", retries=2, retry_delay_seconds=5, retry_condition_fn=is_transient)
-def collect(run: Run, params: SncpParams, *, persona_files: Sequence[Path]) -> str:
+def collect(run: Run, params: SncpParams, *, persona_files: Sequence[Path], local: Sequence[str] = ()) -> str:
     """Read the notes; returns the artefact's id."""
-    notes = collect_notes(run, params, persona_files=persona_files)
+    notes = collect_notes(run, params, persona_files=persona_files, local=local)
     create_markdown_artifact(
         key="notes", markdown=report_markdown(notes.read_json("report.json")), description="Notes that were read"
     )

@@ -63,6 +63,8 @@ def ask_command(recipe: str, overrides: tuple[str, ...], question: str, as_json:
         click.echo(json.dumps(answer.to_dict() | told, indent=1, ensure_ascii=False))
         return 0 if answer.found else 1
     click.echo(render(answer))
+    if asked.left_out:
+        click.echo(f"{asked.left_out} local notes were left out: the model is not on this machine", err=True)
     model = f"{reply.model}{' (cached)' if reply.cached else ''}" if reply else "no model was asked"
     price = "unknown cost" if cost is None else f"${cost:.4f}" if cost else "no cost"
     click.echo(f"\n{model}, {asked.seconds:.1f} s (search {asked.search_seconds * 1000:.0f} ms), {price}", err=True)
@@ -76,14 +78,18 @@ def partner_of(loaded: LoadedRecipe) -> Any:
     from components.answer.steps import open_partner
     from components.index.steps import open_index
     from components.persona.steps import compile_texts, persona_texts
+    from components.recipe.privacy import check_privacy, prompts_without_local
     from components.sncp.steps import read_notes
 
     recipe = loaded.recipe
     index = open_index(recipe.index, workspace=recipe.workspace)
-    notes = read_notes(recipe.sncp, persona_files=recipe.persona.files, workspace=recipe.workspace)
+    privacy = recipe.privacy
+    notes = read_notes(recipe.sncp, persona_files=recipe.persona.files, local=privacy.local, workspace=recipe.workspace)
+    check_privacy(recipe, notes.documents, asked=True)
     texts = persona_texts(recipe.persona, root=recipe.sncp.root, documents=notes.documents)
     prompt, session = compile_texts(recipe.persona, texts)
     return open_partner(
         workspace=recipe.workspace, index=index, search=recipe.index.search, prompt=prompt, session=session,
-        llm=recipe.llm, answer=recipe.answer,
+        llm=recipe.llm, answer=recipe.answer, leave_out_local=prompts_without_local(recipe, asked=True),
+        trusted_hosts=privacy.trusted_hosts,
     )  # fmt: skip

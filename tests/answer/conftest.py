@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,10 +36,13 @@ class SayingChat:
     says: str | Callable[[Sequence[Message]], str] = "Ecco [1]."
     model: str = "double"
     is_local: bool = True
+    leaves_to: str | None = None
     asked: list[Sequence[Message]] = field(default_factory=list)
     count: Callable[[str], int] = lambda text: len(text.split())
 
-    def chat(self, messages: Sequence[Message], *, max_tokens: int | None = None) -> Reply:
+    def chat(
+        self, messages: Sequence[Message], *, max_tokens: int | None = None, local_notes: Collection[str] = ()
+    ) -> Reply:
         self.asked.append(messages)
         text = self.says if isinstance(self.says, str) else self.says(messages)
         return Reply(
