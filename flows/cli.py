@@ -23,6 +23,7 @@ from components.store import machine_fault
 
 # name -> (module, line of help). The help is here so that `cervella --help` imports no command.
 COMMANDS = {
+    "init": ("init", "Look at your own notes and write a first recipe for them"),
     "recipes": ("recipes", "List the recipes of a folder"),
     "schema": ("recipes", "Print, write or check the JSON schema of recipes"),
     "validate": ("recipes", "Check a recipe: all faults at once, with file:line:col"),
