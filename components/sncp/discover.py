@@ -92,16 +92,14 @@ class _Walk:
             for (_, glob), before in zip(self.globs, folder.states, strict=True)
         )
         path = f"{folder.path}/{name}" if folder.path else name
-        kind = self._kind(states, path, name)
-        enters = any(glob.may_match_below(now) for (_, glob), now in zip(self.globs, states, strict=True))
-        enters = enters and (name not in NEVER_ENTERED or name in self.named)
-        if kind is None and not enters:
-            return None
+        kind = self._kind(states, path, name) if any(states) else None
         try:
             linked, is_folder = entry.is_symlink(), entry.is_dir(follow_symlinks=False)
         except OSError as error:
-            self._skip(path, f"cannot be looked at: {error.strerror}")
+            if any(states):
+                self._skip(path, f"cannot be looked at: {error.strerror}")
             return None
+        enters = (linked or is_folder) and self._enters(states, name)
         if linked:
             self._link(path, Path(entry.path), kind, enters)
         elif is_folder and enters and not self._excluded(f"{path}/", below=True):
@@ -110,6 +108,11 @@ class _Walk:
         elif not is_folder and kind and not self._excluded(path):
             self._file(path, Path(entry.path), kind)
         return None
+
+    def _enters(self, states: Sequence[frozenset[int]], name: str) -> bool:
+        """Whether a folder is worth entering."""
+        below = any(glob.may_match_below(now) for (_, glob), now in zip(self.globs, states, strict=True))
+        return below and (name not in NEVER_ENTERED or name in self.named)
 
     def _kind(self, states: Sequence[frozenset[int]], path: str, name: str) -> Kind | None:
         """Kind by the first glob that matches, or None if none does."""
@@ -153,7 +156,7 @@ class _Walk:
         except UnicodeEncodeError:
             self._skip(path, "the file name is not UTF-8: rename it")
             return
-        if any(unicodedata.category(letter) in ("Cc", "Cf") for letter in path):
+        if not path.isprintable() and any(unicodedata.category(letter) in ("Cc", "Cf") for letter in path):
             self._skip(repr(path)[1:-1], "the path holds control or invisible characters: rename it")
         elif path in self.found:
             self._skip(path, "two files have this name, written with composed and with separate accents: one is read")

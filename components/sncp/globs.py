@@ -6,6 +6,7 @@ import fnmatch
 import re
 import unicodedata
 from dataclasses import dataclass
+from functools import cached_property
 
 from components.errors import InputError
 
@@ -48,29 +49,29 @@ class Glob:
         """True if it names one file, without any wildcard."""
         return not any(mark in self.text for mark in "*?[")
 
-    def _close(self, states: set[int]) -> _States:
-        """`**` may also stand for nothing."""
-        for state in sorted(states):
-            while state < len(self.parts) and self.parts[state] is None:
-                state += 1
-                states.add(state)
-        return frozenset(states)
+    @cached_property
+    def _closed(self) -> tuple[_States, ...]:
+        """State -> itself and those that follow by letting `**` stand for nothing."""
+        found: list[_States] = [frozenset({len(self.parts)})]
+        for state in range(len(self.parts) - 1, -1, -1):
+            found.append(frozenset({state}) | (found[-1] if self.parts[state] is None else frozenset()))
+        return tuple(reversed(found))
 
     def start(self) -> _States:
         """The states of the root itself."""
-        return self._close({0})
+        return self._closed[0]
 
     def step(self, states: _States, name: str) -> _States:
         """The states after one more path segment."""
-        after: set[int] = set()
+        after: _States = frozenset()
         for state in states:
             if state < len(self.parts):
                 part = self.parts[state]
                 if part is None:
-                    after.add(state)
+                    after |= self._closed[state]
                 elif part.match(name):
-                    after.add(state + 1)
-        return self._close(after) if after else frozenset()
+                    after |= self._closed[state + 1]
+        return after
 
     def accepts(self, states: _States) -> bool:
         """True if a path with these states matches the whole glob."""

@@ -18,7 +18,6 @@ import fnmatch
 import posixpath
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 
 from components.sncp.document import Document, Notice
 
@@ -60,8 +59,7 @@ def relate(documents: Sequence[Document]) -> tuple[list[Document], list[Notice]]
         odd_olds, odd_news = unknown[document.path]
         gone = document.status == "current" and any((new, document.path) in said for new in later)
         out.append(
-            replace(
-                document,
+            document.but(
                 status="deprecated" if gone else document.status,
                 supersedes=(*_reachable(document.path, replaced), *odd_olds),
                 superseded_by=(*later, *odd_news),
