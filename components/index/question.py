@@ -1,4 +1,4 @@
-"""The words of a question that say what it is about.
+"""The words of a question that say what it is about, and whether it asks for the present or for the past.
 
 Full-text search weighs each word by how rare it is in the notes; the words that make a sentence a question
 ("quale", "abbiamo", "what", "does") are rare in notes and say nothing, so they are left out. Italian and English,
@@ -8,8 +8,11 @@ because questions come in both.
 from __future__ import annotations
 
 import re
+from typing import Literal
 
-__all__ = ["content_words"]
+__all__ = ["Tense", "content_words", "tense"]
+
+Tense = Literal["present", "past"]
 
 _LONGEST = 400  # words; a longer question is searched by its first ones
 
@@ -44,3 +47,32 @@ def content_words(question: str) -> str:
     """
     words = _WORD.findall(question)[:_LONGEST]
     return " ".join([word for word in words if word.lower() not in _STOP] or words)
+
+
+_PRESENT = re.compile(
+    r"""(?ix)\b(?: oggi | adesso | attual(?:e|i|mente) | tuttora | ancora | (?:in\ questo|al|per\ il)\ momento
+    | (?<!che\ )(?<!a\ )(?<!un')(?<!di\ )ora(?=\W*$|\s+(?:si|è|usiamo|abbiamo|vale|in\ vigore)\b)
+    | in\ vigore | vigente | (?:ultim[ao]|pi[uù]\ recente)\s+(?:versione|decisione|regola|stato|valore)
+    | now | today | current(?:ly)? | nowadays | still | latest | in\ force | at\ the\ moment )\b"""
+)
+_THING = r"(?:versione|regola|decisione|limite|piano|prezzo|valore)"
+_THING_EN = r"(?:version|rule|decision|limit|plan|price|value)"
+_PAST = re.compile(
+    rf"""(?ix)\b(?: in\ passato | una\ volta | a\ quei\ tempi | all['’]inizio | inizialmente | originariamente
+    | in\ origine | precedentemente | com['’]er(?:a|ano) | (?:che|che\ cosa|cosa|qual)\ era | che\ cos['’]era
+    | prima\ (?:di|del|dell|della|che|era|si)\b | {_THING}\ (?:precedente|vecchi[ao]|superat[ao]|di\ prima)
+    | vecchi[ao]\ {_THING} | used\ to | original(?:ly)? | previous(?:ly)? | formerly | at\ first | in\ the\ past
+    | back\ then | (?:old|former)\ {_THING_EN} )"""
+)
+
+
+def tense(question: str) -> Tense | None:
+    """Whether the question asks for what holds ("oggi", "still") or what held ("com'era", "originally"); None: neither.
+
+    Words for the present count more: "A gennaio erano 16, quanti sono adesso?" asks for the present. Not caught: verbs
+    alone ("quanto costava?"), dates.
+    """
+    text = question[: 10 * _LONGEST]
+    if _PRESENT.search(text):
+        return "present"
+    return "past" if _PAST.search(text) else None

@@ -1,4 +1,4 @@
-"""From two lists of candidates to one order: fusion, then what still holds before what does not.
+"""From two lists of candidates to one order: fusion, then time: what holds before what held.
 
 Pure functions over small lists; nothing here knows LanceDB.
 """
@@ -9,22 +9,40 @@ import math
 from collections import defaultdict
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import Literal, TypeVar
 
-__all__ = ["Candidate", "demoted", "fuse"]
+from components.index.question import Tense
+
+__all__ = ["RANKING_VERSION", "Candidate", "evidence", "fuse", "in_time"]
 
 Key = TypeVar("Key", bound=Hashable)
+
+RANKING_VERSION = 2
+"""Part of the identity of every score: raise it with any change of order, the constants of this room and the
+`dense_weight` of the embedders included (tests/index/test_ranking.py holds them)."""
+
 _RRF_CONSTANT = 60
+_HOLDS = {"current": 1.0, "archived": 0.8, "deprecated": 0.8, "template": 0.5}
+_HOLDS_NOW = {"current": 1.0, "archived": 0.8, "deprecated": 0.5, "template": 0.5}
+"""Where the question asks for the present."""
+_ANSWERS = 0.5
+"""A note answers in place of the one that it replaces from this share of that one's evidence on."""
+_AGED = 0.15
+"""What a very old note loses where the question asks for the present."""
+_HALF_LIFE_DAYS = 30.0
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """What ranking needs to know of a chunk."""
+    """What ranking needs to know of a chunk: its note's paths, status, ISO day and what it replaces, and its text."""
 
     path: str
     paths: tuple[str, ...]
     status: str
     supersedes: tuple[str, ...]
+    date: str | None = None
+    text: str = ""
 
 
 def fuse(
@@ -56,6 +74,24 @@ def fuse(
     return dict(scores)
 
 
+def evidence(
+    dense: Mapping[Key, float], text: Mapping[Key, float], *, dense_weight: float, coverage: Mapping[Key, float]
+) -> dict[Key, float]:
+    """How well each key answers, for comparing two of them, 0..1.
+
+    As `minmax`, but a full-text score counts by its share of the best one: stretching makes the worst match nothing,
+    and where only two notes match, the worst is the second best.
+    """
+    best = max(text.values(), default=0.0)
+    shares = {key: value / best if best > 0 else 0.0 for key, value in text.items()}
+    out: dict[Key, float] = defaultdict(float)
+    for key, value in _stretched(dense).items():
+        out[key] += dense_weight * value
+    for key, value in shares.items():
+        out[key] += (1.0 - dense_weight) * value * math.sqrt(coverage[key])
+    return dict(out)
+
+
 def _stretched(leg: Mapping[Key, float]) -> dict[Key, float]:
     if not leg:
         return {}
@@ -68,23 +104,76 @@ def _reciprocal(leg: Mapping[Key, float]) -> dict[Key, float]:
     return {key: (_RRF_CONSTANT + 1) / (_RRF_CONSTANT + rank) for rank, key in enumerate(order, start=1)}
 
 
-_HOLDS = {"current": 1.0, "archived": 0.8, "deprecated": 0.5, "template": 0.5}
+def in_time(
+    scores: Mapping[Key, float],
+    candidates: Mapping[Key, Candidate],
+    *,
+    answers: Mapping[Key, float],
+    tense: Tense | None,
+) -> dict[Key, float]:
+    """Scores in which what holds goes before what held; `answers`: see `evidence`.
 
+    - A note that no longer holds loses a little, a fifth; a template half.
+    - A note that answers (at least half of the evidence) in place of one that it replaces takes that one's place, and
+      the replaced one comes right behind. One that does not answer changes nothing: what only the old note says is
+      still found where it was.
+    - Where the question asks for the present ("oggi", "still"), a deprecated note loses half, and age costs up to
+      15 %: half of it in 30 days, counted from the newest candidate. Notes without a day are not touched.
 
-def demoted(scores: Mapping[Key, float], candidates: Mapping[Key, Candidate]) -> dict[Key, float]:
-    """Scores lowered where a note no longer holds.
-
-    An archived note needs a quarter more evidence than a current one to stand above it, a deprecated note or a
-    template twice as much. A note that another one replaces stays below it where both were found.
+    A question about the past leaves all as it is.
     """
-    lowered = {key: score * _HOLDS.get(candidates[key].status, 1.0) for key, score in scores.items()}
-    below: dict[Key, float] = {}
-    for old, replaced in candidates.items():
-        successors = [
-            lowered[new]
-            for new, candidate in candidates.items()
-            if set(candidate.supersedes) & set(replaced.paths) and not set(replaced.supersedes) & set(candidate.paths)
+    if tense == "past":
+        return dict(scores)
+    holds = _HOLDS_NOW if tense == "present" else _HOLDS
+    out = {key: score * holds.get(candidates[key].status, 1.0) for key, score in scores.items()}
+    if tense == "present":
+        out = _aged(out, candidates)
+    return _succession(out, candidates, answers)
+
+
+def _aged(scores: Mapping[Key, float], candidates: Mapping[Key, Candidate]) -> dict[Key, float]:
+    days = {key: date.fromisoformat(day).toordinal() for key in scores if (day := candidates[key].date)}
+    newest = max(days.values(), default=0)
+    return {
+        key: score * (1 - _AGED * (1 - 0.5 ** ((newest - days.get(key, newest)) / _HALF_LIFE_DAYS)))
+        for key, score in scores.items()
+    }
+
+
+def _succession(
+    scores: Mapping[Key, float], candidates: Mapping[Key, Candidate], answers: Mapping[Key, float]
+) -> dict[Key, float]:
+    """Each note behind those that replace it, where they answer."""
+    best: dict[str, Key] = {}
+    proof: dict[str, float] = defaultdict(float)
+    for key in scores:
+        path = candidates[key].path
+        proof[path] = max(proof[path], answers[key])
+        if path not in best or scores[key] > scores[best[path]]:
+            best[path] = key
+    notes = {path: candidates[key] for path, key in best.items()}
+    later = {
+        old: [
+            new
+            for new, note in notes.items()
+            if set(note.supersedes) & set(replaced.paths) and not set(replaced.supersedes) & set(note.paths)
         ]
-        if successors:
-            below[old] = min(lowered[old], 0.99 * max(successors))
-    return lowered | below
+        for old, replaced in notes.items()
+    }
+    places = {path: scores[key] for path, key in best.items()}
+    answering = {
+        old: [new for new in news if proof[new] >= _ANSWERS * proof[old]] for old, news in later.items() if news
+    }
+    oldest_first = sorted(answering, key=lambda path: (-len(later[path]), path))
+    for old in oldest_first:
+        for new in answering[old]:
+            places[new] = max(places[new], places[old])
+    ceiling = {}
+    for old in reversed(oldest_first):
+        if answering[old]:
+            places[old] = ceiling[old] = min(places[old], 0.99 * min(places[new] for new in answering[old]))
+    out = {}
+    for key, score in scores.items():
+        path = candidates[key].path
+        out[key] = places[path] if key == best[path] else min(score, ceiling.get(path, score))
+    return out

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from components.errors import InputError
 from components.index.chunk import Chunk
-from components.index.question import content_words
-from components.index.ranking import Candidate, demoted, fuse
+from components.index.copies import copies_last
+from components.index.question import content_words, tense
+from components.index.ranking import Candidate, evidence, fuse, in_time
 from components.index.rows import FTS_COLUMN, LANGUAGE, chunk_columns
 from components.sncp.params import Kind, Status
 
@@ -130,7 +131,11 @@ def search_rows(
     weight = 0.0 if embedder is None else embedder.dense_weight if dense_weight is None else dense_weight
     coverage = _coverage(words, {key: rows[key][FTS_COLUMN] for key in text})
     scores = fuse(dense, text, fusion=fusion, dense_weight=weight, coverage=coverage)
-    scores = demoted(scores, {key: _candidate(row) for key, row in rows.items()})
+    notes = {key: _candidate(row) for key, row in rows.items()}
+    asks_for = tense(question)
+    answers = evidence(dense, text, dense_weight=weight, coverage=coverage)
+    scores = in_time(scores, notes, answers=answers, tense=asks_for)
+    scores = copies_last(scores, notes, asked=words, newest_first=asks_for != "past")
     hits = [
         Hit(chunk=_chunk(rows[key]), score=score, cosine=dense.get(key), fts=text.get(key))
         for key, score in scores.items()
@@ -182,7 +187,12 @@ def _run(query: Any, where: Any, limit: int, value: str, rows: dict[str, dict[st
 
 def _candidate(row: dict[str, Any]) -> Candidate:
     return Candidate(
-        path=row["path"], paths=tuple(row["paths"]), status=row["status"], supersedes=tuple(row["supersedes"])
+        path=row["path"],
+        paths=tuple(row["paths"]),
+        status=row["status"],
+        supersedes=tuple(row["supersedes"]),
+        date=row["date"],
+        text=row["text"],
     )
 
 

@@ -14,7 +14,7 @@ from support import Embedder, cut, note  # noqa: E402
 from components.errors import InputError  # noqa: E402
 from components.index import Index  # noqa: E402
 from components.index.question import content_words  # noqa: E402
-from components.index.ranking import Candidate, demoted, fuse  # noqa: E402
+from components.index.ranking import fuse  # noqa: E402
 
 HOSTILE = [
     "' OR '1'='1", "x'; DROP TABLE chunks; --", '"citato"', '"mai chiuso', "AND OR NOT (", "title:pane", "*", "???",
@@ -152,10 +152,6 @@ def test_content_words(question: str, words: str) -> None:
     assert content_words(question) == words
 
 
-def candidate(path: str, **changes: Any) -> Candidate:
-    return Candidate(**({"path": path, "paths": (path,), "status": "current", "supersedes": ()} | changes))
-
-
 def test_minmax_adds_stretched_legs() -> None:
     scores = fuse({"a": 0.9, "b": 0.8, "c": 0.7}, {"b": 4.0, "d": 2.0}, fusion="minmax", dense_weight=0.25)
     assert scores == pytest.approx({"a": 0.25, "b": 0.125 + 0.75, "c": 0.0, "d": 0.0})
@@ -174,24 +170,6 @@ def test_rrf_is_one_for_the_first_of_both_legs() -> None:
 def test_one_leg_alone_or_none() -> None:
     assert fuse({}, {}, fusion="minmax", dense_weight=0.5) == {}
     assert fuse({"a": 0.5}, {}, fusion="minmax", dense_weight=0.5) == {"a": 0.5}
-
-
-@pytest.mark.parametrize("status", ["deprecated", "template", "archived"])
-def test_what_no_longer_holds_ranks_below_a_current_note_that_is_nearly_as_good(status: str) -> None:
-    scores = demoted({"old": 1.0, "new": 0.85}, {"old": candidate("o", status=status), "new": candidate("n")})
-    assert scores["old"] < scores["new"]
-
-
-def test_notes_that_replace_each_other_stay_in_their_order() -> None:
-    notes = {"a": candidate("a", supersedes=("b",)), "b": candidate("b", supersedes=("a",))}
-    scores = demoted({"a": 0.9, "b": 0.8}, notes)
-    assert scores["a"] > scores["b"] > 0
-
-
-def test_every_chunk_of_a_replaced_note_stays_below() -> None:
-    notes = {"new": candidate("n", supersedes=("o",)), "one": candidate("o"), "two": candidate("o")}
-    scores = demoted({"new": 0.2, "one": 0.9, "two": 0.8}, notes)
-    assert max(scores["one"], scores["two"]) < scores["new"]
 
 
 @given(
