@@ -20,6 +20,7 @@ _COMMON = frozenset(
     "pass passwd pwd pw secret token user username admin root test guest postgres mysql redis mongo rabbitmq minio "
     "none null true false undefined string optional required default localhost segreto chiave utente".split()
 )
+_NAME_OF_ONE = re.compile(r"(?i)[a-z]*(?:key|token|secret|password|passwd|sid)")
 _FILE_NAME = re.compile(r"(?i)\.(?:md|txt|json|ya?ml|toml|py|[jt]sx?|sh|sql|html|css|env|pem|log)$")
 _NUMBER_OR_PATH = re.compile(r"[\d.,]+\w{0,6}|[\w-]+(?:[./:]+[\w-]+)+[/)]?|[a-z]+(?:[_-][a-z0-9]+)+")
 _MIXED = re.compile(r"[A-Z].*\d.*[a-z]|[a-z].*\d.*[A-Z]")
@@ -35,6 +36,8 @@ def is_placeholder(value: str) -> bool:
     """True for what only stands for a secret: `sk-ant-...`, `<your-key>`, `${VAR}`, `xxxx`, `12345678`."""
     bare = value.strip("\"'`*_.,;:!?()")
     if not bare or _PLACEHOLDER.search(value) or _PLAIN_PASSWORD.fullmatch(bare) or bare.lower() in _COMMON:
+        return True
+    if _NAME_OF_ONE.fullmatch(bare):  # `AuthToken`, `ApiSecret`
         return True
     steps = [ord(after) - ord(before) for before, after in zip(bare, bare[1:], strict=False)]
     regular = sum(step in (-1, 0, 1) for step in steps)

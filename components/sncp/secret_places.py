@@ -25,7 +25,7 @@ _NAME_ALONE = re.compile(
 )
 _ENDS_A_NAME = tuple(":=>|-+")
 _LONE_WORD = re.compile(r"[ \t>|]*[\"'`]?(?P<word>[A-Za-z0-9_.+/=!@#$%^&*?~-]{6,200})[\"'`]?[ \t,;]*")
-_ENCODED = re.compile(r"(?<![A-Za-z0-9+/_=-])[A-Za-z0-9+/_-]{16,4000}={0,2}(?![A-Za-z0-9+/_=-])")
+_ENCODED = re.compile(r"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{16,4000}={0,2}(?![A-Za-z0-9+/_=-])")
 _QUOTED = re.compile(r"[A-Za-z0-9._~-]{0,300}(?:%[0-9A-Fa-f]{2}[A-Za-z0-9._~-]{0,300}){1,100}")
 _PAIR_OR_PASSWORD = re.compile(r"[\w.@+-]{2,60}:(?P<password>\S{6,100})")
 
@@ -98,10 +98,10 @@ def _columns(lines: list[str]) -> Iterator[Span]:
 
 def _is_cell_secret(head: str, value: str) -> bool:
     """A value of one word that could be the secret its column promises: 4 digits are one where the head says PIN."""
-    if " " in value or is_placeholder(value):
-        return False
     if re.search(r"(?i)\bpin\b", head):
         return bool(re.fullmatch(r"[0-9]{4,8}", value))
+    if " " in value or is_placeholder(value):
+        return False
     if judged(head, value):
         return True
     return bool(re.search(r"(?i)pass|pwd|psw|\bpw|credenzial|credential|segret|secret", head)) and (

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 from components.sncp.placeholders import is_token
 from components.sncp.spans import Span, pieces
@@ -79,7 +80,7 @@ RULES: tuple[Rule, ...] = (
     _starts("github-token", "ghp_ gho_ ghu_ ghs_ ghr_", r"[A-Za-z0-9]{36,}"),
     _starts("github-token", "github_pat_", r"[A-Za-z0-9_]{22,}"),
     _starts("gitlab-token", "glpat- gldt- glrt- glptt- glft- glsoat- glagent- gloas- glimt- glcbt- GR1348941",
-            r"[A-Za-z0-9_.-]{20,}"),
+            r"[A-Za-z0-9_-]{20,}(?:\.[a-z0-9]{2}\.[a-z0-9]{7,9})?"),
     _starts("bitbucket-token", "ATBB", r"[A-Za-z0-9]{28,}"),
     _starts("atlassian-token", "ATATT3 ATCTT3", r"[A-Za-z0-9_=-]{60,}"),
     _starts("npm-token", "npm_", r"[A-Za-z0-9]{36}"),
@@ -133,7 +134,7 @@ RULES: tuple[Rule, ...] = (
     _starts("discord-webhook", "discord.com/api/webhooks/ discordapp.com/api/webhooks/",
             r"\d{17,20}/[A-Za-z0-9_-]{60,}"),
     _holds("discord-token", ".", rf"{_START}[MNO][A-Za-z0-9_-]{{23,27}}\.[A-Za-z0-9_-]{{6}}\.[A-Za-z0-9_-]{{27,38}}"),
-    _holds("telegram-token", ":A", r"(?<![A-Za-z0-9])(?:bot)?(\d{8,10}:A[A-Za-z0-9_-]{34})(?![A-Za-z0-9_-])"),
+    _holds("telegram-token", ":A", rf"{_START}(?:bot)?(\d{{8,10}}:A[A-Za-z0-9_-]{{34}})(?![A-Za-z0-9_-])"),
     _starts("teams-webhook", "webhook.office.com/webhookb2/", r"[A-Za-z0-9@/_-]{80,}"),
     _starts("twilio-key", "AC SK", r"[a-f0-9]{32}(?![A-Za-z0-9])"),
     _starts("sendgrid-key", "SG.", r"[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}"),
@@ -156,12 +157,14 @@ RULES: tuple[Rule, ...] = (
     _starts("hubspot-token", "pat-na1- pat-na2- pat-eu1-",
             r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"),
     _starts("figma-token", "figd_", r"[A-Za-z0-9_-]{32,}"),
-    _starts("dropbox-token", "sl.", r"[A-Za-z0-9_-]{100,}"),
+    _starts("dropbox-token", "sl.", r"[A-Za-z0-9_.-]{100,}"),
     _starts("typeform-token", "tfp_", r"[A-Za-z0-9_.=-]{40,}"),
     _starts("contentful-token", "CFPAT-", r"[A-Za-z0-9_-]{40,}"),
     _starts("jwt", "eyJ", r"[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*){2,4}"),
 )  # fmt: skip
 """Order matters where two fit the same place: the first one names the finding."""
+
+_REST = re.compile(r"[A-Za-z0-9_.+/=%-]*")
 
 
 def prefixed_secrets(text: str) -> Iterator[Span]:
@@ -175,6 +178,9 @@ def prefixed_secrets(text: str) -> Iterator[Span]:
             if rule.may_be_in(piece):
                 for match in rule.pattern.finditer(piece):
                     group = match.lastindex or 0
-                    if is_token(match[group]):
-                        start, end = match.span(group)
-                        yield Span(offset + start, offset + end, rule.name, rule.shown)
+                    if is_token(unquote(match[group])):
+                        start, end = offset + match.start(group), offset + match.end(group)
+                        end -= len(match[group]) - len(match[group].rstrip("."))  # that ends the sentence
+                        if match.end(group) == len(piece) and (rest := _REST.match(text, end)):
+                            end = rest.end()  # a key that is longer than a piece
+                        yield Span(start, end, rule.name, rule.shown)

@@ -23,6 +23,8 @@ ASSIGNED_NAME = r"""
 _MARKS = ("pass", "pwd", "psw", "parola", "secret", "segret", "token", "key", "credenzial", "credential", "chiave api")
 """One of these (in lower case) stands in every line that `_ASSIGNED` can match."""
 
+_CODE = re.compile(r"\w+=(?:True|False|None|true|false|[A-Z_]+|\d+|[a-z_]+)|\w*(?i:pass|pwd|key|token|secret)\w*[:=].*")
+"""An argument or an assignment, where a value was expected: `allow_access=True`."""
 _ASSIGNED = re.compile(
     rf"""(?ix) (?P<name> {ASSIGNED_NAME} )
         (?: [ ] (?!or\b|o\b) [\w'/.-]{{1,20}} ){{0,3}}?
@@ -32,7 +34,7 @@ _ASSIGNED = re.compile(
 """`password = value`, `| Password | value |`, `la password del wifi è value`: the value is judged apart."""
 
 _PAIR = re.compile(
-    r"""(?ix) (?<![a-z]) (?: credenziali | credentials? | log-?in | access[oi]? | wi-?fi | utente
+    r"""(?ix) (?<![a-z/]) (?: credenziali | credentials? | log-?in | access[oi]? | wi-?fi | utente
           | user(?:name)? | account | admin ) (?: [ ] [\w'.-]{1,20} ){0,3} (?: \s*/\s* pass(?:word)? )?
         ["'`*_\])]{0,4} [ \t]{0,3} [:=]
         ["'`*_ \t]{0,6} (?P<user> [\w.@+-]{2,60} ) ["'`*_]{0,4} [ \t]{0,3} [/|:,] ["'`*_ \t]{0,6}
@@ -68,9 +70,9 @@ _NEAR: tuple[tuple[str, tuple[str, ...], re.Pattern[str]], ...] = (
      re.compile(r"(?<![A-Za-z0-9_/-])(?=[A-Za-z0-9_-]{0,39}[A-Z])[A-Za-z0-9_-]{40}(?![A-Za-z0-9_/-])")),
     ("cloudflare-key", ("cloudflare", "cf_api"), re.compile(r"(?<![A-Za-z0-9])[a-f0-9]{37}(?![A-Za-z0-9])")),
     ("vercel-token", ("vercel_token", "vercel token", "token vercel", "token di vercel"),
-     re.compile(r"(?<![A-Za-z0-9_/.-])[A-Za-z0-9]{24}(?![A-Za-z0-9_/.-])")),
+     re.compile(r"(?<![A-Za-z0-9_/.-])[A-Za-z0-9]{24}(?!\.?[A-Za-z0-9_/-])")),
     ("netlify-token", ("netlify_auth_token", "netlify token", "token netlify", "token di netlify"),
-     re.compile(r"(?<![A-Za-z0-9_/.-])[A-Za-z0-9_-]{43}(?![A-Za-z0-9_/.-])")),
+     re.compile(r"(?<![A-Za-z0-9_/.-])[A-Za-z0-9_-]{43}(?!\.?[A-Za-z0-9_/-])")),
     ("heroku-key", ("heroku_api", "heroku api", "heroku key", "chiave heroku", "chiave di heroku"),
      re.compile(r"(?<![A-Za-z0-9-])[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}(?![A-Za-z0-9-])")),
     ("paypal-secret", ("paypal",), re.compile(r"(?<![A-Za-z0-9_-])[AE][A-Za-z0-9_-]{79}(?![A-Za-z0-9_-])")),
@@ -106,6 +108,8 @@ def judged(name: str, value: str, *, sign: bool = True) -> tuple[str, str] | Non
     is_password = any(word in name.lower() for word in ("pass", "pwd", "psw", "parola"))
     if is_placeholder(value) or is_word_like(value) or "](" in value or "://" in value:
         return None
+    if _CODE.fullmatch(value):
+        return None
     if not sign and not (is_password and is_strong(value)):
         return None
     if is_password:
@@ -114,9 +118,11 @@ def judged(name: str, value: str, *, sign: bool = True) -> tuple[str, str] | Non
 
 
 def _assigned(match: re.Match[str], offset: int) -> Iterator[Span]:
-    before = match.string[: match.start()][-1:]
+    before = match.string[max(0, match.start() - 1) : match.start()]
     if before.isalpha() and not (before.islower() and match[0][0].isupper()):
         return  # the end of another word: `bypass`; but not `dbPassword`
+    if match.string[max(0, match.start() - 2) : match.start()] == "//":
+        return  # a URL
     found = judged(match["name"], match["value"], sign=bool(match["sign"]))
     if found:
         start = offset + match.start("value")
@@ -130,7 +136,7 @@ def _is_password(value: str) -> bool:
 
 def _is_word(user: str, value: str) -> bool:
     """True for what is no user with a password: `admin: v1 / v2`, a time, a number with its unit."""
-    return user.isdigit() or value[:1].isdigit() and not is_strong(value)
+    return user.isdigit() or bool(_CODE.fullmatch(value)) or (value[:1].isdigit() and not is_strong(value))
 
 
 def _lines_with(low: str, words: tuple[str, ...]) -> list[tuple[int, int]]:
