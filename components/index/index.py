@@ -10,7 +10,7 @@ from components.errors import TerminalError
 from components.index import table as tables
 from components.index.checks import read_head
 from components.index.chunk import Chunk
-from components.index.probe import Probe
+from components.index.probe import Probed
 from components.index.published import read_published
 from components.index.rows import rows_digest
 from components.index.search import Filters, Hit, search_rows
@@ -52,7 +52,7 @@ class Index:
         chunks: Sequence[Chunk] | Wanted,
         *,
         terms: Terms | None = None,
-        probe: Probe | None = None,
+        probe: Callable[[Index], Probed] | None = None,
         progress: Callable[[int, int], None] | None = None,
         before_embedding: Callable[[Sequence[str]], None] | None = None,
         lock_seconds: float = 60.0,

@@ -11,7 +11,7 @@ from components.index.chunk import Chunk
 from components.index.cut import CHUNKS, chunk_lines, cut_chunks, cut_documents
 from components.index.index import Index
 from components.index.params import IndexParams
-from components.index.probe import Probe
+from components.index.probe import Probe, Probed
 from components.index.published import DamagedFile, Publication, Published, read_published, seal_of
 from components.index.rollback import choose, held_back
 from components.index.sync import SyncReport, Terms
@@ -198,6 +198,15 @@ def build_index(
                     raise TerminalError(held)
             if probe is not None and not probe.prepare(wanted.paths):
                 probe = None
+            queries = 0
+
+            def asked(index: Index) -> Probed:
+                nonlocal queries
+                before = embedder.texts_embedded if embedder else 0
+                found = probe(index)  # type: ignore[misc]
+                queries += embedder.texts_embedded - before if embedder else 0
+                return found
+
             report = Index.open(uri, embedder).sync(
                 wanted,
                 terms=Terms(
@@ -205,14 +214,16 @@ def build_index(
                     max_recall_drop=params.max_recall_drop, settings_are_judged=settings_are_judged,
                     settings=settings_digest(params), chunks_id=chunks.id,
                 ),
-                probe=probe,
+                probe=asked if probe is not None else None,
                 progress=progress_of("index.build"),
             )  # fmt: skip
             write_index(step, wanted, embedder_id=embedder_id)
             step.note(
                 chunks=len(wanted), added=report.added, updated=report.updated, removed=report.removed,
-                embedded=embedder.texts_embedded if embedder else 0, version=report.version,
+                embedded=embedder.texts_embedded - queries if embedder else 0, version=report.version,
                 **({} if report.recall is None else {"recall": report.recall, "questions": report.questions}),
+                **({"speed": {"characters": embedder.characters, "seconds": round(embedder.seconds, 4)}}
+                   if embedder else {}),
             )  # fmt: skip
     return step.artefact
 

@@ -19,7 +19,7 @@ from components.index import checks, cleanup
 from components.index import published as live
 from components.index import table as tables
 from components.index.chunk import Chunk
-from components.index.probe import Probe, Probed, lost_questions
+from components.index.probe import Probed, lost_questions
 from components.index.published import Publication, Published
 from components.index.rows import to_arrow
 from components.index.wanted import Wanted
@@ -88,7 +88,7 @@ def sync(
     embedder: Embedder | None,
     terms: Terms,
     searcher: Callable[[Any], Index],
-    probe: Probe | None = None,
+    probe: Callable[[Index], Probed] | None = None,
     progress: Callable[[int, int], None] | None = None,
     before_embedding: Callable[[Sequence[str]], None] | None = None,
     lock_seconds: float = 60.0,
@@ -124,7 +124,7 @@ class _Sync:
         embedder: Embedder | None,
         terms: Terms,
         searcher: Callable[[Any], Index],
-        probe: Probe | None,
+        probe: Callable[[Index], Probed] | None,
         progress: Callable[[int, int], None] | None,
         before_embedding: Callable[[Sequence[str]], None] | None,
     ) -> None:

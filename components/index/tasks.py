@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from prefect import task
 from prefect.artifacts import create_markdown_artifact
@@ -46,13 +47,13 @@ def build_index(
             f"| added | updated | removed | texts embedded |\n| --- | --- | --- | --- |\n"
             f"| {facts.get('added')} | {facts.get('updated')} | {facts.get('removed')} | {facts.get('embedded')} |\n\n"
             f"Embedder: {told['embedder']}"
-            + (
-                f"\n\nRecall at 5 of {facts['questions']} golden questions before it was published: {facts['recall']:.3f}"
-                if "recall" in facts
-                else ""
-            )
+            + (f"\n\nGolden questions before publishing: {_recall(facts)}" if "recall" in facts else "")
             + ("\n\nDegraded: full-text search only." if told["degraded"] else "")
             + "\n"
         ),
     )
     return built.id
+
+
+def _recall(facts: dict[str, Any]) -> str:
+    return f"recall at 5 of {facts['questions']} is {facts['recall']:.3f}"
