@@ -17,6 +17,7 @@ from components.sncp.collect import collect
 from components.sncp.document import Collection, Document
 from components.sncp.note import Note
 from components.sncp.params import SncpParams
+from components.sncp.report import findings_text
 from components.store import (
     Artefact,
     Run,
@@ -24,6 +25,7 @@ from components.store import (
     StepSpec,
     Store,
     canonical_json,
+    logger,
     progress_of,
     recorded_step,
     sha256_hex,
@@ -132,6 +134,8 @@ def collect_notes(
     with recorded_step(run, collect_spec(params, collection, local=local)) as step:
         if not step.sealed:
             write_notes(step, collection)
+    if told := findings_text(collection.report(), where=str(step.artefact.path / "report.json")):
+        logger.warning("%s", told)
     return step.artefact
 
 

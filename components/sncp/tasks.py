@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from prefect import task
-from prefect.artifacts import create_markdown_artifact
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from components.errors import is_transient
 from components.sncp.params import SncpParams
-from components.sncp.report import report_markdown
+from components.sncp.report import findings_rows, report_markdown
 from components.sncp.steps import collect_notes
 from components.store import Run
 
@@ -21,7 +21,8 @@ __all__ = ["collect"]
 def collect(run: Run, params: SncpParams, *, persona_files: Sequence[Path], local: Sequence[str] = ()) -> str:
     """Read the notes; returns the artefact's id."""
     notes = collect_notes(run, params, persona_files=persona_files, local=local)
-    create_markdown_artifact(
-        key="notes", markdown=report_markdown(notes.read_json("report.json")), description="Notes that were read"
-    )
+    report = notes.read_json("report.json")
+    create_markdown_artifact(key="notes", markdown=report_markdown(report), description="Notes that were read")
+    if rows := findings_rows(report):
+        create_table_artifact(key="secrets", table=rows, description="Secrets and personal data in the notes, masked")
     return notes.id
