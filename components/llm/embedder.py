@@ -6,6 +6,7 @@ What a crash leaves behind: the vectors of every finished batch are in the cache
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
@@ -85,6 +86,10 @@ class CachedEmbedder:
         """Batches given to the model."""
         self.texts_embedded = 0
         """Texts given to the model."""
+        self.characters = 0
+        """Of these texts."""
+        self.seconds = 0.0
+        """That the model took for them."""
         self.hits = 0
         """Texts answered from the cache, or equal to another of the same call."""
         self._file = CacheFile(cache) if cache else None
@@ -149,10 +154,13 @@ class CachedEmbedder:
         for start in range(0, len(missing), self.batch_size):
             batch = missing[start : start + self.batch_size]
             some = [text_of[key] for key in batch]
+            begun = time.perf_counter()
             if role == "query":
                 made = self.inner.embed_queries(some)
             else:
                 made = self.inner.embed_passages(some, local_notes=local_notes)
+            self.seconds += time.perf_counter() - begun
+            self.characters += sum(map(len, some))
             self.calls += 1
             self.texts_embedded += len(batch)
             fresh = dict(zip(batch, _checked(made, len(batch), self.inner), strict=True))

@@ -1,4 +1,4 @@
-"""What a step will ask of models: texts, calls, tokens, dollars, seconds. Bounds where it is not known ahead of time."""
+"""What a step will ask of models: texts, calls, tokens, dollars, seconds. Bounds where it is not known before."""
 
 from __future__ import annotations
 
