@@ -26,6 +26,9 @@ __all__ = ["MOST_CLAIMS", "relate"]
 MOST_CLAIMS = 20
 """A note that says it replaces more than this many others is not believed."""
 
+_FAR = 200
+"""A note knows of the nearest so many that it replaces by way of others."""
+
 _VERSION = re.compile(r"(?i)(?<![a-z0-9])v(\d{1,3}(?:\.\d{1,3})*)(?![a-z0-9])")
 _DAY = re.compile(r"(?<!\d)20\d\d[-_.]?\d\d[-_.]?\d\d(?!\d)")
 _PLACE = re.compile(r"\{[^{}/]*\}")
@@ -53,9 +56,13 @@ def relate(documents: Sequence[Document]) -> tuple[list[Document], list[Notice]]
         said.update(dict.fromkeys((new, document.path) for new in news if by_path[new].status != "template"))
     pairs = {**said, **dict.fromkeys(pair for pair in _versions(documents) if pair[::-1] not in said)}
     replaced = _without_circles(pairs, by_path, told)
+    later_of: dict[str, list[str]] = {}
+    for new, olds in replaced.items():
+        for old in olds:
+            later_of.setdefault(old, []).append(new)
     out = []
     for document in documents:
-        later = [new for new, old in pairs if old == document.path and old in replaced.get(new, ())]
+        later = later_of.get(document.path, [])
         odd_olds, odd_news = unknown[document.path]
         gone = document.status == "current" and any((new, document.path) in said for new in later)
         out.append(
@@ -186,10 +193,10 @@ def _without_circles(
 
 
 def _reachable(start: str, replaced: Mapping[str, Sequence[str]]) -> list[str]:
-    """All that `start` replaces, near ones first; `start` itself only in a circle."""
+    """What `start` replaces, near ones first; `start` itself only in a circle."""
     found: dict[str, None] = {}
     row = list(replaced.get(start, ()))
-    while row:
+    while row and len(found) < _FAR:
         found.update(dict.fromkeys(row))
         row = list(dict.fromkeys(old for path in row for old in replaced.get(path, ()) if old not in found))
     return list(found)

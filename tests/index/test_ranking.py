@@ -174,7 +174,7 @@ def test_of_copies_one_stands_for_all_and_the_newest_current_one_is_it() -> None
 
 
 def report(month: str, sum_: str) -> str:
-    return f"Rapporto mensile di {month}. {LONG} {LONG.upper()} {HEAD} Il fatturato della bottega in questo mese è di {sum_} euro."
+    return f"Rapporto mensile di {month}. {LONG} {LONG.upper()} {HEAD} Il fatturato del mese è di {sum_} euro."
 
 
 def test_what_differs_in_a_figure_is_no_copy_and_the_question_may_name_the_older() -> None:
