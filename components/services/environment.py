@@ -33,6 +33,8 @@ def prefect_environment(workspace: Path, *, console_level: str = "CRITICAL") -> 
         "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
         # A page in the user's browser must not be able to start runs on a server that asks for no password.
         "PREFECT_SERVER_CSRF_PROTECTION_ENABLED": "true",
+        # After 2, 4 and 8 s a server that is gone is gone: the default asks for a minute, at each of several calls.
+        "PREFECT_CLIENT_MAX_RETRIES": "3",
         # A missing server is an error, never a silent temporary one: that mode loses task runs when the process ends.
         "PREFECT_SERVER_EPHEMERAL_ENABLED": "false",
         # Nothing is sent to anybody.

@@ -15,28 +15,28 @@ database for each run would tear the history apart.
 
 What a crash leaves behind: a killed run stays "Running" in Prefect's history, and its server is gone a moment later;
 a killed server leaves a stale `server.json` and a write-ahead log that SQLite replays. Both are repaired by the next
-run without being asked. Prefect's database is a view for people; the store is the record.
+run without being asked, and so is a database that was damaged (see `database`). A server that is frozen, by SIGSTOP or
+a bug, is killed by the runs that wait for it (see `watch`), or by the next one. Prefect's database is a view for
+people; the store is the record.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import signal
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from components.errors import TerminalError
+from components.services.database import put_aside_when_damaged
 from components.services.environment import make_home, prefect_environment
 from components.services.stored import send_queued
-from components.store import FileLock, is_held
+from components.services.watch import HUNG_SECONDS, end_frozen, fault_of, server_state, watched
+from components.store import FileLock, is_held, machine_fault
 
 __all__ = ["Server", "prefect_server"]
 
@@ -88,7 +88,8 @@ def prefect_server(
         _wait_for(users.try_shared, timeout_seconds, f"{folder}: the server of an earlier run does not end")
         server = _find_or_start(folder=folder, timeout_seconds=timeout_seconds, say=say)
         try:
-            yield server
+            with watched(folder, server.api_url, say=say):
+                yield server
         finally:
             send_queued()
     finally:
@@ -97,7 +98,7 @@ def prefect_server(
 
 
 def _named_server(api_url: str, *, said_by: str) -> Server:
-    fault = _fault(api_url, timeout_seconds=5)
+    fault = fault_of(api_url)
     if fault:
         raise TerminalError(
             f"{said_by} names the Prefect server {api_url}, and it cannot be used: {fault}. Start it, correct the "
@@ -107,34 +108,55 @@ def _named_server(api_url: str, *, said_by: str) -> Server:
 
 
 def _find_or_start(*, folder: Path, timeout_seconds: float, say: Callable[[str], None]) -> Server:
-    deadline = time.monotonic() + timeout_seconds
     start = FileLock(folder / "start.lock")
     try:
         if not start.try_exclusive():
             say("Waiting for the Prefect server that another run is starting ...")
             _wait_for(start.try_exclusive, timeout_seconds, f"{folder}: another run does not get its server started")
         owned = not is_held(folder / "server.lock")
+        if not owned and _answer(folder, seconds=HUNG_SECONDS):
+            say("The Prefect server of this workspace does not answer; it is ended, and another one started ...")
+            end_frozen(folder)
+            _wait_for(lambda: not is_held(folder / "server.lock"), timeout_seconds, f"{folder}: the server stays")
+            owned = True
         if owned:
             say("Starting the Prefect server ...")
+            if aside := put_aside_when_damaged(folder):
+                say(f"Prefect's database was damaged: it is now {aside}, and the history in its UI begins anew.")
             _start(folder)
-        while True:
-            state = _read_state(folder)
-            fault = _fault(str(state["api_url"]), timeout_seconds=5) if state else "it has not said where it listens"
-            if state and not fault:
-                break
-            if not is_held(folder / "server.lock"):
-                raise TerminalError(f"The Prefect server ended while it started.\n{_end_of_log(folder)}")
-            if time.monotonic() > deadline:
+            if fault := _answer(folder, seconds=timeout_seconds):
+                if not is_held(folder / "server.lock"):
+                    raise _not_started(folder, "The Prefect server ended while it started.")
                 raise TerminalError(
-                    f"The Prefect server (pid {state.get('pid')}) does not answer after {timeout_seconds:g} s: {fault}."
-                    f" If it is still there, end it; then try again. {_end_of_log(folder)}"
+                    f"The Prefect server (pid {server_state(folder).get('pid')}) does not answer after "
+                    f"{timeout_seconds:g} s: {fault}. If it is still there, end it; then try again. "
+                    f"{_end_of_log(folder)}"
                 )
-            time.sleep(_POLL_SECONDS)
+        state = server_state(folder)
     finally:
         start.close()
     url = str(state["api_url"])
     say(f"Prefect is at {url.removesuffix('/api')}")
     return Server(api_url=url, ui_url=url.removesuffix("/api"), owned=owned, pid=int(str(state["pid"])))
+
+
+def _answer(folder: Path, *, seconds: float) -> str | None:
+    """Wait until the server of `folder` answers. None: it does; else what is wrong with it, or that it has ended."""
+    deadline = time.monotonic() + seconds
+    while True:
+        state = server_state(folder)
+        fault = fault_of(str(state["api_url"])) if state else "it has not said where it listens"
+        if not fault:
+            return None
+        if not is_held(folder / "server.lock") or time.monotonic() > deadline:
+            return fault
+        time.sleep(_POLL_SECONDS)
+
+
+def _not_started(folder: Path, what: str) -> TerminalError:
+    """Why there is no server: the machine's fault, when its log says so, else the end of the log."""
+    log = _end_of_log(folder)
+    return machine_fault(RuntimeError(log), folder) or TerminalError(f"{what}\n{log}")
 
 
 def _start(folder: Path) -> None:
@@ -152,7 +174,7 @@ def _start(folder: Path) -> None:
             check=False,
         )
     if started.returncode:
-        raise TerminalError(f"The Prefect server did not start (exit {started.returncode}).\n{_end_of_log(folder)}")
+        raise _not_started(folder, f"The Prefect server did not start (exit {started.returncode}).")
 
 
 def _wait_for_the_end(folder: Path) -> None:
@@ -166,9 +188,8 @@ def _wait_for_the_end(folder: Path) -> None:
                 return
         finally:
             users.close()
-        if time.monotonic() > deadline and (pid := _read_state(folder).get("pid")):
-            with suppress(ProcessLookupError):  # it may end in this very moment
-                os.kill(int(str(pid)), signal.SIGKILL)
+        if time.monotonic() > deadline:
+            end_frozen(folder)
             deadline += _STOP_SECONDS
         time.sleep(_POLL_SECONDS)
 
@@ -179,30 +200,6 @@ def _wait_for(condition: Callable[[], bool], timeout_seconds: float, fault: str)
         if time.monotonic() > deadline:
             raise TerminalError(f"{fault} (waited {timeout_seconds:g} s).")
         time.sleep(_POLL_SECONDS)
-
-
-def _fault(api_url: str, *, timeout_seconds: float) -> str | None:
-    """Say in words why the API does not answer as Prefect's does; None when it does."""
-    if not api_url.startswith(("http://", "https://")):
-        return "the address does not start with http:// or https://"
-    opener = urllib.request.build_opener(*([urllib.request.ProxyHandler({})] if "//127.0.0.1" in api_url else []))
-    try:
-        with opener.open(f"{api_url}/health", timeout=timeout_seconds) as response:
-            answer = response.read(1000)
-    except urllib.error.HTTPError as error:
-        error.close()
-        return f"{api_url}/health answers {error.code} {error.reason}"
-    except (OSError, ValueError) as error:
-        return f"{api_url}/health does not answer ({getattr(error, 'reason', error)})"
-    return None if answer.strip() == b"true" else f"what answers at {api_url}/health is not Prefect's API"
-
-
-def _read_state(folder: Path) -> dict[str, object]:
-    try:
-        state = json.loads((folder / "server.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return state if isinstance(state, dict) else {}
 
 
 def _end_of_log(folder: Path, lines: int = 12) -> str:

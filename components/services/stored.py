@@ -35,18 +35,26 @@ def wait_until_stored(
     Raises:
         TransientError: not complete after `timeout_seconds`; says what is missing. The run itself is not harmed.
     """
+    import httpx
     from prefect.client.orchestration import SyncPrefectClient
 
     send_queued()
     deadline = time.monotonic() + timeout_seconds
-    with SyncPrefectClient(api_url) as client:
-        while missing := _missing(client, UUID(str(flow_run_id)), expected_task_runs):
-            if time.monotonic() > deadline:
-                raise TransientError(
-                    f"Prefect's history of flow run {flow_run_id} is incomplete after {timeout_seconds:g} s: {missing}."
-                    " The run is done and its artefacts are sealed; only what the Prefect UI shows of it is affected."
-                )
-            time.sleep(_POLL_SECONDS)
+    try:
+        with SyncPrefectClient(api_url) as client:
+            while missing := _missing(client, UUID(str(flow_run_id)), expected_task_runs):
+                if time.monotonic() > deadline:
+                    raise _incomplete(flow_run_id, f"after {timeout_seconds:g} s: {missing}")
+                time.sleep(_POLL_SECONDS)
+    except httpx.HTTPError as error:
+        raise _incomplete(flow_run_id, f"its server does not answer as it should ({type(error).__name__})") from error
+
+
+def _incomplete(flow_run_id: UUID | str, why: str) -> TransientError:
+    return TransientError(
+        f"Prefect's history of flow run {flow_run_id} is incomplete: {why}."
+        " The run is done and its artefacts are sealed; only what the Prefect UI shows of it is affected."
+    )
 
 
 def send_queued() -> None:

@@ -190,7 +190,7 @@ def test_two_runs_share_one_server_and_the_first_may_leave_first(root: Path, wor
     assert not is_alive(servers[0]["pid"]) and not is_open(servers[0]["url"])
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_no_server_is_left_by_a_run_that_is_ended(root: Path, workspace: Path, how: signal.Signals) -> None:
     with processes(root=root, workspace=workspace) as [run]:
         server = run.server()
@@ -239,13 +239,29 @@ def test_only_prefects_own_pages_may_change_anything(workspace: Path) -> None:
 
 
 def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
-    (tmp_path / "prefect").mkdir()
-    (tmp_path / "prefect" / "prefect.db").write_bytes(b"this is no database, and long enough to be read as one" * 100)
+    (tmp_path / "prefect" / "prefect.db").mkdir(parents=True)
     with pytest.raises(TerminalError) as caught, prefect_server(workspace=tmp_path):
         pass
     assert "The Prefect server ended while it started." in str(caught.value)
-    assert "file is not a database" in str(caught.value)
+    assert "unable to open database file" in str(caught.value)
     assert not is_held(tmp_path / "prefect" / "server.lock")
+
+
+def test_a_frozen_server_that_nobody_watches_is_replaced_by_the_next_run(
+    root: Path, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with processes(root=root, workspace=workspace) as [run]:
+        frozen = run.server()
+        os.kill(int(str(frozen["pid"])), signal.SIGSTOP)
+        run.process.kill()  # its run cannot tell it to end any more, and it cannot see that it is alone
+        run.end()
+    assert is_held(workspace / "prefect" / "server.lock")
+    monkeypatch.setattr("components.services.prefect_server.HUNG_SECONDS", 2.0)
+    said: list[str] = []
+    with prefect_server(workspace=workspace, progress=said.append) as server:
+        assert server.owned and server.pid != frozen["pid"] and is_open(server.api_url)
+        assert not is_alive(frozen["pid"])
+    assert "does not answer; it is ended" in said[0]
 
 
 def test_a_server_that_does_not_answer_in_time_is_ended(tmp_path: Path) -> None:

@@ -1,0 +1,100 @@
+"""Whether the server still answers, while a run works: a frozen one must not hold the run for ever.
+
+Prefect's client waits a minute for each answer and asks several times. A server that has not answered for
+HUNG_SECONDS is killed: the client then learns at once that nobody is there, and the run ends with an error that says
+so.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from components.errors import CervellaError, TransientError
+from components.store import is_held
+
+__all__ = ["HUNG_SECONDS", "end_frozen", "fault_of", "server_state", "watched"]
+
+HUNG_SECONDS = 60.0
+_ASK_SECONDS = 5.0
+
+
+def fault_of(api_url: str) -> str | None:
+    """Say in words why the API does not answer as Prefect's does, within 5 s; None when it does."""
+    if not api_url.startswith(("http://", "https://")):
+        return "the address does not start with http:// or https://"
+    opener = urllib.request.build_opener(*([urllib.request.ProxyHandler({})] if "//127.0.0.1" in api_url else []))
+    try:
+        with opener.open(f"{api_url}/health", timeout=_ASK_SECONDS) as response:
+            answer = response.read(1000)
+    except urllib.error.HTTPError as error:
+        error.close()
+        return f"{api_url}/health answers {error.code} {error.reason}"
+    except (OSError, ValueError) as error:
+        return f"{api_url}/health does not answer ({getattr(error, 'reason', error)})"
+    return None if answer.strip() == b"true" else f"what answers at {api_url}/health is not Prefect's API"
+
+
+def server_state(folder: Path) -> dict[str, object]:
+    """What `server.json` says: pid, api_url, started. Empty when there is none, or it says something else."""
+    try:
+        state = json.loads((folder / "server.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    whole = isinstance(state, dict) and isinstance(state.get("pid"), int) and isinstance(state.get("api_url"), str)
+    return state if whole else {}
+
+
+def end_frozen(folder: Path) -> None:
+    """Kill the server of `folder`, if there is one: only the holder of its lock can be the process that is meant."""
+    pid = server_state(folder).get("pid")
+    if isinstance(pid, int) and pid > 1 and is_held(folder / "server.lock"):
+        with suppress(ProcessLookupError):  # it may end in this very moment
+            os.kill(pid, signal.SIGKILL)
+
+
+@contextmanager
+def watched(folder: Path, api_url: str, *, say: Callable[[str], None]) -> Iterator[None]:
+    """Watch the server while the block works.
+
+    Raises:
+        TransientError: the block failed, and the server is gone. Errors of ours pass as they are.
+    """
+    ended = threading.Event()
+    thread = threading.Thread(target=_watch, args=(folder, api_url, say, ended), daemon=True, name="prefect-watch")
+    thread.start()
+    try:
+        yield
+    except CervellaError:
+        raise
+    except Exception as error:
+        if is_held(folder / "server.lock") and not fault_of(api_url):
+            raise
+        raise TransientError(
+            "The Prefect server of this run is gone, or did not answer any more, so the run could not go on "
+            f"({type(error).__name__}). What was sealed is kept: the same command goes on from there. "
+            f"What the server said is in {folder / 'server.log'}."
+        ) from error
+    finally:
+        ended.set()
+
+
+def _watch(folder: Path, api_url: str, say: Callable[[str], None], ended: threading.Event) -> None:
+    silent, before = 0.0, time.monotonic()
+    while not ended.wait(_ASK_SECONDS):
+        answers = not fault_of(api_url)
+        # Capped: a process that was stopped for a night has asked once in that time, not for hours.
+        passed, before = min(time.monotonic() - before, 3 * _ASK_SECONDS), time.monotonic()
+        silent = 0.0 if answers or not is_held(folder / "server.lock") else silent + passed
+        if silent >= HUNG_SECONDS and not ended.is_set():
+            say(f"The Prefect server has not answered for {silent:.0f} s; it is ended.")
+            end_frozen(folder)
+            return
