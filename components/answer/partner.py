@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from components.answer.answer import Answer, answer
 from components.answer.params import AnswerParams
+from components.sncp.redact import mask_secrets
+from components.store import logger
 
 if TYPE_CHECKING:
     from components.index import Hit, Index, SearchParams
@@ -61,8 +63,12 @@ class Partner:
         return given[: self.search.k], len(missed)
 
     def ask(self, question: str) -> Asked:
-        """Answer a question from the notes. Raises as `answer` does, and TerminalError when the budget is spent."""
+        """Answer a question from the notes. Raises as `answer` does, and TerminalError when the budget is spent.
+
+        A secret in the question is masked first: it reaches no model and no cache.
+        """
         started = time.perf_counter()
+        question = _without_secrets(question)
         hits, left_out = self._retrieve(question)
         session = None if self.session is None or (self.session.local and self.leave_out_local) else self.session
         found = time.perf_counter()
@@ -86,3 +92,10 @@ class Partner:
     def _said(self, path: str, first_line: int, last_line: int) -> bool:
         parts: list[Prompt | Session] = [self.prompt] if self.session is None else [self.prompt, self.session]
         return any(part.in_prompt(path, first_line, last_line) for part in parts)
+
+
+def _without_secrets(question: str) -> str:
+    masked = mask_secrets(question)
+    if masked != question:
+        logger.warning("the question holds what looks like a secret: it was masked, and is asked as %r", masked)
+    return masked

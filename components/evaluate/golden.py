@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from components.errors import InputError
+from components.sncp.redact import mask_secrets
 
 __all__ = ["Question", "choose_questions", "load_golden"]
 
@@ -47,6 +48,7 @@ def load_golden(path: Path, *, known_paths: Collection[str] | None) -> list[Ques
     `known_paths`: every path of every collected note, exact duplicates included; a gold path that is none of them is
     a fault. None: gold paths are not checked. `lang` and `kind` are free words (scores are grouped by them);
     `evidence` and `answer` may be left out; other keys are ignored. Empty lines and a byte order mark are allowed.
+    Secrets in questions, evidence and answers are masked as they are in the notes.
 
     Raises InputError that lists every fault as file:line, what is wrong and what was expected.
     """
@@ -69,7 +71,7 @@ def load_golden(path: Path, *, known_paths: Collection[str] | None) -> list[Ques
                     wrong.append(f"id {record['id']!r} is taken by line {seen}; expected ids that differ")
         faults += [f"{path}:{number}: {text}" for text in wrong]
     if faults:
-        raise InputError(_report(path, faults))
+        raise InputError(_report(path, [mask_secrets(fault) for fault in faults]))
     if not questions:
         raise InputError(f"{path}: no questions; expected one JSON object a line with {', '.join(_REQUIRED)}.")
     return questions
@@ -192,12 +194,12 @@ def _nearest(path: str, known: Collection[str]) -> str | None:
 def _question(record: Mapping[str, Any], gold: Sequence[str], line: int) -> Question:
     return Question(
         id=record["id"],
-        question=record["question"],
+        question=mask_secrets(record["question"]),
         lang=record["lang"],
         kind=record["kind"],
         gold=tuple(gold),
-        evidence=record.get("evidence") or "",
-        answer=record.get("answer") or "",
+        evidence=mask_secrets(record.get("evidence") or ""),  # as the notes are masked that it is looked for in
+        answer=mask_secrets(record.get("answer") or ""),
         line=line,
     )
 

@@ -51,7 +51,7 @@ def retrieval_spec(params: EvaluateParams, search: SearchParams, *, index: str) 
     """Identity of the retrieval step; `index` is the digest of `index.build`."""
     values = search.model_dump(mode="json", include={"fusion", "dense_weight", "candidates"})
     values["ranking"] = RANKING_VERSION
-    return StepSpec("evaluate.retrieval", 2, values, {"index": index, "golden": file_digest(golden_path(params))})
+    return StepSpec("evaluate.retrieval", 3, values, {"index": index, "golden": file_digest(golden_path(params))})
 
 
 def answers_spec(
@@ -69,7 +69,7 @@ def answers_spec(
         "leave_out_local": leave_out_local,
     }
     inputs = {"index": index, "prompt": prompt, "golden": file_digest(golden_path(params))}
-    return StepSpec("evaluate.answers", 1, values, inputs)
+    return StepSpec("evaluate.answers", 2, values, inputs)
 
 
 def score_spec(params: EvaluateParams, answer: AnswerParams, *, retrieval: str, answers: str) -> StepSpec:

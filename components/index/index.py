@@ -17,6 +17,7 @@ from components.index.search import Filters, Hit, search_rows
 from components.index.status import index_status
 from components.index.sync import SyncReport, Terms, sync
 from components.index.wanted import Wanted
+from components.sncp.redact import mask_secrets
 
 if TYPE_CHECKING:
     from components.llm import Embedder
@@ -124,7 +125,7 @@ class Index:
         """The `k` best chunks for a question, best first.
 
         Args:
-            question: in any words and any length; 1.0 = the best that either leg found.
+            question: in any words and any length, secrets in it are masked; 1.0 = the best that either leg found.
             k: chunks returned.
             fusion: how the two legs are joined (see `ranking.fuse`).
             dense_weight: share of the vectors in minmax, 0..1; none: the embedder's own.
@@ -145,7 +146,7 @@ class Index:
         with tables.told_as_damage(self.uri):
             return search_rows(
                 table,
-                question,
+                mask_secrets(question),  # an embedder may be far away
                 embedder=self.embedder,
                 k=k,
                 fusion=fusion,

@@ -15,7 +15,7 @@ from components.sncp.secret_prefixes import prefixed_secrets
 from components.sncp.secret_words import told_secrets
 from components.sncp.spans import Span, lowered, merged
 
-__all__ = ["redact", "redact_names"]
+__all__ = ["mask_secrets", "redact", "redact_names"]
 
 
 def redact(
@@ -62,6 +62,11 @@ def redact(
         findings.append(Finding(rule=span.rule, path=path, line=line, masked=f"{shown}({len(secret)})"))
     out.append(text[at:])
     return "".join(out), findings
+
+
+def mask_secrets(text: str) -> str:
+    """The text as `redact` masks it, personal data left as it is: for what people type and what errors quote."""
+    return redact(text, path="")[0]
 
 
 def redact_names(

@@ -37,7 +37,7 @@ def report_markdown(report: Mapping[str, Any]) -> str:
 
 
 def findings_text(report: Mapping[str, Any], *, where: str) -> str | None:
-    """A few lines for the terminal: what was masked, what was left out for it, and `where` the rest is; None: nothing."""
+    """Lines for the terminal: what was masked, what was left out for it, and `where` the rest is; None: nothing."""
     masked = [f"{item['path']}:{item['line']}  {item['rule']}  {item['masked']}" for item in report["findings"]]
     left_out = [
         f"{item['path']}  {item['reason']}" for item in report["skipped"] if item["reason"].startswith(_FOR_SECRETS)
