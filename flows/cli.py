@@ -37,7 +37,19 @@ COMMANDS = {
     "index": ("index", "The published index: status"),
     "runs": ("past", "List the runs of a workspace, newest first"),
     "show": ("past", "Show one run: steps, scorecard, gate"),
+    "gc": ("keep", "Remove what no kept run, no release and no published index needs"),
+    "forget": ("keep", "Remove a note, or a secret, from everything that a workspace keeps"),
+    "doctor": ("doctor", "What is wrong with this installation and an index, and how to mend it"),
 }
+
+GROUPS = {
+    "To begin": ("init", "doctor"),
+    "The recipe language": ("recipes", "schema", "validate", "explain"),
+    "Running": ("plan", "run", "reindex"),
+    "Asking": ("search", "ask", "score"),
+    "What there is": ("index", "runs", "show"),
+}
+"""How `--help` shows them; a command that is in no group comes last."""
 
 # Telemetry stays off, and no library asks the network for anything that was not asked of it. Threads that wait sleep.
 # Set before any import; what the user has set stays.
@@ -78,9 +90,14 @@ class Doors(click.Group):
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The list of commands, from the table."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+        """The list of commands, from the table, in groups."""
+        grouped = {name for names in GROUPS.values() for name in names}
+        rest = tuple(name for name in COMMANDS if name not in grouped)
+        width = max(map(len, COMMANDS))
+        for title, names in (*GROUPS.items(), ("More", rest)):
+            if names:
+                with formatter.section(title):
+                    formatter.write_dl([(f"{name:<{width}}", COMMANDS[name][1]) for name in names])
 
 
 @click.group(cls=Doors, context_settings={"help_option_names": ["-h", "--help"]})

@@ -180,11 +180,8 @@ def check_models(folders: Sequence[Path], *, deep: bool = False) -> Iterator[Che
     for fault in faults[:5]:
         yield Check("models", "problem", fault, "rm -r .venv && make setup")
     if not faults:
-        yield Check(
-            "models",
-            "ok",
-            f"{count} files of {len(_MODELS)} packages, {total / 1e6:,.0f} MB, {'bytes' if deep else 'sizes'} as published",
-        )
+        told = f"{count} files of {len(_MODELS)} packages, {total / 1e6:,.0f} MB"
+        yield Check("models", "ok", f"{told}, {'bytes' if deep else 'sizes'} as published")
 
 
 def _digest(path: Path, mode: str) -> str:
@@ -201,7 +198,7 @@ _OFF = {
 
 
 def check_telemetry(environment: Mapping[str, str] = os.environ) -> Iterator[Check]:
-    """Switches that keep libraries from calling home. `cervella` sets them; what the user has set stays, and is told."""
+    """Switches that keep libraries from calling home. `cervella` sets them, except those that the user has set."""
     on = [name for name, values in _OFF.items() if environment.get(name, values[0]).lower() not in values]
     for name in on:
         yield Check(

@@ -7,12 +7,13 @@ import resource
 import socket
 import sys
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from components.services.doctor import Check
+from components.services.doctor import Check, Level
 
 __all__ = ["check_loopback", "check_memory", "check_open_files", "check_prefect_url", "check_text", "check_threads"]
 
@@ -27,10 +28,10 @@ def check_memory() -> Iterator[Check]:
     if free >= _MEMORY[1]:
         yield Check("memory", "ok", told)
         return
-    level = "problem" if free < _MEMORY[0] else "warning"
+    level: Level = "problem" if free < _MEMORY[0] else "warning"
     yield Check(
         "memory", level, f"{told}; a run with local models takes about 1", "end other programs, or raise the limit"
-    )  # type: ignore[arg-type]
+    )
 
 
 def _memory() -> Iterator[int]:
@@ -56,9 +57,9 @@ def check_open_files() -> Iterator[Check]:
     if limit >= _FILES[1]:
         yield Check("open files", "ok", "no limit" if limit == float("inf") else f"{soft:,}")
     else:
-        level = "problem" if limit < _FILES[0] else "warning"
+        level: Level = "problem" if limit < _FILES[0] else "warning"
         more = "" if hard == resource.RLIM_INFINITY or hard >= 4096 else f" (the hard limit is {hard})"
-        yield Check("open files", level, f"at most {soft}", f"ulimit -n 4096{more}")  # type: ignore[arg-type]
+        yield Check("open files", level, f"at most {soft}", f"ulimit -n 4096{more}")
 
 
 def check_text() -> Iterator[Check]:
@@ -78,7 +79,7 @@ def _is_utf8(name: str) -> bool:
 
 
 def check_threads(environment: Mapping[str, str] = os.environ) -> Iterator[Check]:
-    """OpenMP threads that spin while they wait cost a factor of 30 on a busy machine; more threads than processors too."""
+    """OpenMP threads that spin while they wait cost a factor of 30 on a busy machine; too many threads cost less."""
     policy, threads = environment.get("OMP_WAIT_POLICY", "passive"), environment.get("OMP_NUM_THREADS", "")
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     odd = []
@@ -110,6 +111,8 @@ def check_loopback() -> Iterator[Check]:
 def check_prefect_url(environment: Mapping[str, str] = os.environ) -> Iterator[Check]:
     """A server of one's own, when one is named."""
     url = environment.get("PREFECT_API_URL")
+    shown = urllib.parse.urlsplit(url or "")._replace(query="", fragment="")
+    told = f"PREFECT_API_URL names {shown._replace(netloc=shown.netloc.rpartition('@')[2]).geturl()}, which"
     if not url:
         yield Check("prefect", "ok", "a run starts its own server, for its own life")
         return
@@ -118,9 +121,9 @@ def check_prefect_url(environment: Mapping[str, str] = os.environ) -> Iterator[C
         with opener.open(f"{url.rstrip('/')}/health", timeout=3) as answer:
             answer.read(100)
     except (OSError, ValueError, urllib.error.URLError) as error:
-        told = f"PREFECT_API_URL names {url}, which does not answer ({error})"
+        told = f"{told} does not answer ({error})"
         yield Check(
             "prefect", "problem", told, "start that server, or unset PREFECT_API_URL: a run then starts its own"
         )
     else:
-        yield Check("prefect", "ok", f"PREFECT_API_URL names {url}, which answers")
+        yield Check("prefect", "ok", f"{told} answers")

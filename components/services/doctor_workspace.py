@@ -103,7 +103,7 @@ def check_clock(workspace: Path) -> Iterator[Check]:
     folder = workspace / "runs"
     ahead = [entry.name for entry in folder.iterdir() if _began(entry.name) > now + 3600] if folder.is_dir() else []
     if ahead:
-        told = f"{len(ahead)} runs began in the future, the last {max(ahead)}; now it is {datetime.now(UTC):%Y%m%d-%H%M%S} UTC"
+        told = f"it is {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, and {len(ahead)} runs began later, such as {max(ahead)}"
         yield Check("clock", "warning", told, "set the clock (timedatectl set-ntp true)")
     else:
         yield Check("clock", "ok", f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC")
@@ -221,11 +221,14 @@ def _database_fault(path: Path) -> str | None:
 
 def check_artefacts(workspace: Path) -> Iterator[Check]:
     """Every sealed artefact: its manifest, and the bytes of its outputs (reads them all)."""
-    good = bad = 0
+    good = bad = older = 0
     for folder in sorted((workspace / "store").glob("*/[!.]*")):
         found, reason = load(folder)
         if found is not None:
             good += 1
+            continue
+        if "manifest has format" in reason:
+            older += 1
             continue
         bad += 1
         if bad <= 5:
@@ -235,5 +238,8 @@ def check_artefacts(workspace: Path) -> Iterator[Check]:
             )
     if bad > 5:
         yield Check("artefacts", "problem", f"and {bad - 5} more", "run the recipe again")
+    if older:
+        told = f"{older} are of another version of this program, and not used"
+        yield Check("artefacts", "warning", told, "cervella gc removes what no run needs")
     if not bad:
         yield Check("artefacts", "ok", f"{good} whole")
