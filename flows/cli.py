@@ -47,7 +47,7 @@ GROUPS = {
     "The recipe language": ("recipes", "schema", "validate", "explain"),
     "Running": ("plan", "run", "reindex"),
     "Asking": ("search", "ask", "score"),
-    "What there is": ("index", "runs", "show"),
+    "What there is": ("index", "runs", "show", "gc", "forget"),
 }
 """How `--help` shows them; a command that is in no group comes last."""
 

@@ -1,0 +1,244 @@
+"""Forgetting a note or a secret: where a workspace holds it, taking it away, and looking again.
+
+Everything that can be made again is removed (artefacts, rows, vectors, answers); what only records (MLflow, Prefect,
+logs) keeps its rows and files with the words replaced. The documents of `sncp.collect` go last: they tell what the
+words of a note are, so a forgetting that was killed is finished by the same command.
+
+Not reached: copies outside the workspace (backups, an MLflow server elsewhere, a provider that was sent the text), a
+model's own wording of it in what was recorded, vectors of texts that no artefact remembers any more.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from components.errors import InputError, TerminalError
+from components.index.purge import forget_rows, indexed
+from components.index.steps import index_uri, read_chunks
+from components.llm.purge import forget_answers, forget_vectors
+from components.recipe.model import Recipe
+from components.sncp.globs import Glob
+from components.sncp.steps import read_documents
+from components.store import Artefact, Store, hold, is_held, read_runs
+from components.store.purge import Words, blot_database, blot_file, files_with, is_database, remove_folder
+
+__all__ = ["Forgetting", "alone_in", "note_words", "notes_on_disk"]
+
+_COLLECT, _CHUNK = "sncp.collect", "index.chunk"
+_SHORT_PATH = 8  # characters: shorter ones stand in other words by chance
+
+
+@contextmanager
+def alone_in(workspace: Path, what: str) -> Iterator[None]:
+    """Keep runs from beginning for the block.
+
+    Raises:
+        TerminalError: a run is at work, or a Prefect server of the workspace is up.
+    """
+    with hold(workspace / "locks" / "keep", what=what, timeout_seconds=2):
+        running = [state["run"] for state in read_runs(workspace) if state["status"] == "running"]
+        if running:
+            raise TerminalError(f"run {running[0]} is at work in {workspace}; {what} when it has ended")
+        if is_held(workspace / "prefect" / "server.lock"):
+            raise TerminalError(f"a Prefect server is at work in {workspace}; end it, then {what}")
+        yield
+
+
+def artefacts(workspace: Path, step: str) -> list[Artefact]:
+    """Every artefact of a step whose seal holds."""
+    folder, store = workspace / "store" / step, Store(workspace)
+    found = []
+    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+        if not path.name.startswith("."):
+            try:
+                found.append(store.open(f"{step}/{path.name}"))
+            except TerminalError:
+                continue
+    return found
+
+
+def notes_on_disk(root: Path, globs: Sequence[Glob], *, leave_out: Path) -> list[Path]:
+    """Files below the root that a glob matches."""
+    files = [file for file in sorted(root.rglob("*")) if file.is_file() and not file.is_relative_to(leave_out)]
+    return [file for file in files if any(glob.matches(file.relative_to(root).as_posix()) for glob in globs)]
+
+
+def note_words(recipe: Recipe, notes: Sequence[str]) -> tuple[Words, frozenset[str]]:
+    """Words of the notes that these globs name, and their paths.
+
+    Raises:
+        InputError: nobody knows such a note, or another note has the same text.
+    """
+    workspace, globs = recipe.workspace, [Glob.parse(text) for text in notes]
+
+    def named(path: str) -> bool:
+        return any(glob.matches(path) for glob in globs)
+
+    texts: set[str] = set()
+    paths: set[str] = set()
+    others: dict[str, str] = {}
+    newest = _newest(workspace)
+    for artefact in artefacts(workspace, _COLLECT):
+        for document in read_documents(artefact):
+            if any(map(named, document.paths)):
+                twins = [path for path in document.paths if not named(path)]
+                if twins and artefact.id in newest:
+                    raise InputError(f"{twins[0]} has the very text of {document.path}: name both, or change one")
+                texts.add(document.text)
+                paths.update(filter(named, document.paths))
+            elif artefact.id in newest:
+                others[document.path] = document.text
+    for row in indexed(index_uri(recipe.index, workspace=workspace)):
+        if any(map(named, row["paths"])):
+            texts.add(row["text"])
+            paths.update(filter(named, row["paths"]))
+    for file in notes_on_disk(recipe.sncp.root, globs, leave_out=workspace):
+        texts.add(file.read_bytes().decode("utf-8", "replace"))
+        paths.add(file.relative_to(recipe.sncp.root).as_posix())
+    if not paths:
+        raise InputError(
+            f"no note is called {', '.join(notes)}, neither in {recipe.sncp.root} nor in what {workspace} remembers; "
+            "expected paths relative to sncp.root, or globs"
+        )
+    words = Words.of_notes(texts, others=others.values())
+    for path in paths:
+        told = tuple(f'"path": {json.dumps(path, ensure_ascii=ascii_only)}'.encode() for ascii_only in (True, False))
+        words |= Words(told)
+        if len(path) >= _SHORT_PATH and not any(path in text for text in others.values()):
+            words |= Words((path.encode(),))
+    return words, frozenset(paths)
+
+
+def _newest(workspace: Path) -> set[str]:
+    """Ids of the notes that the newest run of each recipe read."""
+    found: dict[str, str] = {}
+    for state in read_runs(workspace):  # newest first
+        for step in state["steps"]:
+            if step["name"] == _COLLECT and step.get("artefact"):
+                found.setdefault(state["recipe"], step["artefact"])
+    latest = Store(workspace).latest(_COLLECT)
+    return {*found.values(), *([latest.id] if latest else [])}
+
+
+@dataclass
+class Forgetting:
+    """What a workspace holds of some words, and taking it away.
+
+    Attributes:
+        recipe: names workspace and index.
+        words: to be forgotten.
+        paths: of notes that are to be forgotten whole; none for a secret.
+    """
+
+    recipe: Recipe
+    words: Words
+    paths: frozenset[str] = frozenset()
+    rows: list[dict[str, Any]] = field(init=False)
+    texts: set[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.workspace = self.recipe.workspace
+        self.uri = index_uri(self.recipe.index, workspace=self.workspace)
+        self.rows = [row for row in indexed(self.uri) if self.holds(row)]
+        self.texts = {row["embed_text"] for row in self.rows}
+        for artefact in artefacts(self.workspace, _CHUNK):
+            for chunk in read_chunks(artefact):
+                if self.paths.intersection(chunk.paths) or self.words.in_text(chunk.embed_text):
+                    self.texts.add(chunk.embed_text)
+
+    def holds(self, row: Mapping[str, Any]) -> bool:
+        """Whether a row of the index is to go."""
+        said = [value for value in row.values() if isinstance(value, str)]
+        return bool(self.paths.intersection(row["paths"])) or any(map(self.words.in_text, said + list(row["heading"])))
+
+    @cached_property
+    def embedders(self) -> set[str]:
+        """Ids of every embedder that a sealed index was made with."""
+        return {str(built.read_json("index.json")["embedder"]) for built in artefacts(self.workspace, "index.build")}
+
+    def files(self) -> list[Path]:
+        """Files that hold the words, those of the index aside."""
+        return list(files_with(self.words, self.workspace, leave_out=[self.uri]))
+
+    def folder_of(self, path: Path) -> Path | None:
+        """The artefact, run or scratch folder that is removed for a file; none: the file is mended."""
+        parts = path.relative_to(self.workspace).parts
+        depth = {"store": 3, "scratch": 2, "runs": 2}.get(parts[0], 0)
+        return self.workspace.joinpath(*parts[:depth]) if depth and len(parts) > depth else None
+
+    def found(self) -> dict[str, int]:
+        """Where it is, for people: place -> how many files, rows or values."""
+        places: dict[str, int] = {}
+        if self.rows:
+            places[f"index: {self.uri} (rows)"] = len(self.rows)
+        cache = self.workspace / "cache"
+        vectors = forget_vectors(cache / "embeddings.sqlite", embedders=self.embedders, texts=self.texts, do=False)
+        if vectors:
+            places[f"vectors: {cache / 'embeddings.sqlite'}"] = vectors
+        for path in self.files():
+            folder = self.folder_of(path)
+            place = f"{folder.parent.name}: {folder}" if folder else f"file: {_main_file(path)}"
+            places[place] = places.get(place, 0) + 1
+        return places
+
+    def forget(self) -> None:
+        """Take it away. Doing it again after a crash finishes it.
+
+        Raises:
+            TerminalError: a database is in use; the index is being written.
+        """
+        cache = self.workspace / "cache"
+        forget_vectors(cache / "embeddings.sqlite", embedders=self.embedders, texts=self.texts, do=True)
+        answers = cache / "responses.sqlite"
+        forget_answers(answers, words=self.words, everything=bool(self.paths))
+        folders: set[Path] = set()
+        files: set[Path] = set()
+        for path in self.files():
+            folder = self.folder_of(path)
+            if folder:
+                folders.add(folder)
+            elif path != answers:
+                files.add(_main_file(path))
+        for path in sorted(files):
+            if ".corrupt-" in path.name:
+                path.unlink()
+            elif is_database(path):
+                blot_database(self.words, path)
+            elif path.exists():
+                blot_file(self.words, path)
+        forget_rows(self.uri, holds=self.holds)
+        for folder in sorted(folders, key=lambda folder: (folder.parent.name == _COLLECT, folder)):
+            remove_folder(folder)
+
+    def on_disk(self) -> list[str]:
+        """Notes that still say it: their paths, for a secret with the line."""
+        root = self.recipe.sncp.root
+        if self.paths:
+            return sorted(path for path in self.paths if (root / path).is_file())
+        found = []
+        for path in files_with(self.words, root, leave_out=[self.workspace]):
+            for number, line in enumerate(path.read_bytes().split(b"\n"), start=1):
+                if self.words.in_bytes(line):
+                    found.append(f"{path.relative_to(root).as_posix()}:{number}")
+        return found
+
+    def left(self) -> list[str]:
+        """Where the words still are, searched anew in every byte of every file and every row."""
+        found = [str(path) for path in files_with(self.words, self.workspace)]
+        if not self.uri.is_relative_to(self.workspace) and self.uri.is_dir():
+            found += [str(path) for path in files_with(self.words, self.uri)]
+        return found + [f"{self.uri}: {row['path']}" for row in indexed(self.uri) if self.holds(row)]
+
+
+def _main_file(path: Path) -> Path:
+    """The database that a log file beside it belongs to."""
+    for ending in ("-wal", "-shm", "-journal"):
+        if path.name.endswith(ending):
+            return path.with_name(path.name.removesuffix(ending))
+    return path

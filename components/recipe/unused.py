@@ -1,0 +1,137 @@
+"""What a workspace need not keep: artefacts of old runs, scratch of dead ones, locks without a holder, half a step.
+
+Kept are the artefacts of the newest runs of each recipe, of the newest run of each release that was registered, and
+the chunks that `index rollback` may need. `run.json` files stay: they are small, and the record of what was done.
+
+State after a hard crash: what was removed is gone, the rest is found again.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from components.index.purge import old_tables
+from components.index.steps import history_artefacts, index_uri
+from components.recipe.model import Recipe
+from components.store import hold, read_runs, tidy_locks
+from components.store.purge import remove_folder
+
+__all__ = ["Unused", "find_unused", "remove_unused"]
+
+_FRESH = timedelta(days=1)
+"""How long the scratch of a step that did not end is kept: the next run goes on from there."""
+
+
+@dataclass(frozen=True)
+class Unused:
+    """A folder or file that nothing needs. `kind` and `why` are for people; `size` in bytes, hard links aside."""
+
+    kind: str
+    path: Path
+    why: str
+    size: int
+
+
+def find_unused(recipe: Recipe, *, keep: int = 10, older_than: timedelta | None = None) -> list[Unused]:
+    """What the workspace need not keep.
+
+    Args:
+        recipe: names workspace and index.
+        keep: runs of each recipe whose artefacts are kept.
+        older_than: keep those of all younger runs instead; the newest of each recipe always.
+    """
+    workspace, found = recipe.workspace, []
+    needed = _needed(recipe, keep=keep, older_than=older_than)
+    store = workspace / "store"
+    for step in sorted(store.iterdir()) if store.is_dir() else []:
+        for path in sorted(step.iterdir()) if step.is_dir() else []:
+            if path.name.startswith("."):
+                found.append(_unused("half-made", path, "left by a step that was killed"))
+            elif f"{step.name}/{path.name}" not in needed:
+                found.append(_unused("artefact", path, "of no run that is kept, no release and no published index"))
+    now = datetime.now(UTC)
+    scratch = workspace / "scratch"
+    for path in sorted(scratch.iterdir()) if scratch.is_dir() else []:
+        if now - _touched(path) > _FRESH:
+            found.append(_unused("scratch", path, "of a run that did not end, untouched for a day"))
+    cache = workspace / "cache"
+    for path in sorted(cache.glob("*.corrupt-*")):
+        found.append(_unused("cache", path, "was broken and put aside"))
+    uri = index_uri(recipe.index, workspace=workspace)
+    for path in [*old_tables(uri), *(path for path in [uri / ".forget"] if path.exists())]:
+        found.append(_unused("table", path, "not the one that is published"))
+    return found
+
+
+def _needed(recipe: Recipe, *, keep: int, older_than: timedelta | None) -> set[str]:
+    """Ids of artefacts that are kept."""
+    needed = set(history_artefacts(recipe.index, workspace=recipe.workspace))
+    by_recipe: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    released: dict[tuple[str, str], dict[str, Any]] = {}
+    for state in read_runs(recipe.workspace):  # newest first
+        by_recipe[state["recipe"]].append(state)
+        if told := state.get("mlflow"):
+            released.setdefault((str(told.get("model")), str(told.get("version"))), state)
+    kept = list(released.values())
+    now = datetime.now(UTC)
+    for states in by_recipe.values():
+        # A run that failed early names few artefacts: those that ended are counted, and all between them are kept.
+        ended = 0
+        for state in states:
+            young = older_than is not None and now - datetime.fromisoformat(str(state["started"])) < older_than
+            if not ended or (young if older_than is not None else ended < keep):
+                kept.append(state)
+            ended += state["status"] == "done"
+    for state in kept:
+        needed.update(step["artefact"] for step in state["steps"] if step.get("artefact"))
+    return needed
+
+
+def remove_unused(recipe: Recipe, unused: list[Unused]) -> int:
+    """Remove what was found, and locks that nobody holds; returns the bytes. Runs are kept from beginning meanwhile.
+
+    To be called within `alone_in`.
+    """
+    uri = index_uri(recipe.index, workspace=recipe.workspace)
+    for item in unused:
+        if item.kind == "table":
+            with hold(uri / ".lock", what="gc"):
+                remove_folder(item.path)
+        elif item.path.is_dir() and item.kind == "artefact":
+            remove_folder(item.path)
+        elif item.path.is_dir():
+            shutil.rmtree(item.path, ignore_errors=True)
+        else:
+            item.path.unlink(missing_ok=True)
+    tidy_locks(recipe.workspace / "locks")
+    return sum(item.size for item in unused)
+
+
+def _unused(kind: str, path: Path, why: str) -> Unused:
+    return Unused(kind, path, why, _size(path))
+
+
+def _size(path: Path) -> int:
+    """Bytes that removing it frees: a file with other links frees none."""
+    if not path.is_dir():
+        return path.stat().st_size
+    found = 0
+    for at, _, names in os.walk(path):
+        for name in names:
+            told = os.lstat(os.path.join(at, name))
+            found += told.st_size if told.st_nlink == 1 else 0
+    return found
+
+
+def _touched(path: Path) -> datetime:
+    """When anything in it was last changed."""
+    times = [path.stat().st_mtime]
+    for at, folders, names in os.walk(path):
+        times += [os.lstat(os.path.join(at, name)).st_mtime for name in (*folders, *names)]
+    return datetime.fromtimestamp(max(times), UTC)
