@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from components.index.blocks import parse_blocks, split_lines
 from components.index.pieces import Measure, Piece, block_pieces
@@ -37,6 +37,7 @@ class Layout:
     measure: Measure
     max_tokens: int
     breadcrumbs: bool
+    _crumbs: dict[tuple[str, ...], str] = field(default_factory=dict, repr=False)
 
     def parts(self, text: str) -> Iterator[Part]:
         """Parts in the order of the lines; those without a word are left out."""
@@ -118,6 +119,11 @@ class Layout:
 
     def _crumb(self, path: tuple[str, ...]) -> str:
         """Title > headings, in at most half of the budget: the middle goes first, the nearest heading stays."""
+        if path not in self._crumbs:
+            self._crumbs[path] = self._made_crumb(path)
+        return self._crumbs[path]
+
+    def _made_crumb(self, path: tuple[str, ...]) -> str:
         names = [name for heading in path if (name := plain_line(heading))]
         title = plain_line(self.title)
         if title and (not names or names[0] != title):

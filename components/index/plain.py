@@ -19,17 +19,17 @@ _FRAME = re.compile(
 )  # walls of a box, pipes of a table, marks of lists and quotes
 _IMAGE = re.compile(r"!\[([^\]\n]*)\]\([^)\n]*\)")  # a badge is an image: its words are in the alt text
 _EMPHASIS = re.compile(r"\*\*|__(?=\w)|(?<=\w)__|`+")
-_SPACES = re.compile(r"\s+")
 _WORD = re.compile(r"[^\W_]")
 
 
 def plain_line(line: str) -> str:
     """One line without drawing, rules, emoji, badges and emphasis marks; words inside boxes stay. May be empty."""
-    text = _IMAGE.sub(r" \1 ", line)
-    text = _DECORATION.sub(" ", text)
+    text = _IMAGE.sub(r" \1 ", line) if "![" in line else line
+    if not text.isascii():
+        text = _DECORATION.sub(" ", text)
     text = _RULE.sub(" ", text)
-    text = _FRAME.sub("", _EMPHASIS.sub("", text))
-    text = _SPACES.sub(" ", text).strip()
+    text = _FRAME.sub("", _EMPHASIS.sub("", text) if "*" in text or "_" in text or "`" in text else text)
+    text = " ".join(text.split())
     return text if has_words(text) else ""
 
 

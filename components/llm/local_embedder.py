@@ -12,6 +12,7 @@ from components.errors import InputError
 from components.llm.machine import share_processors
 from components.llm.packages import package_version
 from components.llm.tokenizer import clean_text
+from components.llm.word_counts import WordCounts
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,8 +44,14 @@ class E5Embedder:
         self._lock = threading.Lock()
         self._frame_tokens = self._model.token_count("a") - 1
 
+        self._counts = WordCounts(self._engine_tokens)
+
     def count_tokens(self, text: str) -> int:
-        """Tokens of `text` alone, however long: about 1 microsecond for each character."""
+        """Tokens of `text` alone, however long. A word that was counted before costs next to nothing."""
+        return self._counts(text)
+
+    def _engine_tokens(self, text: str) -> int:
+        """As the engine counts: about 4 microseconds for each character."""
         return max(0, int(self._model.token_count(clean_text(text))) - self._frame_tokens) if text.strip() else 0
 
     def embed_passages(self, texts: Sequence[str], *, local_notes: Collection[str] = ()) -> NDArray[np.float32]:

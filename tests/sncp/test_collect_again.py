@@ -90,8 +90,8 @@ choices = st.fixed_dictionaries(
 
 
 @pytest.mark.usefixtures("small_parts")
-@settings(max_examples=25, deadline=None)
-@given(states=st.lists(st.tuples(notebooks, choices), min_size=2, max_size=4))
+@settings(max_examples=10, deadline=None)
+@given(states=st.lists(st.tuples(notebooks, choices), min_size=2, max_size=3))
 def test_any_sequence_of_changes_gives_what_a_start_from_nothing_gives(states: list[Any]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         root, workspace = Path(folder) / "notes", Path(folder) / "workspace"
