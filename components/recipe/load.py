@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from io import StringIO
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +14,7 @@ from typing import Any, Literal
 from components.recipe.check import check_model
 from components.recipe.compose import compose_files, overridden, parse_override, shown
 from components.recipe.faults import Fault, Place, RecipeError, mask
+from components.recipe.matrix import Combination, own_index, variants
 from components.recipe.model import Recipe
 from components.recipe.resolve import Keys, Resolved, resolve
 from components.recipe.rules import check_files, check_rules
@@ -45,11 +46,15 @@ class Origin:
 
 @dataclass(frozen=True)
 class LoadedRecipe:
-    """A valid recipe, the file it came from, and where each value came from (dotted key -> Origin)."""
+    """A valid recipe, the file it came from, and where each value came from (dotted key -> Origin).
+
+    `combinations`: the recipes of its matrix, in order; none when it has no matrix.
+    """
 
     recipe: Recipe
     path: Path
     origins: dict[str, Origin]
+    combinations: tuple[Combination, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -111,14 +116,35 @@ def load_recipe(path: str | Path, *, overrides: Sequence[str] = (), cwd: Path | 
     tree = overridden(tree, [node for node in parsed if node is not None])
     resolved = resolve(tree, folder=top.parent, faults=faults)
     _check_size(resolved, tree, faults)
+    loaded = _checked(resolved, top, faults)
+    overridden_keys = [text.partition("=")[0].strip() for text in overrides]
+    combinations = []
+    for variant in variants(tree, pinned=overridden_keys, faults=faults):
+        one = _checked(resolve(variant.tree, folder=top.parent, faults=faults), top, faults)
+        if one is not None:
+            values = {key: _value_at(one.dump(), key) for key in variant.keys}
+            combinations.append(Combination(variant.name, values, replace(one, recipe=own_index(one.recipe))))
+    if faults or loaded is None:
+        raise RecipeError(named, faults)
+    return replace(loaded, combinations=tuple(combinations))
+
+
+def _checked(resolved: Resolved, top: Path, faults: list[Fault]) -> LoadedRecipe | None:
+    """The recipe of a resolved tree; what is wrong with it goes to `faults`."""
     recipe, wrong = check_model(resolved)
     faults += wrong
     faults += check_rules(resolved, faulty=frozenset(fault.key for fault in wrong))
     faults += check_files(resolved)
-    if faults or recipe is None:
-        raise RecipeError(named, faults)
+    if recipe is None:
+        return None
     recipe = recipe.model_copy(update={"workspace": _absolute(recipe.workspace, top.parent)})
     return LoadedRecipe(recipe=recipe, path=top, origins=_origins(recipe, resolved))
+
+
+def _value_at(values: Any, key: str) -> Any:
+    for name in key.split("."):
+        values = values[name]
+    return values
 
 
 def _check_size(resolved: Resolved, tree: Node, faults: list[Fault]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -23,7 +23,7 @@ Phase = Literal["mvp", "reindex"]
 """What a run does: mvp walks the whole road once, reindex brings the index up to date."""
 
 LATER_PHASES = ("optimize", "scale")
-LATER_SECTIONS = ("dataset", "train", "roadmap", "serve", "execution", "matrix")
+LATER_SECTIONS = ("dataset", "train", "roadmap", "serve", "execution")
 """Names that are reserved: this version says that it does not know them yet."""
 
 
@@ -55,3 +55,7 @@ class Recipe(Params):
     gate: GateParams = Field(default=GateParams(), description="thresholds: what is good enough")
     registry: RegistryParams = Field(default=RegistryParams(), description="where runs and releases are recorded")
     privacy: PrivacyParams = Field(default=PrivacyParams(), description="notes that must not leave this machine")
+    matrix: dict[str, Any] | None = Field(
+        default=None,
+        description="keys with lists of values, such as index.search.k: [5, 8]: one run for each combination",
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from components.errors import InputError
@@ -11,9 +11,9 @@ from components.recipe.frozen import freeze, load_frozen
 from components.recipe.load import LoadedRecipe
 from components.recipe.model import Recipe
 from components.recipe.privacy import check_notes
-from components.store import Run
+from components.store import Run, write_atomic
 
-__all__ = ["STEPS", "check_steps", "open_run", "start_run"]
+__all__ = ["MATRIX", "STEPS", "check_steps", "open_run", "start_combination", "start_run"]
 
 _INDEXING = ("sncp.collect", "index.chunk", "index.build")
 STEPS: dict[str, tuple[str, ...]] = {
@@ -24,11 +24,18 @@ STEPS: dict[str, tuple[str, ...]] = {
     "reindex": _INDEXING,
 }  # fmt: skip
 """Phase -> its steps, in order."""
+MATRIX = "matrix"
+"""In the place of the phase, in the record of a run of all combinations of a matrix."""
 
 
 def check_steps(phase: str, names: Sequence[str]) -> list[str]:
     """Names of steps to force. Raises InputError for one that the phase does not have, with the nearest."""
     for name in names:
+        if name == "registry.register":
+            raise InputError(
+                f"--force {name}: MLflow is asked by every run, and what it has is never made twice: there is nothing "
+                "to force. To score again, force evaluate.retrieval or evaluate.answers"
+            )
         if name not in STEPS[phase]:
             near = difflib.get_close_matches(name, STEPS[phase], n=1, cutoff=0.4)
             hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(STEPS[phase])}"
@@ -36,17 +43,50 @@ def check_steps(phase: str, names: Sequence[str]) -> list[str]:
     return list(names)
 
 
-def start_run(loaded: LoadedRecipe, *, force: Sequence[str] = ()) -> Run:
-    """Begin a run of `loaded`: its folder, with the frozen recipe. `force`: steps to do again although sealed.
+def start_run(
+    loaded: LoadedRecipe, *, force: Sequence[str] = (), planned: Mapping[str, Mapping[str, str]] | None = None
+) -> Run:
+    """Begin a run of `loaded`: its folder, with the frozen recipe. A recipe with a matrix begins a run of all of it.
+
+    Args:
+        loaded: the recipe.
+        force: steps to do again although they are sealed.
+        planned: combination ("" without a matrix) -> step -> the fingerprint that it must have, from a plan.
 
     Raises InputError for a step that is none, TerminalError when notes that must stay here would leave this machine.
     """
     recipe = loaded.recipe
     forced = check_steps(recipe.phase, force)
-    check_notes(recipe)
-    run = Run.create(recipe.workspace, recipe=recipe.name, phase=recipe.phase)
+    for one in [recipe, *(combination.loaded.recipe for combination in loaded.combinations)]:
+        check_notes(one)
+    phase = MATRIX if loaded.combinations else recipe.phase
+    run = Run.create(recipe.workspace, recipe=recipe.name, phase=phase)
     freeze(loaded, run.folder)
-    run.update(force=forced, recipe_file=str(loaded.path), recipe_digest=loaded.digest)
+    for number, combination in enumerate(loaded.combinations):
+        freeze(combination.loaded, run.folder / "combinations" / str(number))
+    wanted = planned or {}
+    run.update(
+        force=forced, recipe_file=str(loaded.path), recipe_digest=loaded.digest, planned=dict(wanted.get("", {})),
+        combinations=[
+            {"name": one.name, "values": one.values, "planned": dict(wanted.get(one.name, {}))}
+            for one in loaded.combinations
+        ],
+    )  # fmt: skip
+    return run
+
+
+def start_combination(matrix: Run, number: int) -> Run:
+    """Begin the run of one combination of a matrix that has begun."""
+    state = matrix.read()
+    told, source = state["combinations"][number], matrix.folder / "combinations" / str(number)
+    recipe = load_frozen(source)
+    run = Run.create(recipe.workspace, recipe=recipe.name, phase=recipe.phase)
+    for name in ("origins.json", "recipe.yaml"):
+        write_atomic(run.folder / name, (source / name).read_bytes())
+    run.update(
+        force=state.get("force", []), recipe_file=state.get("recipe_file"), planned=told.get("planned", {}),
+        matrix={"run": matrix.id, "combination": told["name"], "values": told["values"]},
+    )  # fmt: skip
     return run
 
 

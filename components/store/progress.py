@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from components.errors import TerminalError
 from components.store.machine import machine_faults_told
 from components.store.runs import Run
 from components.store.spec import StepSpec
@@ -71,15 +72,28 @@ def _end(run: Run, name: str, record: dict[str, Any], started: float) -> None:
     run.record_step(name, **record, seconds=seconds)
 
 
+def _check_planned(planned: str | None, spec: StepSpec) -> None:
+    if planned is not None and planned != spec.fingerprint:
+        raise TerminalError(
+            f"{spec.name} is not the step that the plan named: the notes, or what is made of them, changed while the "
+            "run was under way. Nothing of it was done. Make the plan again"
+        )
+
+
 @contextmanager
 def recorded_step(run: Run, spec: StepSpec, *, force: bool = False) -> Iterator[Step]:
     """Do a step of `run` in its store, and record in `run.json` what became of it.
 
     The step is forced with `force`, or when the run was started with its name among the steps to force. What the step
-    noted is in the record.
+    noted is in the record. A run of a plan knows the fingerprints that its steps must have.
+
+    Raises:
+        TerminalError: the step is not the one that the plan named; nothing of it was done.
     """
-    force = force or spec.name in run.read().get("force", [])
+    state = run.read()
+    force = force or spec.name in state.get("force", [])
     with told_step(run, spec.name) as record:
+        _check_planned(state.get("planned", {}).get(spec.name), spec)
         store = Store(run.workspace, waiting=lambda holder: logger.info("%s waits for %s", spec.name, holder))
         with store.step(spec, force=force) as step:
             yield step
