@@ -10,7 +10,7 @@ from components.errors import TerminalError
 from components.llm.embedder import vector_key
 from components.store.purge import Words, blot_database, vacuum
 
-__all__ = ["forget_answers", "forget_vectors"]
+__all__ = ["count_answers", "forget_answers", "forget_vectors"]
 
 
 def forget_vectors(cache: Path, *, embedders: Collection[str], texts: Collection[str], do: bool) -> int:
@@ -40,6 +40,20 @@ def forget_vectors(cache: Path, *, embedders: Collection[str], texts: Collection
     except sqlite3.Error as error:
         raise TerminalError(f"{cache}: {error}; remove the file, it is a cache") from error
     return found
+
+
+def count_answers(cache: Path) -> int:
+    """How many answers are kept; 0 where that cannot be told."""
+    if not cache.is_file():
+        return 0
+    try:
+        connection = sqlite3.connect(cache, timeout=30)
+        try:
+            return int(connection.execute("SELECT count(*) FROM cache").fetchone()[0])
+        finally:
+            connection.close()
+    except sqlite3.Error:
+        return 0
 
 
 def forget_answers(cache: Path, *, words: Words, everything: bool) -> int:

@@ -21,12 +21,13 @@ from typing import Any
 from components.errors import InputError, TerminalError
 from components.index.purge import forget_rows, indexed
 from components.index.steps import index_uri, read_chunks
-from components.llm.purge import forget_answers, forget_vectors
+from components.llm.purge import count_answers, forget_answers, forget_vectors
 from components.recipe.model import Recipe
 from components.sncp.globs import Glob
 from components.sncp.steps import read_documents
 from components.store import Artefact, Store, hold, is_held, read_runs
 from components.store.purge import Words, blot_database, blot_file, files_with, is_database, remove_folder
+from components.store.runs import KEEP
 
 __all__ = ["Forgetting", "alone_in", "note_words", "notes_on_disk"]
 
@@ -41,7 +42,7 @@ def alone_in(workspace: Path, what: str) -> Iterator[None]:
     Raises:
         TerminalError: a run is at work, or a Prefect server of the workspace is up.
     """
-    with hold(workspace / "locks" / "keep", what=what, timeout_seconds=2):
+    with hold(workspace / "locks" / KEEP, what=what, timeout_seconds=2):
         running = [state["run"] for state in read_runs(workspace) if state["status"] == "running"]
         if running:
             raise TerminalError(f"run {running[0]} is at work in {workspace}; {what} when it has ended")
@@ -181,6 +182,9 @@ class Forgetting:
         vectors = forget_vectors(cache / "embeddings.sqlite", embedders=self.embedders, texts=self.texts, do=False)
         if vectors:
             places[f"vectors: {cache / 'embeddings.sqlite'}"] = vectors
+        answers = count_answers(cache / "responses.sqlite") if self.paths else 0
+        if answers:
+            places[f"answers: {cache / 'responses.sqlite'} (all of them)"] = answers
         for path in self.files():
             folder = self.folder_of(path)
             place = f"{folder.parent.name}: {folder}" if folder else f"file: {_main_file(path)}"

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from components.errors import InputError
+from components.errors import InputError, TerminalError
 from components.store.files import write_atomic
 from components.store.locks import FileLock, is_held
 from components.store.spec import sha256_hex
@@ -25,6 +25,8 @@ __all__ = ["Run", "list_runs", "read_runs"]
 
 _guard = threading.Lock()  # of read-change-write on run.json: tasks may run in threads of one process
 _held: dict[Path, FileLock] = {}  # of the runs that this process has begun and not ended
+KEEP = "keep"
+"""Lock of who removes things from a workspace: no run begins while it is held."""
 _TEXTS = ("run", "recipe", "phase", "status")
 
 
@@ -39,6 +41,9 @@ class Run:
         """Begin a run: a new folder and a `run.json` that says `running`, while this process lives.
 
         A process that is forked from this one without another program keeps the run alive as well.
+
+        Raises:
+            TerminalError: things are being removed from the workspace (gc, forget).
         """
         now = datetime.now(UTC)
         run = cls(workspace / "runs" / f"{now:%Y%m%d-%H%M%S}-{recipe}-{secrets.token_hex(2)}")
@@ -57,6 +62,10 @@ class Run:
                 "steps": [],
             }
         )
+        # Asked after the run has its lock: whoever removes things locks first and then looks for runs.
+        if is_held(workspace / "locks" / KEEP):
+            run.update(status="failed", error="things are being removed from the workspace")
+            raise TerminalError(f"gc or forget is at work in {workspace}; run again when it is done")
         return run
 
     @property
