@@ -94,7 +94,7 @@ class Cutter:
         self._max_tokens = max_tokens
         self._breadcrumbs = breadcrumbs
         self._count = count_tokens
-        self._measure = Measure(count_tokens)
+        self._measure = Measure(count_tokens, max_tokens=max_tokens)
 
     def __call__(self, document: Document) -> list[Chunk]:
         """The chunks of one document, in the order of its lines."""

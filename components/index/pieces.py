@@ -13,20 +13,28 @@ __all__ = ["Measure", "Piece", "block_pieces"]
 
 _SENTENCE = re.compile(r"(?<=[.!?;:…])\s+")
 _WORDS = re.compile(r"\s+")
+_LETTERS = 40  # characters of a token, at most: words have four or five
 _HARD_CUT = 24  # characters: last resort inside one endless word
 
 
 class Measure:
-    """Counts tokens of plain text without the marks and the prefix that every text costs once."""
+    """Counts tokens of plain text without the marks and the prefix that every text costs once.
 
-    def __init__(self, count_tokens: Callable[[str], int]) -> None:
+    A text that is far too long for a chunk is not counted, which can take seconds for a line of two megabytes (an
+    image, a table in one line): it is only told that it does not fit.
+    """
+
+    def __init__(self, count_tokens: Callable[[str], int], *, max_tokens: int) -> None:
         self._count = count_tokens
+        self._longest = _LETTERS * max_tokens
         self._known: dict[str, int] = {}
         # What a text costs once (prefix, marks), less what joining two lines costs: two lines against one of both.
         self.overhead = max(0, 2 * count_tokens("a") - count_tokens("a\na"))
 
     def __call__(self, text: str) -> int:
         """Tokens that `text` adds to a chunk."""
+        if len(text) > self._longest:
+            return len(text) // _LETTERS + 1
         if text not in self._known:
             self._known[text] = max(0, self._count(text) - self.overhead) if text else 0
         return self._known[text]

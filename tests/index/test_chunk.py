@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from support import count_tokens, cut, note  # noqa: E402
 
 from components.index.blocks import split_lines  # noqa: E402
+from components.index.chunk import chunk_documents  # noqa: E402
 from components.index.plain import plain_line  # noqa: E402
 
 
@@ -96,6 +97,21 @@ def test_one_endless_line_is_cut_and_cited() -> None:
     chunks = cut(note("a.md", "# A\n" + "Frase lunga uno due tre. " * 100), max_tokens=40)
     assert len(chunks) > 10
     assert {(chunk.first_line, chunk.last_line) for chunk in chunks[1:]} == {(2, 2)}
+
+
+def test_data_in_one_line_is_never_counted_as_a_whole() -> None:
+    longest = 0
+
+    def count(text: str) -> int:
+        nonlocal longest
+        longest = max(longest, len(text))
+        return count_tokens(text)
+
+    data = "".join(f"{number:x}A9z" for number in range(20_000))
+    document = note("a.md", f"# Foto\n\n![](data:image/png;base64,{data})\n\n{data}\n")
+    chunks = chunk_documents([document], max_tokens=40, breadcrumbs=True, count_tokens=count)
+    assert longest <= 40 * 40
+    assert "".join(chunks[-1].text.split())[-24:] == data[-24:]
 
 
 def test_an_edit_above_moves_lines_and_keeps_ids() -> None:
