@@ -12,7 +12,7 @@ export DO_NOT_TRACK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export HF_HUB_OFFLINE := 1
 
-.PHONY: help setup demo test test-fast check format lock bench bench-retrieval bench-overhead clean
+.PHONY: help setup demo test test-fast check format lock bench bench-retrieval bench-overhead bench-reindex clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -56,13 +56,16 @@ format: setup  ## write what check wants
 	$(BIN)/cervella schema --write
 	$(BIN)/python -m docs.reference
 
-bench: bench-retrieval bench-overhead  ## all benchmarks
+bench: bench-retrieval bench-overhead bench-reindex  ## all benchmarks
 
 bench-retrieval: setup  ## recall, MRR, nDCG: full text, vectors, RRF, ours (NOTES=dir GOLDEN=file, or SQUAD=file)
 	$(BIN)/python -m benchmarks.retrieval $(if $(SQUAD),--squad-it $(SQUAD),--notes $(or $(NOTES),examples/sncp) --golden $(or $(GOLDEN),examples/golden.jsonl))
 
 bench-overhead: setup  ## a whole index from nothing against embedding the same texts alone (NOTES=dir)
 	$(BIN)/python -m benchmarks.retrieval --notes $(or $(NOTES),examples/sncp) --overhead
+
+bench-reindex: setup  ## what a reindex costs when little changed (COUNT=10000 generated notes, or NOTES=dir)
+	$(BIN)/python -m benchmarks.reindex $(if $(NOTES),--notes $(NOTES),--notes-count $(or $(COUNT),10000))
 
 lock: setup  ## resolve the dependencies anew (then run make check test)
 	$(UV) pip compile pyproject.toml --extra dev --python-version 3.11 --generate-hashes --no-emit-index-url \
