@@ -15,6 +15,7 @@ __all__ = ["compose_files", "merge", "overridden", "parse_override", "shown"]
 
 MAX_FILES = 50
 MAX_KEYS = 10
+MAX_OVERRIDE = 10_000
 
 
 def shown(path: Path, cwd: Path) -> str:
@@ -117,6 +118,12 @@ _KEY = re.compile(r"[^\s.=]+(\.[^\s.=]+)*")
 
 def parse_override(text: str, *, cwd: Path, faults: list[Fault]) -> Node | None:
     """`a.b=1` as a tree. The value is YAML; relative paths in it start from `cwd`; a map merges with what is there."""
+    if len(text) > MAX_OVERRIDE:
+        place = Place(file=f"-o {mask(text[:100])}...", folder=cwd)
+        faults.append(
+            Fault(place, "", "is too large for an override", f"at most {MAX_OVERRIDE:,} characters", "write a recipe")
+        )
+        return None
     place = Place(file=f"-o {mask(text)}", folder=cwd)
     dotted, equals, value = text.partition("=")
     dotted = dotted.strip()
