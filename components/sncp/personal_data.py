@@ -37,7 +37,7 @@ _EMAIL = re.compile(
     r"(?=([A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){0,5}\.[A-Za-z]{2,24}))\1(?![A-Za-z0-9@-])"
 )
 _NOT_MAIL = re.compile(
-    r"(?i)@(?:.*\.)?(?:example\.(?:com|net|org|edu|it)|esempio\.(?:it|com)|\w+\.(?:test|example|invalid|localhost))$"
+    r"(?i)@(?:.*\.)?(?:example\.(?:com|net|org|edu|it)|esempio\.(?:it|com)|\w+\.(?:test|example|invalid|localhost)|.*\.gserviceaccount\.com)$"
     r"|^(?:git|no-?reply|do-?not-?reply|mailer-daemon)@"
     r"|\.(?:png|jpe?g|gif|svg|webp|py|js|ts|md|service|timer|socket|target|local)$"
 )
@@ -56,7 +56,7 @@ _PHONE = re.compile(
       | 3 [2-9] \d (?: {_SEP} \d{{6,7}} | {_SEP} \d{{3}} {_SEP} \d{{3,4}}
           | {_SEP} \d{{2}} {_SEP} \d{{2}} {_SEP} \d{{2,3}}
           | {_SEP} \d{{3}} {_SEP} \d{{2}} {_SEP} \d{{2}} | {_SEP} \d{{4}} {_SEP} \d{{3}} | \d{{6,7}} )
-      | \(? 0 [1-9] \d{{0,2}} \)? (?: [ ]?[/.-][ ]? | [ ] ) (?: \d{{5,8}}
+      | (?<! \d[ ] ) \(? 0 [1-9] \d{{0,2}} \)? (?: [ ]?[/.-][ ]? | [ ] ) (?: \d{{5,8}}
           | \d{{3,4}} [ .-] \d{{3,4}} | \d{{2,3}} (?: [ .-] \d{{2,3}} ){{2,3}} )
     ) (?! [A-Za-z0-9_] ) (?! [.,/:-] \d ) (?! \s* (?: € | % | (?i:euro?|eur|usd|token|mb|gb|kb|ms|px) \b ) )"""
 )
