@@ -7,8 +7,8 @@ from components.index.index import Index
 from components.index.params import IndexParams, SearchParams
 from components.index.rows import chunks_digest
 from components.index.search import Hit
-from components.index.sync import SyncReport
 from components.index.table import NO_EMBEDDER
+from components.index.terms import SyncReport
 
 __all__ = [
     "NO_EMBEDDER",

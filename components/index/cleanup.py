@@ -28,6 +28,8 @@ KEEP = timedelta(minutes=30)
 """How long rows that are no longer published stay readable, for those who are reading them."""
 GRACE = timedelta(days=7)
 """How long a generation that is not published stays on disk: going back to it costs nothing until then."""
+MARGIN = 5.0
+"""Seconds: LanceDB reads its clock a moment after we have read ours."""
 _TAIL_ROWS, _TAIL_SHARE = 64, 0.02  # rows that the full-text index may leave to scanning
 _LARGE = 20_000  # rows: from here on covering a few new ones costs seconds
 _BUSY = 24  # versions within `KEEP`: from here on each covering would leave another copy of the table
@@ -71,7 +73,7 @@ def prune(table: Any, history: tuple[Publication, ...]) -> None:
     oldest = limit.timestamp()
     shown = [entry.version for entry in before[-1:]] if before else []
     for version in shown or list(versions)[:1]:
-        oldest = min(oldest, versions.get(version, oldest) - 1)
+        oldest = min(oldest, versions.get(version, oldest) - MARGIN)
     if sum(made < oldest for made in versions.values()) < _PRUNE:
         return
     age = timedelta(seconds=datetime.now(UTC).timestamp() - oldest)

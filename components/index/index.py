@@ -15,7 +15,8 @@ from components.index.published import read_published
 from components.index.rows import rows_digest
 from components.index.search import Filters, Hit, search_rows
 from components.index.status import index_status
-from components.index.sync import SyncReport, Terms, sync
+from components.index.sync import sync
+from components.index.terms import SyncReport, Terms
 from components.index.wanted import Wanted
 from components.sncp.redact import mask_secrets
 

@@ -14,8 +14,8 @@ from components.index.params import IndexParams
 from components.index.probe import Probe, Probed
 from components.index.published import DamagedFile, Publication, Published, read_published, seal_of
 from components.index.rollback import choose, held_back
-from components.index.sync import SyncReport, Terms
 from components.index.table import NO_EMBEDDER
+from components.index.terms import SyncReport, Terms
 from components.index.wanted import Wanted
 from components.llm import load_embedder
 from components.llm.lookup import embedded_before
@@ -80,7 +80,7 @@ def chunk_spec(params: IndexParams, *, notes: str, leave_out_local: bool = False
     """Identity of the chunks; `notes` is the digest of `sncp.collect`. The embedder's tokenizer measures them."""
     values = params.chunk.model_dump(mode="json") | {"tokenizer": params.embedding.model}
     values["leave_out_local"] = leave_out_local
-    return StepSpec("index.chunk", 3, values, {"notes": notes})
+    return StepSpec("index.chunk", 4, values, {"notes": notes})
 
 
 def build_spec(params: IndexParams, *, chunks: str) -> StepSpec:
@@ -192,7 +192,8 @@ def build_index(
             wanted = read_wanted(chunks)
             embedder = open_embedder(params, workspace=run.workspace, budget=budget, trusted_hosts=trusted_hosts)
             embedder_id = embedder.id if embedder else NO_EMBEDDER
-            if spec.name not in run.read().get("force", []):
+            forced = spec.name in run.read().get("force", [])
+            if not forced:
                 held = held_back(_published(uri), wanted, embedder=embedder_id, read=_reader(run.workspace))
                 if held:
                     raise TerminalError(held)
@@ -212,7 +213,7 @@ def build_index(
                 terms=Terms(
                     root=str(root) if root else None, max_removed_share=params.max_removed_share,
                     max_recall_drop=params.max_recall_drop, settings_are_judged=settings_are_judged,
-                    settings=settings_digest(params), chunks_id=chunks.id,
+                    settings=settings_digest(params), chunks_id=chunks.id, verify=forced,
                 ),
                 probe=asked if probe is not None else None,
                 progress=progress_of("index.build"),

@@ -8,20 +8,21 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Sequence
-from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from components.errors import InputError, TerminalError
-from components.index import checks, cleanup
+from components.index import checks, cleanup, commits
 from components.index import published as live
 from components.index import table as tables
 from components.index.chunk import Chunk
 from components.index.probe import Probed, lost_questions
 from components.index.published import Publication, Published
 from components.index.rows import to_arrow
+from components.index.terms import SyncReport, Terms
 from components.index.wanted import Wanted
 from components.store import hold, logger
 
@@ -29,56 +30,11 @@ if TYPE_CHECKING:
     from components.index.index import Index
     from components.llm import Embedder
 
-__all__ = ["SyncReport", "Terms", "sync"]
+__all__ = ["sync"]
 
 _SLICE = 32  # texts between two reports of progress
 _SMALL = 10  # notes: below this number any share may vanish
-_FEW = 1000  # ids in one filter
-_HEX = frozenset("0123456789abcdef")
 _NAMED = 5
-
-
-@dataclass(frozen=True)
-class Terms:
-    """What must hold before rows are published, and what is kept of the publication.
-
-    Attributes:
-        root: the folder that the notes are from; none: not known. Where the published ones are known to be from
-            another folder, all of them may vanish.
-        max_removed_share: of the published notes (0..1) that may vanish, once there are 10 of them.
-        max_recall_drop: by how much the recall of the golden questions may fall (0..1).
-        settings_are_judged: a fall that comes with other settings is only told, because a scorecard follows.
-        settings: digest of what the recipe says about cutting and embedding.
-        chunks_id: artefact with these chunks, for a later rollback.
-        how: what this publication is.
-        state: of the publication that a rollback goes back to.
-    """
-
-    root: str | None = None
-    max_removed_share: float = 1.0
-    max_recall_drop: float = 0.0
-    settings_are_judged: bool = False
-    settings: str | None = None
-    chunks_id: str | None = None
-    how: Literal["reindex", "rollback"] = "reindex"
-    state: int | None = None
-
-
-@dataclass(frozen=True)
-class SyncReport:
-    """What a sync did. Counts are chunks, `embedded` is texts, `seconds` wall time by stage; `recall` 0..1."""
-
-    added: int
-    updated: int
-    removed: int
-    unchanged: int
-    embedded: int
-    version: int
-    live_digest: str
-    degraded: bool
-    seconds: dict[str, float]
-    recall: float | None = None
-    questions: int = 0
 
 
 def sync(
@@ -165,7 +121,7 @@ class _Sync:
             dimensions = self.generation.dimensions
             rows = to_arrow(written, hashes=self.hashes, vectors=vectors, dimensions=dimensions)
             with self._reading():
-                _merge(table, rows, gone)
+                commits.merge(table, rows, gone)
             self._lap("write")
         updated = sum(key in head.hashes for key in changed)
         counts = {"added": len(changed) - updated, "updated": updated, "removed": len(gone)}
@@ -196,6 +152,7 @@ class _Sync:
             now is not None
             and (now.table, now.digest) == (self.generation.table, self.digest)
             and self.terms.how == "reindex"
+            and not self.terms.verify
             and self.published is not None
             and self.published.root == self.root
             and self.published.seal == live.seal_of(self.uri, now.table)
@@ -205,9 +162,9 @@ class _Sync:
         """Read all rows of a published table whose files are not those that were left: a kill, or another hand."""
         if self.published is None or self.published.now.table != self.generation.table:
             return
-        if self.published.seal != live.seal_of(self.uri, self.generation.table):
-            vars_ = vars(self.generation)
-            wrong = [text for text in checks.whole(table, **vars_, digest=None) if "full-text" not in text]
+        if self.terms.verify or self.published.seal != live.seal_of(self.uri, self.generation.table):
+            wrong = checks.whole(table, **vars(self.generation), digest=None)
+            wrong = [text for text in wrong if checks.UNCOVERED not in text]  # a kill before covering
             if wrong:
                 raise tables.Damaged(f"the index in {self.uri} is damaged: {'; '.join(wrong)}")
 
@@ -262,7 +219,7 @@ class _Sync:
 
         texts = list(dict.fromkeys(chunk.embed_text for chunk in chunks))
         with self._reading():
-            known = _known_vectors(table, texts)
+            known = commits.known_vectors(table, texts)
         missing = [text for text in texts if text not in known]
         wanted = set(missing)
         local = sorted({chunk.path for chunk in chunks if chunk.local and chunk.embed_text in wanted})
@@ -301,12 +258,12 @@ class _Sync:
                         f"the new index was not published: {'; '.join(found)}. The one before it stays."
                     )
             except BaseException:
-                _restore(table, before)
+                commits.restore(table, before)
                 raise
-            _tag(table)
+            commits.move_tag(table)
         history = self._history(table, counts)
         cleanup.prune(table, history)
-        _tag(table)  # cleaning may join files, which is a new version of the same rows
+        commits.move_tag(table)  # cleaning may join files, which is a new version of the same rows
         version = int(table.version)
         if history[-1].version != version:
             history = (*history[:-1], replace(history[-1], version=version))
@@ -385,63 +342,3 @@ def _read(uri: Path) -> Published | None:
 
 def _mark(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def _known_vectors(table: Any, texts: Collection[str]) -> dict[str, Any]:
-    """Vectors of texts that the table holds already, so that a renamed note is not embedded again."""
-    if not texts or not table.count_rows():
-        return {}
-    import numpy as np
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    held = table.search().select(["chunk_id", "embed_text"]).to_arrow()
-    held = held.filter(pc.is_in(held["embed_text"], value_set=pa.array(list(texts), pa.string())))
-    of_text = dict(zip(held["embed_text"].to_pylist(), held["chunk_id"].to_pylist(), strict=True))
-    if not of_text:
-        return {}
-    query = table.search()
-    if len(of_text) <= _FEW:
-        query = query.where(_any_of(of_text.values()))
-    rows = query.select(["embed_text", "vector"]).to_arrow().combine_chunks()
-    flat = np.asarray(rows["vector"].combine_chunks().flatten(), dtype=np.float32).reshape(rows.num_rows, -1)
-    place = {text: number for number, text in enumerate(rows["embed_text"].to_pylist()) if text in of_text}
-    return {text: flat[number] for text, number in place.items()}
-
-
-def _any_of(keys: Collection[str]) -> str:
-    """A filter of hex digests alone, never of a text of the user."""
-    if any(not _HEX.issuperset(key) for key in keys):
-        raise tables.Damaged("the table holds a chunk id that is no hex digest")
-    return "chunk_id IN (" + ",".join(f"'{key}'" for key in keys) + ")"
-
-
-def _merge(table: Any, rows: Any, gone: list[str]) -> None:
-    """Insert, update and delete in one commit."""
-    merge = table.merge_insert("chunk_id").when_matched_update_all(where="target.row_hash != source.row_hash")
-    merge = merge.when_not_matched_insert_all()
-    if gone:
-        merge = merge.when_not_matched_by_source_delete(_any_of(gone))
-    merge.execute(rows)
-
-
-def _tag(table: Any) -> None:
-    """Move `live` to the newest version."""
-    current = tables.live_version(table)
-    table.checkout_latest()
-    if current is None:
-        table.tags.create(tables.LIVE, table.version)
-    elif current != table.version:
-        table.tags.update(tables.LIVE, table.version)
-
-
-def _restore(table: Any, version: int | None) -> None:
-    """Make the published rows the newest again. Without published rows there is nothing to return to."""
-    if version is None:
-        return
-    with suppress(Exception):  # the error to be told is the one before; the next sync compares with what it finds
-        table.checkout_latest()
-        if table.version != version:
-            table.checkout(version)
-            table.restore()
-            _tag(table)

@@ -40,7 +40,10 @@ __all__ = [
 LIVE = "live"
 NO_EMBEDDER = "none"
 _TOLD = 300  # characters of LanceDB's own words
-_LANCE = re.compile(r"\b[Ll]ance(DB)?\b.{0,20}error|\bLanceError\b|\.lance\b|/_versions/|/_indices/|/_deletions/")
+_LANCE = re.compile(
+    r"\b[Ll]ance(DB)?\b.{0,20}error|\bLanceError\b|\.lance\b|/_(versions|indices|deletions)/"
+    r"|^Version \d+ no longer exists"
+)
 _MACHINE = ("No space left", "Permission denied", "Read-only file system", "Too many open files")
 
 

@@ -107,6 +107,8 @@ def _status_text(told: Mapping[str, Any]) -> str:
         lines.append(("writing now", f"process {writer['pid']} ({writer['what']}, since {writer['since']})"))
     faults = told["faults"]
     lines.append(("whole", "not looked at" if faults is None else "; ".join(faults) or "yes, every row was read"))
+    if faults:
+        lines.append(("way out", "cervella reindex RECIPE --force index.build: rebuilt from the embedding cache"))
     lines.append(("digest", now["digest"]))
     text = "\n".join(f"{name:<12} {value}" for name, value in lines)
     return f"{text}\n\n{_history_text(told['history'])}"

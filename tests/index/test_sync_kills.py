@@ -1,0 +1,141 @@
+"""Sixty SIGKILLs during continuous reindexing, a reader during thirty flips, two writers at once."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from flipping import POINTS, digests, states  # noqa: E402
+from support import Embedder  # noqa: E402
+
+from components.index import Index  # noqa: E402
+from components.index.checks import UNRECORDED  # noqa: E402
+from components.index.status import index_status  # noqa: E402
+
+ROOT = Path(__file__).parents[2]
+
+
+def start(*arguments: object) -> subprocess.Popen[str]:
+    process = subprocess.Popen(
+        [sys.executable, str(Path(__file__).parent / "flipping.py"), *map(str, arguments)],
+        env=os.environ | {"PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    if process.stdout.readline() != "ready\n":
+        raise AssertionError(process.communicate()[1])
+    return process
+
+
+def killed(uri: Path, point: str, *, turn: int, seconds: float) -> None:
+    """Let a writer die, by its own hand at a named point, or by ours at some moment."""
+    process = start("write", uri, point, turn)
+    try:
+        if point == "none":
+            time.sleep(seconds)
+            process.kill()
+        _, errors = process.communicate(timeout=120)
+    finally:
+        process.kill()
+    assert process.returncode == -signal.SIGKILL, errors
+
+
+def look(uri: Path) -> str:
+    """The published digest; every row is read, and searched."""
+    assert set(index_status(uri)["faults"]) <= {UNRECORDED}  # a death between the tag and the record of it
+    index = Index.open(uri, Embedder())
+    digest = index.live_digest()
+    assert digest is not None
+    number = digests().index(digest)
+    paths = {chunk.path for chunk in states()[number]}
+    assert {hit.path for hit in index.search("nota solo forno primo secondo", k=100, candidates=100)} == paths
+    return digest
+
+
+def lane(uri: Path, deaths: list[str], seed: int) -> set[str]:
+    """Deaths one after the other on one index; the digests that were published after each."""
+    dice = random.Random(seed)
+    first, _ = states()
+    Index.open(uri, Embedder()).sync(first)
+    seen = set()
+    for point in deaths:
+        killed(uri, point, turn=dice.randint(1, 5), seconds=dice.uniform(0.0, 1.0))
+        seen.add(look(uri))
+    return seen
+
+
+@pytest.mark.slow
+def test_sixty_kills_lose_tear_and_double_nothing(tmp_path: Path) -> None:
+    deaths = [*POINTS, *POINTS, *["none"] * 30]
+    random.Random(1).shuffle(deaths)
+    lanes = [tmp_path / "a", tmp_path / "b"]
+    with ThreadPoolExecutor(2) as pool:
+        seen = list(pool.map(lane, lanes, [deaths[::2], deaths[1::2]], [2, 3]))
+    assert seen[0] | seen[1] == set(digests())  # both states were met: the writers did work
+    first, second = states()
+    for uri in lanes:
+        embedder = Embedder()
+        for state, digest in ((second, digests()[1]), (first, digests()[0])):
+            assert Index.open(uri, embedder).sync(state).live_digest == digest == look(uri)
+            assert index_status(uri)["faults"] == []
+        assert len(embedder.texts) <= 2 * 2  # the note that is only here, and the one that is other here
+        assert not list(uri.glob("*.damaged-*")) and not list(uri.glob(".live.json.*"))[1:]
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_a_death_at_each_point_leaves_one_state_or_the_other(tmp_path: Path, point: str) -> None:
+    first, second = states()
+    uri = tmp_path / "index"
+    Index.open(uri, Embedder()).sync(first)
+    killed(uri, point, turn=2, seconds=0)
+    look(uri)
+    assert Index.open(uri, Embedder()).sync(second, lock_seconds=5).live_digest == look(uri)
+
+
+def test_a_reader_never_sees_anything_between_two_states(tmp_path: Path) -> None:
+    uri, stop = tmp_path / "index", tmp_path / "stop"
+    both = states()
+    Index.open(uri, Embedder()).sync(both[0])
+    reader = start("read", uri, stop)
+    for turn in range(30):
+        Index.open(uri, Embedder()).sync(both[(turn + 1) % 2])
+    stop.touch()
+    out, errors = reader.communicate(timeout=60)
+    assert reader.returncode == 0, errors
+    told = json.loads(out)
+    assert told["wrong"] == []
+    assert min(told["seen"]) > 0
+
+
+def test_a_reader_of_an_old_version_goes_on_while_it_is_cleaned_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from datetime import timedelta
+
+    from components.index import cleanup
+
+    uri, both = tmp_path / "index", states()
+    monkeypatch.setattr(cleanup, "KEEP", timedelta(seconds=4))
+    monkeypatch.setattr(cleanup, "MARGIN", 0.2)
+    monkeypatch.setattr(cleanup, "_PRUNE", 1)
+    for turn in range(8):
+        Index.open(uri, Embedder()).sync(both[turn % 2])
+    time.sleep(4)  # what is published now is older than is kept, and has been published all the time
+    reading = Index.open(uri, Embedder())._live(strict=True)
+    versions = len(reading.list_versions())
+    Index.open(uri, Embedder()).sync(both[0])
+    assert len(reading.list_versions()) < versions
+    assert {row["path"] for row in reading.search().select(["path"]).to_list()} == {chunk.path for chunk in both[1]}
+    time.sleep(4)
+    for turn in range(1, 9):
+        Index.open(uri, Embedder()).sync(both[turn % 2])
+    assert set(Index.open(uri, Embedder())._live(strict=True).tags.list()) == {"live"}
