@@ -14,6 +14,7 @@ from components.sncp.document import Skipped
 from components.sncp.globs import Glob
 from components.sncp.kinds import kind_from_path
 from components.sncp.params import Kind
+from components.sncp.redact import mask_secrets
 
 __all__ = ["NEVER_ENTERED", "NOTE_SUFFIXES", "Candidate", "discover"]
 
@@ -203,7 +204,7 @@ def discover(
         passed = "".join(f"\n  {item.path}: {item.reason}" for item in walk.skipped[:10])
         raise InputError(
             f"No note matches in {root}.\nLooked for ({', '.join(NOTE_SUFFIXES)}): {globs}.{left_out}\n"
-            f"The folder holds: {_top_level(root)}.{passed}\n"
+            f"The folder holds: {mask_secrets(_top_level(root) + '.' + passed)}\n"
             "Name the right `sncp.root`, or globs that fit in `sncp.sources` or `sncp.include` "
             "(include: ['**/*.md'] takes every note)."
         )

@@ -16,8 +16,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from secret_shapes import key  # noqa: E402
 
+from components.errors import InputError  # noqa: E402
 from components.sncp import Collection  # noqa: E402
 from components.sncp.redact import redact, redact_names  # noqa: E402
+from components.sncp.report import findings_rows, findings_text, report_markdown  # noqa: E402
 
 _ALNUM = string.ascii_letters + string.digits
 
@@ -166,6 +168,34 @@ def test_note_whose_path_holds_a_secret_is_left_out_and_told_masked(
     (skipped,) = collection.skipped
     assert skipped.path == "chiavi/[REDACTED:gitlab-token].md" and "rename it" in skipped.reason
     assert planted not in str(collection.to_dict()) and planted not in str(collection.report())
+
+
+def test_report_tells_places_and_never_what_stands_there(
+    notes: Callable[..., Path], read: Callable[..., Collection]
+) -> None:
+    planted = [key("npm", seed) for seed in range(8)]
+    root = notes({"a.md": "# A\n" + "\n".join(planted), f"{key('figma')}.md": "# B\n"})
+    report = read(root).report()
+    shown, told = report_markdown(report), findings_text(report, where="HERE") or ""
+    assert "- masked: npm-token 8" in shown and "| a.md | 9 | npm-token | npm_…(40) |" in shown
+    assert told.split("\n")[:2] == ["8 secrets or personal data found:", "  a.md:2  npm-token  npm_…(40)"]
+    assert "  and 3 more: HERE" in told
+    assert "1 notes left out for them:\n  [REDACTED:figma-token].md  its path holds a secret" in told
+    assert findings_rows(report)[7] == {"place": "a.md:9", "rule": "npm-token", "masked": "npm_…(40)"}
+    everything = shown + told + str(findings_rows(report))
+    assert not any(secret[4:20] in everything for secret in planted)
+    clean = Collection(documents=()).report()
+    assert findings_text(clean, where="HERE") is None and findings_rows(clean) == []
+
+
+def test_nothing_to_take_is_told_without_the_secret(
+    notes: Callable[..., Path], read: Callable[..., Collection]
+) -> None:
+    root = notes({"x.txt": "x"})
+    (root / f"{key('npm')}.md").symlink_to("/etc/hostname")
+    with pytest.raises(InputError) as error:
+        read(root)
+    assert key("npm")[4:20] not in str(error.value)
 
 
 def test_lines_are_those_of_the_file(notes: Callable[..., Path], read: Callable[..., Collection]) -> None:
