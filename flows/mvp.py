@@ -18,7 +18,7 @@ __all__ = ["mvp"]
 
 
 @flow(name="mvp", flow_run_name=run_name)
-def mvp(run_dir: str) -> int:
+def mvp(run_dir: str) -> int | None:
     """Run phase mvp for the frozen recipe in `run_dir`; returns the version of the registered release."""
     run, recipe = open_run(run_dir)
     notes = collect(run, recipe.sncp, persona_files=recipe.persona.files, local=recipe.privacy.local)
@@ -43,4 +43,6 @@ def mvp(run_dir: str) -> int:
     )
     scorecard = score(run, recipe.evaluate, recipe.answer, retrieval=retrieval, answers=answers)
     verdict = gate(run, recipe.gate, scorecard=scorecard)
+    if run.read().get("matrix"):
+        return None  # a combination of a matrix is recorded with all the others
     return register(run, recipe, index=index, gate=verdict, scorecard=scorecard, prompt=prompt)

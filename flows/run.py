@@ -10,15 +10,17 @@ from typing import Any, Literal
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from components.recipe import load_recipe, start_run
-from components.recipe.plan import plan_run
+from components.recipe import MATRIX, load_frozen, load_recipe, start_run
+from components.recipe.measured import try_to_remember
+from components.recipe.plan_matrix import plan_loaded
 from components.store import Run
+from flows.matrix import matrix
 from flows.mvp import mvp
 from flows.reindex import reindex
 
 __all__ = ["PHASES", "run_phase", "run_recipe"]
 
-PHASES: dict[str, Callable[..., Any]] = {"mvp": mvp, "reindex": reindex}
+PHASES: dict[str, Callable[..., Any]] = {"mvp": mvp, "reindex": reindex, MATRIX: matrix}
 RECIPES = Path(os.environ.get("CERVELLA_RECIPES", Path(__file__).resolve().parent.parent / "recipes"))
 # A Literal that is built when this file is imported becomes a dropdown in the UI's run form.
 NAMES = tuple(sorted(path.stem for path in RECIPES.glob("[!_]*.yaml")))
@@ -27,7 +29,10 @@ RecipeName = Literal[NAMES]  # type: ignore[valid-type]
 
 def run_phase(run: Run) -> State[Any]:
     """Run the flow of the run's phase and record how it ended; returns Prefect's final state."""
-    state: State[Any] = PHASES[run.read()["phase"]](str(run.folder), return_state=True)
+    phase = run.read()["phase"]
+    state: State[Any] = PHASES[phase](str(run.folder), return_state=True)
+    if state.is_completed() and phase != MATRIX:
+        try_to_remember(run, load_frozen(run.folder))
     run.update(
         status="done" if state.is_completed() else "failed", prefect_flow_run=str(state.state_details.flow_run_id)
     )
@@ -51,7 +56,7 @@ def run_recipe(
     """
     loaded = load_recipe(RECIPES / f"{recipe}.yaml", overrides=overrides or [])
     if dry_run:
-        return {"plan": plan_run(loaded.recipe, force=force or []).to_dict()}
+        return {"plan": plan_loaded(loaded, force=force or []).to_dict()}
     run = start_run(loaded, force=force or [])
     run_phase(run).result()
     return run.read()

@@ -11,7 +11,7 @@ then); vectors in tables of an embedder that is not the published one, which are
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,7 @@ class Plan:
         steps: in the order of the phase.
         notes: what is other about them than in the published index.
         published: digest of what is published now; None: nothing.
+        files: path of each note -> SHA-256 of its bytes.
         rest: seconds of everything that is no model's work, as the last runs of this phase took; None: not measured.
         models: of embedding and of chat.
         problems: why the run would stop, as far as it is known ahead of time.
@@ -55,6 +56,7 @@ class Plan:
     steps: tuple[PlannedStep, ...]
     notes: NoteChanges
     published: str | None
+    files: Mapping[str, str]
     rest: float | None
     models: tuple[str, str]
     problems: tuple[str, ...] = ()
@@ -98,15 +100,18 @@ class Plan:
 
 def plan_run(recipe: Recipe, *, force: Sequence[str] = ()) -> Plan:
     """The plan of one run. Arguments and errors as `plan_runs`."""
-    return plan_runs([("", recipe)], force=force)[0]
+    return plan_runs([("", recipe)], force=force, registers=True)[0]
 
 
-def plan_runs(recipes: Iterable[tuple[str, Recipe]], *, force: Sequence[str] = ()) -> list[Plan]:
+def plan_runs(
+    recipes: Iterable[tuple[str, Recipe]], *, force: Sequence[str] = (), registers: bool = False
+) -> list[Plan]:
     """Plans of runs, one after the other, of one workspace: what one makes, those after it need not make.
 
     Args:
         recipes: how people call each run, and its recipe.
         force: steps to be done again although they are sealed.
+        registers: whether each run is registered in MLflow by itself.
 
     Raises:
         InputError: the notes cannot be read, or `force` names a step that the phase does not have.
@@ -119,20 +124,22 @@ def plan_runs(recipes: Iterable[tuple[str, Recipe]], *, force: Sequence[str] = (
                 world = World(recipe.workspace)
                 planner = Planner(Past(recipe.workspace), folder=Path(folder))
             planner.begin(run=name, force=check_steps(recipe.phase, force))
-            plans.append(_plan(planner, recipe, world))
+            plans.append(_plan(planner, recipe, world, registers=registers))
     return plans
 
 
-def _plan(planner: Planner, recipe: Recipe, world: World) -> Plan:
+def _plan(planner: Planner, recipe: Recipe, world: World, *, registers: bool) -> Plan:
     published = world.published(recipe.index)
     found = plan_index(planner, recipe, world=world)
-    problems = plan_scores(planner, recipe, found, world=world) if recipe.phase == "mvp" else []
+    problems = list(found.problems)
+    if recipe.phase == "mvp":
+        problems += plan_scores(planner, recipe, found, world=world, registers=registers)
     order = {name: place for place, name in enumerate(STEPS[recipe.phase])}
     steps = sorted(planner.steps, key=lambda step: order[step.name])
     problems = _budget(recipe, total(step.work for step in steps)) + problems
     rest = measured_speed(speeds_file(recipe.workspace), model=recipe.phase, unit="runs")
     return Plan(
-        recipe.name, recipe.phase, recipe.workspace, tuple(steps), found.notes, published,
+        recipe.name, recipe.phase, recipe.workspace, tuple(steps), found.notes, published, found.collection.digests,
         rest.seconds_for(1) if rest else None, (recipe.index.embedding.model, recipe.llm.chat.model), tuple(problems),
     )  # fmt: skip
 

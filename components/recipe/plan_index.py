@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from components.errors import InputError, TerminalError
+from components.evaluate import Question, load_golden
 from components.index import NO_EMBEDDER
 from components.index import steps as index
+from components.index.published import read_published
+from components.index.rollback import held_back
 from components.index.wanted import Wanted
 from components.recipe.model import Recipe
 from components.recipe.plan_notes import NoteChanges, compare_notes
@@ -20,16 +24,18 @@ from components.store import Artefact
 
 __all__ = ["PlannedIndex", "plan_index"]
 
+_SMALL = 10  # notes: below this number the index lets any share vanish
+
 
 @dataclass(frozen=True)
 class PlannedIndex:
-    """What is known ahead of time of notes and index. `paths`: of all notes that will be in it, duplicates included."""
+    """What is known ahead of time of notes and index; the golden questions; why the run would stop."""
 
     collection: Collection
     notes: NoteChanges
     built: Input
-    paths: frozenset[str]
-    digest: str
+    questions: list[Question]
+    problems: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -82,8 +88,15 @@ def plan_index(planner: Planner, recipe: Recipe, *, world: World) -> PlannedInde
     )
     wanted = index.read_wanted(_there(chunks))
     planner.add(facts={"chunks": len(wanted)})
-    built = _plan_build(planner, recipe, wanted, chunks=chunks, published=published, model=model, world=world)
-    return PlannedIndex(collection, changes, built, wanted.paths, wanted.digest(model.id or NO_EMBEDDER))
+    questions, problems = _questions(recipe, wanted)
+    built = _plan_build(
+        planner, recipe, wanted, chunks=chunks, published=published, model=model, world=world, questions=questions
+    )
+    if planner.last.action == "run":
+        problems += _refusals(
+            recipe, wanted, published=published, model=model, past=planner.past, forced="index.build" in planner.force
+        )
+    return PlannedIndex(collection, changes, built, questions, tuple(problems))
 
 
 def _there(made: Input) -> Artefact:
@@ -100,6 +113,7 @@ def _plan_build(
     published: _Published,
     model: ModelOfIndex,
     world: World,
+    questions: list[Question],
 ) -> Input:
     """The index is mutable: a sealed step is only skipped while what is published is what it said."""
     name = model.id or NO_EMBEDDER
@@ -122,9 +136,53 @@ def _plan_build(
     if planner.last.action == "run":
         held = {chunk.embed_text for chunk in old.chunks(list(before))} if changed else set()
         texts = [chunk.embed_text for chunk in wanted.chunks(changed) if chunk.embed_text not in held]
-        planner.add(facts={"chunks": len(wanted), **rows}, work=model.work(texts, role="passage"))
+        work = model.work(texts, role="passage")
+        if changed or rows["removed"] or published.embedder != name:  # new rows are asked before they are published
+            work += model.work([question.question for question in questions if question.answerable], role="query")
+        planner.add(facts={"chunks": len(wanted), **rows}, work=work)
         world.publish(recipe.index, wanted.digest(name))
     return built
+
+
+def _questions(recipe: Recipe, wanted: Wanted) -> tuple[list[Question], list[str]]:
+    """The golden questions, and what is wrong with them. A reindex does without faulty ones."""
+    if recipe.evaluate.golden is None:
+        return [], []
+    try:
+        return load_golden(recipe.evaluate.golden, known_paths=wanted.paths), []
+    except InputError as error:
+        return [], [str(error)] if recipe.phase == "mvp" else []
+
+
+def _refusals(
+    recipe: Recipe, wanted: Wanted, *, published: _Published, model: ModelOfIndex, past: Past, forced: bool
+) -> list[str]:
+    """Why the index would refuse these rows, as far as it is known without asking it: a rollback, too many lost notes.
+
+    Renamed notes count as lost here; the index looks at their texts.
+    """
+    uri = index.index_uri(recipe.index, workspace=recipe.workspace)
+    try:
+        live = read_published(uri)
+    except TerminalError:
+        return []
+
+    def read(artefact_id: str) -> Wanted | None:
+        found = past.open(*artefact_id.split("/", 1))
+        return index.read_wanted(found) if found else None
+
+    held = None if forced else held_back(live, wanted, embedder=model.id or NO_EMBEDDER, read=read)
+    found = [held] if held else []
+    if live is None or published.chunks is None or live.root not in (None, str(recipe.sncp.root)):
+        return found
+    before, share = published.rows.paths, recipe.index.max_removed_share
+    missing = len(before - wanted.paths)
+    if len(before) >= _SMALL and missing > share * len(before):
+        found.append(
+            f"{missing} of {len(before)} published notes would be gone from the index, more than "
+            f"index.max_removed_share = {share:g} allows"
+        )
+    return found
 
 
 def _published(past: Past, digest: str | None) -> _Published:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from components.store import StepSpec
 
-__all__ = ["Change", "changes_of", "in_words", "shown"]
+__all__ = ["Change", "changes_of", "flat", "in_words", "shown"]
 
 _LONGEST = 48
 
@@ -34,7 +34,7 @@ def changes_of(old: Mapping[str, Any], spec: StepSpec) -> tuple[Change, ...]:
     if old["version"] != new["version"]:
         found.append(Change("code", "version", old["version"], new["version"]))
     for kind, field in (("parameter", "params"), ("input", "inputs")):
-        before, after = _flat(old[field]), _flat(new[field])
+        before, after = flat(old[field]), flat(new[field])
         found += [
             Change(kind, key, before.get(key), after.get(key))  # type: ignore[arg-type]
             for key in sorted(before.keys() | after.keys())
@@ -67,8 +67,9 @@ def shown(value: Any) -> str:
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 
-def _flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+def flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    """Nested values by their dotted keys."""
     found: dict[str, Any] = {}
     for key, value in values.items():
-        found |= _flat(value, f"{before}{key}.") if isinstance(value, Mapping) and value else {f"{before}{key}": value}
+        found |= flat(value, f"{before}{key}.") if isinstance(value, Mapping) and value else {f"{before}{key}": value}
     return found

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from functools import cached_property
 
 from components.answer.messages import build_request
-from components.errors import CervellaError, InputError
-from components.evaluate import Question, choose_questions, load_golden
+from components.errors import CervellaError
+from components.evaluate import Question, choose_questions
 from components.evaluate import steps as evaluate
 from components.llm import is_remote
 from components.llm.counting import counter_of
@@ -51,12 +51,12 @@ class _Persona:
         persona.write_persona(step, *self.compiled)
 
 
-def plan_scores(planner: Planner, recipe: Recipe, found: PlannedIndex, *, world: World) -> list[str]:
+def plan_scores(planner: Planner, recipe: Recipe, found: PlannedIndex, *, world: World, registers: bool) -> list[str]:
     """Plan the steps of phase mvp after the index. Returns why the run would stop, as far as it is known."""
     who = _Persona(recipe, found)
     prompt = planner.plan(lambda: persona.compile_spec(recipe.persona, who.texts), write=who.write)
     who.artefact = prompt.artefact
-    questions, problems = _questions(recipe, found)
+    questions, problems = found.questions, []
     words = {"golden": "the file was changed"}
 
     retrieval = planner.plan(
@@ -90,7 +90,8 @@ def plan_scores(planner: Planner, recipe: Recipe, found: PlannedIndex, *, world:
         retrieval=retrieval, answers=answers,
     )  # fmt: skip
     gate = planner.plan(lambda scorecard: registry.gate_spec(recipe.gate, scorecard=scorecard), scorecard=scorecard)
-    _plan_register(planner, recipe, built=found.built, scorecard=scorecard, gate=gate, who=who)
+    if registers:
+        _plan_register(planner, recipe, built=found.built, scorecard=scorecard, gate=gate, who=who)
     return problems
 
 
@@ -98,14 +99,6 @@ def _failed(answers: Artefact) -> str | None:
     """Answers that failed are asked again, sealed or not."""
     failed = evaluate.failed_answers(answers)
     return f"{failed} answers failed the last time" if failed else None
-
-
-def _questions(recipe: Recipe, found: PlannedIndex) -> tuple[list[Question], list[str]]:
-    path = evaluate.golden_path(recipe.evaluate)
-    try:
-        return load_golden(path, known_paths=found.paths), []
-    except InputError as error:
-        return [], [f"evaluate.retrieval: {error}"]
 
 
 def _key_missing(name: str | None) -> str | None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from functools import cached_property
 from pathlib import Path
 
+from components.errors import TerminalError
 from components.index import IndexParams
 from components.index import steps as index
 from components.llm.counting import counter_of, embedder_id
@@ -60,7 +61,10 @@ class World:
         uri = index.index_uri(params, workspace=self.workspace)
         if uri in self._planned:
             return self._planned[uri]
-        return index.published_digest(params, workspace=self.workspace)
+        try:
+            return index.published_digest(params, workspace=self.workspace)
+        except TerminalError:  # the file is damaged: a run puts it aside
+            return None
 
     def publish(self, params: IndexParams, digest: str) -> None:
         """A planned run will publish this."""

@@ -59,8 +59,8 @@ class Registered:
 
 
 @dataclass(frozen=True)
-class _Job:
-    """What is to be registered, with its identity."""
+class Job:
+    """A run that is to be recorded, with the key that it is found again by."""
 
     release: str
     key: str
@@ -119,21 +119,20 @@ def register(
         raise InputError(f"{tracking_uri} needs a folder for artifacts: expected artifact_root inside the workspace.")
     if not prompt.strip() or len(prompt) > _PROMPT_LIMIT:
         raise InputError(f"A prompt of {len(prompt)} characters: MLflow takes 1 to {_PROMPT_LIMIT}.")
-    job = _job(run_name, release, recipe_yaml, params, scorecard, gate, questions, prompt, prompt_tokens, tags or {})
+    job = make_job(
+        run_name, release, recipe_yaml, params, scorecard, gate, questions, prompt, prompt_tokens, tags or {}
+    )
     prompt_name = _prompt_name(model_name)
-    _quiet()
-    with _folder(artifact_root) as folder, explained(tracking_uri):
-        client = _client(tracking_uri)
-        experiment_id = _experiment(client, experiment, artifact_root)
-        run_id, created = _run(client, experiment_id, job, folder, at)
-        prompt_version = _prompt(client, prompt_name, prompt, prompt_tokens, experiment_id, at)
-        version = _version(client, model_name, job, run_id, gate, at)
+    with mlflow_folder(artifact_root) as folder, explained(tracking_uri):
+        client = open_client(tracking_uri)
+        experiment_id = open_experiment(client, experiment, artifact_root)
+        run_id, created = find_or_begin(client, experiment_id, job, folder, at)
+        prompt_version = find_prompt(client, model_name, prompt, prompt_tokens, experiment_id, at)
+        version = find_version(client, model_name, job, run_id, gate, at)
         client.set_registered_model_alias(model_name, alias, str(version))
         at("alias set")
         if created:
-            linked = json.dumps([{"name": prompt_name, "version": str(prompt_version)}])
-            client.set_tag(run_id, "mlflow.linkedPrompts", linked)
-            client.set_tag(run_id, "cervella.model_version", f"{model_name}/{version}")
+            link(client, run_id, model_name, version, prompt_version)
             at("run linked")
             client.set_terminated(run_id, status="FINISHED")
     return Registered(
@@ -157,7 +156,7 @@ def registered_key(*, release: Mapping[str, Any], scorecard: Mapping[str, Any], 
     )
 
 
-def _job(
+def make_job(
     run_name: str,
     release: Mapping[str, Any],
     recipe_yaml: str,
@@ -168,13 +167,14 @@ def _job(
     prompt: str,
     prompt_tokens: int,
     tags: Mapping[str, str],
-) -> _Job:
+) -> Job:
+    """The run of a scored candidate; arguments as `register` has them."""
     metrics = metric_values(scorecard)  # first: its error on NaN names the score
     digest = release_digest(release)
     key = registered_key(release=release, scorecard=scorecard, gate=gate)
     report = f"{gate_markdown(gate)}\n## Scorecard\n\n{scorecard_markdown(scorecard)}\n"
     answers = scorecard["answers"]
-    return _Job(
+    return Job(
         release=digest,
         key=key,
         name=run_name,
@@ -213,8 +213,9 @@ def _prompt_name(model_name: str) -> str:
 
 
 @contextmanager
-def _folder(artifact_root: Path | None) -> Iterator[Path]:
-    """A temporary folder, with the artifact root to ourselves when it is here."""
+def mlflow_folder(artifact_root: Path | None) -> Iterator[Path]:
+    """A temporary folder, with the artifact root to ourselves when it is here, and MLflow told to be quiet."""
+    _quiet()
     if artifact_root is None:
         with tempfile.TemporaryDirectory() as temporary:
             yield Path(temporary)
@@ -232,18 +233,32 @@ def _quiet() -> None:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("DO_NOT_TRACK", "true")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # stdout is ours: `run --json`
-    # "Creating initial database tables" is no news for whoever runs a recipe.
-    logging.getLogger("mlflow.store.db").setLevel(logging.WARNING)
+    # "Creating initial database tables" is no news for whoever runs a recipe, and its errors are told by `explained`.
+    logging.getLogger("mlflow.store.db").setLevel(logging.CRITICAL)
 
 
-def _client(tracking_uri: str) -> Any:
+def link(client: Any, run_id: str, model_name: str, version: int, prompt_version: int) -> None:
+    """Say in a run which model version and which prompt version came of it."""
+    linked = json.dumps([{"name": _prompt_name(model_name), "version": str(prompt_version)}])
+    client.set_tag(run_id, "mlflow.linkedPrompts", linked)
+    client.set_tag(run_id, "cervella.model_version", f"{model_name}/{version}")
+
+
+def key_tag(key: str) -> dict[str, str]:
+    """The tag that a run is found again by."""
+    return {_KEY: key}
+
+
+def open_client(tracking_uri: str) -> Any:
+    """A client of MLflow."""
     check_sqlite(tracking_uri)
     from mlflow.tracking import MlflowClient
 
     return MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
 
 
-def _experiment(client: Any, name: str, artifact_root: Path | None) -> str:
+def open_experiment(client: Any, name: str, artifact_root: Path | None) -> str:
+    """Id of the experiment, made when there is none."""
     found = client.get_experiment_by_name(name)
     if found is None:
         location = None if artifact_root is None else artifact_root.absolute().as_uri()
@@ -256,7 +271,9 @@ def _experiment(client: Any, name: str, artifact_root: Path | None) -> str:
     return str(found.experiment_id)
 
 
-def _run(client: Any, experiment_id: str, job: _Job, folder: Path, at: Callable[[str], None]) -> tuple[str, bool]:
+def find_or_begin(
+    client: Any, experiment_id: str, job: Job, folder: Path, at: Callable[[str], None]
+) -> tuple[str, bool]:
     """The run of this key, complete but for its end; and whether it had to be made or completed."""
     found = client.search_runs([experiment_id], f"tags.`{_KEY}` = '{job.key}'", order_by=["attributes.start_time ASC"])
     done = [run for run in found if run.info.status == "FINISHED"]
@@ -275,7 +292,7 @@ def _run(client: Any, experiment_id: str, job: _Job, folder: Path, at: Callable[
     return str(run.info.run_id), True
 
 
-def _details(client: Any, run: Any, job: _Job) -> None:
+def _details(client: Any, run: Any, job: Job) -> None:
     from mlflow.entities import Metric, Param, RunTag
 
     # A parameter cannot be written twice with another value; those of a half-written run stay.
@@ -291,7 +308,9 @@ def _details(client: Any, run: Any, job: _Job) -> None:
         client.log_batch(run.info.run_id, tags=tags[start : start + _BATCH])
 
 
-def _prompt(client: Any, name: str, text: str, tokens: int, experiment_id: str, at: Callable[[str], None]) -> int:
+def find_prompt(
+    client: Any, model_name: str, text: str, tokens: int, experiment_id: str, at: Callable[[str], None]
+) -> int:
     """The version of the prompt with this very text; made when there is none.
 
     Not `register_prompt`: it makes a new version for the same text, and it links the prompt to whatever experiment is
@@ -299,7 +318,7 @@ def _prompt(client: Any, name: str, text: str, tokens: int, experiment_id: str, 
     """
     from mlflow.exceptions import MlflowException
 
-    experiments = f",{experiment_id},"
+    name, experiments = _prompt_name(model_name), f",{experiment_id},"
     try:
         prompt = client.get_prompt(name)
     except MlflowException as error:
@@ -328,7 +347,7 @@ def _prompt(client: Any, name: str, text: str, tokens: int, experiment_id: str, 
     return int(made.version)
 
 
-def _version(client: Any, name: str, job: _Job, run_id: str, gate: GateReport, at: Callable[[str], None]) -> int:
+def find_version(client: Any, name: str, job: Job, run_id: str, gate: GateReport, at: Callable[[str], None]) -> int:
     """The model version of this release; made when there is none. Its tags name the newest run that scored it."""
     from mlflow.exceptions import MlflowException
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from components.registry.compare import Candidate
 from components.registry.gate import GateReport, decide
 from components.registry.mlflow_log import Registered, register, registered_key, sqlite_uri
+from components.registry.mlflow_matrix import Child, RegisteredMatrix, register_matrix
 from components.registry.params import GateParams, RegistryParams
 from components.registry.release import build_release
 from components.store import Artefact, Run, StepSpec, read_runs, recorded_step, told_step
@@ -23,6 +25,7 @@ __all__ = [
     "gate_spec",
     "judge",
     "record",
+    "record_matrix",
     "registered_before",
     "registration_key",
     "release_of",
@@ -108,6 +111,35 @@ def record(
         mlflow={
             "run": done.run_id, "model": done.model_name, "version": done.model_version, "page": done.page,
             "key": done.key, "place": place(run.workspace, params),
+        }
+    )  # fmt: skip
+    return done
+
+
+def record_matrix(
+    run: Run, params: RegistryParams, *, recipe_yaml: str, axes: Mapping[str, Any], children: Sequence[Child],
+    candidates: Sequence[Candidate],
+) -> RegisteredMatrix:  # fmt: skip
+    """Record all combinations of a matrix in MLflow: as `record`, once for the very same."""
+    with told_step(run, "registry.register") as told:
+        folder = run.workspace / "mlflow"
+        folder.mkdir(parents=True, exist_ok=True)
+        uri = tracking_uri(run.workspace, params)
+        done = register_matrix(
+            tracking_uri=uri, artifact_root=None if uri.startswith("http") else folder / "artifacts",
+            experiment=params.experiment, model_name=params.model_name, alias=params.alias, run_name=run.id,
+            recipe_yaml=recipe_yaml, axes=axes, children=children, candidates=candidates,
+            tags={"cervella.run": run.id},
+        )  # fmt: skip
+        told.update(
+            status="done" if done.created else "skipped",
+            artefact=f"mlflow/{done.run_id}",
+            facts={"release": f"{done.model_name} version {done.model_version}, alias {params.alias}"},
+        )
+    run.update(
+        mlflow={
+            "run": done.run_id, "model": done.model_name, "version": done.model_version, "page": done.page,
+            "key": done.key, "place": place(run.workspace, params), "nested": list(done.children),
         }
     )  # fmt: skip
     return done

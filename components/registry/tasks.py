@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from prefect import task
-from prefect.artifacts import create_link_artifact, create_markdown_artifact
+from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
 
 from components.answer import AnswerParams
 from components.errors import is_transient
@@ -13,12 +14,14 @@ from components.index import IndexParams
 from components.llm.params import LlmParams
 from components.persona import PersonaParams
 from components.registry import steps
+from components.registry.compare import CRITERION, Candidate, best_of, comparison_markdown, comparison_rows
 from components.registry.gate import GateReport
+from components.registry.mlflow_matrix import Child
 from components.registry.params import GateParams, RegistryParams
 from components.registry.render import gate_markdown
 from components.store import Run, Store
 
-__all__ = ["Release", "gate", "register"]
+__all__ = ["Release", "compare", "gate", "register"]
 
 
 class Release(Protocol):
@@ -45,6 +48,53 @@ def gate(run: Run, params: GateParams, *, scorecard: str) -> str:
     run.update(gate=report.to_dict())
     create_markdown_artifact(key="gate", markdown=gate_markdown(report), description=f"Gate: {report.verdict}")
     return decided.id
+
+
+@task(name="compare combinations", retries=2, retry_delay_seconds=5, retry_condition_fn=is_transient)
+def compare(run: Run, registry: RegistryParams, *, axes: Mapping[str, Any], recipes: Sequence[Release]) -> str | None:
+    """Compare the combinations of a matrix, record them in MLflow; returns the name of the best, None: there is none.
+
+    `recipes`: of the combinations, in their order.
+    """
+    store = Store(run.workspace)
+    candidates, children = [], []
+    for told, recipe in zip(run.read()["combinations"], recipes, strict=True):
+        one = Run(run.workspace / "runs" / told["run"]) if told.get("run") else None
+        state = one.read() if one else {}
+        if one is None or state.get("status") != "done":
+            candidates.append(Candidate(told["name"], error=told.get("error") or "was not run"))
+            continue
+        made = {step["name"]: step["artefact"] for step in state["steps"]}
+        candidates.append(Candidate(told["name"], state["gate"]["verdict"], state["scorecard"]["metrics"]))
+        children.append(_child(one, told, recipe, store, made))
+    create_table_artifact(key="comparison", table=comparison_rows(candidates), description="Combinations of the matrix")
+    create_markdown_artifact(key="best", markdown=comparison_markdown(candidates), description="Best combination")
+    best = best_of(candidates)
+    run.update(best=None if best is None else candidates[best].name, criterion=CRITERION)
+    if best is None:
+        return None
+    frozen = (run.folder / "recipe.yaml").read_text(encoding="utf-8")
+    steps.record_matrix(run, registry, recipe_yaml=frozen, axes=axes, children=children, candidates=candidates)
+    return candidates[best].name
+
+
+def _child(run: Run, told: Mapping[str, Any], recipe: Release, store: Store, made: Mapping[str, str]) -> Child:
+    prompt, card = store.open(made["persona.compile"]), store.open(made["evaluate.score"])
+    scorecard = card.read_json("scorecard.json")
+    return Child(
+        name=told["name"], values=told["values"],
+        release=steps.release_of(
+            prompt=prompt.read_text("prompt.md"),
+            embedder=str(store.open(made["index.build"]).read_json("index.json")["embedder"]),
+            persona=recipe.persona, index=recipe.index, llm=recipe.llm, answer=recipe.answer,
+        ),
+        recipe_yaml=(run.folder / "recipe.yaml").read_text(encoding="utf-8"),
+        params=steps.flat(recipe.model_dump(mode="json")), scorecard=scorecard,
+        gate=GateReport.from_dict(store.open(made["registry.gate"]).read_json("gate.json")),
+        questions=list(card.read_jsonl("questions.jsonl")), prompt=prompt.read_text("prompt.md"),
+        prompt_tokens=int(prompt.read_json("prompt.json")["tokens"]),
+        tags={"cervella.run": run.id, "cervella.index": str(scorecard["evidence"]["index"])},
+    )  # fmt: skip
 
 
 @task(name="register", retries=2, retry_delay_seconds=5, retry_condition_fn=is_transient)

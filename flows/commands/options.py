@@ -11,18 +11,22 @@ import click
 from components.errors import InputError
 from components.recipe import LoadedRecipe, load_recipe
 
-__all__ = ["json_option", "load", "recipe_options"]
+__all__ = ["json_option", "load", "override_option", "recipe_options"]
 
 Decorated = Callable[..., Any]
 
 
 def recipe_options(function: Decorated) -> Decorated:
     """Argument RECIPE and option -o."""
-    override = click.option(
+    return click.argument("recipe", metavar="RECIPE")(override_option(function))
+
+
+def override_option(function: Decorated) -> Decorated:
+    """Option -o."""
+    return click.option(
         "-o", "--override", "overrides", multiple=True, metavar="KEY=VALUE",
         help="change a value for this time, such as -o index.search.k=5 (repeatable; paths are relative to here)",
-    )  # fmt: skip
-    return click.argument("recipe", metavar="RECIPE")(override(function))
+    )(function)  # fmt: skip
 
 
 def json_option(function: Decorated) -> Decorated:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
-from components.errors import InputError
+from components.errors import CervellaError, InputError
 from components.store import Run, list_runs, read_runs
 from flows.commands.options import json_option
 
@@ -28,7 +30,7 @@ def runs_command(workspace: Path, as_json: bool) -> None:
     if not states:
         click.echo(f"no runs in {workspace} yet; cervella run RECIPE makes one")
     for state in states:
-        gate = (state.get("gate") or {}).get("verdict", "-")
+        gate = (state.get("gate") or {}).get("verdict") or best_verdict(state) or "-"
         click.echo(f"{state['run']:<40}  {state['phase']:<8}  {state['status']:<9}  {gate}")
 
 
@@ -45,6 +47,12 @@ def show_command(run: str, workspace: Path, as_json: bool) -> None:
     print_run(matches[0], as_json=as_json)
 
 
+def best_verdict(state: Mapping[str, Any]) -> str | None:
+    """The verdict of the best combination of a matrix; None for any other run."""
+    found = [one.get("verdict") for one in state.get("combinations", []) if one["name"] == state.get("best")]
+    return found[0] if found else None
+
+
 def print_run(run: Run, *, as_json: bool) -> None:
     """Print what became of a run."""
     from components.evaluate import render_scorecard
@@ -59,9 +67,31 @@ def print_run(run: Run, *, as_json: bool) -> None:
         click.echo(
             f"  {step['name']:<20} {step['status']:<8} {step.get('seconds', 0):8.1f} s  {step.get('artefact', '')[:40]}"
         )
+    if state.get("combinations"):
+        click.echo("\n" + comparison(run))
     if state.get("error"):
         click.echo(f"\nended with: {state['error']}")
     if state.get("scorecard"):
         click.echo("\n" + render_scorecard(state["scorecard"]))
     if state.get("gate"):
         click.echo("\n" + render_gate(GateReport.from_dict(state["gate"])))
+
+
+def comparison(run: Run) -> str:
+    """The combinations of a matrix side by side, and how the best is taken into service."""
+    from components.registry.compare import Candidate, render_comparison
+
+    state = run.read()
+    candidates = []
+    for told in state["combinations"]:
+        try:
+            one = Run(run.folder.parent / str(told.get("run"))).read()
+            candidates.append(Candidate(told["name"], one["gate"]["verdict"], one["scorecard"]["metrics"]))
+        except (CervellaError, KeyError, TypeError):
+            candidates.append(Candidate(told["name"], error=told.get("error") or "was not run"))
+    lines = [render_comparison(candidates)]
+    best = next((told for told in state["combinations"] if told["name"] == state.get("best")), None)
+    if best is not None:
+        values = "".join(f" -o {key}={json.dumps(value)}" for key, value in best["values"].items())
+        lines.append(f"take it into service: cervella run {state['recipe_file']} -o matrix=null{values}")
+    return "\n".join(lines)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import click
 
-from components.errors import TerminalError, TransientError
-from components.recipe import LoadedRecipe, start_run
+from components.errors import InputError, TerminalError, TransientError
+from components.recipe import MATRIX, LoadedRecipe, start_run
 from components.services import apply_environment, prefect_environment, prefect_server, wait_until_stored
 from components.store import Run, logger
-from flows.commands.options import json_option, load, recipe_options
+from flows.commands.options import json_option, load, override_option, recipe_options
 from flows.commands.past import print_run
 from flows.commands.terminal import told_in_terminal
 
@@ -21,12 +23,47 @@ force_option = click.option(
 
 
 @click.command("run")
-@recipe_options
+@click.argument("recipe", metavar="RECIPE", required=False)
+@override_option
 @force_option
+@click.option(
+    "--plan",
+    "plan",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="run exactly what `cervella plan --out FILE` planned; refused when anything has changed since",
+)
+@click.option("--fail-fast", is_flag=True, help="of a matrix: do not begin another combination after one has failed")
 @json_option
-def run_command(recipe: str, overrides: tuple[str, ...], force: tuple[str, ...], as_json: bool) -> int:
-    """Run RECIPE: every step that is not sealed yet. Exit 0 for gate GO, 1 for NO-GO or INCONCLUSIVE."""
-    return finish(execute(load(recipe, overrides), force=force), as_json=as_json)
+def run_command(
+    recipe: str | None, overrides: tuple[str, ...], force: tuple[str, ...], plan: Path | None, fail_fast: bool,
+    as_json: bool,
+) -> int:  # fmt: skip
+    """Run RECIPE: every step that is not sealed yet. Exit 0 for gate GO, 1 for NO-GO or INCONCLUSIVE.
+
+    With a matrix, all its combinations: the exit code is that of the best, 3 when one of them failed.
+    """
+    if plan is None:
+        if recipe is None:
+            raise InputError("which recipe? cervella run RECIPE, or cervella run --plan FILE")
+        return finish(execute(load(recipe, overrides), force=force, fail_fast=fail_fast), as_json=as_json)
+    return finish(_execute_plan(plan, recipe, overrides, force, fail_fast=fail_fast), as_json=as_json)
+
+
+def _execute_plan(
+    file: Path, recipe: str | None, overrides: tuple[str, ...], force: tuple[str, ...], *, fail_fast: bool
+) -> Run:
+    from components.recipe.plan_file import check_plan, read_plan
+
+    plan = read_plan(file)
+    if overrides and recipe is None:
+        raise InputError("-o needs the recipe that it changes; a plan has its overrides in it")
+    if set(force) - set(plan.force):
+        raise InputError(
+            f"--force {', '.join(force)} contradicts the plan, which forces {list(plan.force) or 'nothing'}"
+        )
+    loaded = check_plan(plan, recipe=load(recipe, (*plan.overrides, *overrides)) if recipe else None)
+    return execute(loaded, force=plan.force, planned=plan.planned, fail_fast=fail_fast)
 
 
 @click.command("reindex")
@@ -38,13 +75,26 @@ def reindex_command(recipe: str, overrides: tuple[str, ...], force: tuple[str, .
     return finish(execute(load(recipe, (*overrides, "phase=reindex")), force=force), as_json=as_json)
 
 
-def execute(loaded: LoadedRecipe, *, force: Sequence[str]) -> Run:
+def execute(
+    loaded: LoadedRecipe,
+    *,
+    force: Sequence[str],
+    planned: Mapping[str, Mapping[str, str]] | None = None,
+    fail_fast: bool = False,
+) -> Run:
     """Run the recipe in this process, with a Prefect server for as long as it takes.
+
+    Args:
+        loaded: the recipe.
+        force: steps to be done again.
+        planned: see `start_run`.
+        fail_fast: of a matrix: begin no combination after one has failed.
 
     Raises:
         CervellaError: the error that ended the run.
     """
-    run = start_run(loaded, force=force)
+    run = start_run(loaded, force=force, planned=planned)
+    run.update(fail_fast=fail_fast)
     try:
         with told_in_terminal():
             _execute(run)
@@ -65,9 +115,11 @@ def _execute(run: Run) -> None:
         from flows.run import run_phase
 
         state = run_phase(run)
-        flow_run = state.state_details.flow_run_id
         try:
-            wait_until_stored(server.api_url, str(flow_run), expected_task_runs=len(_tasks(run)))
+            for one in [run, *_combinations(run)]:
+                flow_run = one.read().get("prefect_flow_run")
+                if flow_run:
+                    wait_until_stored(server.api_url, flow_run, expected_task_runs=len(_tasks(one)))
         except TransientError as error:
             logger.warning("%s", error)
     if not state.is_completed():
@@ -75,6 +127,12 @@ def _execute(run: Run) -> None:
         if isinstance(ended, BaseException):
             raise ended
         raise TerminalError(f"run {run.id} ended as {state.name}: {state.message}")
+
+
+def _combinations(run: Run) -> list[Run]:
+    """The runs of a matrix that were begun."""
+    told = run.read().get("combinations", [])
+    return [Run(run.folder.parent / one["run"]) for one in told if one.get("run")]
 
 
 def _tasks(run: Run) -> list[str]:
@@ -85,7 +143,8 @@ def finish(run: Run, *, as_json: bool) -> int:
     """Print what became of a run; returns the exit code."""
     state = run.read()
     if as_json:
-        keys = ("run", "recipe", "phase", "status", "steps", "scorecard", "gate", "mlflow")
+        keys: tuple[str, ...] = ("run", "recipe", "phase", "status", "steps", "scorecard", "gate", "mlflow")
+        keys += ("combinations", "best", "criterion") if state["phase"] == MATRIX else ()
         click.echo(json.dumps({key: state.get(key) for key in keys}, indent=1, ensure_ascii=False))
     else:
         print_run(run, as_json=False)
@@ -96,5 +155,14 @@ def finish(run: Run, *, as_json: bool) -> int:
             database = run.workspace / "mlflow" / "mlflow.db"
             if database.is_file():
                 click.echo(f"  see it: mlflow ui --backend-store-uri sqlite:///{database}")
+    if state["phase"] == MATRIX:
+        return _matrix_code(state)
     gate = state.get("gate")
     return 0 if gate is None or gate["verdict"] == "GO" else 1
+
+
+def _matrix_code(state: Mapping[str, Any]) -> int:
+    """3: a combination could not be run; else 0 when the best is GO, 1 when it is not."""
+    if any(one.get("status") != "done" for one in state["combinations"]):
+        return 3
+    return 0 if any(one["name"] == state["best"] and one["verdict"] == "GO" for one in state["combinations"]) else 1
