@@ -12,6 +12,7 @@ from components.errors import InputError
 from components.sncp.discover import Candidate, discover
 from components.sncp.document import Collection, Document, Duplicate, Finding, Notice, Skipped
 from components.sncp.globs import Glob
+from components.sncp.memory import Memory
 from components.sncp.note import Note, read_note
 from components.sncp.params import Kind, PersonalData
 from components.sncp.persona_path import persona_path
@@ -93,7 +94,7 @@ def collect(
     persona_files: Sequence[Path] = (),
     local: Sequence[str] = (),
     workspace: Path | None = None,
-    remembered: Callable[[str, str], Note | None] | None = None,
+    memory: Memory | None = None,
     progress: Progress | None = None,
 ) -> Collection:
     """Read every note that the globs ask for. The notes themselves are never written to.
@@ -111,7 +112,7 @@ def collect(
         persona_files: read in any case, as kind `persona`; they may lie outside the root.
         local: globs of notes that must not leave this machine, beside those that say so in their front matter.
         workspace: a folder within the root in which nothing is a note: what runs write.
-        remembered: (path, SHA-256 of the bytes) -> the note that `read_note` would make of them, if it is known.
+        memory: what an earlier collecting with the same settings made of the same bytes.
         progress: called with (files done, files in all).
 
     Returns:
@@ -128,6 +129,7 @@ def collect(
     gathered = _Gathered()
     kept_here = [Glob.parse(text) for text in local]
     paths = [item.path for item in everything] + [item.path for item in passed]
+    paths = [path for path in paths if not (memory and memory.is_harmless(path))]
     telling = redact_names(paths, personal_data=personal_data, allow=allow)
     for item in passed:
         gathered.skip(telling.get(item.path, (item.path,))[0], item.reason)
@@ -142,7 +144,7 @@ def collect(
             continue
         try:
             raw = read_file(candidate.file, max_bytes=max_bytes)
-            note = remembered(candidate.path, raw.digest) if remembered else None
+            note = memory.note(candidate.path, raw.digest) if memory else None
             note = note or read_note(
                 raw, path=candidate.path, quarantine=redact == "quarantine", personal_data=personal_data, allow=allow
             )
@@ -180,8 +182,8 @@ def _persona(files: Sequence[Path], *, root: Path) -> list[Candidate]:
         if not file.is_file():
             raise InputError(f"The persona file {file} does not exist, or is no file. Name it in `persona`.")
         real = file.resolve()
-        candidate = Candidate(path=persona_path(file, root=root), file=real, kind="persona")
-        if out.setdefault(candidate.path, candidate).file != real:
+        candidate = Candidate(path=persona_path(file, root=root), file=str(real), kind="persona")
+        if out.setdefault(candidate.path, candidate).file != str(real):
             raise InputError(
                 f"Two persona files outside the root are both named {file.name}: "
                 f"{out[candidate.path].file} and {real}. Rename one, so that answers can say which they quote."
@@ -200,6 +202,9 @@ def _join(documents: Sequence[Document]) -> tuple[list[Document], list[Duplicate
     joined: list[Document] = []
     duplicates: list[Duplicate] = []
     for same in by_text.values():
+        if len(same) == 1:
+            joined.append(same[0])
+            continue
         first, *others = sorted(
             same, key=lambda item: (item.kind != "persona", item.status != "current", len(item.path), item.path)
         )

@@ -31,14 +31,14 @@ class Candidate:
 
     path: str
     """POSIX, relative to the root, NFC."""
-    file: Path
-    """As the disk spells it."""
+    file: str
+    """As the disk spells it, resolved."""
     kind: Kind
 
 
 @dataclass(frozen=True)
 class _Folder:
-    file: Path
+    file: str
     path: str
     states: tuple[frozenset[int], ...]
 
@@ -55,7 +55,7 @@ class _Walk:
         leave_out: Path | None,
     ) -> None:
         self.root = root
-        self.leave_out = leave_out.resolve() if leave_out else None
+        self.leave_out = str(leave_out.resolve()) if leave_out else None
         self.globs: list[tuple[Kind | None, Glob]] = []
         self.globs += [(kind, Glob.parse(text)) for kind, texts in sources.items() for text in texts]
         self.globs += [(None, Glob.parse(text)) for text in include]
@@ -65,7 +65,7 @@ class _Walk:
         self.skipped: list[Skipped] = []
 
     def run(self) -> None:
-        folders = [_Folder(self.root, "", tuple(glob.start() for _, glob in self.globs))]
+        folders = [_Folder(str(self.root), "", tuple(glob.start() for _, glob in self.globs))]
         while folders:
             folder = folders.pop()
             try:
@@ -104,10 +104,9 @@ class _Walk:
         if linked:
             self._link(path, Path(entry.path), kind, enters)
         elif is_folder and enters and not self._excluded(f"{path}/", below=True):
-            file = Path(entry.path)
-            return None if file == self.leave_out else _Folder(file, path, states)
+            return None if entry.path == self.leave_out else _Folder(entry.path, path, states)
         elif not is_folder and kind and not self._excluded(path):
-            self._file(path, Path(entry.path), kind)
+            self._file(path, entry.path, kind)
         return None
 
     def _enters(self, states: Sequence[frozenset[int]], name: str) -> bool:
@@ -149,9 +148,9 @@ class _Walk:
             if enters:
                 self._skip(path, f"link to the folder {target.relative_to(self.root).as_posix()}: not followed")
         elif kind:
-            self._file(path, target, kind)
+            self._file(path, str(target), kind)
 
-    def _file(self, path: str, file: Path, kind: Kind) -> None:
+    def _file(self, path: str, file: str, kind: Kind) -> None:
         try:
             path.encode("utf-8")
         except UnicodeEncodeError:

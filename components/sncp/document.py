@@ -64,11 +64,13 @@ class Document:
     @classmethod
     def stored(cls, facts: Mapping[str, Any], load: Callable[[], str]) -> Document:
         """The document with these `facts`, whose text `load` reads. Raises ValueError as `from_dict` does."""
-        facts = dict(facts)
-        text_sha256 = facts.pop("text_sha256")
-        made = cls.from_dict({**facts, "text": ""})
-        del made.__dict__["text"]
-        made.__dict__.update(_load=load, _text_sha256=text_sha256)
+        _check(facts)
+        made = cls.__new__(cls)  # not by __init__, which would want the text
+        values = made.__dict__
+        for name in _FACTS:
+            value = facts[name]
+            values[name] = tuple(value) if isinstance(value, list) else value
+        values["_load"], values["_text_sha256"] = load, facts["text_sha256"]
         return made
 
     @property
@@ -93,12 +95,12 @@ class Document:
 
     def but(self, **facts: Any) -> Document:
         """The same document with other facts; its text is not read for that."""
-        if "text" in self.__dict__ or "text" in facts:
+        if "text" in facts or not _NAMES.issuperset(facts):
             return replace(self, **facts)
-        same: dict[str, Any] = {name: getattr(self, name) for name in _FACTS}
-        made = Document(**{**same, "text": "", **facts})
-        del made.__dict__["text"]
-        made.__dict__.update(_load=lambda: self.text, _text_sha256=self.text_sha256)
+        if all(self.__dict__[name] == value for name, value in facts.items()):
+            return self
+        made = Document.__new__(Document)  # a third of the time of `replace`, for 10,000 notes several times
+        made.__dict__.update(self.__dict__, **facts)
         return made
 
     def to_dict(self) -> dict[str, Any]:
@@ -109,13 +111,18 @@ class Document:
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Document:
         """The inverse of `to_dict`. Raises ValueError for a kind or status that is none."""
-        if value["kind"] not in _KINDS or value["status"] not in _STATUSES:
-            raise ValueError(f"{value['path']}: kind {value['kind']!r} or status {value['status']!r} is not known")
+        _check(value)
         lists = {name: tuple(value[name]) for name in ("paths", "supersedes", "superseded_by")}
         return cls(**{**value, **lists})
 
 
+def _check(value: Mapping[str, Any]) -> None:
+    if value["kind"] not in _KINDS or value["status"] not in _STATUSES:
+        raise ValueError(f"{value['path']}: kind {value['kind']!r} or status {value['status']!r} is not known")
+
+
 _FACTS = tuple(item.name for item in fields(Document) if item.name != "text")
+_NAMES = frozenset(_FACTS)
 _KINDS = frozenset(get_args(Kind))
 _STATUSES = frozenset(get_args(Status))
 

@@ -7,6 +7,7 @@ import os
 import stat
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 
@@ -24,13 +25,13 @@ class Raw:
     data: bytes
     day: str
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """SHA-256 (hex) of the bytes."""
         return sha256(self.data).hexdigest()
 
 
-def read_file(file: Path, *, max_bytes: int) -> Raw:
+def read_file(file: str | Path, *, max_bytes: int) -> Raw:
     """Read a plain file through one descriptor: what is checked is what is read.
 
     `file` must be resolved: a link in its last place is refused, so a note swapped for a link after it was
@@ -50,8 +51,7 @@ def read_file(file: Path, *, max_bytes: int) -> Raw:
             raise UnreadableError("not a plain file (a pipe, socket or device)")
         if about.st_size > max_bytes:
             raise UnreadableError(_too_large(about.st_size, max_bytes))
-        with os.fdopen(descriptor, "rb", closefd=False) as stream:
-            data = stream.read(max_bytes + 1)
+        data = _read(descriptor, size=about.st_size, at_most=max_bytes + 1)
     except OSError as error:
         raise UnreadableError(f"cannot be read: {error.strerror}") from None
     finally:
@@ -59,6 +59,18 @@ def read_file(file: Path, *, max_bytes: int) -> Raw:
     if len(data) > max_bytes:
         raise UnreadableError(_too_large(len(data), max_bytes))
     return Raw(data=data, day=_day(about.st_mtime))
+
+
+def _read(descriptor: int, *, size: int, at_most: int) -> bytes:
+    """All bytes to the end of the file, or `at_most`; `size` is how many are likely."""
+    data = os.read(descriptor, min(size + 1, at_most))
+    if len(data) <= size and (len(data) == size or not data):
+        return data  # one byte more was asked for than there is: that was the end
+    parts = [data]
+    while data and (left := at_most - sum(map(len, parts))) > 0:
+        data = os.read(descriptor, left)
+        parts.append(data)
+    return b"".join(parts)
 
 
 def _day(seconds: float) -> str:

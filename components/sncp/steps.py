@@ -7,7 +7,7 @@ notes, so what is purged there is gone.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any
 
 from components.sncp.collect import collect
 from components.sncp.document import Collection, Document
-from components.sncp.note import Note
+from components.sncp.memory import FILES, Memory, notes_json, stored_text
 from components.sncp.params import SncpParams
 from components.sncp.report import findings_text
 from components.store import (
@@ -37,7 +37,6 @@ __all__ = ["collect_notes", "collect_spec", "read_documents", "read_notes", "sto
 _STEP = "sncp.collect"
 _VERSION = 3
 _DOCUMENTS = "documents"
-_FILES = "files.jsonl"
 
 
 def read_notes(
@@ -61,7 +60,7 @@ def read_notes(
         persona_files=persona_files,
         local=local,
         workspace=workspace,
-        remembered=_remembered(before) if before else None,
+        memory=Memory.of(before) if before else None,
         progress=progress_of(_STEP),
     )
     return replace(collection, before=before)
@@ -79,28 +78,6 @@ def _former(params: SncpParams, workspace: Path) -> Parts | None:
     """The documents of the last collecting with the same settings, if its seal holds."""
     settings = _settings(params)
     return former(Store(workspace), StepSpec(_STEP, _VERSION, settings), _DOCUMENTS, same=settings.keys())
-
-
-def _remembered(before: Parts) -> Callable[[str, str], Note | None]:
-    """(path, SHA-256 of the bytes) -> the note that was made of them."""
-    text_in = {entry.about["text_sha256"]: doc_id for doc_id, entry in before.entries.items()}
-    known = {value["path"]: value for value in before.artefact.read_jsonl(_FILES)}
-
-    def remembered(path: str, digest: str) -> Note | None:
-        value = known.get(path)
-        if value is None or value["sha256"] != digest:
-            return None
-        if value["document"] is None:
-            return Note.from_dict(value, lambda: "")
-        doc_id = text_in.get(value["document"]["text_sha256"])  # a duplicate that ends in other blanks has none
-        return Note.from_dict(value, partial(_text, before, doc_id)) if doc_id else None
-
-    return remembered
-
-
-def _text(stored: Parts, doc_id: str) -> str:
-    text: str = stored.values(doc_id)[0]["text"]
-    return text
 
 
 def collect_spec(params: SncpParams, collection: Collection, *, local: Sequence[str] = ()) -> StepSpec:
@@ -127,7 +104,7 @@ def collect_notes(
 ) -> Artefact:
     """Read the notes and seal them.
 
-    Outputs: `documents` (in parts), `files.jsonl` (what each file says by itself), `report.json` (skipped, masked
+    Outputs: `documents` (in parts), `files.json` (what each file says by itself), `report.json` (skipped, masked
     secrets, duplicates).
     """
     collection = read_notes(params, persona_files=persona_files, local=local, workspace=run.workspace)
@@ -152,7 +129,7 @@ def write_notes(step: Step, collection: Collection) -> None:
 
     kept = {doc_id for doc_id, known in facts.items() if doc_id in held and held[doc_id].about == known}
     write_parts(step, _DOCUMENTS, list(documents), make, kept=kept, before=before)
-    step.write_jsonl(_FILES, (note.to_dict() for note in collection.notes))
+    step.write_text(FILES, notes_json(collection.notes))
     step.write_json("report.json", collection.report())
     step.note(
         notes=len(collection.documents),
@@ -170,5 +147,5 @@ def stored_documents(notes: Artefact) -> Parts:
 def read_documents(notes: Artefact) -> list[Document]:
     """The documents of a sealed `sncp.collect`, in order of their paths; a text is read when it is asked for."""
     stored = stored_documents(notes)
-    found = [Document.stored(entry.about, partial(_text, stored, key)) for key, entry in stored.entries.items()]
+    found = [Document.stored(entry.about, partial(stored_text, stored, key)) for key, entry in stored.entries.items()]
     return sorted(found, key=lambda document: document.path)

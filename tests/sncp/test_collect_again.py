@@ -208,7 +208,7 @@ def spoil(path: Path) -> None:
     os.utime(path, ns=(about.st_atime_ns, about.st_mtime_ns))
 
 
-@pytest.mark.parametrize("name", ["documents.jsonl", "documents.items.json", "files.jsonl", "manifest.json"])
+@pytest.mark.parametrize("name", ["documents.jsonl", "documents.items.json", "files.json", "manifest.json"])
 def test_damaged_notes_are_not_remembered(tmp_path: Path, read_anew: list[str], name: str) -> None:
     root, workspace = tmp_path / "notes", tmp_path / "workspace"
     write(root, NOTES)
