@@ -10,6 +10,7 @@ it on to a provider, an SSH tunnel); where a trusted host's name leads to; a wor
 
 from __future__ import annotations
 
+import atexit
 import ipaddress
 from collections.abc import Collection
 from functools import cache
@@ -102,6 +103,7 @@ def _pinned_client(provider: str, api_base: str) -> Any:
     import httpx
 
     client = httpx.Client(transport=_pinned_transport(api_base), follow_redirects=False)
+    atexit.register(client.close)
     if _CLIENTS[provider] == "handler":
         from litellm.llms.custom_httpx.http_handler import HTTPHandler
 

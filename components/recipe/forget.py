@@ -29,7 +29,7 @@ from components.store import Artefact, Store, hold, is_held, read_runs
 from components.store.purge import Words, blot_database, blot_file, files_with, is_database, remove_folder
 from components.store.runs import KEEP
 
-__all__ = ["Forgetting", "alone_in", "note_words", "notes_on_disk"]
+__all__ = ["Forgetting", "alone_in", "index_folders", "note_words", "notes_on_disk"]
 
 _COLLECT, _CHUNK = "sncp.collect", "index.chunk"
 _SHORT_PATH = 8  # characters: shorter ones stand in other words by chance
@@ -49,6 +49,13 @@ def alone_in(workspace: Path, what: str) -> Iterator[None]:
         if is_held(workspace / "prefect" / "server.lock"):
             raise TerminalError(f"a Prefect server is at work in {workspace}; end it, then {what}")
         yield
+
+
+def index_folders(recipe: Recipe) -> list[Path]:
+    """Folders of the recipe's index and of those of its matrix, as far as they are there."""
+    folder = recipe.workspace / "matrix"
+    own = sorted(folder.iterdir()) if folder.is_dir() else []
+    return [uri for uri in [index_uri(recipe.index, workspace=recipe.workspace), *own] if uri.is_dir()]
 
 
 def artefacts(workspace: Path, step: str) -> list[Artefact]:
@@ -95,7 +102,7 @@ def note_words(recipe: Recipe, notes: Sequence[str]) -> tuple[Words, frozenset[s
                 paths.update(filter(named, document.paths))
             elif artefact.id in newest:
                 others[document.path] = document.text
-    for row in indexed(index_uri(recipe.index, workspace=workspace)):
+    for row in (row for uri in index_folders(recipe) for row in indexed(uri)):
         if any(map(named, row["paths"])):
             texts.add(row["text"])
             paths.update(filter(named, row["paths"]))
@@ -140,14 +147,14 @@ class Forgetting:
     recipe: Recipe
     words: Words
     paths: frozenset[str] = frozenset()
-    rows: list[dict[str, Any]] = field(init=False)
+    rows: dict[Path, list[dict[str, Any]]] = field(init=False)
     texts: set[str] = field(init=False)
 
     def __post_init__(self) -> None:
         self.workspace = self.recipe.workspace
-        self.uri = index_uri(self.recipe.index, workspace=self.workspace)
-        self.rows = [row for row in indexed(self.uri) if self.holds(row)]
-        self.texts = {row["embed_text"] for row in self.rows}
+        self.indexes = index_folders(self.recipe)
+        self.rows = {uri: [row for row in indexed(uri) if self.holds(row)] for uri in self.indexes}
+        self.texts = {row["embed_text"] for rows in self.rows.values() for row in rows}
         for artefact in artefacts(self.workspace, _CHUNK):
             for chunk in read_chunks(artefact):
                 if self.paths.intersection(chunk.paths) or self.words.in_text(chunk.embed_text):
@@ -164,8 +171,8 @@ class Forgetting:
         return {str(built.read_json("index.json")["embedder"]) for built in artefacts(self.workspace, "index.build")}
 
     def files(self) -> list[Path]:
-        """Files that hold the words, those of the index aside."""
-        return list(files_with(self.words, self.workspace, leave_out=[self.uri]))
+        """Files that hold the words, those of indexes aside."""
+        return list(files_with(self.words, self.workspace, leave_out=self.indexes))
 
     def folder_of(self, path: Path) -> Path | None:
         """The artefact, run or scratch folder that is removed for a file; none: the file is mended."""
@@ -176,8 +183,7 @@ class Forgetting:
     def found(self) -> dict[str, int]:
         """Where it is, for people: place -> how many files, rows or values."""
         places: dict[str, int] = {}
-        if self.rows:
-            places[f"index: {self.uri} (rows)"] = len(self.rows)
+        places |= {f"index: {uri} (rows)": len(rows) for uri, rows in self.rows.items() if rows}
         cache = self.workspace / "cache"
         vectors = forget_vectors(cache / "embeddings.sqlite", embedders=self.embedders, texts=self.texts, do=False)
         if vectors:
@@ -216,7 +222,8 @@ class Forgetting:
                 blot_database(self.words, path)
             elif path.exists():
                 blot_file(self.words, path)
-        forget_rows(self.uri, holds=self.holds)
+        for uri in self.indexes:
+            forget_rows(uri, holds=self.holds)
         for folder in sorted(folders, key=lambda folder: (folder.parent.name == _COLLECT, folder)):
             remove_folder(folder)
 
@@ -235,9 +242,11 @@ class Forgetting:
     def left(self) -> list[str]:
         """Where the words still are, searched anew in every byte of every file and every row."""
         found = [str(path) for path in files_with(self.words, self.workspace)]
-        if not self.uri.is_relative_to(self.workspace) and self.uri.is_dir():
-            found += [str(path) for path in files_with(self.words, self.uri)]
-        return found + [f"{self.uri}: {row['path']}" for row in indexed(self.uri) if self.holds(row)]
+        for uri in self.indexes:
+            if not uri.is_relative_to(self.workspace):
+                found += [str(path) for path in files_with(self.words, uri)]
+            found += [f"{uri}: {row['path']}" for row in indexed(uri) if self.holds(row)]
+        return found
 
 
 def _main_file(path: Path) -> Path:

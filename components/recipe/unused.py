@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from components.index.purge import old_tables
-from components.index.steps import history_artefacts, index_uri
+from components.index.steps import history_artefacts
+from components.recipe.forget import index_folders
 from components.recipe.model import Recipe
 from components.store import hold, read_runs, tidy_locks
 from components.store.purge import remove_folder
@@ -63,15 +64,18 @@ def find_unused(recipe: Recipe, *, keep: int = 10, older_than: timedelta | None 
     cache = workspace / "cache"
     for path in sorted(cache.glob("*.corrupt-*")):
         found.append(_unused("cache", path, "was broken and put aside"))
-    uri = index_uri(recipe.index, workspace=workspace)
-    for path in [*old_tables(uri), *(path for path in [uri / ".forget"] if path.exists())]:
-        found.append(_unused("table", path, "not the one that is published"))
+    for uri in index_folders(recipe):
+        for path in [*old_tables(uri), *(path for path in [uri / ".forget"] if path.exists())]:
+            found.append(_unused("table", path, "not the one that is published"))
     return found
 
 
 def _needed(recipe: Recipe, *, keep: int, older_than: timedelta | None) -> set[str]:
     """Ids of artefacts that are kept."""
-    needed = set(history_artefacts(recipe.index, workspace=recipe.workspace))
+    needed: set[str] = set()
+    for uri in index_folders(recipe):
+        params = recipe.index.model_copy(update={"uri": uri})
+        needed |= history_artefacts(params, workspace=recipe.workspace)
     by_recipe: dict[str, list[dict[str, Any]]] = defaultdict(list)
     released: dict[tuple[str, str], dict[str, Any]] = {}
     for state in read_runs(recipe.workspace):  # newest first
@@ -98,10 +102,9 @@ def remove_unused(recipe: Recipe, unused: list[Unused]) -> int:
 
     To be called within `alone_in`.
     """
-    uri = index_uri(recipe.index, workspace=recipe.workspace)
     for item in unused:
         if item.kind == "table":
-            with hold(uri / ".lock", what="gc"):
+            with hold(item.path.parent / ".lock", what="gc"):
                 remove_folder(item.path)
         elif item.path.is_dir() and item.kind == "artefact":
             remove_folder(item.path)

@@ -33,8 +33,10 @@ __all__ = ["BLOT", "Words", "blot_database", "blot_file", "files_with", "is_data
 
 BLOT = b"[forgotten]"
 _SHORTEST = 6  # characters of a secret: shorter ones stand everywhere by chance
-_PIECE = 24  # characters of a note's piece, at least; at most twice as many
-_PLAIN = re.compile(rf"[A-Za-z0-9 ,;:()/@!?.-]{{{_PIECE},}}")  # no escaping, no Markdown, no accent
+_PIECE = 20  # characters of a note's piece, at least
+_PLAIN = re.compile(
+    rf"[A-Za-z0-9](?:[A-Za-z0-9]| (?=[A-Za-z0-9])){{{_PIECE - 1},}}"
+)  # no mark that is written otherwise
 _LINE = 16  # characters: lines of a secret of several lines that are looked for by themselves
 
 
@@ -105,14 +107,19 @@ def _spellings(text: str) -> Iterator[bytes]:
 
 
 def _pieces(text: str) -> Iterator[str]:
+    """Groups of whole words, each so long that it is hardly there by chance; the last one may share words."""
     for run in _PLAIN.findall(text):
-        run = run.strip()
-        count = max(1, len(run) // _PIECE)
-        size = -(-len(run) // count)
-        for start in range(0, len(run), size):
-            piece = run[start : start + size].strip()
-            if len(piece) >= _PIECE // 2 and " " in piece:
-                yield piece
+        words = run.split(" ")
+        start = 0
+        for end in range(1, len(words) + 1):
+            if len(" ".join(words[start:end])) >= _PIECE:
+                yield " ".join(words[start:end])
+                start = end
+        back = len(words)
+        while start < len(words) and back > 0 and len(" ".join(words[back:])) < _PIECE:
+            back -= 1
+        if start < len(words):
+            yield " ".join(words[back:])
 
 
 def files_with(words: Words, folder: Path, *, leave_out: Collection[Path] = ()) -> Iterator[Path]:
