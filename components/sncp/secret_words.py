@@ -15,12 +15,27 @@ ASSIGNED_NAME = r"""
     pass(?:word|wd|phrase|code)? | pwd | psw | parola[ ](?:d'ordine|chiave)
     | (?: api | access | secret | client | private | auth | encryption | signing | account | service | bot
         | refresh | id | chiave | webhook | codice )
-      [_ -]? (?: secret | access[_ -]?key | key(?:[_ -]?id)? | token | api | segret[ao] )
+      (?: [_ -]? (?: secret | access[_ -]?key | key(?:[_ -]?id)? | token | segret[ao] ) | [_ -] api )
     | secret | segreto | token | credentials? | credenziali
 """
 """Names of secrets (verbose, case-insensitive)."""
 
-_MARKS = ("pass", "pwd", "psw", "parola", "secret", "segret", "token", "key", "credenzial", "credential", "chiave api")
+_MARKS = (
+    "pass",
+    "pwd",
+    "psw",
+    "parola d",
+    "parola chiave",
+    "secret",
+    "segret",
+    "token",
+    "key",
+    "credenzial",
+    "credential",
+    " api",
+    "_api",
+    "-api",
+)
 """One of these (in lower case) stands in every line that `_ASSIGNED` can match."""
 
 _CODE = re.compile(r"\w+=(?:True|False|None|true|false|[A-Z_]+|\d+|[a-z_]+)|\w*(?i:pass|pwd|key|token|secret)\w*[:=].*")
@@ -119,8 +134,9 @@ def judged(name: str, value: str, *, sign: bool = True) -> tuple[str, str] | Non
 
 def _assigned(match: re.Match[str], offset: int) -> Iterator[Span]:
     before = match.string[max(0, match.start() - 1) : match.start()]
-    if before.isalpha() and not (before.islower() and match[0][0].isupper()):
-        return  # the end of another word: `bypass`; but not `dbPassword`
+    inside = before.isalpha() and not (before.islower() and match[0][0].isupper())
+    if inside and not match["name"].lower().startswith(("password", "passwd", "passphrase")):
+        return  # the end of another word: `bypass`; but not `dbPassword`, `PGPASSWORD`
     if match.string[max(0, match.start() - 2) : match.start()] == "//":
         return  # a URL
     found = judged(match["name"], match["value"], sign=bool(match["sign"]))

@@ -60,6 +60,21 @@ def test_password_is_masked_where_only_its_place_tells(text: str) -> None:
     assert [item.line for item in findings] == [at for at, row in enumerate(whole.split("\n"), 1) if _PASSWORD in row]
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "api_key", "API-KEY", "apiKey", "x-api-key", "chiave api", "chiave segreta", "codice segreto", "client_secret",
+        "clientSecret", "access token", "refreshToken", "AUTH_TOKEN", "service_api", "bot token", "webhook-secret",
+        "secret", "segreto", "token", "credentials", "SECRET_ACCESS_KEY", "private key id", "PGPASSWORD", "passphrase",
+        "DB_PASS", "psw", "parola d'ordine", "parola chiave", "signingKey", "id_token", "encryption key",
+    ],
+)  # fmt: skip
+def test_every_telling_word_tells(name: str) -> None:
+    value = _random(32)
+    assert value not in redact(f"{name}: {value}", path="a.md")[0]
+    assert value not in redact(f'  "{name}": "{value}",', path="a.md")[0]
+
+
 def test_columns_of_tokens_and_pins_are_masked() -> None:
     token = _random(32)
     text = f"| Sito | API key | PIN |\n|---|---|---|\n| a | {token} | 4711 |\n| b | da creare | — |\n\n| PIN | 1234 |"
