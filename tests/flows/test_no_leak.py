@@ -189,7 +189,7 @@ def test_what_stands_beside_the_keys_came_through(leaky: Leaky, texts: list[tupl
     assert b"[REDACTED:shopify-token]" in prompt and b"[REDACTED:sendgrid-key]" in prompt
     sessions = [data for where, data in texts if where.endswith("session.json")]
     assert any(b"[REDACTED:google-api-key]" in data for data in sessions)
-    questions = [data for where, data in texts if where.endswith("golden.jsonl")]
+    questions = [data for where, data in texts if where.startswith("store/") and where.endswith("golden.jsonl")]
     assert questions and all(b"[REDACTED:replicate-token]" in data for data in questions)
 
 
