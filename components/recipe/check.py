@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from components.recipe.faults import Fault
+from components.recipe.faults import Fault, mask
 from components.recipe.model import LATER_PHASES, LATER_SECTIONS, Recipe
 from components.recipe.resolve import Keys, Resolved, dotted
 from components.recipe.shape import expectation, keys_of, nearest, section_of, short
@@ -22,11 +22,11 @@ def check_model(resolved: Resolved) -> tuple[Recipe | None, list[Fault]]:
         return Recipe.model_validate(resolved.plain), []
     except ValidationError as error:
         told = error.errors(include_url=False, include_input=False, include_context=False)
-        faults = [_fault(resolved, str(item["type"]), item["loc"]) for item in told[:MAX_FAULTS]]
+        faults = [_fault(resolved, str(item["type"]), item["loc"], str(item["msg"])) for item in told[:MAX_FAULTS]]
         return None, [fault for fault in faults if fault is not None]
 
 
-def _fault(resolved: Resolved, kind: str, loc: Keys) -> Fault | None:
+def _fault(resolved: Resolved, kind: str, loc: Keys, said: str) -> Fault | None:
     keys = tuple(key for key in loc if key != "[key]")
     if any(keys[: length + 1] in resolved.broken for length in range(len(keys))):
         return None
@@ -34,6 +34,8 @@ def _fault(resolved: Resolved, kind: str, loc: Keys) -> Fault | None:
         return _missing(resolved, keys)
     if kind == "extra_forbidden" or len(keys) < len(loc):
         return _unknown(resolved, keys)
+    if kind == "value_error":  # a rule of the section's own model, in its own words
+        return Fault(resolved.place(keys)[0], dotted(keys), mask(said.removeprefix("Value error, ")))
     return _value(resolved, kind, keys)
 
 
@@ -110,6 +112,10 @@ def _mend(value: Any, wanted: str) -> str | None:
             return "write it in brackets: ['...']"
         if wanted.startswith(("true or false",)) and value.lower() in ("yes", "no", "on", "off", "y", "n"):
             return "write true or false: yes, no, on and off are text"
+        if wanted.startswith("true or false") and value.lower() in ("true", "false"):
+            return "write it without quotes"
+        if "number" in wanted and re.fullmatch(r"[0-9]+(:[0-9]+)+", value):
+            return "write one number: 1:30 is text"
         if "number" in wanted and re.fullmatch(r"[-+]?[0-9_.]+([eE][-+]?[0-9]+)?", value):
             return f"write {value.replace('_', '')} without quotes or _" if "_" in value else "write it without quotes"
     if wanted == "text" and isinstance(value, (bool, int, float)):

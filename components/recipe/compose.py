@@ -64,7 +64,10 @@ class _Files:
         text = read_text(path, file=file)
         if isinstance(text, Fault):
             if named_at is not None and text.place.line is None:
-                text = replace(text, place=named_at.at, key="extends", message=f"{file}: {text.message}")
+                own = f"did you mean '{Path(named_at.at.file).name}'?"  # the file that extends is not what it meant
+                near = None if text.suggestion == own else text.suggestion
+                message = f"{file}: {text.message}"
+                text = replace(text, place=named_at.at, key="extends", message=message, suggestion=near)
             self.faults.append(text)
             return None
         node = parse_yaml(text, file=file, folder=path.parent, faults=self.faults)

@@ -127,7 +127,8 @@ class _Resolver:
                 what = "a recipe reads no environment and calls nothing"
             else:
                 what = "not a reference to a key"
-            return fault(what, expected="${section.key}, the value of another key of this recipe")
+            expected = "${section.key}, the value of another key of this recipe; nothing else begins with ${"
+            return fault(what, expected=expected)
         if len(text) > MAX_TEXT or len(chain) > MAX_CHAIN:
             return fault(
                 "references that are too long", expected=f"at most {MAX_CHAIN} in a row, {MAX_TEXT:,} characters"
@@ -144,7 +145,10 @@ class _Resolver:
                     return BROKEN  # its own fault is told there
                 return fault(f"${{{name}}} names nothing", expected="a key of this recipe", **_near(target))
             if isinstance(value, (dict, list)):
-                return fault(f"${{{name}}} is {'a section' if isinstance(value, dict) else 'a list'}, not one value")
+                inside = [f"${{{name}.{key}}}" for key in keys_of([str(key) for key in target])[:8]]
+                more = {"expected": "one of " + ", ".join(inside)} if inside else {}
+                kind = "a section" if isinstance(value, dict) else "a list"
+                return fault(f"${{{name}}} is {kind}, not one value", **more)
             if text != f"${{{name}}}" and (value is None or isinstance(value, bool)):
                 return fault(
                     f"${{{name}}} is {'empty' if value is None else 'true or false'}: it cannot be a part of a text"

@@ -13,7 +13,7 @@ from components.errors import InputError
 from components.llm.names import ModelKind, check_model_name
 from components.recipe.faults import Fault, mask
 from components.recipe.resolve import Keys, Resolved
-from components.recipe.shape import default_of
+from components.recipe.shape import default_of, nearest
 
 __all__ = ["EMBEDDER_TOKENS", "check_files", "check_rules"]
 
@@ -184,8 +184,24 @@ def check_files(resolved: Resolved) -> list[Fault]:
                 wrong = ((getattr(error, "strerror", None) or str(error)).lower(), "a path that can be read")
             if wrong:
                 place, _ = resolved.place(keys)
-                faults.append(Fault(place, ".".join(map(str, keys)), f"{wrong[0]}: {value}", wrong[1]))
+                near = _beside(Path(value)) if wrong[0].startswith("no such") else None
+                faults.append(Fault(place, ".".join(map(str, keys)), f"{wrong[0]}: {value}", wrong[1], near))
     return faults
+
+
+def _beside(path: Path) -> str | None:
+    """The name that was meant, or how far the path is good."""
+    parent = next((above for above in path.parents if above.is_dir()), None)
+    if parent is None:
+        return None
+    missing = path.relative_to(parent).parts[0]
+    try:
+        near = nearest(missing, sorted(os.listdir(parent))[:5000])
+    except OSError:
+        return None
+    if near:
+        return f"did you mean '{near}'?"
+    return None if parent == path.parent else f"the path is good as far as {parent}"
 
 
 def _folder(path: Path) -> tuple[str, str] | None:

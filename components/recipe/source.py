@@ -191,6 +191,9 @@ def _syntax_fault(error: Exception, page: _Page, last: int) -> Fault:
         index = opened.index  # what is open at the end: show where it began
     for pattern, words, mend in _WORDS:
         if re.search(pattern, told):
+            begun = page.place(opened.index).line if opened is not None else None
+            if mend is None and begun and begun != page.place(index).line:
+                mend = f"what is open there began in line {begun}"
             return Fault(page.place(index), "", f"not valid YAML: {words}", suggestion=mend)
     return Fault(page.place(index), "", "not valid YAML", expected="key: value, indented with spaces")
 
