@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from components.errors import TerminalError
+from components.store.digests import file_digest
 from components.store.files import sync_folder
 from components.store.spec import StepSpec, canonical_json, sha256_hex
 
@@ -18,12 +18,6 @@ __all__ = ["Artefact", "content_digest", "file_digest", "write_manifest"]
 
 MANIFEST = "manifest.json"
 FORMAT = 2
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 (hex) of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def content_digest(fingerprint: str, outputs: dict[str, str]) -> str:

@@ -12,7 +12,6 @@ reading a part checks again that the lines are as long as the items say.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from typing import Any
 
 from components.errors import TerminalError
 from components.store.artefact import MANIFEST, Artefact
+from components.store.digests import link_file
 from components.store.spec import StepSpec
 from components.store.store import Step, Store
 
@@ -86,7 +86,7 @@ class Parts:
                 self._read.pop(next(iter(self._read)))
             self._read[entry.part] = self.artefact.file(f"{entry.part}.jsonl").read_bytes()
         found = self._read[entry.part][entry.start : entry.start + entry.size]
-        if len(found) != entry.size or not found.endswith(b"\n"):
+        if len(found) != entry.size or (found and not found.endswith(b"\n")):
             raise TerminalError(f"{self.artefact.id}: {entry.part}.jsonl does not hold what its items say")
         return found
 
@@ -178,7 +178,7 @@ def _link(step: Step, part: str, keys: list[str], kept: Collection[str], before:
     for name in (f"{part}.jsonl", f"{part}.items.json"):
         source, target = before.artefact.file(name), step.path(name)
         try:
-            os.link(source, target)
+            link_file(source, target)
         except OSError:  # a file system without hard links, or with too many on this file
             shutil.copyfile(source, target)
     return True
