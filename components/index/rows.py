@@ -78,10 +78,8 @@ def row_hash(chunk: Chunk, embedder_id: str) -> str:
 
 def rows_digest(hashes: Mapping[str, str]) -> str:
     """SHA-256 over chunk id and row hash, sorted by id."""
-    digest = hashlib.sha256()
-    for chunk_id in sorted(hashes):
-        digest.update(f"{chunk_id} {hashes[chunk_id]}\n".encode())
-    return digest.hexdigest()
+    lines = [f"{chunk_id} {hashes[chunk_id]}\n" for chunk_id in sorted(hashes)]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def chunks_digest(chunks: Iterable[Chunk], embedder_id: str) -> str:
