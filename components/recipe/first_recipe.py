@@ -106,7 +106,7 @@ def _persona(found: Survey, *, folder: Path, constitution: Path | None, dna: Pat
             rows.append(f"  {key}: null    # not found; the base names that of the examples")
         else:
             rows.append(f"  # {key}: not found; name a Markdown file, or let `cervella init --persona` write one")
-    if found.resumes:
+    if found.resumes and not based:  # a base has its own
         rows.append("  session: {max_tokens: 400}    # the newest PROMPT_RIPRESA")
     has_key = any(not row.lstrip().startswith("#") for row in rows[2:])
     return rows if has_key else ["", "# persona:", *(row.replace("  #", "#  ", 1) for row in rows[2:])]

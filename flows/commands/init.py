@@ -68,9 +68,8 @@ def _checked(name: str) -> str:
     from components.recipe.first_recipe import recipe_name
 
     if recipe_name(name) != name:
-        raise InputError(
-            f"--name {name!r} cannot name a recipe: small letters, digits and dashes; say {recipe_name(name)}"
-        )
+        known = "small letters, digits and single dashes"
+        raise InputError(f"--name {name!r} cannot name a recipe: expected {known}, such as {recipe_name(name)}")
     return name
 
 
