@@ -31,21 +31,36 @@ _BATCH = 1000  # rows read at once; one of each batch is searched as a trial
 
 @dataclass(frozen=True)
 class Head:
-    """What a table's rows say of themselves: id -> row hash, and the files that they are from."""
+    """What a table's rows say of themselves: id -> row hash, and the files that they are from.
+
+    `rows` are counted with those that are there twice; `columns` holds `chunk_id` and `paths` as they were read.
+    """
 
     hashes: dict[str, str]
     rows: int
     paths: frozenset[str]
+    columns: Any
+
+    def paths_of(self, keys: Collection[str]) -> frozenset[str]:
+        """Files of some rows."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        some = self.columns.filter(pc.is_in(self.columns["chunk_id"], value_set=pa.array(list(keys), pa.string())))
+        return _distinct(some["paths"])
+
+
+def _distinct(paths: Any) -> frozenset[str]:
+    import pyarrow.compute as pc
+
+    return frozenset(pc.unique(pc.list_flatten(paths.combine_chunks())).to_pylist()) if len(paths) else frozenset()
 
 
 def read_head(table: Any) -> Head:
     """Ids, hashes and paths of the version that `table` is at."""
-    import pyarrow.compute as pc
-
     rows = table.search().select(["chunk_id", "row_hash", "paths"]).to_arrow()
     ids, hashes = rows["chunk_id"].to_pylist(), rows["row_hash"].to_pylist()
-    paths = pc.unique(pc.list_flatten(rows["paths"].combine_chunks())).to_pylist() if len(ids) else []
-    return Head(dict(zip(ids, hashes, strict=True)), len(ids), frozenset(paths))
+    return Head(dict(zip(ids, hashes, strict=True)), len(ids), _distinct(rows["paths"]), rows)
 
 
 def faults(

@@ -142,7 +142,9 @@ def _damaged(path: Path, what: str) -> DamagedFile:
 
 
 def write_published(uri: Path, published: Published) -> None:
-    """Publish: the file is replaced whole, or not at all."""
+    """Publish: the file is replaced whole, or not at all. The caller holds the writer's lock."""
+    for leftover in uri.glob(f".{_FILE}.*"):  # of a writer that was killed half-way
+        leftover.unlink(missing_ok=True)
     write_atomic(uri / _FILE, json.dumps(published.to_dict(), indent=1).encode())
 
 

@@ -193,9 +193,12 @@ class _Sync:
         if head is None or table.version != version or table.name != self.generation.table:
             table.checkout(version)
             head = checks.read_head(table)
-        missing = head.paths - self.wanted.paths
         allowed = self.terms.max_removed_share * len(head.paths)
-        if len(head.paths) < _SMALL or len(missing) <= allowed:
+        touched = [key for key, value in head.hashes.items() if self.hashes.get(key) != value]
+        if len(head.paths) < _SMALL or len(head.paths_of(touched)) <= allowed:
+            return
+        missing = head.paths - self.wanted.paths
+        if len(missing) <= allowed:
             return
         marks: dict[str, set[str]] = defaultdict(set)
         for row in table.search().select(["paths", "text"]).to_arrow().to_pylist():

@@ -26,6 +26,8 @@ class Wanted:
         """`lines`: JSON objects as `chunk_line` writes them. Raises InputError unless ids are distinct digests."""
         self._lines: dict[str, bytes] = {}
         self._notes: dict[bytes, str] = {}  # note -> its first chunk
+        self._hashes: dict[str, dict[str, str]] = {}
+        self._digests: dict[str, str] = {}
         count = 0
         for line in lines:
             head = _HEAD.match(line)
@@ -69,8 +71,12 @@ class Wanted:
 
     def hashes(self, embedder_id: str) -> dict[str, str]:
         """Chunk id -> row hash."""
-        return line_hashes(self._lines, embedder_id)
+        if embedder_id not in self._hashes:
+            self._hashes[embedder_id] = line_hashes(self._lines, embedder_id)
+        return self._hashes[embedder_id]
 
     def digest(self, embedder_id: str) -> str:
         """The digest of an index of exactly these chunks."""
-        return rows_digest(self.hashes(embedder_id))
+        if embedder_id not in self._digests:
+            self._digests[embedder_id] = rows_digest(self.hashes(embedder_id))
+        return self._digests[embedder_id]

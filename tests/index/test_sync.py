@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -222,59 +220,6 @@ def test_ids_must_be_digests_and_distinct(index: Index) -> None:
 def test_nothing_is_published_yet(tmp_path: Path, embedder: Embedder) -> None:
     with pytest.raises(TerminalError, match="nothing is published.*yet"):
         Index.open(tmp_path / "index", embedder).search("pane")
-
-
-KILLED = """
-import os, signal, sys
-sys.path.insert(0, sys.argv[1])
-from pathlib import Path
-from support import Embedder, cut, note
-from components.index import Index
-from components.index import sync as module
-from test_sync import body, chunks_of, notes
-
-def die(*args, **kwargs):
-    os.kill(os.getpid(), signal.SIGKILL)
-
-def after(function):
-    def run(*args, **kwargs):
-        function(*args, **kwargs)
-        die()
-    return run
-
-point = sys.argv[3]
-if point == "before merge": module._merge = die
-if point == "after merge": module._merge = after(module._merge)
-if point == "before tag": module._tag = die
-if point == "after tag": module._tag = after(module._tag)
-if point == "before pointer": module.live.write_published = die
-Index.open(Path(sys.argv[2]), Embedder()).sync(chunks_of(notes() | {"new.md": body(99)}))
-"""
-
-
-@pytest.mark.parametrize("point", ["before merge", "after merge", "before tag", "after tag", "before pointer"])
-@pytest.mark.parametrize("first", [False, True], ids=["an index before", "no index before"])
-def test_kill_leaves_the_old_or_the_new_state_whole(
-    tmp_path: Path, embedder: Embedder, point: str, first: bool
-) -> None:
-    uri = tmp_path / "index"
-    old, new = set(notes()), set(notes()) | {"new.md"}
-    if not first:
-        Index.open(uri, embedder).sync(chunks_of(notes()))
-    here, root = Path(__file__).parent, Path(__file__).parents[2]
-    child = subprocess.run(  # noqa: S603
-        [sys.executable, "-c", KILLED, str(here), str(uri), point],
-        cwd=root, env=os.environ | {"PYTHONPATH": str(root)}, capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
-    assert child.returncode == -signal.SIGKILL, child.stderr
-    if first:
-        with pytest.raises(TerminalError, match="nothing is published"):
-            published(uri, embedder)
-    else:
-        assert published(uri, embedder) == (new if point in {"after tag", "before pointer"} else old)
-    report = Index.open(uri, embedder).sync(chunks_of(notes() | {"new.md": body(99)}), lock_seconds=5)
-    assert published(uri, embedder) == new
-    assert report.embedded == (0 if point != "before merge" else 13 if first else 1)
 
 
 def _write(uri: str, number: int, start: Any) -> None:
