@@ -112,6 +112,7 @@ def leaky(program: Any, new_workspace: Callable[..., Any], examples: Path) -> Le
     options = (
         *workspace.options, "-o", f"persona.constitution={persona / 'COSTITUZIONE.md'}",
         "-o", f"persona.dna={persona / 'DNA_FAMIGLIA.md'}", "-o", "persona.max_tokens=6000", "-o", "evaluate.answers=3",
+        "-o", "llm.chat.max_tokens=5000",
         "-o", "persona.session.max_tokens=600",
         "-o", "sncp.redact.personal_data=[codice_fiscale, iban, phone, email]",
     )  # fmt: skip
@@ -157,9 +158,10 @@ def texts(leaky: Leaky) -> list[tuple[str, bytes]]:
 
 
 def _parts(secret: str) -> list[bytes]:
-    """Pieces of a secret that give it away: also a part of it, in plain and in base64."""
+    """Pieces of a secret that give it away: also a part of it, in plain, and in base64 wherever it begins."""
     pieces = [secret[at : at + 14] for at in (len(secret) - 14, len(secret) // 2 - 7)]
-    return [piece.encode() for piece in pieces] + [base64.b64encode(secret.encode())[8:24]]
+    encoded = [base64.b64encode(b"x" * before + secret.encode())[8:24] for before in range(3)]
+    return [piece.encode() for piece in pieces] + encoded
 
 
 @pytest.mark.parametrize("place", KEYS)
