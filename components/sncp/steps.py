@@ -35,7 +35,7 @@ from components.store.parts import Parts, former, write_parts
 __all__ = ["collect_notes", "collect_spec", "read_documents", "read_notes", "stored_documents", "write_notes"]
 
 _STEP = "sncp.collect"
-_VERSION = 4
+_VERSION = 5
 _DOCUMENTS = "documents"
 
 

@@ -21,8 +21,10 @@ from components.sncp.check_digits import (
     is_luhn,
     is_partita_iva,
 )
-from components.sncp.params import PersonalData
+from components.sncp.params import PersonalData, SncpParams
 from components.sncp.redact import redact
+from components.sncp.steps import collect_notes, read_documents
+from components.store import Run
 
 ALL = get_args(PersonalData)
 
@@ -234,6 +236,21 @@ def test_personal_data_quarantines_too(notes: Callable[..., Path], read: Callabl
     assert [(item.path, item.reason.split(";")[0]) for item in collection.skipped] == [
         ("a.md", "quarantined: iban in line 3")
     ]
+
+
+def test_switched_on_later_it_counts_for_notes_that_did_not_change(notes: Callable[..., Path], tmp_path: Path) -> None:
+    """What a workspace remembers of the same bytes was made with other settings."""
+    root = notes({"a.md": f"# A\n\nIBAN {IBANS[0]}\n"})
+    run = Run.create(tmp_path / "workspace", recipe="x", phase="reindex")
+    ids = []
+    iban: list[PersonalData] = ["iban"]
+    for chosen in (RedactParams(), RedactParams(personal_data=iban), RedactParams(personal_data=iban, allow=IBANS[:1])):
+        params = SncpParams(root=root, sources={"note": ["*.md"]}, redact=chosen)
+        artefact = collect_notes(run, params, persona_files=[])
+        (document,) = read_documents(artefact)
+        assert (IBANS[0] in document.text) == (chosen.personal_data == [] or chosen.allow != [])
+        ids.append(artefact.id)
+    assert len(set(ids)) == 3
 
 
 @given(st.text(alphabet="0123456789+-./ ()ITitaA@x€%:,\n", max_size=60))
