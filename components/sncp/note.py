@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from components.sncp.clean import Cleaned, blank_comments, clean_text
 from components.sncp.document import Document, Finding, Notice
-from components.sncp.metadata import find_date, find_local, front_matter, header_lines, project_of, title_of
 from components.sncp.params import PersonalData
 from components.sncp.read import Raw, decode
-from components.sncp.redact import redact as redact_text
-from components.sncp.status import find_status, find_superseded_by, find_supersedes
+
+if TYPE_CHECKING:
+    from components.sncp.clean import Cleaned
 
 __all__ = ["Note", "read_note"]
 
@@ -67,6 +66,12 @@ def read_note(
     Raises:
         UnreadableError: the bytes are no text.
     """
+    # Imported here: where every note is remembered, none of their patterns is needed.
+    from components.sncp.clean import blank_comments, clean_text
+    from components.sncp.metadata import find_date, find_local, front_matter, header_lines, project_of, title_of
+    from components.sncp.redact import redact as redact_text
+    from components.sncp.status import find_status, find_superseded_by, find_supersedes
+
     cleaned = clean_text(decode(raw.data))
     masked, found = redact_text(cleaned.text, path=path, personal_data=personal_data, allow=allow)
     masked, comments = blank_comments(masked)  # afterwards: a secret in a comment is to be told too

@@ -9,10 +9,6 @@ from fnmatch import fnmatchcase
 
 from components.sncp.document import Finding
 from components.sncp.params import PersonalData
-from components.sncp.personal_data import find_personal_data
-from components.sncp.secret_places import placed_secrets
-from components.sncp.secret_prefixes import prefixed_secrets
-from components.sncp.secret_words import told_secrets
 from components.sncp.spans import Span, lowered, merged
 
 __all__ = ["mask_secrets", "redact", "redact_names"]
@@ -73,6 +69,8 @@ def redact_names(
     names: Collection[str], *, personal_data: Collection[PersonalData] = (), allow: Sequence[str] = ()
 ) -> dict[str, tuple[str, str]]:
     """Of these paths, those that hold a secret: path -> (the path masked, rule). All are looked at in one go."""
+    if not names:
+        return {}
     lines = [name.replace("\n", " ") for name in names]  # a blank line between: no two names are one broken secret
     masked, findings = redact("\n\n".join(lines), path="", personal_data=personal_data, allow=allow)
     if not findings:
@@ -87,11 +85,20 @@ def _mask(secret: str, rule: str) -> str:
 
 
 def _secrets(text: str) -> Iterator[Span]:
+    from components.sncp.secret_prefixes import prefixed_secrets
+    from components.sncp.secret_words import told_secrets
+
     yield from prefixed_secrets(text)
     yield from told_secrets(text, lowered(text))
 
 
 def _spans(text: str, personal_data: Collection[PersonalData]) -> Iterator[Span]:
+    # Imported here: hundreds of patterns are compiled, and where nothing changed nothing is looked at.
+    from components.sncp.personal_data import find_personal_data
+    from components.sncp.secret_places import placed_secrets
+    from components.sncp.secret_prefixes import prefixed_secrets
+    from components.sncp.secret_words import told_secrets
+
     low = lowered(text)
     yield from prefixed_secrets(text)
     yield from told_secrets(text, low)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from components.index import steps as index
 from components.index.params import ChunkParams, EmbeddingParams, IndexParams
-from components.sncp import note as note_module
+from components.sncp import clean
 from components.sncp import steps as sncp
 from components.sncp.params import RedactParams, SncpParams
 from components.store import Artefact, Run
@@ -108,13 +108,13 @@ def test_any_sequence_of_changes_gives_what_a_start_from_nothing_gives(states: l
 def read_anew(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Paths of the notes whose bytes were cleaned and masked, not remembered."""
     paths: list[str] = []
-    real = note_module.clean_text
+    real = clean.clean_text
 
     def clean_text(text: str) -> Any:
         paths.append(text.split("\n", 1)[0])
         return real(text)
 
-    monkeypatch.setattr(note_module, "clean_text", clean_text)
+    monkeypatch.setattr(clean, "clean_text", clean_text)
     return paths
 
 
