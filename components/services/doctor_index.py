@@ -9,7 +9,8 @@ from pathlib import Path
 from components.errors import TerminalError
 from components.index.params import IndexParams
 from components.index.published import read_published
-from components.index.steps import index_uri, open_index
+from components.index.steps import index_uri, open_embedder
+from components.index.table import NO_EMBEDDER
 from components.services.doctor import Check
 
 __all__ = ["check_index", "check_keys"]
@@ -29,20 +30,22 @@ def check_index(params: IndexParams, *, workspace: Path, root: Path, recipe: str
     if published is None:
         yield Check("index", "ok", f"nothing is published yet; {again}")
         return
-    index = open_index(params, workspace=workspace)
-    if published.now.table != index.generation.table:
-        told = (
-            f"it was built with the embedder {published.now.embedder}, and the recipe names {index.generation.embedder}"
-        )
+    embedder = open_embedder(params, workspace=workspace)
+    ours = NO_EMBEDDER if embedder is None else embedder.id
+    if published.now.embedder != ours:
+        told = f"it was built with the embedder {published.now.embedder}, and the recipe names {ours}"
         yield Check("index", "problem", f"{told}: search will refuse", again)
     if published.root is not None and os.path.realpath(published.root) != os.path.realpath(root):
         yield Check("index", "warning", f"it holds the notes of {published.root}, and the recipe names {root}", again)
     from components.index.status import index_status
 
-    status = index_status(uri)
-    for fault in status["faults"]:
+    try:
+        faults = index_status(uri)["faults"]
+    except (OSError, ValueError, RuntimeError, TerminalError) as error:  # LanceDB has no errors of its own
+        faults = [f"{uri} cannot be read ({error})"]
+    for fault in faults:
         yield Check("index", "problem", fault.partition(". `")[0], again)
-    if not status["faults"]:
+    if not faults:
         yield Check("index", "ok", f"{published.now.chunks} chunks of {published.now.notes} notes, whole")
 
 

@@ -71,7 +71,7 @@ def check_rights(workspace: Path) -> Iterator[Check]:
         return
     if not workspace.exists():
         parent = _nearest(workspace)
-        good = os.access(parent, os.W_OK | os.X_OK)
+        good = _writable(parent)
         told = f"{workspace} can be made" if good else f"{workspace} cannot be made: no right to write in {parent}"
         yield Check("rights", "ok" if good else "problem", told, None if good else mend)
         return
@@ -94,7 +94,8 @@ def check_rights(workspace: Path) -> Iterator[Check]:
 
 
 def _writable(path: Path) -> bool:
-    return os.access(path, os.W_OK | os.X_OK if path.is_dir() else os.W_OK)
+    mode = os.W_OK | os.X_OK if path.is_dir() else os.W_OK
+    return os.access(path, mode, effective_ids=os.access in os.supports_effective_ids)
 
 
 def check_clock(workspace: Path) -> Iterator[Check]:
