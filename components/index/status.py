@@ -26,7 +26,8 @@ def index_status(uri: Path, *, whether_whole: bool = True) -> dict[str, Any]:
         whether_whole: read all rows and compare them with what was published (seconds for a large index).
 
     Returns:
-        `published` (the last publication: number, at, how, state, digest, embedder, chunks, notes, recall, ...), `root`
+        `published` (the last publication: number, at, how, state, recall, ...; see `Publication`), of it once more
+        `chunks`, `notes`, `embedder` and `digest`; `root`
         (folder of the notes), `version`, `versions` (kept), `uncovered` (rows that the full-text index leaves to
         scanning), `tombstones` (rows deleted and not yet removed from disk), `faults` (empty: it is whole), `bytes` (of
         the folder), `generations` (table -> bytes, last use, whether published), `writer` (who holds the lock, none),
@@ -42,6 +43,10 @@ def index_status(uri: Path, *, whether_whole: bool = True) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "uri": str(uri),
         "published": asdict(now),
+        "chunks": now.chunks,
+        "notes": now.notes,
+        "embedder": now.embedder,
+        "digest": now.digest,
         "degraded": now.embedder == tables.NO_EMBEDDER,
         "root": published.root,
         "undone": published.undone.number if published.undone else None,

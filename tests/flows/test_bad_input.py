@@ -115,7 +115,7 @@ def test_a_spoiled_pointer_of_the_index_is_told(here: Any, spoiled: Any) -> None
     for command in (("search", "mvp", "caparra"), ("plan", "mvp"), ("index", "status", "mvp")):
         done = here(*command, *spoiled.options)
         assert (done.code, done.out) == (3, ""), command
-        assert "live.json" in done.err and "remove it and run a reindex" in done.err
+        assert "live.json" in done.err and "`cervella reindex RECIPE` puts it aside" in done.err
 
 
 @pytest.mark.slow
