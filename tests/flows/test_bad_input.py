@@ -112,7 +112,7 @@ def test_golden_questions_are_told_by_line(
 @pytest.mark.slow
 def test_a_spoiled_pointer_of_the_index_is_told(here: Any, spoiled: Any) -> None:
     (spoiled.path / "index" / "live.json").write_text("{spoiled", encoding="utf-8")
-    for command in (("search", "mvp", "caparra"), ("plan", "mvp"), ("index", "status", "mvp")):
+    for command in (("search", "mvp", "caparra"), ("index", "status", "mvp"), ("index", "rollback", "mvp")):
         done = here(*command, *spoiled.options)
         assert (done.code, done.out) == (3, ""), command
         assert "live.json" in done.err and "`cervella reindex RECIPE` puts it aside" in done.err

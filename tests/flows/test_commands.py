@@ -115,7 +115,7 @@ def test_the_index_tells_what_it_holds(here: Any, published: Any, finished: Any)
     assert done.code == 0
     assert done.json["chunks"] == finished.run.facts("index.build")["chunks"]
     assert done.json["published"]["embedder"].startswith("fake/embedding")
-    assert (done.json["ours"], done.json["degraded"]) == (True, False)
+    assert (done.json["faults"], done.json["degraded"]) == ([], False)
 
 
 @pytest.mark.slow
