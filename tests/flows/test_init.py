@@ -63,6 +63,7 @@ def test_the_example_notes(init: Any, examples: Path, tmp_path: Path) -> None:
     assert (loaded.recipe.phase, loaded.recipe.name) == ("mvp", "mine")
     assert loaded.recipe.persona.constitution == examples / "persona" / "COSTITUZIONE.md"
     assert loaded.recipe.evaluate.golden == examples / "golden.jsonl"
+    assert loaded.recipe.sncp.include == [".sncp/**/*.md", "docs/**/*.md"]
     assert collected(loaded) >= {
         path.relative_to(examples / "sncp").as_posix() for path in (examples / "sncp").rglob("*.md")
     }
@@ -116,6 +117,7 @@ def test_a_flat_folder_of_notes(init: Any, tmp_path: Path) -> None:
     loaded = recipe(tmp_path, "vault")
     assert collected(loaded) == {f"Note {number}.md" for number in range(50)}
     assert loaded.recipe.phase == "reindex" and loaded.recipe.evaluate.golden is None
+    assert ".json" not in told  # of .obsidian, which nothing enters
     assert "50 in English" in told and ".pdf: neither Markdown nor text" in told
     assert "No COSTITUZIONE was found" in told and "ten questions" in told
 
