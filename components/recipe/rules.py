@@ -14,6 +14,7 @@ from components.llm.names import ModelKind, check_model_name
 from components.recipe.faults import Fault, mask
 from components.recipe.resolve import Keys, Resolved
 from components.recipe.shape import default_of, nearest
+from components.sncp.globs import Glob
 
 __all__ = ["EMBEDDER_TOKENS", "check_files", "check_rules"]
 
@@ -146,7 +147,21 @@ def _keys(get: _Values) -> Iterator[_Problem]:
             yield _Problem(env, "looks like the key itself", "the NAME of the environment variable that holds it")
 
 
-RULES: tuple[Rule, ...] = (_golden, _persona, _chunk, _candidates, _weight, _window, _urls, _models, _keys)
+def _privacy(get: _Values) -> Iterator[_Problem]:
+    for text in get("privacy.local"):
+        try:
+            Glob.parse(text)
+        except InputError as error:
+            yield _Problem("privacy.local", str(error), "globs relative to sncp.root")
+    for host in get("privacy.trusted_hosts"):
+        if not re.fullmatch(r"[A-Za-z0-9_.-]+|[0-9A-Fa-f:]+", host):
+            yield _Problem(
+                "privacy.trusted_hosts", f"{mask(host)} is no host",
+                "names or addresses, without http://, port and path, such as 192.168.1.5",
+            )  # fmt: skip
+
+
+RULES: tuple[Rule, ...] = (_golden, _persona, _chunk, _candidates, _weight, _window, _urls, _models, _keys, _privacy)
 
 
 def check_rules(resolved: Resolved, *, faulty: frozenset[str]) -> list[Fault]:

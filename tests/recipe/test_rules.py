@@ -30,6 +30,8 @@ def keys(error) -> list[str]:
         (["registry.tracking_uri=postgresql://me:pa55word@host/db"], "registry.tracking_uri"),
         (["index.embedding.model=local/e5"], "index.embedding.model"),
         (["llm.chat.model=local/gpt"], "llm.chat.model"),
+        (["privacy.local=['../a.md']"], "privacy.local"),
+        (["privacy.trusted_hosts=['http://192.168.1.5']"], "privacy.trusted_hosts"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
