@@ -93,6 +93,19 @@ def _missing(client: SyncPrefectClient, flow_run_id: UUID, expected_task_runs: i
 
 
 def _task_runs(client: SyncPrefectClient, flow_run_id: UUID) -> list[TaskRun]:
+    """The task runs of a flow run, without those that only stand for flows under it: they end without an event."""
+    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterParentFlowRunId
+
+    under: set[UUID | None] = set()
+    while page := client.read_flow_runs(
+        flow_run_filter=FlowRunFilter(parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=[flow_run_id])),
+        limit=_PAGE, offset=len(under),
+    ):  # fmt: skip
+        under |= {run.parent_task_run_id for run in page}
+    return [run for run in _all_task_runs(client, flow_run_id) if run.id not in under]
+
+
+def _all_task_runs(client: SyncPrefectClient, flow_run_id: UUID) -> list[TaskRun]:
     from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 
     found: list[TaskRun] = []
