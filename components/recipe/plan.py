@@ -10,6 +10,7 @@ then); vectors in tables of an embedder that is not the published one, which are
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -136,12 +137,26 @@ def _plan(planner: Planner, recipe: Recipe, world: World, *, registers: bool) ->
         problems += plan_scores(planner, recipe, found, world=world, registers=registers)
     order = {name: place for place, name in enumerate(STEPS[recipe.phase])}
     steps = sorted(planner.steps, key=lambda step: order[step.name])
-    problems = _budget(recipe, total(step.work for step in steps)) + problems
+    work = total(step.work for step in steps)
+    problems = [*_budget(recipe, work), *_keys(recipe, work), *problems]
     rest = measured_speed(speeds_file(recipe.workspace), model=recipe.phase, unit="runs")
     return Plan(
         recipe.name, recipe.phase, recipe.workspace, tuple(steps), found.notes, published, found.collection.digests,
         rest.seconds_for(1) if rest else None, (recipe.index.embedding.model, recipe.llm.chat.model), tuple(problems),
     )  # fmt: skip
+
+
+def _keys(recipe: Recipe, work: Work) -> list[str]:
+    """Variables of the environment that will be asked for, and are not set."""
+    wanted = [
+        recipe.index.embedding.api_key_env if work.texts else None,
+        recipe.llm.chat.api_key_env if work.calls_at_most else None,
+    ]
+    return [
+        f"the environment variable {name} is not set, which {key} names"
+        for name, key in zip(wanted, ("index.embedding.api_key_env", "llm.chat.api_key_env"), strict=True)
+        if name and not os.environ.get(name, "").strip()
+    ]
 
 
 def _budget(recipe: Recipe, work: Work) -> list[str]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 
-from components.errors import InputError, TerminalError
+from components.errors import InputError
 from components.evaluate import Question, load_golden
 from components.index import NO_EMBEDDER
 from components.index import steps as index
-from components.index.published import read_published
+from components.index.published import Publication, Published
 from components.index.rollback import held_back
 from components.index.wanted import Wanted
 from components.recipe.model import Recipe
@@ -22,9 +23,35 @@ from components.sncp import Collection
 from components.sncp import steps as sncp
 from components.store import Artefact
 
-__all__ = ["PlannedIndex", "plan_index"]
+__all__ = ["Golden", "PlannedIndex", "plan_index"]
 
 _SMALL = 10  # notes: below this number the index lets any share vanish
+
+
+class Golden:
+    """The golden questions, read only when somebody asks for them, and what is wrong with them."""
+
+    def __init__(self, recipe: Recipe, wanted: Callable[[], Wanted]) -> None:
+        self._recipe, self._wanted = recipe, wanted
+
+    @cached_property
+    def _read(self) -> tuple[list[Question], list[str]]:
+        if self._recipe.evaluate.golden is None:
+            return [], []
+        try:
+            return load_golden(self._recipe.evaluate.golden, known_paths=self._wanted().paths), []
+        except InputError as error:  # a reindex does without faulty questions
+            return [], [str(error)] if self._recipe.phase == "mvp" else []
+
+    @property
+    def questions(self) -> list[Question]:
+        """All of them; none when they are faulty."""
+        return self._read[0]
+
+    @property
+    def problems(self) -> list[str]:
+        """What is wrong with them."""
+        return self._read[1]
 
 
 @dataclass(frozen=True)
@@ -34,23 +61,38 @@ class PlannedIndex:
     collection: Collection
     notes: NoteChanges
     built: Input
-    questions: list[Question]
+    golden: Golden
     problems: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class _Published:
-    """What is published now, as far as the store knows how it came about."""
+    """What is published now, and what the store still knows of how it came about."""
 
-    digest: str | None
-    embedder: str | None = None
-    notes: Artefact | None = None
-    chunks: Artefact | None = None
+    past: Past
+    live: Published | None
 
     @cached_property
-    def rows(self) -> Wanted:
-        """Its chunks."""
-        return Wanted(()) if self.chunks is None else index.read_wanted(self.chunks)
+    def notes(self) -> Artefact | None:
+        """The notes that it was made of."""
+        chunks = self._chunks(self.live.now) if self.live else None
+        return self.past.with_digest("sncp.collect", str(chunks.manifest["inputs"]["notes"])) if chunks else None
+
+    def rows(self, embedder: str | None = None) -> Wanted | None:
+        """The rows that are published, or those that the table of another embedder still holds; None: not known."""
+        if self.live is None:
+            return None
+        held = [self.live.now] if embedder is None else self.live.history
+        for publication in reversed(held):
+            if embedder is None or publication.embedder == embedder:
+                there = publication.table in {self.live.now.table, *self.live.generations}
+                chunks = self._chunks(publication) if there else None
+                return index.read_wanted(chunks) if chunks else None
+        return None
+
+    def _chunks(self, publication: Publication) -> Artefact | None:
+        step, _, fingerprint = (publication.chunks_id or "").partition("/")
+        return self.past.open(step, fingerprint) if fingerprint else None
 
 
 def plan_index(planner: Planner, recipe: Recipe, *, world: World) -> PlannedIndex:
@@ -62,7 +104,7 @@ def plan_index(planner: Planner, recipe: Recipe, *, world: World) -> PlannedInde
     """
     collection = world.read_notes(recipe)
     check_privacy(recipe, collection.documents)
-    published = _published(planner.past, world.published(recipe.index))
+    published = _Published(planner.past, world.live(recipe.index))
     before = published.notes or _newest(planner.past)
     changes = compare_notes(sncp.read_documents(before) if before else None, collection.documents)
 
@@ -86,17 +128,19 @@ def plan_index(planner: Planner, recipe: Recipe, *, world: World) -> PlannedInde
         ),
         notes=replace(notes, why=changes.counted()),
     )
-    wanted = index.read_wanted(_there(chunks))
-    planner.add(facts={"chunks": len(wanted)})
-    questions, problems = _questions(recipe, wanted)
+    wanted = cache(lambda: index.read_wanted(_there(chunks)))
+    planner.add(facts={"chunks": planner.last.facts.get("chunks") or len(wanted())})
+    golden = Golden(recipe, wanted)
+    spec = index.build_spec(recipe.index, chunks=str(chunks.digest))
+    if world.is_done(planner, recipe.index, spec):
+        built = planner.plan(lambda chunks: spec, chunks=chunks)
+        planner.add(facts={"chunks": planner.last.facts.get("chunks")})
+        return PlannedIndex(collection, changes, built, golden, ())
     built = _plan_build(
-        planner, recipe, wanted, chunks=chunks, published=published, model=model, world=world, questions=questions
+        planner, recipe, wanted(), chunks=chunks, published=published, model=model, world=world, golden=golden
     )
-    if planner.last.action == "run":
-        problems += _refusals(
-            recipe, wanted, published=published, model=model, past=planner.past, forced="index.build" in planner.force
-        )
-    return PlannedIndex(collection, changes, built, questions, tuple(problems))
+    problems = _refusals(recipe, wanted(), published=published, model=model, planner=planner)
+    return PlannedIndex(collection, changes, built, golden, tuple(problems))
 
 
 def _there(made: Input) -> Artefact:
@@ -113,11 +157,11 @@ def _plan_build(
     published: _Published,
     model: ModelOfIndex,
     world: World,
-    questions: list[Question],
+    golden: Golden,
 ) -> Input:
     """The index is mutable: a sealed step is only skipped while what is published is what it said."""
     name = model.id or NO_EMBEDDER
-    old = published.rows if published.embedder == name else Wanted(())
+    old = published.rows(name) or Wanted(())
     before, after = old.hashes(name), wanted.hashes(name)
     changed = [key for key, value in after.items() if before.get(key) != value]
     rows = {
@@ -137,61 +181,45 @@ def _plan_build(
         held = {chunk.embed_text for chunk in old.chunks(list(before))} if changed else set()
         texts = [chunk.embed_text for chunk in wanted.chunks(changed) if chunk.embed_text not in held]
         work = model.work(texts, role="passage")
-        if changed or rows["removed"] or published.embedder != name:  # new rows are asked before they are published
-            work += model.work([question.question for question in questions if question.answerable], role="query")
+        is_new = published.live is None or published.live.now.embedder != name
+        if changed or rows["removed"] or is_new:  # rows are asked before they are published
+            work += model.work(
+                [question.question for question in golden.questions if question.answerable], role="query"
+            )
         planner.add(facts={"chunks": len(wanted), **rows}, work=work)
         world.publish(recipe.index, wanted.digest(name))
     return built
 
 
-def _questions(recipe: Recipe, wanted: Wanted) -> tuple[list[Question], list[str]]:
-    """The golden questions, and what is wrong with them. A reindex does without faulty ones."""
-    if recipe.evaluate.golden is None:
-        return [], []
-    try:
-        return load_golden(recipe.evaluate.golden, known_paths=wanted.paths), []
-    except InputError as error:
-        return [], [str(error)] if recipe.phase == "mvp" else []
-
-
 def _refusals(
-    recipe: Recipe, wanted: Wanted, *, published: _Published, model: ModelOfIndex, past: Past, forced: bool
+    recipe: Recipe, wanted: Wanted, *, published: _Published, model: ModelOfIndex, planner: Planner
 ) -> list[str]:
     """Why the index would refuse these rows, as far as it is known without asking it: a rollback, too many lost notes.
 
-    Renamed notes count as lost here; the index looks at their texts.
+    Not known here: whether a note whose path is gone is there under another name.
     """
-    uri = index.index_uri(recipe.index, workspace=recipe.workspace)
-    try:
-        live = read_published(uri)
-    except TerminalError:
+    if published.live is None:
         return []
 
     def read(artefact_id: str) -> Wanted | None:
-        found = past.open(*artefact_id.split("/", 1))
+        step, _, fingerprint = artefact_id.partition("/")
+        found = planner.past.open(step, fingerprint)
         return index.read_wanted(found) if found else None
 
-    held = None if forced else held_back(live, wanted, embedder=model.id or NO_EMBEDDER, read=read)
-    found = [held] if held else []
-    if live is None or published.chunks is None or live.root not in (None, str(recipe.sncp.root)):
+    found = []
+    if "index.build" not in planner.force:
+        held = held_back(published.live, wanted, embedder=model.id or NO_EMBEDDER, read=read)
+        found = [held] if held else []
+    rows = published.rows()
+    if rows is None or published.live.root not in (None, str(recipe.sncp.root)):
         return found
-    before, share = published.rows.paths, recipe.index.max_removed_share
-    missing = len(before - wanted.paths)
-    if len(before) >= _SMALL and missing > share * len(before):
+    share, missing = recipe.index.max_removed_share, len(rows.paths - wanted.paths)
+    if len(rows.paths) >= _SMALL and missing > share * len(rows.paths):
         found.append(
-            f"{missing} of {len(before)} published notes would be gone from the index, more than "
+            f"{missing} of {len(rows.paths)} published notes would be gone from the index, more than "
             f"index.max_removed_share = {share:g} allows"
         )
     return found
-
-
-def _published(past: Past, digest: str | None) -> _Published:
-    built = past.built(digest) if digest else None
-    if built is None:
-        return _Published(digest)
-    chunks = past.with_digest("index.chunk", str(built.manifest["inputs"]["chunks"]))
-    notes = past.with_digest("sncp.collect", str(chunks.manifest["inputs"]["notes"])) if chunks else None
-    return _Published(digest, built.read_json("index.json")["embedder"], notes, chunks)
 
 
 def _newest(past: Past) -> Artefact | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -57,19 +56,6 @@ class Past:
             return self._store.open(f"{step}/{fingerprint}")
         except TerminalError:
             return None
-
-    def built(self, rows: str) -> Artefact | None:
-        """The `index.build` whose index has the digest `rows`: how what is published came about."""
-        for manifest in self.manifests("index.build"):
-            found = self.open("index.build", str(manifest["fingerprint"]))
-            if found is not None and found.read_json("index.json").get("digest") == rows:
-                return found
-        return None
-
-    @cached_property
-    def is_new(self) -> bool:
-        """Whether nothing was ever made here."""
-        return not (self.workspace / "store").is_dir()
 
 
 def _manifest(file: Path) -> dict[str, Any] | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from functools import cached_property
 
@@ -56,7 +55,6 @@ def plan_scores(planner: Planner, recipe: Recipe, found: PlannedIndex, *, world:
     who = _Persona(recipe, found)
     prompt = planner.plan(lambda: persona.compile_spec(recipe.persona, who.texts), write=who.write)
     who.artefact = prompt.artefact
-    questions, problems = found.questions, []
     words = {"golden": "the file was changed"}
 
     retrieval = planner.plan(
@@ -65,10 +63,11 @@ def plan_scores(planner: Planner, recipe: Recipe, found: PlannedIndex, *, world:
     )  # fmt: skip
     model = ModelOfIndex(recipe.index, world)
     if planner.last.action == "run":
-        asked = [question.question for question in questions]
-        planner.add(facts={"questions": len(questions)}, work=model.work(asked, role="query"))
+        questions = found.golden.questions
+        work = model.work([question.question for question in questions], role="query")
+        planner.add(facts={"questions": len(questions)}, work=work)
+    problems = list(found.golden.problems) if planner.last.action == "run" else []
 
-    chosen = choose_questions(questions, recipe.evaluate.answers, recipe.evaluate.seed)
     answers = planner.plan(
         lambda index, prompt: evaluate.answers_spec(
             recipe.evaluate, recipe.index.search, recipe.llm, recipe.answer, index=index, prompt=prompt,
@@ -77,11 +76,10 @@ def plan_scores(planner: Planner, recipe: Recipe, found: PlannedIndex, *, world:
         words=words, redo=_failed, index=found.built, prompt=prompt,
     )  # fmt: skip
     if planner.last.action != "skip":
+        chosen = choose_questions(found.golden.questions, recipe.evaluate.answers, recipe.evaluate.seed)
         work = model.work([question.question for question in chosen], role="query")
         work += _chat_work(recipe, chosen, who=who, world=world)
         planner.add(facts={"answers": len(chosen)}, work=work)
-        if chosen and (problem := _key_missing(recipe.llm.chat.api_key_env)):
-            problems.append(problem)
 
     scorecard = planner.plan(
         lambda retrieval, answers: evaluate.score_spec(
@@ -99,10 +97,6 @@ def _failed(answers: Artefact) -> str | None:
     """Answers that failed are asked again, sealed or not."""
     failed = evaluate.failed_answers(answers)
     return f"{failed} answers failed the last time" if failed else None
-
-
-def _key_missing(name: str | None) -> str | None:
-    return f"the environment variable {name} is not set" if name and not os.environ.get(name, "").strip() else None
 
 
 def _chat_work(recipe: Recipe, chosen: Sequence[Question], *, who: _Persona, world: World) -> Work:

@@ -9,15 +9,17 @@ from pathlib import Path
 from components.errors import TerminalError
 from components.index import IndexParams
 from components.index import steps as index
+from components.index.published import Published, read_published
 from components.llm.counting import counter_of, embedder_id
 from components.llm.lookup import embedded_before
 from components.llm.prices import price_of
 from components.llm.speeds import measured_speed, speeds_file
 from components.recipe.model import Recipe
+from components.recipe.plan_steps import Planner
 from components.recipe.plan_work import NOTHING, Seconds, Work
 from components.sncp import Collection
 from components.sncp import steps as sncp
-from components.store import Artefact, canonical_json
+from components.store import Artefact, StepSpec, canonical_json
 
 __all__ = ["ModelOfIndex", "World"]
 
@@ -61,10 +63,20 @@ class World:
         uri = index.index_uri(params, workspace=self.workspace)
         if uri in self._planned:
             return self._planned[uri]
+        live = self.live(params)
+        return live.now.digest if live else None
+
+    def live(self, params: IndexParams) -> Published | None:
+        """What is published now, with its history; None: nothing, or a damaged file, which a run puts aside."""
         try:
-            return index.published_digest(params, workspace=self.workspace)
-        except TerminalError:  # the file is damaged: a run puts it aside
+            return read_published(index.index_uri(params, workspace=self.workspace))
+        except TerminalError:
             return None
+
+    def is_done(self, planner: Planner, params: IndexParams, spec: StepSpec) -> bool:
+        """Whether an index is sealed, published, untouched, and nobody wants it done again."""
+        found, _ = planner.past.look(spec)
+        return found is not None and spec.name not in planner.force and not self.why_not_published(params, found)
 
     def publish(self, params: IndexParams, digest: str) -> None:
         """A planned run will publish this."""
