@@ -37,6 +37,7 @@ COMMANDS = {
     "index": ("index", "The published index: status"),
     "runs": ("past", "List the runs of a workspace, newest first"),
     "show": ("past", "Show one run: steps, scorecard, gate"),
+    "diff": ("diff", "Compare two runs, or a run and a recipe"),
     "gc": ("keep", "Remove what no kept run, no release and no published index needs"),
     "forget": ("keep", "Remove a note, or a secret, from everything that a workspace keeps"),
     "doctor": ("doctor", "What is wrong with this installation and an index, and how to mend it"),
@@ -47,7 +48,7 @@ GROUPS = {
     "The recipe language": ("recipes", "schema", "validate", "explain"),
     "Running": ("plan", "run", "reindex"),
     "Asking": ("search", "ask", "score"),
-    "What there is": ("index", "runs", "show", "gc", "forget"),
+    "What there is": ("index", "runs", "show", "diff", "gc", "forget"),
 }
 """How `--help` shows them; a command that is in no group comes last."""
 

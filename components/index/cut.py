@@ -7,7 +7,7 @@ chunk's text, local: those of them that are marked local, chunks: how many were 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +32,7 @@ def cut_documents(
     count_tokens: Callable[[str], int],
     leave_out_local: bool = False,
     before: Parts | None = None,
+    ready: Mapping[str, list[Chunk]] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[int, int]:
     """Write the output `chunks` of `step`.
@@ -46,6 +47,7 @@ def cut_documents(
         count_tokens: as for `chunk_documents`.
         leave_out_local: write no chunk that is marked local.
         before: the same output of an older artefact, made with the same settings; its chunks are kept where they hold.
+        ready: chunks of documents (by id) that somebody has cut already, with the same settings.
         progress: called with (documents done, documents to cut).
 
     Returns:
@@ -56,7 +58,8 @@ def cut_documents(
     held = before.entries if before else {}
     known = {key: held[key].about for key in keys if key in held and held[key].about["document"] == keys[key]}
     cutter = Cutter(max_tokens=max_tokens, breadcrumbs=breadcrumbs, count_tokens=count_tokens)
-    cut = {key: cutter(by_id[key]) for key in keys if by_id[key].local and key not in known}
+    ready = ready or {}
+    cut = {key: ready.get(key) or cutter(by_id[key]) for key in keys if by_id[key].local and key not in known}
     local = {digest for chunks in cut.values() for digest in map(_digest, chunks)}
     local |= {digest for key, about in known.items() if by_id[key].local for digest in about["texts"]}
     kept = {key for key, about in known.items() if local.intersection(about["texts"]) == set(about["local"])}
@@ -68,7 +71,7 @@ def cut_documents(
         if progress:
             progress(done, to_cut)
         done += 1
-        chunks = cut[key] if key in cut else cutter(by_id[key])
+        chunks = cut.get(key) or ready.get(key) or cutter(by_id[key])
         texts = list(map(_digest, chunks))
         marked = [chunk.marked(local=digest in local) for chunk, digest in zip(chunks, texts, strict=True)]
         lines = [_line(chunk) for chunk in marked if not (leave_out_local and chunk.local)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -113,11 +113,13 @@ def write_chunks(
     count_tokens: Callable[[str], int],
     leave_out_local: bool = False,
     workspace: Path | None = None,
+    ahead: Callable[[], Mapping[str, list[Chunk]]] = dict,
 ) -> Iterator[Chunk]:
     """Cut the documents and write `chunks`; a plan does it too, into a step that keeps nothing.
 
     Returns the chunks, read from what was written as they are asked for.
     With `workspace`, what its last cutting made of the same documents is not made again: the result is the same.
+    `ahead`: where nothing was made before, chunks of some documents (by id) that somebody cuts more quickly.
     """
     before = former(Store(workspace), step.spec, CHUNKS, same=step.spec.params.keys()) if workspace else None
     written, left_out = cut_documents(
@@ -128,6 +130,7 @@ def write_chunks(
         count_tokens=count_tokens,
         leave_out_local=leave_out_local,
         before=before,
+        ready=None if before else ahead(),
         progress=progress_of("index.chunk"),
     )
     step.note(chunks=written)

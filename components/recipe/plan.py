@@ -22,7 +22,7 @@ from components.recipe.model import Recipe
 from components.recipe.plan_index import plan_index
 from components.recipe.plan_notes import NoteChanges
 from components.recipe.plan_past import Past
-from components.recipe.plan_scores import plan_scores
+from components.recipe.plan_scores import Persona, plan_scores
 from components.recipe.plan_steps import PlannedStep, Planner
 from components.recipe.plan_work import Seconds, Work, total
 from components.recipe.plan_world import World
@@ -131,10 +131,11 @@ def plan_runs(
 
 def _plan(planner: Planner, recipe: Recipe, world: World, *, registers: bool) -> Plan:
     published = world.published(recipe.index)
+    who = Persona(recipe, world.read_notes(recipe), past=planner.past) if recipe.phase == "mvp" else None
     found = plan_index(planner, recipe, world=world)
     problems = list(found.problems)
-    if recipe.phase == "mvp":
-        problems += plan_scores(planner, recipe, found, world=world, registers=registers)
+    if who is not None:
+        problems += plan_scores(planner, recipe, found, who=who, world=world, registers=registers)
     order = {name: place for place, name in enumerate(STEPS[recipe.phase])}
     steps = sorted(planner.steps, key=lambda step: order[step.name])
     work = total(step.work for step in steps)

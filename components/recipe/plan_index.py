@@ -14,6 +14,7 @@ from components.index.published import Publication, Published
 from components.index.rollback import held_back
 from components.index.wanted import Wanted
 from components.recipe.model import Recipe
+from components.recipe.plan_ahead import cut_by_two
 from components.recipe.plan_notes import NoteChanges, compare_notes
 from components.recipe.plan_past import Past
 from components.recipe.plan_steps import Input, Planner
@@ -125,6 +126,13 @@ def plan_index(planner: Planner, recipe: Recipe, *, world: World) -> PlannedInde
             count_tokens=model.count_tokens,
             workspace=recipe.workspace,
             leave_out_local=index_without_local(recipe),
+            ahead=lambda: cut_by_two(
+                collection.documents,
+                max_tokens=recipe.index.chunk.max_tokens,
+                breadcrumbs=recipe.index.chunk.breadcrumbs,
+                count_tokens=model.count_tokens,
+                counted=model.counted,
+            ),
         ),
         notes=replace(notes, why=changes.counted()),
     )

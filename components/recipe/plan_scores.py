@@ -17,44 +17,53 @@ from components.llm.speeds import measured_speed, speeds_file
 from components.persona import Prompt, Session
 from components.persona import steps as persona
 from components.recipe.model import Recipe
+from components.recipe.plan_ahead import Later
 from components.recipe.plan_index import PlannedIndex
+from components.recipe.plan_past import Past
 from components.recipe.plan_steps import Action, Input, Planner
 from components.recipe.plan_work import NOTHING, Seconds, Work
 from components.recipe.plan_world import ModelOfIndex, World
 from components.recipe.privacy import prompts_without_local
 from components.registry import steps as registry
+from components.sncp import Collection
 from components.store import Artefact, Step
 
-__all__ = ["plan_scores"]
+__all__ = ["Persona", "plan_scores"]
 
 _SECONDS_AN_ANSWER = {"local/smollm2-135m-instruct": (5.0, 40.0)}
 """On 2 to 8 processors: the range where nothing was measured yet."""
 _MARKS = 24  # tokens: roles, separators and the ends of sums, of two messages; the most, by any tokenizer known here
 
 
-class _Persona:
-    """The system prompt, compiled or read only when somebody asks for it."""
+class Persona:
+    """The system prompt, read or compiled only when somebody asks for it; by a child, where it has to be compiled."""
 
-    def __init__(self, recipe: Recipe, found: PlannedIndex) -> None:
-        self.params = recipe.persona
-        self.texts = persona.persona_texts(recipe.persona, root=recipe.sncp.root, documents=found.collection.documents)
-        self.artefact: Artefact | None = None
+    def __init__(self, recipe: Recipe, collection: Collection, *, past: Past) -> None:
+        """Begins to compile where nothing is sealed. Raises InputError when a text of the persona is not there."""
+        params = recipe.persona
+        self.texts = persona.persona_texts(params, root=recipe.sncp.root, documents=collection.documents)
+        self.spec = persona.compile_spec(params, self.texts)
+        self.artefact, _ = past.look(self.spec)
+        texts = self.texts
+        self._later = None if self.artefact else Later(lambda: persona.compile_texts(params, texts))
 
     @cached_property
     def compiled(self) -> tuple[Prompt, Session | None]:
-        if self.artefact is not None:
-            return persona.read_persona(self.artefact)
-        return persona.compile_texts(self.params, self.texts)
+        """Prompt and session context."""
+        if self._later is None:
+            return persona.read_persona(self.artefact)  # type: ignore[arg-type]  # it is one of the two
+        return self._later.get()
 
     def write(self, step: Step) -> None:
+        """Write what the step will seal."""
         persona.write_persona(step, *self.compiled)
 
 
-def plan_scores(planner: Planner, recipe: Recipe, found: PlannedIndex, *, world: World, registers: bool) -> list[str]:
+def plan_scores(
+    planner: Planner, recipe: Recipe, found: PlannedIndex, *, who: Persona, world: World, registers: bool
+) -> list[str]:
     """Plan the steps of phase mvp after the index. Returns why the run would stop, as far as it is known."""
-    who = _Persona(recipe, found)
-    prompt = planner.plan(lambda: persona.compile_spec(recipe.persona, who.texts), write=who.write)
-    who.artefact = prompt.artefact
+    prompt = planner.plan(lambda: who.spec, write=who.write)
     words = {"golden": "the file was changed"}
 
     retrieval = planner.plan(
@@ -99,7 +108,7 @@ def _failed(answers: Artefact) -> str | None:
     return f"{failed} answers failed the last time" if failed else None
 
 
-def _chat_work(recipe: Recipe, chosen: Sequence[Question], *, who: _Persona, world: World) -> Work:
+def _chat_work(recipe: Recipe, chosen: Sequence[Question], *, who: Persona, world: World) -> Work:
     """Calls of the chat model. At least none, where answers may come from the cache or a question be refused first."""
     if not chosen:
         return NOTHING
@@ -153,7 +162,7 @@ def _time(chat: ChatParams, least: int, most: int, world: World) -> Seconds | No
 
 
 def _plan_register(
-    planner: Planner, recipe: Recipe, *, built: Input, scorecard: Input, gate: Input, who: _Persona
+    planner: Planner, recipe: Recipe, *, built: Input, scorecard: Input, gate: Input, who: Persona
 ) -> None:
     """MLflow is asked each time; what it has already is not made twice."""
     action: Action = "run"

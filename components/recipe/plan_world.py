@@ -98,6 +98,8 @@ class ModelOfIndex:
     def __init__(self, params: IndexParams, world: World) -> None:
         self._model = params.embedding.model
         self._params = params.embedding
+        self.counted: dict[str, int] = {}
+        """Tokens of texts that were counted already."""
         self._world = world
 
     @cached_property
@@ -106,8 +108,10 @@ class ModelOfIndex:
         return embedder_id(model=self._model, dimensions=self._params.dimensions, api_base=self._params.api_base)
 
     def count_tokens(self, text: str) -> int:
-        """As the model counts, or as words are counted where there is none."""
-        return self._count(text)
+        """As the model counts, or as words are counted where there is none. A text is counted once."""
+        if text not in self.counted:
+            self.counted[text] = self._count(text)
+        return self.counted[text]
 
     @cached_property
     def _count(self) -> Callable[[str], int]:

@@ -31,7 +31,8 @@ def runs_command(workspace: Path, as_json: bool) -> None:
         click.echo(f"no runs in {workspace} yet; cervella run RECIPE makes one")
     for state in states:
         gate = (state.get("gate") or {}).get("verdict") or best_verdict(state) or "-"
-        click.echo(f"{state['run']:<40}  {state['phase']:<8}  {state['status']:<9}  {gate}")
+        name = (state.get("matrix") or {}).get("combination", "")
+        click.echo(f"{state['run']:<40}  {state['phase']:<8}  {state['status']:<9}  {gate:<12}  {name}".rstrip())
 
 
 @click.command("show")
