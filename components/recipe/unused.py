@@ -44,7 +44,7 @@ def find_unused(recipe: Recipe, *, keep: int = 10, older_than: timedelta | None 
 
     Args:
         recipe: names workspace and index.
-        keep: runs of each recipe whose artefacts are kept.
+        keep: runs of each recipe and phase, and of each combination of a matrix, whose artefacts are kept.
         older_than: keep those of all younger runs instead; the newest of each recipe always.
     """
     workspace, found = recipe.workspace, []
@@ -76,10 +76,11 @@ def _needed(recipe: Recipe, *, keep: int, older_than: timedelta | None) -> set[s
     for uri in index_folders(recipe):
         params = recipe.index.model_copy(update={"uri": uri})
         needed |= history_artefacts(params, workspace=recipe.workspace)
-    by_recipe: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    by_recipe: dict[tuple[str, str, str], list[dict[str, Any]]] = defaultdict(list)
     released: dict[tuple[str, str], dict[str, Any]] = {}
     for state in read_runs(recipe.workspace):  # newest first
-        by_recipe[state["recipe"]].append(state)
+        combination = str((state.get("matrix") or {}).get("combination", ""))  # of a matrix: a recipe of its own
+        by_recipe[state["recipe"], state["phase"], combination].append(state)
         if told := state.get("mlflow"):
             released.setdefault((str(told.get("model")), str(told.get("version"))), state)
     kept = list(released.values())

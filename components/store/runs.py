@@ -58,7 +58,7 @@ class Run:
                 "phase": phase,
                 "status": "running",
                 "pid": os.getpid(),
-                "started": now.isoformat(timespec="seconds"),
+                "started": now.isoformat(timespec="microseconds"),
                 "steps": [],
             }
         )
@@ -180,4 +180,10 @@ def read_runs(workspace: Path) -> list[dict[str, Any]]:
         except InputError as error:
             states.append({"run": run.id, "recipe": "?", "phase": "?", "status": "damaged", "steps": [],
                            "error": str(error)})  # fmt: skip
-    return states
+    return sorted(states, key=_began, reverse=True)
+
+
+def _began(state: dict[str, Any]) -> str:
+    """When a run began: ids tell the second alone, and those of one second in no order."""
+    day, time = state["run"][:8], state["run"][9:15]
+    return str(state.get("started") or f"{day[:4]}-{day[4:6]}-{day[6:]}T{time[:2]}:{time[2:4]}:{time[4:]}")

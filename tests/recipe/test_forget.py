@@ -67,6 +67,7 @@ class House:
                 connection.execute("INSERT INTO log (message, data) VALUES (?, ?)", (f"said {text}.", text.encode()))
                 connection.execute("INSERT INTO params VALUES (?, ?)", (text[:10], twice))
             connection.commit()
+            connection.execute("PRAGMA secure_delete=OFF")
             connection.execute("DELETE FROM log WHERE id = 1")  # what is deleted is still in the file
             connection.commit()
             connection.close()
@@ -315,3 +316,9 @@ class TestUnused:
         house.index()
         assert not [item for item in self.collect(house, older_than=timedelta(days=1)) if item.startswith("artefact")]
         assert [item for item in self.collect(house, older_than=timedelta(0)) if item.startswith("artefact")]
+
+    def test_each_combination_of_a_matrix_is_kept(self, house: House) -> None:
+        for number in range(3):
+            (house.root / "orari.md").write_text(f"# Orari\n\n{KEPT} {number}.\n", encoding="utf-8")
+            house.index().update(matrix={"run": "r", "combination": str(number), "values": {}})
+        assert not [item for item in self.collect(house, keep=1) if item.startswith("artefact")]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from components.errors import InputError, TerminalError, TransientError
-from components.store import Run, hold, list_runs, told_step
+from components.store import Run, hold, list_runs, read_runs, told_step
 
 HOLDER = """
 import sys, time
@@ -90,3 +90,8 @@ def test_an_interrupted_step_is_not_left_running(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt), told_step(run, "index.build"):
         raise KeyboardInterrupt
     assert run.read()["steps"][0]["status"] == "failed"
+
+
+def test_runs_of_one_second_are_told_newest_first(tmp_path: Path) -> None:
+    begun = [Run.create(tmp_path, recipe="casa", phase="mvp").id for _ in range(20)]
+    assert [state["run"] for state in read_runs(tmp_path)] == begun[::-1]
