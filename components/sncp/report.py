@@ -33,7 +33,16 @@ def report_markdown(report: Mapping[str, Any]) -> str:
     parts += _table("The same text", ("file", "read as"), [
         (item["path"], item["of"]) for item in report["duplicates"]
     ])  # fmt: skip
+    parts += _table("Nearly the same text", ("keep", "and", "in common", "why"), [
+        (_place(item["keep"], item["keep_lines"]), _place(item["other"], item["other_lines"]),
+         f"{item['similarity']:.0%}", item["why"])
+        for item in report.get("near_duplicates", ())
+    ])  # fmt: skip
     return "\n".join(parts) + "\n"
+
+
+def _place(path: str, lines: list[int]) -> str:
+    return f"{path}:{lines[0]}-{lines[1]}"
 
 
 def findings_text(report: Mapping[str, Any], *, where: str) -> str | None:
