@@ -24,6 +24,7 @@ from typing import Any
 from components.errors import InputError
 from components.evaluate import scorecard_markdown
 from components.registry.gate import GateReport
+from components.registry.mlflow_database import make_database
 from components.registry.mlflow_errors import check_sqlite, checked_model_name, explained
 from components.registry.mlflow_values import clip_lines, metric_values, param_values, table_json
 from components.registry.release import release_digest
@@ -250,8 +251,9 @@ def key_tag(key: str) -> dict[str, str]:
 
 
 def open_client(tracking_uri: str) -> Any:
-    """A client of MLflow."""
+    """A client of MLflow. For the holder of the lock of `mlflow_folder`."""
     check_sqlite(tracking_uri)
+    make_database(tracking_uri)
     from mlflow.tracking import MlflowClient
 
     return MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)

@@ -1,7 +1,7 @@
 """Sealed artefacts, step identity, runs, locks: how nothing is lost."""
 
 from components.store.artefact import Artefact, content_digest, file_digest, write_manifest
-from components.store.files import write_atomic
+from components.store.files import sync_folder, write_atomic
 from components.store.locks import FileLock, hold, is_held, tidy_locks
 from components.store.machine import machine_fault, machine_faults_told
 from components.store.progress import logger, progress_of, recorded_step, told_step
@@ -29,6 +29,7 @@ __all__ = [
     "read_runs",
     "recorded_step",
     "sha256_hex",
+    "sync_folder",
     "tidy_locks",
     "told_step",
     "write_atomic",
