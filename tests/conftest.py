@@ -11,10 +11,12 @@ from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# A shell that starts the tests in the background makes them ignore Ctrl-C, and with them each program that they start
-# and interrupt. A handler here is the default there.
+# A shell that starts the tests in the background makes them ignore Ctrl-C, nohup a closed terminal, and with them each
+# program that they start and interrupt. A handler here is the default there.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # Before any library is imported: none of them may look for a host outside this machine.
 os.environ.update(

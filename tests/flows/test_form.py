@@ -40,13 +40,13 @@ def test_the_other_fields_have_their_kind_and_their_help(form: dict[str, Any]) -
 
 
 def test_every_phase_has_a_flow_and_its_steps() -> None:
-    assert set(PHASES) == set(STEPS)
+    assert set(PHASES) == {*STEPS, "matrix"}
     assert {flow.name for flow in PHASES.values()} == set(PHASES)
 
 
 def test_a_dry_run_is_a_plan_and_writes_nothing(tmp_path: Path) -> None:
     overrides = [f"workspace={tmp_path / 'new'}", "index.embedding.model=fake/embedding"]
     told = run_recipe.fn("mvp", overrides=overrides, force=["sncp.collect"], dry_run=True)
-    assert [step["name"] for step in told["plan"]] == list(STEPS["mvp"])
-    assert told["plan"][0]["reason"] == "forced"
+    assert [step["name"] for step in told["plan"]["steps"]] == list(STEPS["mvp"])
+    assert told["plan"]["steps"][0]["reason"] == "forced"
     assert not (tmp_path / "new").exists()

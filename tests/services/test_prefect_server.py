@@ -256,7 +256,8 @@ def test_a_frozen_server_that_nobody_watches_is_replaced_by_the_next_run(
         run.process.kill()  # its run cannot tell it to end any more, and it cannot see that it is alone
         run.end()
     assert is_held(workspace / "prefect" / "server.lock")
-    monkeypatch.setattr("components.services.prefect_server.HUNG_SECONDS", 2.0)
+    # By its name the package has the function, not the module.
+    monkeypatch.setattr(sys.modules["components.services.prefect_server"], "HUNG_SECONDS", 2.0)
     said: list[str] = []
     with prefect_server(workspace=workspace, progress=said.append) as server:
         assert server.owned and server.pid != frozen["pid"] and is_open(server.api_url)
