@@ -122,16 +122,23 @@ def test_run_json_and_the_frozen_recipe_are_in_the_run_s_folder(finished: Any) -
     assert "fake/embedding" in (folder / "recipe.yaml").read_text(encoding="utf-8")
 
 
-def test_the_plan_of_a_first_run_guesses_nothing(finished: Any) -> None:
-    assert list(finished.plan.steps) == list(STEPS)
-    assert {name for name, action in finished.plan.steps.items() if action == "run"} == {
-        "sncp.collect", "persona.compile", "registry.register",
-    }  # fmt: skip
-    assert set(finished.plan.steps.values()) == {"run", "depends"}
+def test_the_plan_of_a_first_run_knows_each_step_and_what_it_takes(finished: Any) -> None:
+    assert finished.plan.code == 0
+    assert finished.plan.steps == dict.fromkeys(STEPS, "run")
+    planned = {step["name"]: step for step in finished.plan.json["steps"]}
+    for step in finished.run.json["steps"]:
+        if planned[step["name"]]["fingerprint"]:
+            assert step["artefact"] == f"{step['name']}/{planned[step['name']]['fingerprint']}"
+    assert planned["index.build"]["facts"]["chunks"] == finished.run.facts("index.build")["chunks"]
+    totals = finished.plan.json["totals"]
+    assert (totals["run"], totals["usd_at_most"]) == (9, 0)
+    assert totals["texts"] == finished.run.facts("index.build")["embedded"] + 24
+    assert totals["calls_at_most"] == finished.run.json["scorecard"]["answers"]["expected"]
 
 
 def test_the_same_again_does_nothing_as_the_plan_said(finished: Any, second: Later) -> None:
-    assert second.plan.steps == dict.fromkeys(STEPS[:-1], "skip") | {"registry.register": "run"}
+    assert second.plan.steps == dict.fromkeys(STEPS, "skip")
+    assert second.plan.json["totals"]["texts"] == second.plan.json["totals"]["calls_at_most"] == 0
     assert second.run.steps == dict.fromkeys(STEPS, "skipped")
     assert second.run.code == finished.run.code
     for key in ("scorecard", "gate", "mlflow"):  # no new run and no new version either
@@ -142,7 +149,9 @@ def test_an_edited_note_costs_what_changed(finished: Any, edited: Later) -> None
     collect = edited.plan.json["steps"][0]
     assert (collect["name"], collect["action"]) == ("sncp.collect", "run")
     assert {key: collect["facts"][key] for key in ("changed", "added", "gone")} == {"changed": 1, "added": 0, "gone": 0}
-    assert edited.plan.steps["persona.compile"] == "skip"
+    assert edited.plan.json["notes"]["changed"] == ["NORD.md"]
+    assert edited.plan.steps == dict.fromkeys(STEPS, "run") | {"persona.compile": "skip"}
+    assert edited.plan.json["totals"]["texts"] == edited.run.facts("index.build")["embedded"]
 
     def texts(run: Any) -> set[str]:
         lines = (artefact(finished, run, "index.chunk") / "chunks.jsonl").read_text(encoding="utf-8").splitlines()
