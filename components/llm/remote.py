@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from components.errors import InputError, TerminalError
 from components.llm.budget import Budget
 from components.llm.chat import Message, RawReply
+from components.llm.counting import count_remote_messages, count_remote_tokens
 from components.llm.litellm_door import call_litellm, open_litellm
 from components.llm.places import leaves_to, pinned_client, refuse_local
 from components.llm.retry import with_retries
@@ -99,12 +100,11 @@ class RemoteChat(_Remote):
 
     def count_tokens(self, text: str) -> int:
         """Tokens as litellm counts them for this model, offline: an estimate for those that publish no tokenizer."""
-        return int(open_litellm().token_counter(model=self.model, text=text))
+        return count_remote_tokens(self.model, text)
 
     def estimate_usd(self, messages: Sequence[Message], max_tokens: int) -> float | None:
         """Listed price of this prompt and the longest answer; None when none is listed."""
-        litellm = open_litellm()
-        tokens = int(litellm.token_counter(model=self.model, messages=list(messages)))
+        tokens = count_remote_messages(self.model, [message["content"] for message in messages])
         return _price(self.model, tokens, max_tokens)
 
     def complete(self, messages: Sequence[Message], *, max_tokens: int) -> RawReply:
@@ -169,7 +169,7 @@ class RemoteEmbedder(_Remote):
 
     def count_tokens(self, text: str) -> int:
         """Tokens as litellm counts them for this model, offline: an estimate for those that publish no tokenizer."""
-        return int(open_litellm().token_counter(model=self.model, text=text))
+        return count_remote_tokens(self.model, text)
 
     def embed_passages(self, texts: Sequence[str], *, local_notes: Collection[str] = ()) -> NDArray[np.float32]:
         """Vectors as the model gives them, (texts, dimensions); tried again after transient errors.
@@ -190,10 +190,9 @@ class RemoteEmbedder(_Remote):
         return with_retries(lambda: self._try(texts), retries=self.retries, base_seconds=self.backoff_seconds)
 
     def _try(self, texts: Sequence[str]) -> list[list[float]]:
-        litellm = open_litellm()
         # Providers refuse an empty text.
         said = [text if text.strip() else "-" for text in texts]
-        tokens = sum(litellm.token_counter(model=self.model, text=text) for text in said)
+        tokens = sum(count_remote_tokens(self.model, text) for text in said)
         with self._budget.reserve(_price(self.model, tokens, 0), what=f"embedding {len(said)} texts") as money:
             asked = {} if self._asked is None else {"dimensions": self._asked}
             response = self._call("embedding", input=said, encoding_format="float", **asked)

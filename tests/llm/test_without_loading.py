@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.llm import load_embedder
-from components.llm.counting import count_remote_tokens, counter_of, embedder_id
+from components.llm.counting import count_remote_messages, count_remote_tokens, counter_of, embedder_id
 from components.llm.lookup import embedded_before
 from components.llm.prices import Price, price_of
 from components.llm.speeds import measured_speed, remember_speed
@@ -35,6 +35,9 @@ def test_prices_and_tokens_are_litellm_s(model: str) -> None:
     assert price.of(1000, 100) == pytest.approx(theirs)
     # litellm counts by the provider's tables only under the plain name.
     assert abs(count_remote_tokens(model, TEXT) - litellm.token_counter(model=model, text=TEXT)) <= 1
+    messages = [{"role": "system", "content": "Sei Cervella."}, {"role": "user", "content": TEXT}]
+    theirs = litellm.token_counter(model=model, messages=messages)
+    assert 0 <= count_remote_messages(model, [one["content"] for one in messages]) - theirs <= 6
 
 
 def test_no_price_is_no_zero() -> None:
