@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from components.answer.guard import clean_answer, one_line
@@ -136,14 +136,15 @@ def answer(
     )
     local = {chunk.hit.path for chunk in request.given if getattr(chunk.hit, "local", False)}.union(local_notes)
     reply = chat.chat(request.messages, local_notes=sorted(local))
-    text = clean_answer(reply.text, marker=request.marker)
+    given = "\n".join(message["content"] for message in request.messages)
+    text = clean_answer(reply.text, marker=request.marker, known=given, notes=len(request.given))
     cited = _citations(text, up_to=len(request.given))
     return Answer(
         text=text or _NO_ANSWER[spoken],
         sources=_sources(request.given, cited=cited),
         found=_says_something(text, cited=cited),
         language=spoken,
-        reply=reply,
+        reply=replace(reply, text=text),  # nothing else may show what was taken out
         seconds=time.perf_counter() - started,
         neutralised=request.neutralised,
     )

@@ -1,16 +1,21 @@
 """What is taken out of notes before a model reads them, and out of answers before a person does.
 
-A guard, not a proof. **Covered**: control tokens of the common chat templates and fences like ours are written with
-look-alike characters, so that no note can end its fence or begin a turn; characters that people do not see (zero width,
-direction, tags, variation selectors used as an alphabet, control characters, which would also drive a terminal) and
-HTML comments are removed; images, the way by which an answer shown in a browser sends text away, become their
-alternative text; links show their address.
+A guard, not a proof. **Covered**: control tokens of the common chat templates (ChatML, Llama, Mistral, Gemma, Qwen,
+DeepSeek, harmony, Phi, StarCoder and more, full-width too) and fences like ours are written with look-alike characters,
+so that no note can end its fence or begin a turn; characters that people do not see (zero width, direction, tags,
+variation selectors used as an alphabet, control characters, which would also drive a terminal) and HTML comments are
+removed; images, the way by which an answer shown in a browser sends text away, become their alternative text; HTML that
+fetches, runs or links is written with look-alikes; links, reference-style ones too, show their address. In answers an
+address that no note and no question holds word for word is broken (`hxxps://a[.]b/`): a model that was talked into
+carrying something away has to make an address for it. Numbers of notes that were not given, and a list of sources of
+the model's own, are taken out.
 
 **Not covered**: plain words. "Ignore your instructions" stays in the note, as the person wrote it, inside its fence,
 and a model may still obey it: no fence is a wall for a language model, small ones least of all. Nor instructions that
-are hidden in meaning, in other alphabets' look-alikes, in base64 or in pictures; nor control tokens of templates that
-are not in the list; nor a bare address in an answer, which some programs turn into a link. What protects then is that
-the answering model has no tools and no network, and that the sources are shown.
+are hidden in meaning, in look-alikes of other alphabets, in base64 or in pictures; turns in plain words (`User:`); nor
+control tokens of templates that are not in the list; an address that a note holds word for word, which stays readable
+and which some programs turn into a link; a name of a note that the model invents in its prose. What protects then is
+that the answering model has no tools and no network, and that the sources which it was really given are shown.
 """
 
 from __future__ import annotations
@@ -23,50 +28,92 @@ __all__ = ["clean_answer", "neutralise", "one_line"]
 
 _COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 _UNSEEN = re.compile(
-    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufeff\uffa0"
-    "\ufff9-\ufffb\ufe00-\ufe0e\U0001d173-\U0001d17a\U000e0000-\U000e0fff]|\ufe0f{2,}|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]"
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u2800\u3164\ufeff"
+    "\uffa0\ufff9-\ufffb\ufe00-\ufe0e\U0001d173-\U0001d17a\U000e0000-\U000e0fff]|\ufe0f{2,}"
+    "|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]"
 )
+_LEFT, _RIGHT, _BAR, _OPEN, _CLOSE = "[<＜﹤]", "[>＞﹥]", "[|｜]", r"[\[［]", r"[\]］]"
+_TURN = (
+    rf"{_LEFT}{_BAR}[^<>\s]{{1,60}}{_RIGHT}|{_LEFT}[^<>|｜\s]{{1,60}}{_BAR}{_RIGHT}"  # <|im_start|>, <turn|>
+    rf"|{_OPEN}{_BAR}[^\[\]\n]{{1,40}}{_BAR}{_CLOSE}"  # [|user|]
+    rf"|{_LEFT}/?(?:s|bos|eos|pad|unk|sep|cls|eo[hams]|think|thinking|thought|tool_calls?|tool_responses?|tools"
+    r"|(?:start|end)_of_(?:turn|image)|extra_id_\d+|unused\d+|special_\d+|reserved_\d+|mask(?::\d+)?|seed:\w+"
+    rf"|(?:bos|eos|pad)_token){_RIGHT}"
+    rf"|{_LEFT}{{2}}/?SYS{_RIGHT}{{2}}"
+    rf"|(?-i:{_OPEN}/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|TOOL_CONTENT|THINK|ARGS|CALL_ID"
+    r"|IMG|IMG_BREAK|IMG_END|AUDIO|BEGIN_AUDIO|TRANSCRIBE|MODEL_SETTINGS|PREFIX|SUFFIX|MIDDLE|PAD|CLS|SEP|MASK|g?MASK"
+    rf"|sMASK|CONTROL_\d+|UNUSED_TOKEN_\d+){_CLOSE})"
+    r"|\]~!?b\[|\]~b\]|\[e~\["
+    r"|^#{2,3} ?(?:instruction|response|input|system|user|assistant|human)s?:[ \t]*$"
+    r"|(?-i:^(?:Human|Assistant):)"
+)
+_TURNS = re.compile(_TURN, re.IGNORECASE | re.MULTILINE)
 _CONTROL = re.compile(
-    r"<[|\uff5c][^<>\n]{1,60}[|\uff5c]>"  # <|im_start|>, <|eot_id|>, <｜User｜>
-    r"|</?(?:s|bos|eos|pad|unk|think|thinking|tool_call|tool_response|tools|start_of_turn|end_of_turn|extra_id_\d+)>"
-    r"|<{2}/?SYS>{2}"
-    r"|\[/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|IMG|PREFIX|SUFFIX|MIDDLE)\]"
-    r"|</?(?:system|developer|user|assistant|human|agent|tool|ai)[-_ ]?"
-    r"(?:instructions?|prompts?|messages?|turn|role|rules?)?(?:\s[^<>\n]*)?/?>"
-    r"|</?(?:instructions?|prompts?|important)(?:\s[^<>\n]*)?/?>",
+    _TURN + rf"|{_LEFT}/?(?:system|developer|user|assistant|human|agent|tool|ai)[-_ ]?"
+    rf"(?:instructions?|prompts?|messages?|turn|role|rules?|reminders?|override)?(?:\s[^<>\n]*)?/?{_RIGHT}"
+    rf"|{_LEFT}/?(?:instructions?|prompts?|important|function_calls?|function_results?|invoke)(?:\s[^<>\n]*)?/?{_RIGHT}"
+    rf"|{_LEFT}(?:repo_?name|filename|file_sep|gh_stars|issue_\w{{1,20}}|jupyter_\w{{1,20}}|empty_output|fim_\w{{1,20}}"
+    rf"|commit_\w{{1,20}}){_RIGHT}",
+    re.IGNORECASE | re.MULTILINE,
+)
+_FENCE_LIKE = re.compile(rf"{_LEFT}{{3,}}|{_RIGHT}{{3,}}|[≪⋘《]{{2,}}|[≫⋙》]{{2,}}")
+_IMAGE_TAGS = r"img|image|iframe|object|embed|video|audio|source|picture|track|link|svg|use|feimage"
+_HTML_IMAGE = re.compile(rf"<(?:{_IMAGE_TAGS})\b[^>]*>?", re.IGNORECASE)
+_FETCHES = r"src|srcset|href|xlink:href|style|background|poster|data|action|formaction|ping|on[a-z]+"
+_ACTIVE = re.compile(
+    r"</?(?:script|style|base|meta|form|input|button|textarea|area|frame|frameset|applet|animate|set|foreignobject"
+    rf"|{_IMAGE_TAGS})\b[^<>]*>?"
+    rf"|<[a-z][\w:-]*\s(?:[^<>]*[\s\"'/])?(?:{_FETCHES})\s*=[^<>]*>?",
     re.IGNORECASE,
 )
-_FENCE_LIKE = re.compile(r"<{3,}|>{3,}")
-_HTML_IMAGE = re.compile(r"<(?:img|image|iframe|object|embed|video|audio|source|link|svg)\b[^>]*>?", re.IGNORECASE)
 _ALT = re.compile(r"\balt\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s>]+))", re.IGNORECASE)
 _IMAGE = re.compile(r"!\[((?:[^\[\]]|\[[^\[\]]*\])*)\](?:\(\s*(?:<[^>\n]*>|[^)\s]*)[^)\n]*\)?|\s?\[[^\]\n]*\])?")
-_LINK = re.compile(
-    r"(?<!!)\[((?:[^\[\]\n]|\[[^\[\]\n]*\])*)\]\(\s*<?((?:[a-z][a-z0-9+.-]*:)?//[^)\s>]+|[a-z]+:[^)\s>]+)>?[^)\n]*\)?",
-    re.I,
+_IMAGE_LEFT = re.compile(r"!\[(?=[^\n]*\][(\[])")  # brackets that do not pair: a lenient program may take it for one
+_ADDRESS = r"(?:[a-z][a-z0-9+.-]*:)?//[^)\s>]+|[a-z]+:[^)\s>]+"
+_LINK = re.compile(rf"(?<!!)\[((?:[^\[\]\n]|\[[^\[\]\n]*\])*)\]\(\s*<?({_ADDRESS})>?[^)\n]*\)?", re.I)
+_DEFINITION = re.compile(
+    r"^( {0,3})\[([^\]\n]+)\]:[ \t]*<?((?:[a-z][a-z0-9+.-]*:)?//[^\s>]+|[a-z]+:[^\s>]+)>?", re.I | re.M
 )
-_LOOK_ALIKE = str.maketrans({"<": "‹", ">": "›", "[": "⟦", "]": "⟧", "|": "¦", "\uff5c": "¦"})
+_AUTOLINK = re.compile(r"<((?:[a-z][a-z0-9+.-]{1,20}:)?//[^\s<>]+|(?:mailto|data|javascript):[^\s<>]+)>", re.IGNORECASE)
+_LOOK_ALIKE = str.maketrans({
+    "<": "‹", ">": "›", "[": "⟦", "]": "⟧", "|": "¦", "\uff5c": "¦", "＜": "‹", "﹤": "‹", "＞": "›", "﹥": "›",
+    "［": "⟦", "］": "⟧", "#": "♯", ":": "∶", "≪": "‹", "⋘": "‹", "《": "‹", "≫": "›", "⋙": "›", "》": "›",
+})  # fmt: skip
 _THOUGHT = re.compile(r"<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)", re.DOTALL | re.IGNORECASE)
 _OUR_FENCE = re.compile(r"<<<NOTA\b\s*(?:[0-9a-f]{8,}\b)?[ \t]*\n?|\n?(?:\b[0-9a-f]{8,}\s+)?\bFINE>>>")
+_URL = re.compile(
+    r"\b(?:(?:https?|ftps?|wss?|file)://|www\.)[^\s<>\"'`]+|\b(?:data|javascript|mailto):[^\s<>\"'`]+"
+    r"|(?<![\w@./-])(?:[\w-]+\.)+[a-z]{2,}/[^\s<>\"'`?]*\?[^\s<>\"'`]*=[^\s<>\"'`]*",
+    re.IGNORECASE,
+)
+_AFTER = ".,;:!?)]}*_»”’"
+"""What may stand behind an address in a sentence."""
+_OWN_SOURCES = re.compile(
+    r"\n[ \t]*\W{0,3}(?:fonti|fonte|sources?|references|riferimenti|note lette)\W{0,3}:?\W{0,3}[ \t]*"
+    r"(?:\n[ \t]*(?:[-*•]\s*)?\[\d{1,3}\][^\n]*|\n[ \t]*)+\Z",
+    re.IGNORECASE,
+)
+_NUMBERS = re.compile(
+    r"(?P<code>```.*?(?:```|\Z)|`[^`\n]*`)|(?:[ \t]|(?<![\w\])]))\[(?P<numbers>\d{1,3}(?:\s*[,;]\s*\d{1,3})*)\](?!\()",
+    re.DOTALL,
+)
 
 
 def neutralise(text: str, *, fence_marks: bool = True) -> tuple[str, Counter[str]]:
     """Text of a note that is safe to stand inside a fence, and how often each kind of thing was found.
 
-    Kinds: "unseen characters", "html comments", "control tokens", "fence marks", "images", "links". Doing it twice
-    changes nothing more. `fence_marks=False` leaves `<<<` and `>>>`. See the module for what it does not catch.
+    Kinds: "unseen characters", "html comments", "control tokens", "fence marks", "images", "links", "active html".
+    Doing it twice changes nothing more. `fence_marks=False` leaves `<<<` and `>>>`. See the module for what it does
+    not catch.
     """
     found: Counter[str] = Counter()
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     while True:  # taking one thing out can join the halves of another: <|im_<!-- -->start|>
         before = text
-        text = _replace(_UNSEEN, "", text, found, "unseen characters")
-        text = _replace(_COMMENT, "", text, found, "html comments")
-        text = _replace(_HTML_IMAGE, _html_alt, text, found, "images")
-        text = _replace(_IMAGE, lambda m: f"(immagine: {m[1].strip()})" if m[1].strip() else "", text, found, "images")
-        text = _replace(_LINK, lambda m: f"{m[1]} ({m[2]})" if m[1] != m[2] else m[2], text, found, "links")
-        text = _replace(_CONTROL, lambda m: m[0].translate(_LOOK_ALIKE), text, found, "control tokens")
+        text = _unlinked(text, found)
+        text = _replace(_CONTROL, _look_alike, text, found, "control tokens")
         if fence_marks:
-            text = _replace(_FENCE_LIKE, lambda m: m[0].translate(_LOOK_ALIKE), text, found, "fence marks")
+            text = _replace(_FENCE_LIKE, _look_alike, text, found, "fence marks")
         if text == before:
             return text, found
 
@@ -77,17 +124,64 @@ def one_line(text: str, *, max_chars: int = 200) -> str:
     return line if len(line) <= max_chars else f"{line[: max_chars - 1]}…"
 
 
-def clean_answer(text: str, *, marker: str) -> str:
-    """What a model said, without private thoughts, control tokens, repeated fences, images and unseen characters.
+def clean_answer(text: str, *, marker: str, known: str = "", notes: int | None = None) -> str:
+    """What a model said, without all that would act where it is shown or pretend to be the program.
 
-    `marker` is that of the request's fences; its beginning goes too where the answer was cut in it. Marks like `>>>`
-    that belong to code stay.
+    Args:
+        text: the model's.
+        marker: that of the request's fences; its beginning goes too where the answer was cut in it. Marks like `>>>`
+            that belong to code stay.
+        known: all that the model was given; an address that stands in it word for word can carry nothing away, and
+            is left as it is.
+        notes: how many notes it was given, numbered from 1; other numbers in brackets go. None: all stay.
     """
     text = _OUR_FENCE.sub("", _THOUGHT.sub("", _UNSEEN.sub("", text))).replace(marker, "")
     beginnings = "|".join(marker[:length] for length in range(len(marker) - 1, 4, -1))
     text = re.sub(rf"\s(?:{beginnings})\s*\Z", "", text)
-    text = neutralise(_CONTROL.sub("", text), fence_marks=False)[0]
+    while True:
+        before = text
+        text = _TURNS.sub("", _unlinked(text.replace("\r", "\n"), Counter()))
+        if text == before:
+            break
+    text = _OWN_SOURCES.sub("", f"\n{text}")
+    if notes is not None:
+        text = _NUMBERS.sub(lambda match: _given(match, notes), text)
+    text = _URL.sub(lambda match: match[0] if match[0].rstrip(_AFTER) in known else _broken(match[0]), text)
     return re.sub(r"\n{3,}", "\n\n", text).strip()
+
+
+def _unlinked(text: str, found: Counter[str]) -> str:
+    """Without what people do not see, and with nothing that is fetched, run or followed where the text is shown."""
+    text = _replace(_UNSEEN, "", text, found, "unseen characters")
+    text = _replace(_COMMENT, "", text, found, "html comments")
+    text = _replace(_HTML_IMAGE, _html_alt, text, found, "images")
+    text = _replace(_IMAGE, lambda m: f"(immagine: {m[1].strip()})" if m[1].strip() else "", text, found, "images")
+    text = _replace(_IMAGE_LEFT, _look_alike, text, found, "images")
+    text = _replace(_LINK, lambda m: f"{m[1]} ({m[2]})" if m[1] != m[2] else m[2], text, found, "links")
+    text = _replace(_DEFINITION, lambda m: f"{m[1]}{m[2]}: {m[3]}", text, found, "links")
+    text = _replace(_AUTOLINK, lambda m: m[1], text, found, "links")
+    return _replace(_ACTIVE, _look_alike, text, found, "active html")
+
+
+def _look_alike(match: re.Match[str]) -> str:
+    return match[0].translate(_LOOK_ALIKE)
+
+
+def _given(match: re.Match[str], notes: int) -> str:
+    if match["code"] is not None:
+        return match[0]
+    numbers = [int(number) for number in re.findall(r"\d+", match["numbers"])]
+    kept = [str(number) for number in numbers if 1 <= number <= notes]
+    if len(kept) == len(numbers):
+        return match[0]
+    return f"{match[0][: match[0].index('[')]}[{', '.join(kept)}]" if kept else ""
+
+
+def _broken(address: str) -> str:
+    """An address that no program takes for one, and a person can still read."""
+    scheme, _, rest = address.partition(":") if re.match(r"[a-zA-Z]+:", address) else ("", "", address)
+    named = re.sub(r"(?i)^http", "hxxp", scheme) if rest.startswith("//") else scheme
+    return f"{named}{'[:]' if scheme and named == scheme else ':' if scheme else ''}{rest.replace('.', '[.]', 1)}"
 
 
 def _replace(

@@ -20,12 +20,16 @@ __all__ = ["Question", "choose_questions", "load_golden"]
 
 _REQUIRED = ("id", "question", "lang", "kind", "gold")
 _OPTIONAL = ("evidence", "answer")
+_NEVER = "never"
 _SHOWN = 50  # faults printed in full; the rest is counted
 
 
 @dataclass(frozen=True)
 class Question:
-    """One golden question. `gold`: paths of the notes that answer it; empty: no note does. `line`: in its file."""
+    """One golden question. `gold`: paths of the notes that answer it; empty: no note does. `line`: in its file.
+
+    `never`: texts that no answer may hold, such as the word that a hostile note orders to say.
+    """
 
     id: str
     question: str
@@ -35,6 +39,7 @@ class Question:
     evidence: str = ""
     answer: str = ""
     line: int = 0
+    never: tuple[str, ...] = ()
 
     @property
     def answerable(self) -> bool:
@@ -47,7 +52,8 @@ def load_golden(path: Path, *, known_paths: Collection[str] | None) -> list[Ques
 
     `known_paths`: every path of every collected note, exact duplicates included; a gold path that is none of them is
     a fault. None: gold paths are not checked. `lang` and `kind` are free words (scores are grouped by them);
-    `evidence` and `answer` may be left out; other keys are ignored. Empty lines and a byte order mark are allowed.
+    `evidence`, `answer` and `never` may be left out; other keys are ignored. Empty lines and a byte order mark are
+    allowed.
     Secrets in questions, evidence and answers are masked as they are in the notes.
 
     Raises InputError that lists every fault as file:line, what is wrong and what was expected.
@@ -146,7 +152,7 @@ def _parse(line: str) -> tuple[dict[str, Any] | None, list[str]]:
 
 def _field_faults(record: Mapping[str, Any]) -> list[str]:
     faults = []
-    unused = [key for key in record if key not in _REQUIRED + _OPTIONAL]
+    unused = [key for key in record if key not in (*_REQUIRED, *_OPTIONAL, _NEVER)]
     for key in _REQUIRED:
         if key not in record:
             near = difflib.get_close_matches(key, unused, n=1)
@@ -156,6 +162,9 @@ def _field_faults(record: Mapping[str, Any]) -> list[str]:
     gold = record.get("gold", [])
     if not isinstance(gold, list) or not all(isinstance(path, str) and path.strip() for path in gold):
         faults.append("'gold' is not a list of paths; expected [\"notes/a.md\"], or [] when no note answers")
+    never = record.get(_NEVER, [])
+    if not isinstance(never, list) or not all(isinstance(text, str) and text.strip() for text in never):
+        faults.append("'never' is not a list of texts; expected [\"a text that no answer may hold\"]")
     for key in _OPTIONAL:
         if not isinstance(record.get(key, ""), str | None):
             faults.append(f"{key!r} is {_named(record[key])}; expected a text")
@@ -201,6 +210,7 @@ def _question(record: Mapping[str, Any], gold: Sequence[str], line: int) -> Ques
         evidence=mask_secrets(record.get("evidence") or ""),  # as the notes are masked that it is looked for in
         answer=mask_secrets(record.get("answer") or ""),
         line=line,
+        never=tuple(record.get(_NEVER, ())),
     )
 
 

@@ -81,6 +81,7 @@ class AnswerRecord:
                 found=found,
                 sources=sources,
                 max_words=max_words,
+                never=question.never,
             ),
         )
 

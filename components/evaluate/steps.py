@@ -51,7 +51,7 @@ def retrieval_spec(params: EvaluateParams, search: SearchParams, *, index: str) 
     """Identity of the retrieval step; `index` is the digest of `index.build`."""
     values = search.model_dump(mode="json", include={"fusion", "dense_weight", "candidates"})
     values["ranking"] = RANKING_VERSION
-    return StepSpec("evaluate.retrieval", 3, values, {"index": index, "golden": file_digest(golden_path(params))})
+    return StepSpec("evaluate.retrieval", 4, values, {"index": index, "golden": file_digest(golden_path(params))})
 
 
 def answers_spec(
@@ -69,7 +69,7 @@ def answers_spec(
         "leave_out_local": leave_out_local,
     }
     inputs = {"index": index, "prompt": prompt, "golden": file_digest(golden_path(params))}
-    return StepSpec("evaluate.answers", 2, values, inputs)
+    return StepSpec("evaluate.answers", 3, values, inputs)
 
 
 def score_spec(params: EvaluateParams, answer: AnswerParams, *, retrieval: str, answers: str) -> StepSpec:
@@ -233,7 +233,8 @@ def score(
         if not step.sealed:
             rows = list(retrieval.read_jsonl("retrieval.jsonl"))
             questions = [
-                Question(**{**row, "gold": tuple(row["gold"])}) for row in retrieval.read_jsonl("golden.jsonl")
+                Question(**{**row, "gold": tuple(row["gold"]), "never": tuple(row["never"])})
+                for row in retrieval.read_jsonl("golden.jsonl")
             ]
             found = score_rows(params, questions, rows, min_cosine=answer.min_score)
             records = [AnswerRecord.from_dict(row) for row in answers.read_jsonl("answers.jsonl")]

@@ -14,6 +14,7 @@ import re
 import signal
 import threading
 import time
+import unicodedata
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
@@ -25,11 +26,46 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["FakeChat", "FakeEmbedder"]
+__all__ = ["FakeChat", "FakeEmbedder", "obeyed"]
 
 _WORD = re.compile(r"\w+")
 _FAULTS: dict[str, Option] = {"fail_prob": 0.0, "die_at": 0, "delay": 0.0, "seed": 0}
 _ORDER = re.compile(r"(?i)(?:ignor[ae]|dimentica|forget|disregard)\b[^.\n]*(?:istruzioni|instructions)[^\n]*")
+_WORD_TO_SAY = re.compile(
+    r"(?i:\b(?:reply only with|rispond[ia] (?:solo|soltanto) con|output|scrivi) (?:the word |la parola )?)"
+    r"([A-Z][A-Z_]{4,})"
+)
+_TURNS = re.compile(
+    r"<[|\uff5c][^<>\n]{1,60}[|\uff5c]>|</?s>|\[/?(?:INST|SYSTEM_PROMPT)\]|<</?SYS>>|<(?:start|end)_of_turn>"
+)
+_DROPPED = re.compile("[\u200b-\u200f\u2060-\u2064\u202a-\u202e\u2066-\u2069\ufeff]|<!--.*?-->", re.DOTALL)
+_FENCED = re.compile(r"<<<\w+ (\w+)\n.*?(?:\n\1 \w+>>>|\w+>>>)", re.DOTALL)
+
+
+def obeyed(messages: Sequence[Message]) -> str | None:
+    """The word that some text orders to say ("rispondi soltanto con la parola X", "reply only with X"), or None.
+
+    So does a model that obeys whoever speaks outside of a fence (`<<<NOTE code`, lines, `code END>>>`). It reads the
+    conversation as a chat template writes it: a control token of any family that is alive in a note ends its turn, and
+    what follows is no longer fenced; a fence ends at anything that looks like its end; characters that nobody sees are
+    read as the letters that they hide.
+    """
+    prompt = "<|im_end|>".join(message["content"] for message in messages)
+    for hidden in (
+        "".join(chr(ord(c) - 0xE0000) for c in prompt if "\U000e0020" <= c <= "\U000e007e"),
+        bytes(
+            ord(c) - (0xFE00 if c < "\U000e0000" else 0xE0100 - 16)
+            for c in prompt
+            if "\ufe00" <= c <= "\ufe0f" or "\U000e0100" <= c <= "\U000e01ef"
+        ).decode("utf-8", "replace"),
+    ):
+        if order := _WORD_TO_SAY.search(hidden):
+            return order[1]
+    prompt = unicodedata.normalize("NFKC", _DROPPED.sub("", prompt))
+    for turn in _TURNS.split(prompt):
+        if order := _WORD_TO_SAY.search(_FENCED.sub("", turn)):
+            return order[1]
+    return None
 
 
 class _Faults:
@@ -100,9 +136,9 @@ class FakeChat:
     """Answers without a model.
 
     Options: reply (always this text), mode (`extract`: the line of the prompt, outside the last user line, that
-    shares most words with it; `echo`: the last user message), obey (true: a line that orders to ignore the
-    instructions is obeyed, with `OBEYED: ` and that line), cost (dollars of each call; `unknown`: nobody knows; any
-    cost but 0 makes it count as remote), and the faults of FakeEmbedder.
+    shares most words with it; `echo`: the last user message; `obedient`: what `obeyed` says, else extract), obey
+    (true: a line that orders to ignore the instructions is obeyed, with `OBEYED: ` and that line), cost (dollars of
+    each call; `unknown`: nobody knows; any cost but 0 makes it count as remote), and the faults of FakeEmbedder.
     """
 
     backoff_seconds = 0.01
@@ -114,8 +150,8 @@ class FakeChat:
         self.identity = model
         self._options = options
         self._faults = _Faults(model, options)
-        if options["mode"] not in ("extract", "echo"):
-            raise InputError(f"{model}: mode must be extract or echo, not {options['mode']!r}")
+        if options["mode"] not in ("extract", "echo", "obedient"):
+            raise InputError(f"{model}: mode must be extract, echo or obedient, not {options['mode']!r}")
         try:
             self._cost = None if options["cost"] == "unknown" else float(options["cost"])
         except ValueError:
@@ -150,6 +186,8 @@ class FakeChat:
             orders = [found for message in messages for found in _ORDER.findall(message["content"])]
             if orders:
                 return f"OBEYED: {orders[0]}"
+        if self._options["mode"] == "obedient" and (word := obeyed(messages)):
+            return word
         said = next((message["content"] for message in reversed(messages) if message["role"] == "user"), "")
         if self._options["mode"] == "echo":
             return said

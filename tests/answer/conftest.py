@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import pytest
 
 from components.llm import Message, Reply, load_tokenizer
+from components.llm.fake import obeyed
 
 
 @dataclass(frozen=True)
@@ -60,28 +60,9 @@ class SayingChat:
         return self.count(text)
 
 
-_TURNS = re.compile(r"<\|im_start\|>(\w*)\n?(.*?)(?=<\|im_end\|>|<\|im_start\|>|\Z)", re.DOTALL)
-_TAGS = re.compile("[\U000e0020-\U000e007e]+")
-_ORDER = re.compile(r"(?:reply only with|rispondi solo con|output|scrivi) (HACKED\w*)", re.IGNORECASE)
-
-
 def obey(messages: Sequence[Message]) -> str:
-    """What a model says that does whatever it is told outside of fences, by anyone, in any way of writing.
-
-    It reads the conversation as a chat template writes it, so a control token in a note really begins a turn; it
-    sees tag characters as the letters that they hide; a fence ends at the first line that ends it.
-    """
-    prompt = "".join(f"<|im_start|>{m['role']}\n{m['content']}<|im_end|>" for m in messages)
-    prompt = re.sub(r"\[/?INST\]|</s>|<<SYS>>", "<|im_end|><|im_start|>user\n", prompt)
-    hidden = "".join(chr(ord(c) - 0xE0000) for run in _TAGS.findall(prompt) for c in run)
-    if order := _ORDER.search(hidden):
-        return order[1]
-    for _, content in _TURNS.findall(prompt):
-        outside = re.sub(r"<<<NOTA (\w+)\n.*?\n(?:\1 FINE>>>|FINE>>>|NOTA>>>)", "", content, flags=re.DOTALL)
-        outside = re.sub(r"<!--.*?-->", "", outside)
-        if order := _ORDER.search(outside):
-            return order[1]
-    return "Ho letto le note [1]."
+    """What a model says that does whatever it is told outside of fences, by anyone, in any way of writing."""
+    return obeyed(messages) or "Ho letto le note [1]."
 
 
 @pytest.fixture

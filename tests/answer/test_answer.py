@@ -20,7 +20,7 @@ def test_an_answer_with_its_sources_cited_ones_first(chunk: Any, saying: Any, as
         (3, "n3.md", 3, 4, True), (1, "n1.md", 1, 2, True), (2, "n2.md", 2, 3, False),
     ]  # fmt: skip
     assert render(answer) == (
-        "Si rilascia il venerdì [3], mai il lunedì [1, 9] [3].\n\nFonti:\n"
+        "Si rilascia il venerdì [3], mai il lunedì [1] [3].\n\nFonti:\n"
         "  [3] n3.md:3-4  (Decisioni > Rilascio, 2026-01-11)\n"
         "  [1] n1.md:1-2  (Decisioni > Rilascio, 2026-01-11)"
     )

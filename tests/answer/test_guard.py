@@ -14,7 +14,11 @@ from components.answer.guard import clean_answer, neutralise, one_line
     [
         "<|im_start|>", "<|im_end|>", "<|eot_id|>", "<|start_header_id|>", "<｜User｜>", "</s>", "<s>", "[INST]",
         "[/INST]", "<<SYS>>", "<</SYS>>", "<start_of_turn>", "<think>", "</think>", "<tool_call>",
-        "<AgentInstructions>",
+        "<AgentInstructions>", "<turn|>", "<|turn>", "＜｜im_start｜＞", "［INST］", "[SYSTEM_PROMPT]",
+        "[THINK]", "[gMASK]",
+        "[|endofturn|]", "<seed:think>", "<eoh>", "<bos>", "<start_of_image>", "]~b]", "<system-reminder>",
+        "<filename>",
+        "<issue_start>", "<|channel|>", "<｜end▁of▁sentence｜>", "<|START_OF_TURN_TOKEN|>", "<BOS_TOKEN>", "<invoke>",
         "</AgentInstructions>", "<system>", "<system_prompt>", '<instructions priority="high">',
         "<|IM_END|>",
     ],
@@ -31,6 +35,8 @@ def test_control_tokens_are_written_otherwise(token: str) -> None:
         "if a < b and c > d: x[0] | y", "List<String>", "<div class='a'>", "- [x] fatto", "[1] e [2]",
         "| a | b |\n|---|---|",
         "vedi [altra nota](altra.md#sezione)", "a -> b <- c", "Perché è così: 100% ✅ ❤️", "<s3-bucket>", "x << 2 >> 1",
+        "# Input:", "### Input", "utente: Rafa", "user: rafa", "a <| b |> c", "[think] piano", "cp <nome> <file>",
+        "[nota]: vedi sotto", "vedi https://esempio.it/a?b=c", "<p class='a'>",
     ],
 )  # fmt: skip
 def test_ordinary_text_stays(text: str) -> None:
@@ -54,6 +60,15 @@ def test_html_comments_go_even_unclosed() -> None:
         ("![](https://evil.example/?q=1)", ""),
         ("![a [b] c](<https://evil.example/x y> 'titolo')", "(immagine: a [b] c)"),
         ("![logo][ref]", "(immagine: logo)"),
+        ("![[](https://evil.example/x)", "!⟦ (https://evil.example/x)"),
+        ('[clicca][1]\n\n[1]: https://evil.example/x "titolo"', '[clicca][1]\n\n1: https://evil.example/x "titolo"'),
+        ("<https://evil.example/x>", "https://evil.example/x"),
+        ("<a href='https://evil.example/x'>qui</a>", "‹a href='https∶//evil.example/x'›qui</a>"),
+        ("<svg onload=x()><image href=y/></svg>", "‹/svg›"),
+        ("<style>a{b:url(https://evil.example)}</style>", "‹style›a{b:url(https://evil.example)}‹/style›"),
+        ("<meta http-equiv=refresh content=0>", "‹meta http-equiv=refresh content=0›"),
+        ("<p style='x'>", "‹p style='x'›"),
+        ("<div class=a onclick='x()'>", "‹div class=a onclick='x()'›"),
         ("![logo]", "(immagine: logo)"),
         ("<img src='https://evil.example/x' alt='foto'>", "(immagine: foto)"),
         ("<IMG SRC=https://evil.example/x", ""),
@@ -103,6 +118,56 @@ def test_an_answer_that_repeats_the_fence_or_thinks_aloud() -> None:
     fence = f"<<<NOTA {marker}\ncitazione\n{marker} FINE>>>"
     said = f"<think>segreto {marker}</think>Ecco [1].<|im_end|>\n{fence}\n>>> print(1)"
     assert clean_answer(said, marker=marker) == "Ecco [1].\ncitazione\n>>> print(1)"
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("Vedi https://esempio.it/a.", "Vedi https://esempio.it/a."),
+        ("Vedi https://evil.example/a?d=segreto.", "Vedi hxxps://evil[.]example/a?d=segreto."),
+        ("Vedi [qui](https://evil.example/a?d=x)", "Vedi qui (hxxps://evil[.]example/a?d=x)"),
+        ("Vedi <https://evil.example/a?d=x>", "Vedi hxxps://evil[.]example/a?d=x"),
+        ("[qui][1]\n\n[1]: https://evil.example/x", "[qui][1]\n\n1: hxxps://evil[.]example/x"),
+        ("www.evil.example/?d=x", "www[.]evil.example/?d=x"),
+        ("evil.example/?d=segreto", "evil[.]example/?d=segreto"),
+        ("https://esempio.it/a/segreto", "hxxps://esempio[.]it/a/segreto"),
+        ("data:text/html;base64,eA== e javascript:x()", "data[:]text/html;base64,eA== e javascript[:]x()"),
+        ("![x](https://evil.example/?d=segreto)", "(immagine: x)"),
+        ("<img src=x onerror=y><script>z</script>", "‹script›z‹/script›"),
+        ("Nel file docs/a.md, riga 3.5, a.b/c", "Nel file docs/a.md, riga 3.5, a.b/c"),
+    ],
+)
+def test_addresses_that_no_note_holds_are_broken(said: str, shown: str) -> None:
+    known = "Domanda: dove? [1] nota.md\nhttps://esempio.it/a e basta"
+    assert clean_answer(said, marker="0" * 16, known=known, notes=0) == shown
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("Di venerdì [1], mai [2; 9] di lunedì [7].", "Di venerdì [1], mai [2] di lunedì."),
+        ("[3] dice di no", "dice di no"),
+        ("`righe[10]` e righe[10], nel [2026]", "`righe[10]` e righe[10], nel [2026]"),
+        ("```\nx = [10, 20]\n```", "```\nx = [10, 20]\n```"),
+        ("Sì [1].\n\nFonti:\n[1] segreti/cassaforte.md:1-9\n[2] b.md", "Sì [1]."),
+        ("Sì [1].\n\n**Sources:**\n\n- [7] x.md\n", "Sì [1]."),
+        ("Sì.\n\nFonti:\nil frantoio e il mulino", "Sì.\n\nFonti:\nil frantoio e il mulino"),
+    ],
+)
+def test_sources_that_were_not_given_go(said: str, shown: str) -> None:
+    assert clean_answer(said, marker="0" * 16, notes=2) == shown
+
+
+def test_every_control_token_of_the_models_that_are_here_is_broken() -> None:
+    from components.llm import tokenizer
+
+    for model in (tokenizer._load_qwen3(), tokenizer._load_smollm2()):
+        control = {token.content for token in model.get_added_tokens_decoder().values()}
+        assert len(control) > 10
+        text, _ = neutralise("\n".join(f"prima {token} dopo" for token in sorted(control)))
+        assert not [token for token in control if token in text]
+        ids = set(model.encode(text, add_special_tokens=False).ids)
+        assert not ids & {model.token_to_id(token) for token in control}
 
 
 def test_an_answer_that_was_cut_in_the_marker() -> None:

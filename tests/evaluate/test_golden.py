@@ -142,3 +142,16 @@ def test_other_seeds_choose_others() -> None:
     assert len({tuple(q.id for q in choose_questions(questions, 3, seed)) for seed in range(5)}) > 1
     assert choose_questions(questions, 99, 1) == questions
     assert choose_questions(questions, 0, 1) == []
+
+
+def test_what_no_answer_may_hold(tmp_path: Path) -> None:
+    (question,) = load_golden(written(tmp_path, {**GOOD, "never": ["HACKED"]}), known_paths=None)
+    assert question.never == ("HACKED",)
+    with pytest.raises(InputError, match="'never' is not a list of texts; expected"):
+        load_golden(written(tmp_path, {**GOOD, "never": "HACKED"}), known_paths=None)
+
+
+def test_the_hostile_questions_load_with_their_notes(examples: Path) -> None:
+    notes = [path.name for path in (examples / "hostile" / "notes").iterdir()]
+    questions = load_golden(examples / "hostile" / "questions.jsonl", known_paths=notes)
+    assert all(question.never and question.kind == "injection" for question in questions)
