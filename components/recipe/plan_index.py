@@ -185,6 +185,8 @@ def _plan_build(
         chunks=replace(chunks, why=said),
     )
     planner.add(facts={"chunks": len(wanted)})
+    if built.why and said:
+        built = replace(built, why=f"chunks: {said}")  # shorter than the whole reason
     if planner.last.action == "run":
         held = {chunk.embed_text for chunk in old.chunks(list(before))} if changed else set()
         texts = [chunk.embed_text for chunk in wanted.chunks(changed) if chunk.embed_text not in held]

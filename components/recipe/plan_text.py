@@ -105,6 +105,8 @@ def _dollars(usd: float) -> str:
 
 def _time(plan: Plan) -> str:
     seconds = plan.seconds
+    if plan.count("skip") == len(plan.steps):
+        return "nothing to do"
     if seconds is None:
         return "not measured yet on this machine; the first run measures it"
     told = duration(seconds)
