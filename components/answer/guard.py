@@ -68,7 +68,9 @@ _ACTIVE = re.compile(
 )
 _ALT = re.compile(r"\balt\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s>]+))", re.IGNORECASE)
 _IMAGE = re.compile(r"!\[((?:[^\[\]]|\[[^\[\]]*\])*)\](?:\(\s*(?:<[^>\n]*>|[^)\s]*)[^)\n]*\)?|\s?\[[^\]\n]*\])?")
-_IMAGE_LEFT = re.compile(r"!\[(?=[^\n]*\][(\[])")  # brackets that do not pair: a lenient program may take it for one
+_IMAGE_LEFT = re.compile(
+    r"!\[(?=[^\n]*\][(\[]|[^\]]{0,2000}\][(\[])"
+)  # brackets that do not pair: a lenient program may take it for one
 _ADDRESS = r"(?:[a-z][a-z0-9+.-]*:)?//[^)\s>]+|[a-z]+:[^)\s>]+"
 _LINK = re.compile(rf"(?<!!)\[((?:[^\[\]\n]|\[[^\[\]\n]*\])*)\]\(\s*<?({_ADDRESS})>?[^)\n]*\)?", re.I)
 _DEFINITION = re.compile(
