@@ -100,7 +100,6 @@ def score_retrieval(
     bootstrap_samples: int = 1000,
     seed: int = 13,
     min_cosine: float | None = None,
-    same_file: Mapping[str, str] | None = None,
 ) -> RetrievalScore:
     """Score the search results of all `questions` (question id -> files, best first).
 
@@ -113,7 +112,6 @@ def score_retrieval(
     best file's score and cosine; `refused`, the share whose best cosine is below `min_cosine`, next to
     `wrongly_refused`, the share of answerable questions that the same threshold refuses (both None without one).
 
-    `same_file`: path -> the path of its document, for gold files that are duplicates of each other and were not found.
     Raises TerminalError when a question has no result list, or ids repeat: a missing score is never left out silently.
     """
     missing = [question.id for question in questions if question.id not in results]
@@ -122,7 +120,7 @@ def score_retrieval(
             f"Every question needs one result list; without: {', '.join(missing[:10]) or 'none, but ids repeat'}."
         )
     answerable = [question for question in questions if question.answerable]
-    scores = tuple(_score_one(question, results[question.id], same_file or {}) for question in answerable)
+    scores = tuple(_score_one(question, results[question.id]) for question in answerable)
     groups: dict[str, list[QuestionScore]] = {}
     for score in scores:
         groups.setdefault(f"lang:{score.lang}", []).append(score)
@@ -135,21 +133,21 @@ def score_retrieval(
     )
 
 
-def _score_one(question: Question, files: Sequence[RankedFile], same_file: Mapping[str, str]) -> QuestionScore:
+def _score_one(question: Question, files: Sequence[RankedFile]) -> QuestionScore:
     seen: set[str] = set()
     found: list[str] = []
     hits: list[int] = []  # ranks of the gold files
-    open_gold = {same_file.get(path, path): path for path in reversed(question.gold)}  # first name wins
+    open_gold = list(question.gold)
     for file in files:
         names = {file.path, *file.paths}
-        names |= {same_file.get(name, name) for name in names}
         if seen & names:
             continue
         if len(found) == DEPTH:
             break
         seen |= names
-        matched = [open_gold.pop(key) for key in list(open_gold) if key in names or open_gold[key] in names]
-        found.append(matched[-1] if matched else file.path)
+        matched = [path for path in open_gold if path in names]
+        open_gold = [path for path in open_gold if path not in names]
+        found.append(matched[0] if matched else file.path)
         if matched:
             hits.append(len(found))
     total = len(hits) + len(open_gold)  # distinct gold files, found or not

@@ -6,10 +6,11 @@ open a section: one inside a quote, a list or code does not.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["Block", "split_lines", "parse_blocks"]
+__all__ = ["Block", "front_matter_lines", "parse_blocks", "split_lines"]
 
 BlockKind = Literal["heading", "table", "code", "list", "text"]
 _LONGEST_HEADING = 200  # characters; a paragraph that a stray --- underlines is not a heading
@@ -32,7 +33,7 @@ def split_lines(text: str) -> list[str]:
     return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
 
-def _front_matter(lines: list[str]) -> int:
+def front_matter_lines(lines: Sequence[str]) -> int:
     """How many lines at the top are front matter (0: none). It opens at the first line and must close."""
     if not lines or lines[0].lstrip("\ufeff").rstrip() != "---":
         return 0
@@ -56,7 +57,7 @@ def parse_blocks(text: str) -> list[Block]:
     from markdown_it import MarkdownIt
 
     lines = split_lines(text)
-    skipped = _front_matter(lines)
+    skipped = front_matter_lines(lines)
     body = "\n".join([""] * skipped + lines[skipped:])
     parser = MarkdownIt("commonmark").enable("table")
     parser.disable(["inline", "reference"])  # blocks are enough; link definitions stay visible as paragraphs

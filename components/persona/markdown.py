@@ -6,10 +6,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from components.index.blocks import front_matter_lines
+
 __all__ = ["Section", "compress", "split_sections"]
 
 _NEWLINE = re.compile(r"\r\n|\r|\n")
-_FRONT_MATTER_END = re.compile(r"(---|\.\.\.)\s*$")
 _BARE_FENCE = re.compile(r"\s*(`{3,}|~{3,})\s*(text|txt)?\s*$", re.IGNORECASE)
 _RULE = re.compile(r"\s*(?:[=\-_*~#+\u2500-\u259f]\s*){3,}$")
 _FRAME = re.compile(r"\s*\+[=\-+]{3,}\+\s*$")
@@ -55,7 +56,8 @@ def split_sections(text: str, *, source: str) -> list[Section]:
     lines = _NEWLINE.split(text)
     if lines and not lines[-1]:
         lines.pop()  # the end of the last line is not a line
-    blanked = _without_front_matter(lines)
+    matter = front_matter_lines(lines)  # its closing rule would make a heading of its last key
+    blanked = [""] * matter + lines[matter:]
     tokens = MarkdownIt("commonmark").parse("\n".join(blanked))
     headings: list[tuple[int, int, int, str]] = []  # first line and end (0-based, exclusive), level, text
     fences: list[tuple[int, int]] = []
@@ -128,13 +130,3 @@ def compress(lines: Sequence[str], *, fences: Sequence[tuple[int, int]] = ()) ->
         if line.strip() or (kept and kept[-1]):
             kept.append(line if line.strip() else "")
     return "\n".join(kept).strip("\n")
-
-
-def _without_front_matter(lines: Sequence[str]) -> list[str]:
-    """The same lines with those of YAML front matter empty: its closing rule would make a heading of its last key."""
-    if not lines or lines[0].rstrip() != "---":
-        return list(lines)
-    for position, line in enumerate(lines[1:], start=1):
-        if _FRONT_MATTER_END.match(line):
-            return ["" for _ in range(position + 1)] + list(lines[position + 1 :])
-    return list(lines)

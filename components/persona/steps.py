@@ -80,7 +80,7 @@ def compile_spec(params: PersonaParams, texts: PersonaTexts) -> StepSpec:
     values = params.model_dump(mode="json", include={"name", "max_tokens", "tokenizer", "priorities"})
     values["session_max_tokens"] = params.session.max_tokens if params.session else None
     values["local"] = sorted(texts.local)
-    return StepSpec("persona.compile", 2, values, inputs)
+    return StepSpec("persona.compile", 3, values, inputs)
 
 
 def compile_texts(params: PersonaParams, texts: PersonaTexts) -> tuple[Prompt, Session | None]:

@@ -33,6 +33,11 @@ def test_front_matter_makes_no_heading() -> None:
     assert headings(text) == [(0, "", 1, 4), (1, "Uno", 5, 6)]
 
 
+def test_text_between_two_rules_is_no_front_matter() -> None:
+    sections = split_sections("---\nSono Cervella\n\n---\n# Uno\n", source="x.md")
+    assert sections[0].body == "Sono Cervella"
+
+
 def test_windows_line_ends_and_form_feeds_do_not_shift_lines() -> None:
     assert headings("# Uno\r\na\x0cb\r\n# Due\r\nc") == [(1, "Uno", 1, 2), (1, "Due", 3, 4)]
 
