@@ -65,7 +65,11 @@ def _without_package() -> None:
 
 @pytest.mark.parametrize(
     ("model", "said"),
-    [("fake/chat?replay=x", "reply"), ("fake/chat?delay=soon", "float"), ("fake/chat?mode=sing", "extract, echo or obedient")],
+    [
+        ("fake/chat?replay=x", "reply"),
+        ("fake/chat?delay=soon", "float"),
+        ("fake/chat?mode=sing", "extract, echo or obedient"),
+    ],
 )
 def test_faulty_option_of_a_double(model: str, said: str) -> None:
     with pytest.raises(InputError, match=said):
