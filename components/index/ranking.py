@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from datetime import date
+from statistics import median
 from typing import Literal, TypeVar
 
 from components.index.question import Tense
@@ -18,7 +19,7 @@ __all__ = ["RANKING_VERSION", "Candidate", "evidence", "fuse", "in_time"]
 
 Key = TypeVar("Key", bound=Hashable)
 
-RANKING_VERSION = 2
+RANKING_VERSION = 3
 """Part of the identity of every score: raise it with any change of order, the constants of this room and the
 `dense_weight` of the embedders included (tests/index/test_ranking.py holds them)."""
 
@@ -28,9 +29,9 @@ _HOLDS_NOW = {"current": 1.0, "archived": 0.8, "deprecated": 0.5, "template": 0.
 """Where the question asks for the present."""
 _ANSWERS = 0.5
 """A note answers in place of the one that it replaces from this share of that one's evidence on."""
-_AGED = 0.15
-"""What a very old note loses where the question asks for the present."""
-_HALF_LIFE_DAYS = 30.0
+_AGED, _AGED_DAYS = 0.1, 30.0
+"""Where the question asks for the present: what a note as old as the candidates' median day loses; the newest lose
+nothing, the oldest twice as much, and most of the difference lies within these days of the median."""
 
 
 @dataclass(frozen=True)
@@ -117,8 +118,9 @@ def in_time(
     - A note that answers (at least half of the evidence) in place of one that it replaces takes that one's place, and
       the replaced one comes right behind. One that does not answer changes nothing: what only the old note says is
       still found where it was.
-    - Where the question asks for the present ("oggi", "still"), a deprecated note loses half, and age costs up to
-      15 %: half of it in 30 days, counted from the newest candidate. Notes without a day are not touched.
+    - Where the question asks for the present ("oggi", "still"), a deprecated note loses half, and the older of two
+      current ones up to a fifth. Age is counted from the median day of the candidates, not from the newest one, so
+      that a single note of another year does not make all others equally old; a note without a day is of that day.
 
     A question about the past leaves all as it is.
     """
@@ -133,9 +135,9 @@ def in_time(
 
 def _aged(scores: Mapping[Key, float], candidates: Mapping[Key, Candidate]) -> dict[Key, float]:
     days = {key: date.fromisoformat(day).toordinal() for key in scores if (day := candidates[key].date)}
-    newest = max(days.values(), default=0)
+    middle = median(days.values()) if days else 0
     return {
-        key: score * (1 - _AGED * (1 - 0.5 ** ((newest - days.get(key, newest)) / _HALF_LIFE_DAYS)))
+        key: score * (1 - _AGED * (1 - math.tanh((days.get(key, middle) - middle) / _AGED_DAYS)))
         for key, score in scores.items()
     }
 

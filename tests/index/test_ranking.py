@@ -108,8 +108,14 @@ def test_asked_for_the_present_the_newer_of_two_goes_first() -> None:
              "undated": candidate("u")}  # fmt: skip
     scores = {"old": 0.85, "new": 0.8, "undated": 0.81}
     assert order(scores, notes) == ["old", "undated", "new"]
-    assert order(scores, notes, "present") == ["undated", "new", "old"]
+    assert order(scores, notes, "present") == ["new", "undated", "old"]
     assert order({"old": 0.99, "new": 0.8}, notes, "present") == ["old", "new"], "age costs little"
+
+
+def test_one_note_of_another_year_does_not_make_all_others_equally_old() -> None:
+    days = {"old": "2026-01-01", "new": "2026-02-01", "far": "2029-01-01", "other": "2026-01-15"}
+    notes = {key: candidate(key, date=day) for key, day in days.items()}
+    assert order({"old": 0.85, "new": 0.8, "far": 0.1, "other": 0.1}, notes, "present")[:2] == ["new", "old"]
 
 
 paths = st.sampled_from(["a", "b", "c", "d"])
@@ -262,4 +268,4 @@ def test_the_ranking_version_stands_for_these_constants() -> None:
     }  # fmt: skip
     text = json.dumps([weights, constants], sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest()[:8]
-    assert {ranking.RANKING_VERSION: digest} == {2: "a8df9cc2"}, f"these count: {text}"
+    assert {ranking.RANKING_VERSION: digest} == {3: "f26a8c38"}, f"these count: {text}"
