@@ -42,7 +42,7 @@ def persona(house: House) -> None:
 
 
 def cleared_cache(house: House) -> None:
-    shutil.rmtree(house.workspace / "cache")
+    shutil.rmtree(house.workspace / "cache", ignore_errors=True)
 
 
 def no_table(house: House) -> None:
@@ -74,6 +74,10 @@ CHANGES: list[tuple[str, Callable[[House], Any]]] = [
     ("answers may come from the cache", override("llm.cache=true")),
     ("the same answers for another seed of the bootstrap", override("evaluate.seed=14")),
     ("the cache is cleared", cleared_cache),
+    (
+        "a note is renamed, whose vectors are in the table alone",
+        lambda house: (cleared_cache(house), (house.notes / "docs/FORNO.md").rename(house.notes / "docs/IL_FORNO.md")),
+    ),
     ("the tables are gone", no_table),
     ("the tables and the cache are gone", lambda house: (no_table(house), cleared_cache(house))),
     ("all back to the chunks of before", override("index.chunk.max_tokens=200")),
