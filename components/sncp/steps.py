@@ -16,7 +16,7 @@ from typing import Any
 from components.sncp.collect import collect
 from components.sncp.document import Collection, Document
 from components.sncp.memory import FILES, Memory, notes_json, stored_text
-from components.sncp.near_duplicates import Sketch, Sketches, near_duplicates
+from components.sncp.near_duplicates import Sketch, near_duplicates
 from components.sncp.params import SncpParams
 from components.sncp.report import findings_text
 from components.store import (
@@ -36,9 +36,9 @@ from components.store.parts import Parts, former, write_parts
 __all__ = ["collect_notes", "collect_spec", "read_documents", "read_notes", "stored_documents", "write_notes"]
 
 _STEP = "sncp.collect"
-_VERSION = 6
+_VERSION = 7
 _DOCUMENTS = "documents"
-_SKETCHES = "sketches.json"
+_SKETCHES = "sketches"
 
 
 def read_notes(
@@ -107,7 +107,7 @@ def collect_notes(
     """Read the notes and seal them.
 
     Outputs: `documents` (in parts), `files.json` (what each file says by itself), `report.json` (skipped, masked
-    secrets, duplicates, near-duplicates), `sketches.json` (of the texts, for the next comparison).
+    secrets, duplicates, near-duplicates), `sketches` (of the texts, for the next comparison, in parts).
     """
     collection = read_notes(params, persona_files=persona_files, local=local, workspace=run.workspace)
     with recorded_step(run, collect_spec(params, collection, local=local)) as step:
@@ -132,8 +132,14 @@ def write_notes(step: Step, collection: Collection) -> None:
     kept = {doc_id for doc_id, known in facts.items() if doc_id in held and held[doc_id].about == known}
     write_parts(step, _DOCUMENTS, list(documents), make, kept=kept, before=before)
     step.write_text(FILES, notes_json(collection.notes))
-    alike, sketches = near_duplicates(collection.documents, known=_sketches(before))
-    step.write_json(_SKETCHES, {key: [sketch.to_json() for sketch in row] for key, row in sorted(sketches.items())})
+    compared = Parts(before.artefact, _SKETCHES) if before else None
+    known = _sketches(compared) if compared else {}
+    alike, sketches = near_duplicates(collection.documents, known=known)
+
+    def sketched(text: str) -> tuple[bytes, Any]:
+        return f"{json.dumps([text, [sketch.to_json() for sketch in sketches[text]]])}\n".encode(), None
+
+    write_parts(step, _SKETCHES, sorted(sketches), sketched, kept=known.keys() & sketches.keys(), before=compared)
     step.write_json("report.json", collection.report() | {"near_duplicates": [pair.to_dict() for pair in alike]})
     step.note(
         notes=len(collection.documents),
@@ -144,12 +150,10 @@ def write_notes(step: Step, collection: Collection) -> None:
     )
 
 
-def _sketches(before: Parts | None) -> Sketches | None:
+def _sketches(compared: Parts) -> dict[str, Sequence[Sketch]]:
     """Those of the last collecting, so that a note is compared again only where something is like it."""
-    if before is None:
-        return None
-    stored = before.artefact.read_json(_SKETCHES)
-    return {key: [Sketch.from_json(value) for value in row] for key, row in stored.items()}
+    rows = (row for part in compared.parts for row in compared.artefact.read_jsonl(f"{part}.jsonl"))
+    return {text: [Sketch.from_json(value) for value in values] for text, values in rows}
 
 
 def stored_documents(notes: Artefact) -> Parts:
