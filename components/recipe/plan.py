@@ -131,7 +131,7 @@ def plan_runs(
 
 def _plan(planner: Planner, recipe: Recipe, world: World, *, registers: bool) -> Plan:
     published = world.published(recipe.index)
-    who = Persona(recipe, world.read_notes(recipe), past=planner.past) if recipe.phase == "mvp" else None
+    who = Persona(recipe, world.read_notes(recipe), past=planner.past, world=world) if recipe.phase == "mvp" else None
     found = plan_index(planner, recipe, world=world)
     problems = list(found.problems)
     if who is not None:

