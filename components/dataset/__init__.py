@@ -1,0 +1,1 @@
+"""Conversations -> a checked, split ShareGPT dataset."""
