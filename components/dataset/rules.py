@@ -104,7 +104,7 @@ _ALL = (
     Rule("E9", "openings", "info", "every answer begins in the same way", "begin answers in different ways"),
     Rule("E10", "drift", "info", "it is not like the set that was approved", "look at what changed"),
     # F: secrets and personal data
-    Rule("F1", "secret", "error", "the model learns it, and says it to others", "remove it, and change it at its maker"),
+    Rule("F1", "secret", "error", "the model learns it, and says it to others", "remove it, and revoke it"),
     Rule("F2", "personal-data", "warning", "the model learns it, and says it to others", "remove or change it"),
     # G: where it comes from
     Rule("G1", "provenance", "warning", "nobody can tell why it is believed", "name the source note, or who wrote it"),
