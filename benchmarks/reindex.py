@@ -137,6 +137,7 @@ def reindex(root: Path, workspace: Path) -> dict[str, Any]:
         at = now
 
     from components.index import steps as index
+    from components.index.lance import lancedb
     from components.index.params import EmbeddingParams, IndexParams
     from components.sncp import steps as sncp
     from components.sncp.params import SncpParams
@@ -160,8 +161,7 @@ def reindex(root: Path, workspace: Path) -> dict[str, Any]:
     lap("chunk and seal")
     found = Store(workspace).find(index.build_spec(indexed, chunks=chunks.digest))
     if found is None or not index.is_published(found, uri=workspace / "index"):
-        import lancedb  # noqa: F401  (the sync needs it; without a change nothing does)
-
+        lancedb()  # the sync needs it; without a change nothing does
         lap("import lancedb")
     built = index.build_index(run, indexed, chunks=chunks, root=root)
     lap("sync")

@@ -72,9 +72,9 @@ class Generation:
 
 def connect(uri: Path) -> Any:
     """A LanceDB connection whose tables see other processes' commits."""
-    import lancedb
+    from components.index.lance import lancedb
 
-    return lancedb.connect(str(uri), read_consistency_interval=timedelta(0))
+    return lancedb().connect(str(uri), read_consistency_interval=timedelta(0))
 
 
 def open_table(database: Any, name: str) -> Any | None:
