@@ -7,9 +7,14 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from components.dataset.distributions import distributions
 from components.dataset.findings import SEVERITIES, Finding, Severity
+from components.dataset.rules import RULES
 
-__all__ = ["MOST_OF_A_RULE", "CheckedFile", "Report", "RowFacts"]
+__all__ = ["MOST_OF_A_RULE", "REPORT_VERSION", "CheckedFile", "Report", "RowFacts"]
+
+REPORT_VERSION = 1
+"""Of what `to_dict` gives; another one cannot be read as a baseline."""
 
 MOST_OF_A_RULE = 10_000
 """Findings of one rule that are kept with their places; beyond it they are counted only, and the summary says so."""
@@ -72,7 +77,7 @@ class Report:
         return worst is not None and SEVERITIES.index(worst) >= SEVERITIES.index(fail_on)
 
     def summary(self) -> dict[str, Any]:
-        """Counts, by severity and by rule, and the statistics; JSON values only."""
+        """Counts, by severity and by rule, distributions and statistics; JSON values only."""
         kept = Counter(finding.rule for finding in self.findings)
         total: Counter[str] = Counter()
         rules: dict[str, dict[str, int]] = {}
@@ -90,12 +95,15 @@ class Report:
                 if sum(found.values()) > kept[rule]
             },
             "settings": self.settings,
+            "distributions": distributions(self.rows),
             "statistics": self.statistics,
         }
 
     def to_dict(self) -> dict[str, Any]:
         """What `cervella data check --json` writes."""
         return {
+            "version": REPORT_VERSION,
+            "checked_rules": list(RULES),
             "files": [asdict(file) for file in self.files],
             "summary": self.summary(),
             "findings": [finding.to_dict() for finding in self.findings],
