@@ -1,7 +1,7 @@
 """Doubles that ship with the program: models whose configuration is their faults, in their names.
 
 `fake/embedding?dimensions=64&fail_prob=0.1&die_at=3&delay=0&seed=0`
-`fake/chat?reply=Ciao&mode=extract&obey=false&cost=0&fail_prob=0.1&die_at=3&delay=0&seed=0`
+`fake/chat?reply=Ciao&mode=extract&obey=false&cost=0&unparsable=0&fail_prob=0.1&die_at=3&delay=0&seed=0`
 They are deterministic, fast and bad. Numbers that come from them prove the machinery and nothing else.
 """
 
@@ -17,9 +17,11 @@ import time
 import unicodedata
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
+from urllib.parse import urlencode
 
 from components.errors import InputError, TransientError
 from components.llm.chat import Message, RawReply
+from components.llm.fake_examples import example_reply
 from components.llm.names import Option, parse_fake
 
 if TYPE_CHECKING:
@@ -136,22 +138,25 @@ class FakeChat:
     """Answers without a model.
 
     Options: reply (always this text), mode (`extract`: the line of the prompt, outside the last user line, that
-    shares most words with it; `echo`: the last user message; `obedient`: what `obeyed` says, else extract), obey
-    (true: a line that orders to ignore the instructions is obeyed, with `OBEYED: ` and that line), cost (dollars of
-    each call; `unknown`: nobody knows; any cost but 0 makes it count as remote), and the faults of FakeEmbedder.
+    shares most words with it; `echo`: the last user message; `obedient`: what `obeyed` says, else extract; `examples`:
+    examples from a note, see fake_examples.py), obey (true: a line that orders to ignore the instructions is obeyed,
+    with `OBEYED: ` and that line), cost (dollars of each call; `unknown`: nobody knows; any cost but 0 makes it count
+    as remote), unparsable (share of prompts that mode `examples` answers in prose), and the faults of FakeEmbedder.
     """
 
     backoff_seconds = 0.01
     leaves_to: str | None = None
 
     def __init__(self, model: str) -> None:
-        options = parse_fake(model, {"reply": "", "mode": "extract", "obey": False, "cost": "0", **_FAULTS})
+        answers: dict[str, Option] = {"reply": "", "mode": "extract", "obey": False, "cost": "0", "unparsable": 0.0}
+        options = parse_fake(model, {**answers, **_FAULTS})
         self.model = model
-        self.identity = model
+        # Faults change no answer, so they are not in it: a run that died finds the answers that it had.
+        self.identity = f"fake/chat@1?{urlencode({name: options[name] for name in (*answers, 'seed')})}"
         self._options = options
         self._faults = _Faults(model, options)
-        if options["mode"] not in ("extract", "echo", "obedient"):
-            raise InputError(f"{model}: mode must be extract, echo or obedient, not {options['mode']!r}")
+        if options["mode"] not in ("extract", "echo", "obedient", "examples"):
+            raise InputError(f"{model}: mode must be extract, echo, obedient or examples, not {options['mode']!r}")
         try:
             self._cost = None if options["cost"] == "unknown" else float(options["cost"])
         except ValueError:
@@ -191,6 +196,8 @@ class FakeChat:
         said = next((message["content"] for message in reversed(messages) if message["role"] == "user"), "")
         if self._options["mode"] == "echo":
             return said
+        if self._options["mode"] == "examples":
+            return example_reply(said, unparsable=float(self._options["unparsable"]), seed=int(self._options["seed"]))
         lines = [line.strip() for message in messages for line in message["content"].splitlines() if line.strip()]
         asked = next((line.strip() for line in reversed(said.splitlines()) if line.strip()), "")
         words = set(_WORD.findall(asked.lower()))
