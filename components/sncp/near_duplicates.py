@@ -1,8 +1,7 @@
 """Notes and sections that say nearly the same: found by MinHash, told with the one that holds.
 
 Five words in a row are a shingle; the similarity of two texts is the share of their shingles that both have (Jaccard).
-MinHash (Broder, "On the resemblance and containment of documents", 1997) with one permutation (Li, Owen, Zhang, NIPS
-2012) finds candidates without comparing all with all; each candidate is then measured exactly.
+MinHash (`components.sncp.minhash`) finds candidates without comparing all with all; each is then measured exactly.
 
 **Not caught**: the same said in other words; a note that stands whole within a much longer one (its sections are found
 where they are `MIN_WORDS` long and have kept their bounds); texts below `MIN_WORDS`; pairs below about 0.8, on purpose;
@@ -15,10 +14,10 @@ import re
 import zlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 from components.sncp.metadata import outside_fences
+from components.sncp.minhash import candidates, jaccard, least, mixed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,7 +30,7 @@ __all__ = ["MIN_WORDS", "NearDuplicate", "Sketch", "Sketches", "near_duplicates"
 MIN_WORDS = 40
 _ALIKE = 0.8
 _SHINGLE = 5
-_BINS, _ROWS = 64, 4
+_ROWS = 4
 """16 bands of 4 bins: of pairs with 0.8 in common one in 5,000 shares no band."""
 _NEARLY = 0.62
 """Bins in common from which on a pair is measured: 3.6 standard errors (of 64 samples) below 0.8."""
@@ -123,7 +122,7 @@ class _Words(dict[str, int]):
         """A hash for each word, in order."""
         import numpy as np
 
-        return _mixed(np.array(list(map(self.__getitem__, _WORD.findall(text.casefold()))), dtype=np.uint64))
+        return mixed(np.array(list(map(self.__getitem__, _WORD.findall(text.casefold()))), dtype=np.uint64))
 
 
 def _shingles(words: NDArray[np.uint64]) -> NDArray[np.uint64] | None:
@@ -135,16 +134,7 @@ def _shingles(words: NDArray[np.uint64]) -> NDArray[np.uint64] | None:
     total = np.zeros(len(words) - _SHINGLE + 1, dtype=np.uint64)
     for at in range(_SHINGLE):
         total = total * np.uint64(0x9E3779B97F4A7C15) + words[at : len(words) - _SHINGLE + 1 + at]
-    return np.unique(_mixed(total))
-
-
-def _mixed(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Each value as if it were random (the finaliser of splitmix64, Steele, Lea, Flood, OOPSLA 2014)."""
-    import numpy as np
-
-    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return values ^ (values >> np.uint64(31))
+    return np.unique(mixed(total))
 
 
 def _sections(lines: Sequence[str]) -> Iterator[tuple[int, int, str]]:
@@ -164,22 +154,11 @@ def _sketches(text: str, words: _Words) -> list[Sketch]:
     if whole is None:
         return []
     sections = [
-        Sketch(first, last, _least(own))
+        Sketch(first, last, least(own))
         for (first, last, _), row in zip(parts, rows, strict=True)
         if (own := _shingles(row)) is not None
     ]
-    return [Sketch(1, parts[-1][1], _least(whole)), *(sections if len(parts) > 1 else [])]
-
-
-def _least(shingles: NDArray[np.uint64]) -> bytes:
-    """MinHash of the shingles, one byte for each bin. An empty bin borrows from the next that is not."""
-    import numpy as np
-
-    bins = (shingles >> np.uint64(64 - _BINS.bit_length() + 1)).astype(np.int64)  # first bits: in order, as hashes are
-    first = np.searchsorted(bins, np.arange(_BINS + 1))
-    places = np.flatnonzero(first[1:] > first[:-1])
-    borrowed = places[np.searchsorted(places, np.arange(_BINS)) % len(places)]
-    return shingles[first[borrowed]].astype(np.uint8).tobytes()  # last bits: those of the bin are the first
+    return [Sketch(1, parts[-1][1], least(whole)), *(sections if len(parts) > 1 else [])]
 
 
 Part = tuple[int, Sketch]
@@ -206,46 +185,20 @@ def _alike(
         both = frozenset((parts[one][0], parts[other][0]))
         if len(both) < 2 or both in told:
             continue
-        similarity = _jaccard(shingles(one), shingles(other))
+        similarity = jaccard(shingles(one), shingles(other), at_least=_ALIKE)
         if similarity >= _ALIKE:
             found.append((parts[one], parts[other], similarity))
     return sorted(found, key=lambda pair: -pair[2])
 
 
 def _candidates(sketches: Sequence[bytes]) -> list[tuple[int, int]]:
-    """Pairs of positions that share a band, and whose sketches are nearly as alike as they should be."""
+    """Pairs of positions whose sketches are nearly as alike as they should be."""
     import numpy as np
 
     if len(sketches) < 2:
         return []
-    least = np.frombuffer(b"".join(sketches), dtype=np.uint8).reshape(len(sketches), _BINS)
-    # A band takes bins that are far from each other: neighbours may have borrowed the same value.
-    bands = least.reshape(len(sketches), _ROWS, -1).transpose(0, 2, 1).copy().view(np.uint32)[:, :, 0]
-    pairs: set[tuple[int, int]] = set()
-    for band in bands.T:
-        order = np.argsort(band, kind="stable")
-        changes = np.flatnonzero(np.diff(band[order].astype(np.int64))) + 1
-        bounds = np.concatenate([[0], changes, [len(band)]])
-        crowds = np.flatnonzero(np.diff(bounds) > 1)
-        for start, end in zip(bounds[crowds].tolist(), bounds[crowds + 1].tolist(), strict=True):
-            group = order[start:end].tolist()
-            pairs.update(combinations(group[:_CROWD], 2))
-            pairs.update((group[0], other) for other in group[_CROWD:])
-    if not pairs:
-        return []
-    found = np.array(sorted(pairs))
-    blocks = np.array_split(found, len(found) // 10_000 + 1)
-    common = np.concatenate([(least[some[:, 0]] == least[some[:, 1]]).mean(axis=1) for some in blocks])
-    return [(one, other) for one, other in found[common >= _NEARLY].tolist()]
-
-
-def _jaccard(one: NDArray[np.uint64], other: NDArray[np.uint64]) -> float:
-    import numpy as np
-
-    if min(len(one), len(other)) < _ALIKE * max(len(one), len(other)):
-        return 0.0
-    both = len(np.intersect1d(one, other, assume_unique=True))
-    return both / (len(one) + len(other) - both)
+    rows = np.frombuffer(b"".join(sketches), dtype=np.uint8).reshape(len(sketches), -1)
+    return [(one, other) for one, other in candidates(rows, rows=_ROWS, nearly=_NEARLY, crowd=_CROWD).tolist()]
 
 
 def _told(
