@@ -24,6 +24,8 @@ import re
 from collections import Counter
 from collections.abc import Callable
 
+from components.answer.control_tokens import HEADINGS, LEFT, MARKS, RIGHT, TAGS, TOKENS
+
 __all__ = ["clean_answer", "neutralise", "one_line"]
 
 _COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
@@ -32,31 +34,17 @@ _UNSEEN = re.compile(
     "\uffa0\ufff9-\ufffb\ufe00-\ufe0e\U0001d173-\U0001d17a\U000e0000-\U000e0fff]|\ufe0f{2,}"
     "|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]"
 )
-_LEFT, _RIGHT, _BAR, _OPEN, _CLOSE = "[<＜﹤]", "[>＞﹥]", "[|｜]", r"[\[［]", r"[\]］]"
-_TURN = (
-    rf"{_LEFT}{_BAR}[^<>\s]{{1,60}}{_RIGHT}|{_LEFT}[^<>|｜\s]{{1,60}}{_BAR}{_RIGHT}"  # <|im_start|>, <turn|>
-    rf"|{_OPEN}{_BAR}[^\[\]\n]{{1,40}}{_BAR}{_CLOSE}"  # [|user|]
-    rf"|{_LEFT}/?(?:s|bos|eos|pad|unk|sep|cls|eo[hams]|think|thinking|thought|tool_calls?|tool_responses?|tools"
-    r"|(?:start|end)_of_(?:turn|image)|extra_id_\d+|unused\d+|special_\d+|reserved_\d+|mask(?::\d+)?|seed:\w+"
-    rf"|(?:bos|eos|pad)_token){_RIGHT}"
-    rf"|{_LEFT}{{2}}/?SYS{_RIGHT}{{2}}"
-    rf"|(?-i:{_OPEN}/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|TOOL_CONTENT|THINK|ARGS|CALL_ID"
-    r"|IMG|IMG_BREAK|IMG_END|AUDIO|BEGIN_AUDIO|TRANSCRIBE|MODEL_SETTINGS|PREFIX|SUFFIX|MIDDLE|PAD|CLS|SEP|MASK|g?MASK"
-    rf"|sMASK|CONTROL_\d+|UNUSED_TOKEN_\d+){_CLOSE})"
-    r"|\]~!?b\[|\]~b\]|\[e~\["
-    r"|^#{2,3} ?(?:instruction|response|input|system|user|assistant|human)s?:[ \t]*$"
-    r"|(?-i:^(?:Human|Assistant):)"
-)
+_TURN = rf"{TOKENS}|{TAGS}|{MARKS}|{HEADINGS}"
 _TURNS = re.compile(_TURN, re.IGNORECASE | re.MULTILINE)
 _CONTROL = re.compile(
-    _TURN + rf"|{_LEFT}/?(?:system|developer|user|assistant|human|agent|tool|ai)[-_ ]?"
-    rf"(?:instructions?|prompts?|messages?|turn|role|rules?|reminders?|override)?(?:\s[^<>\n]*)?/?{_RIGHT}"
-    rf"|{_LEFT}/?(?:instructions?|prompts?|important|function_calls?|function_results?|invoke)(?:\s[^<>\n]*)?/?{_RIGHT}"
-    rf"|{_LEFT}(?:repo_?name|filename|file_sep|gh_stars|issue_\w{{1,20}}|jupyter_\w{{1,20}}|empty_output|fim_\w{{1,20}}"
-    rf"|commit_\w{{1,20}}){_RIGHT}",
+    _TURN + rf"|{LEFT}/?(?:system|developer|user|assistant|human|agent|tool|ai)[-_ ]?"
+    rf"(?:instructions?|prompts?|messages?|turn|role|rules?|reminders?|override)?(?:\s[^<>\n]*)?/?{RIGHT}"
+    rf"|{LEFT}/?(?:instructions?|prompts?|important|function_calls?|function_results?|invoke)(?:\s[^<>\n]*)?/?{RIGHT}"
+    rf"|{LEFT}(?:repo_?name|filename|file_sep|gh_stars|issue_\w{{1,20}}|jupyter_\w{{1,20}}|empty_output|fim_\w{{1,20}}"
+    rf"|commit_\w{{1,20}}){RIGHT}",
     re.IGNORECASE | re.MULTILINE,
 )
-_FENCE_LIKE = re.compile(rf"{_LEFT}{{3,}}|{_RIGHT}{{3,}}|[≪⋘《]{{2,}}|[≫⋙》]{{2,}}")
+_FENCE_LIKE = re.compile(rf"{LEFT}{{3,}}|{RIGHT}{{3,}}|[≪⋘《]{{2,}}|[≫⋙》]{{2,}}")
 _IMAGE_TAGS = r"img|image|iframe|object|embed|video|audio|source|picture|track|link|svg|use|feimage"
 _HTML_IMAGE = re.compile(rf"<(?:{_IMAGE_TAGS})\b[^>]*>?", re.IGNORECASE)
 _FETCHES = r"src|srcset|href|xlink:href|style|background|poster|data|action|formaction|ping|on[a-z]+"
