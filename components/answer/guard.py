@@ -24,7 +24,7 @@ import re
 from collections import Counter
 from collections.abc import Callable
 
-from components.answer.control_tokens import HEADINGS, LEFT, MARKS, RIGHT, TAGS, TOKENS
+from components.llm.control_tokens import HEADINGS, LEFT, MARKS, RIGHT, TAGS, TOKENS
 
 __all__ = ["clean_answer", "neutralise", "one_line"]
 
