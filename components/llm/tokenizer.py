@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from components.errors import InputError
 from components.llm.gguf import read_metadata
@@ -13,7 +13,7 @@ from components.llm.packages import package_file
 if TYPE_CHECKING:
     import tokenizers
 
-__all__ = ["Tokenizer", "TokenizerName", "clean_text", "load_tokenizer"]
+__all__ = ["Encoded", "Tokenizer", "TokenizerName", "clean_text", "load_tokenizer"]
 
 TokenizerName = Literal["qwen3", "smollm2", "e5"]
 
@@ -23,13 +23,42 @@ def clean_text(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8").replace("\0", " ")
 
 
+class Encoded:
+    """The tokens of a text, and where in it each stands."""
+
+    __slots__ = ("_found",)
+
+    def __init__(self, found: tokenizers.Encoding) -> None:
+        self._found = found
+
+    @property
+    def ids(self) -> list[int]:
+        """Their ids; a new list each time."""
+        ids: list[int] = self._found.ids
+        return ids
+
+    @property
+    def offsets(self) -> list[tuple[int, int]]:
+        """Where each begins and ends; those of one character that takes several have its place, all of them."""
+        offsets: list[tuple[int, int]] = self._found.offsets
+        return offsets
+
+    def token_at(self, character: int) -> int | None:
+        """Position of the first token that has this character of the text; None: none has."""
+        place: int | None = self._found.char_to_token(character)
+        return place
+
+
 class Tokenizer:
     """Counts tokens of plain text: no special tokens added, no chat template."""
 
-    def __init__(self, *, name: str, count: Callable[[str], int], cut: Callable[[str, int], int]) -> None:
+    def __init__(
+        self, *, name: str, count: Callable[[str], int], cut: Callable[[str, int], int], library: Any = None
+    ) -> None:
         self.name = name
         self._count = count
         self._cut = cut
+        self._library = library
 
     def count(self, text: str) -> int:
         """Tokens in `text`; 0 for an empty one."""
@@ -51,6 +80,25 @@ class Tokenizer:
         while end > 0 and self._count(text[:end]) > max_tokens:
             end -= 1
         return text[:end]
+
+    def encode_batch(self, texts: Sequence[str], *, with_places: bool = False) -> list[Encoded]:
+        """The tokens of each text, control tokens in it included; all processors take part.
+
+        Without places it is faster, and `Encoded.token_at` and `offsets` tell nothing.
+        """
+        library = self._of_library()
+        encode = library.encode_batch if with_places else library.encode_batch_fast
+        return [Encoded(found) for found in encode(list(map(clean_text, texts)), add_special_tokens=False)]
+
+    def token_id(self, token: str) -> int | None:
+        """The id of a token, such as `<|im_end|>`; None: it has no such token."""
+        found: int | None = self._of_library().token_to_id(token)
+        return found
+
+    def _of_library(self) -> Any:
+        if self._library is None:
+            raise InputError(f"the tokenizer {self.name} tells counts only; use qwen3 or smollm2")
+        return self._library
 
 
 def load_tokenizer(name: TokenizerName) -> Tokenizer:
@@ -84,7 +132,7 @@ def _from_library(name: str, model: tokenizers.Tokenizer) -> Tokenizer:
         # Byte-level tokens of one character share its offsets: a character that goes on in the next token is left out.
         return min(end, next_start)
 
-    return Tokenizer(name=name, count=count, cut=cut)
+    return Tokenizer(name=name, count=count, cut=cut, library=model)
 
 
 def _load_qwen3() -> tokenizers.Tokenizer:
