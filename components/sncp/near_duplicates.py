@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from components.sncp.metadata import outside_fences
-from components.sncp.minhash import candidates, jaccard, least, mixed
+from components.sncp.minhash import candidates, distinct, jaccard, least, mixed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -134,7 +134,7 @@ def _shingles(words: NDArray[np.uint64]) -> NDArray[np.uint64] | None:
     total = np.zeros(len(words) - _SHINGLE + 1, dtype=np.uint64)
     for at in range(_SHINGLE):
         total = total * np.uint64(0x9E3779B97F4A7C15) + words[at : len(words) - _SHINGLE + 1 + at]
-    return np.unique(mixed(total))
+    return distinct(mixed(total))
 
 
 def _sections(lines: Sequence[str]) -> Iterator[tuple[int, int, str]]:

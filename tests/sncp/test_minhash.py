@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from components.sncp.minhash import candidates, jaccard, least, mixed
+from components.sncp.minhash import candidates, distinct, jaccard, least, least_of_many, mixed
 
 
 def hashes(first: int, last: int) -> NDArray[np.uint64]:
@@ -27,6 +27,21 @@ def test_the_share_of_equal_bytes_is_about_the_similarity(bins: int, common: int
     assert jaccard(one, other) == pytest.approx(true)
     equal = (matrix(least(one, bins=bins))[0] == matrix(least(other, bins=bins))[0]).mean()
     assert equal == pytest.approx(true, abs=4 * 0.5 / bins**0.5)
+
+
+@given(st.lists(st.integers(0, 2**64 - 1)))
+def test_distinct_is_numpys_unique(values: list[int]) -> None:
+    array = np.array(values, dtype=np.uint64)
+    assert distinct(array).tolist() == np.unique(array).tolist()
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.lists(st.integers(0, 2**64 - 1), min_size=1, max_size=60), min_size=1, max_size=5))
+def test_many_sketches_at_once_are_those_of_each(sets: list[list[int]]) -> None:
+    owners = np.repeat(np.arange(len(sets)), [len(some) for some in sets])
+    at_once = least_of_many(np.array(sum(sets, []), dtype=np.uint64), owners, len(sets), bins=64)
+    for some, row in zip(sets, at_once, strict=True):
+        assert least(distinct(np.array(some, dtype=np.uint64))) == row.tobytes()
 
 
 @given(st.sets(st.integers(0, 30), min_size=1), st.sets(st.integers(0, 30), min_size=1))
