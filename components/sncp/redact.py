@@ -11,7 +11,7 @@ from components.sncp.document import Finding
 from components.sncp.params import PersonalData
 from components.sncp.spans import Span, lowered, merged
 
-__all__ = ["mask_secrets", "redact", "redact_names"]
+__all__ = ["find_private", "mask_secrets", "redact", "redact_names"]
 
 
 def redact(
@@ -41,14 +41,14 @@ def redact(
     Returns:
         The masked text, and what was masked, with the lines of `text`.
     """
-    found = [span for span in _spans(text, personal_data) if not _is_allowed(text[span.start : span.end], allow)]
+    found = find_private(text, personal_data=personal_data, allow=allow)
     if not found:
         return text, []
     starts = [0] + [match.end() for match in re.finditer("\n", text)]
     out: list[str] = []
     findings: list[Finding] = []
     at = 0
-    for span in merged(found):
+    for span in found:
         secret = text[span.start : span.end]
         out.append(text[at : span.start])
         out.append(_mask(secret, span.rule))
@@ -58,6 +58,14 @@ def redact(
         findings.append(Finding(rule=span.rule, path=path, line=line, masked=f"{shown}({len(secret)})"))
     out.append(text[at:])
     return "".join(out), findings
+
+
+def find_private(
+    text: str, *, secrets: bool = True, personal_data: Collection[PersonalData] = (), allow: Sequence[str] = ()
+) -> list[Span]:
+    """The places that `redact` masks, in order. `secrets` False: personal data alone."""
+    spans = _spans(text, personal_data, secrets=secrets)
+    return merged([span for span in spans if not _is_allowed(text[span.start : span.end], allow)])
 
 
 def mask_secrets(text: str) -> str:
@@ -92,17 +100,17 @@ def _secrets(text: str) -> Iterator[Span]:
     yield from told_secrets(text, lowered(text))
 
 
-def _spans(text: str, personal_data: Collection[PersonalData]) -> Iterator[Span]:
+def _spans(text: str, personal_data: Collection[PersonalData], *, secrets: bool) -> Iterator[Span]:
     # Imported here: hundreds of patterns are compiled, and where nothing changed nothing is looked at.
     from components.sncp.personal_data import find_personal_data
     from components.sncp.secret_places import placed_secrets
     from components.sncp.secret_prefixes import prefixed_secrets
     from components.sncp.secret_words import told_secrets
 
-    low = lowered(text)
-    yield from prefixed_secrets(text)
-    yield from told_secrets(text, low)
-    yield from placed_secrets(text, find=_secrets)
+    if secrets:
+        yield from prefixed_secrets(text)
+        yield from told_secrets(text, lowered(text))
+        yield from placed_secrets(text, find=_secrets)
     if personal_data:
         yield from find_personal_data(text, kinds=personal_data)
 

@@ -1,0 +1,254 @@
+"""One quick look at every word of a conversation: what its turns may hold, so that rules look closer only there.
+
+Words come again and again, so what a word may be a part of is worked out once and remembered. A mark is a suspicion and
+no finding; a rule that reads a mark must have it set by every word that the rule could catch.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from components.dataset.conversation import Conversation
+from components.dataset.voice import is_masculine_word
+
+__all__ = [
+    "ACCENT", "AMPERSAND", "ANGLE", "AT", "BRACE", "BRACKET", "BUTTON", "CODE", "DIGITS", "FENCE", "FILL", "KEY",
+    "LONG", "MASCULINE", "MOJIBAKE", "SECRET_WORD", "SQUARE", "VALUE", "VOICE", "Look", "glance", "look_at", "marks_of",
+]  # fmt: skip
+
+ANGLE: Final = 1 << 0
+"""`<`, in any width."""
+BRACKET: Final = 1 << 1
+"""`[` before a letter."""
+BRACE: Final = 1 << 2
+"""`{{`, `{%`, `${`."""
+FILL: Final = 1 << 3
+"""TODO, TBD, lorem."""
+FENCE: Final = 1 << 4
+"""Three backticks or tildes."""
+BUTTON: Final = 1 << 5
+"""A word of the buttons and notices of a chat page, or of its counter `2 / 2`."""
+ACCENT: Final = 1 << 6
+"""A vowel and an apostrophe at the end, or an Italian word that lost its accent."""
+MOJIBAKE: Final = 1 << 7
+"""A letter that UTF-8 read as Latin-1 begins with."""
+VOICE: Final = 1 << 8
+"""A word of the phrases of other assistants."""
+MASCULINE: Final = 1 << 9
+"""A word that a woman does not say of herself."""
+VALUE: Final = 1 << 10
+"""Six characters or more that are no plain word: what could be a password."""
+SECRET_WORD: Final = 1 << 11
+"""A word that gives away a secret near it."""
+KEY: Final = 1 << 12
+"""What could be (part of) a key of its own."""
+AT: Final = 1 << 13
+DIGITS: Final = 1 << 14
+CODE: Final = 1 << 15
+"""Letters and digits as in codice fiscale and IBAN."""
+LONG: Final = 1 << 16
+"""Forty characters or more without a space, or a letter ten times."""
+AMPERSAND: Final = 1 << 17
+"""An HTML entity."""
+SQUARE: Final = 1 << 18
+"""A bracket as control tokens have it, in any width."""
+
+_MOST_WORDS = 200_000
+_LONG_WORD = 40
+_MOST_OF_A_PIECE = 300
+
+_BUTTONS = re.compile(
+    r"(?i)^(?:copy|copied!?|copia|copiato!?|regenerated?|rigenera|share|condividi|generating|aloud|edit|drafts|response"
+    r"|thumbs|like|dislike|chat|clipboard|plus|hour\W*|\d+/\d+|/|network|persists\W*)$"
+    r"|copy\d|[a-z#+]copy$|!error|unusual|mistakes|errori|generating|chars|sharegpt|chatgpt|openai\.com"
+)
+_BRACKETS = re.compile(r"\[[^\W\d]")
+_SQUARES = re.compile(r"[\[［](?:/?[A-Z]|[|｜])|\]~|b\[|e~")
+_VOICES = re.compile(
+    r"(?i)^\W*(?:(?:un|un['’]|l['’]|un['’]?)?(?:ai|ia|intelligenza|intelligence|model|modello|modelli|chatbot|assistant"
+    r"|assistente|feelings|sentimenti|emozioni|opinioni|coscienza|data|cut-?off|cutoff|openai|anthropic|google|meta"
+    r"|alibaba|hugging|huggingface|sorry|apologi[sz]e|unable|cannot|can['’]t|dispiace|spiacente|scusa|scuse|posso"
+    r"|grado))\b"
+)
+_FILLS = re.compile(r"(?i)todo|tbd|fixme|lorem|ipsum|\bxxx\b")
+_SECRET_WORDS = (
+    "pass", "pwd", "psw", "parola", "secret", "segret", "token", "key", "chiav", "credenzial", "credential", "api",
+    "login", "log-in", "access", "wifi", "wi-fi", "utente", "user", "account", "admin", "bearer", "basic", "pw", "pin",
+    "cf_", "aws", "akia", "asia", "twilio", "cloudflare", "vercel", "netlify", "heroku", "paypal", "mailgun", "datadog",
+    "dd_a", "akc", "artifactory", "jfrog", "cloudant", "ibm", "cos_", "softlayer", "private",
+)  # fmt: skip
+_ACCENTS = re.compile(
+    r"(?i)[aeiou]['’`´](?:\W|$)|^\W*(?:\w['’])?(?:perche|poiche|finche|piu|cioe|puo|citta|cosi|gia)\W*$"
+)
+_BROKEN = re.compile("[ÃÂÄÅâÐÑØÎÏðã\u00c5\ufffd\u251c\u0393]")
+_CODES = re.compile(r"[A-Za-z][0-9]{2}|[0-9]{2}[A-Za-z]")
+_FOREIGN = re.compile(r"[\"'`|<>\u0080-\U0010ffff]+")
+_QUOTES = re.compile(r"[\"'`|<>]+")
+_BETWEEN = re.compile(r"[=:/,;(){}\[\]]+")
+_KEY_LIKE = re.compile(r"[A-Za-z0-9+/_=.%$~:@-]{16,}")
+_BODY = re.compile(r"[A-Za-z0-9+/_-]{12,}")
+_REPEATED = re.compile(r"(.)\1{9}")
+
+
+class Look(NamedTuple):
+    """One text of a conversation: a turn's, or the system prompt's (`turn` None)."""
+
+    turn: int | None
+    role: str
+    """As it is written; empty where it is no text."""
+    text: str
+    words: list[str]
+    marks: int
+
+
+class _Marks(dict[str, int]):
+    """Word -> its marks, worked out when it comes the first time."""
+
+    def __missing__(self, word: str) -> int:
+        marks = marks_of(word)
+        if len(word) < _LONG_WORD:
+            self[word] = marks
+        return marks
+
+
+_KNOWN = _Marks()
+_last: tuple[Conversation, tuple[Look, ...]] | None = None
+
+
+def glance(conversation: Conversation) -> tuple[Look, ...]:
+    """The system prompt of the column and every turn that has a text, in order. The last one's is remembered."""
+    global _last
+    if _last is not None and _last[0] is conversation:
+        return _last[1]
+    if len(_KNOWN) > _MOST_WORDS:
+        _KNOWN.clear()
+    looks = []
+    if isinstance(conversation.system, str):
+        looks.append(look_at(None, "system", conversation.system))
+    for number, turn in enumerate(conversation.turns or ()):
+        if isinstance(turn.value, str):
+            looks.append(look_at(number, turn.role if isinstance(turn.role, str) else "", turn.value))
+    found = tuple(looks)
+    _last = (conversation, found)
+    return found
+
+
+def look_at(turn: int | None, role: str, text: str) -> Look:
+    """What one text may hold."""
+    words = text.split()
+    marks = 0
+    for mark in set(map(_KNOWN.__getitem__, words)):
+        marks |= mark
+    return Look(turn, role, text, words, marks)
+
+
+def marks_of(word: str) -> int:
+    """All marks of one word, as `str.split` gives it."""
+    if len(word) >= _LONG_WORD:
+        return _of_long(word)
+    marks = _of_letters(word)
+    if word.isascii() and word.isalpha():
+        return marks
+    return marks | _of_signs(word) | _of_values(word)
+
+
+def _of_long(word: str) -> int:
+    """Of text without spaces (Chinese, JSON, addresses) the marks of its parts."""
+    marks = LONG | _of_signs(word)
+    for piece in _FOREIGN.split(word):
+        if not piece:
+            continue
+        if len(piece) < _LONG_WORD:
+            marks |= _KNOWN[piece]
+        elif len(piece) < _MOST_OF_A_PIECE:
+            marks |= _of_letters(piece) | _of_signs(piece) | _of_values(piece)
+        elif piece.isdigit():
+            marks |= DIGITS
+        else:  # looking closer costs less than finding out whether to
+            marks |= DIGITS | CODE | VALUE | KEY | SECRET_WORD | BUTTON | (AT if "@" in piece else 0)
+    return marks
+
+
+def _of_letters(word: str) -> int:
+    marks = 0
+    low = word.lower()
+    for mark in _SECRET_WORDS:
+        if mark in low:
+            marks |= SECRET_WORD
+            break
+    if _VOICES.match(word):
+        marks |= VOICE
+    if _BUTTONS.search(word):
+        marks |= BUTTON
+    if _ACCENTS.search(word):
+        marks |= ACCENT
+    if _FILLS.search(word):
+        marks |= FILL
+    if is_masculine_word(word):
+        marks |= MASCULINE
+    if len(word) >= 10 and _REPEATED.search(word):
+        marks |= LONG
+    bare = word.strip(".,;:!?()")
+    if (len(bare) == 16 and bare.isalpha()) or (len(bare) == 6 and bare.isupper() and bare.isalpha()):
+        marks |= CODE  # codice fiscale in one word, or its first group
+    return marks
+
+
+def _of_signs(word: str) -> int:
+    marks = 0
+    if "<" in word or "＜" in word or "﹤" in word:
+        marks |= ANGLE
+    if _BRACKETS.search(word):
+        marks |= BRACKET
+    if _SQUARES.search(word):
+        marks |= SQUARE
+    if "{{" in word or "{%" in word or "${" in word:
+        marks |= BRACE
+    if "```" in word or "~~~" in word:
+        marks |= FENCE
+    if "&" in word and ";" in word:
+        marks |= AMPERSAND
+    if not word.isascii() and _BROKEN.search(word):
+        marks |= MOJIBAKE
+    return marks
+
+
+def _of_values(word: str) -> int:
+    """Marks of secrets and personal data."""
+    marks = AT if "@" in word else 0
+    if any(map(str.isdigit, word)):
+        marks |= DIGITS
+        if _CODES.search(word):
+            marks |= CODE
+    if len(word) >= 16 and (any(map(_may_be_key, _KEY_LIKE.findall(word)))):
+        marks |= KEY
+    if len(word) >= 6 and any(map(_may_be_password, _candidates(word))):
+        marks |= VALUE
+    return marks
+
+
+def _candidates(word: str) -> Iterator[str]:
+    """What of a word could be a value: all between quotes, that behind a sign, and that between brackets."""
+    for piece in _QUOTES.split(word):
+        yield piece
+        head, sign, tail = piece.partition("=")
+        if not sign:
+            head, sign, tail = piece.partition(":")
+        if sign:
+            yield tail
+        yield from _BETWEEN.split(piece)
+
+
+def _may_be_password(value: str) -> bool:
+    from components.sncp.placeholders import is_placeholder, is_word_like
+
+    bare = value.rstrip(".,;:)]}*_").lstrip("=:/*_")
+    return len(bare) >= 6 and not is_word_like(bare) and not is_placeholder(bare)
+
+
+def _may_be_key(run: str) -> bool:
+    return bool(_BODY.search(run)) and (
+        any(map(str.isdigit, run)) or (not run.islower() and not run.isupper() and not run.istitle())
+    )
