@@ -18,7 +18,7 @@ from tempfile import SpooledTemporaryFile
 from typing import TYPE_CHECKING, NamedTuple
 
 from components.dataset.folded import SIZE, Folded, fold, windows
-from components.sncp.minhash import candidates, distinct, jaccard, least_of_many, mixed
+from components.sncp.minhash import candidates, distinct, jaccard, least, mixed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,7 +71,7 @@ class Texts:
         import numpy as np
 
         firsts: list[int | None] = []
-        new = []
+        new: list[bytes] = []
         for start, end in spans:
             position = self._count
             self._count += 1
@@ -81,13 +81,10 @@ class Texts:
             first = self._first.setdefault(folded.digest(start, end), position)
             firsts.append(first)
             if first == position and end - start >= SIZE:
-                new.append((start, end - SIZE + 1))
+                new.append(least(np.sort(hashes[start : end - SIZE + 1]), bins=_BINS))
                 self._positions.append(position)
                 self._keep(folded.codes[start:end])
-        if new:
-            owners = np.repeat(np.arange(len(new)), [end - start for start, end in new])
-            own = np.concatenate([hashes[start:end] for start, end in new])
-            self._sketches.append(least_of_many(own, owners, len(new), bins=_BINS))
+        self._sketches.append(np.frombuffer(b"".join(new), dtype=np.uint8).reshape(len(new), _BINS))
         return firsts
 
     def add_all(self, texts: Sequence[str]) -> list[int | None]:

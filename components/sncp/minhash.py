@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["candidates", "distinct", "jaccard", "least", "least_of_many", "mixed"]
+__all__ = ["candidates", "distinct", "jaccard", "least", "mixed"]
 
 
 def mixed(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
@@ -40,32 +40,9 @@ def least(hashes: NDArray[np.uint64], *, bins: int = 64) -> bytes:
     """
     import numpy as np
 
-    places = (hashes >> np.uint64(64 - bins.bit_length() + 1)).astype(np.int64)  # first bits: in order, as hashes are
-    first = np.searchsorted(places, np.arange(bins + 1))
-    full = np.flatnonzero(first[1:] > first[:-1])
-    borrowed = full[np.searchsorted(full, np.arange(bins)) % len(full)]
-    return hashes[first[borrowed]].astype(np.uint8).tobytes()  # last bits: those of the bin are the first
-
-
-def least_of_many(
-    hashes: NDArray[np.uint64], owners: NDArray[np.int64], n: int, *, bins: int = 64
-) -> NDArray[np.uint8]:
-    """`least` of `n` sets at once, one a row.
-
-    `hashes` need be neither sorted nor distinct; `owners`: the set of each, from 0; each set has at least one.
-    """
-    import numpy as np
-
-    first = np.full(n * bins, np.iinfo(np.uint64).max)
-    shift = np.uint64(64 - bins.bit_length() + 1)
-    np.minimum.at(first, owners * bins + (hashes >> shift).astype(np.int64), hashes)
-    table = first.reshape(n, bins)
-    full = (table >> shift).astype(np.int64) == np.arange(bins)  # an empty bin holds a value that is not its own...
-    full[:, -1] = np.bincount(owners[hashes >> shift == bins - 1], minlength=n) > 0  # ...but for the last
-    # Where a bin's value comes from: the next that is full, from the end backwards, around the edge.
-    source = np.where(full, np.arange(bins), 2 * bins)
-    following = np.minimum.accumulate(np.concatenate([source, source + bins], axis=1)[:, ::-1], axis=1)[:, ::-1]
-    return np.take_along_axis(table, following[:, :bins] % bins, axis=1).astype(np.uint8)
+    begins = np.arange(bins, dtype=np.uint64) << np.uint64(64 - bins.bit_length() + 1)  # first bits: the bin
+    found = hashes[np.searchsorted(hashes, begins) % len(hashes)]
+    return found.astype(np.uint8).tobytes()  # last bits: the first are those of the bin
 
 
 def candidates(
