@@ -309,7 +309,7 @@ class _Work:
         try:
             return read(reply.text), reply
         except UnparsableError as error:
-            reason = "cut at max_tokens" if reply.finish_reason == "length" else str(error)
+            reason = f"{error} (cut at max_tokens)" if reply.finish_reason == "length" else str(error)
             self._fail(document, step, reason, question=question, reply=reply.text, kept=kept)
             raise _LostError from error
 
