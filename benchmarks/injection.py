@@ -80,7 +80,8 @@ def unguarded(question: Question, raw: str, chat: Chat, tokens: int) -> str:
         [
             {"role": "system", "content": PROMPT},
             {"role": "user", "content": f"Note:\n\n{content}\n\nDomanda: {question.question}"},
-        ]
+        ],
+        local_notes=(),
     ).text
 
 

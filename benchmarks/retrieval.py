@@ -119,7 +119,7 @@ def measure_overhead(documents: Sequence[Document], *, model: str, chunk: ChunkP
     embedder = load_embedder(model=model)
     if embedder is None:
         raise SystemExit("--overhead needs an embedder")
-    embedder.embed_passages(["warm up", "twice"])
+    embedder.embed_passages(["warm up", "twice"], local_notes=())
     some, count = [], 0
     for document in documents:
         some.append(document)
@@ -134,7 +134,7 @@ def measure_overhead(documents: Sequence[Document], *, model: str, chunk: ChunkP
     started = time.perf_counter()
     fresh = load_embedder(model=model)
     assert fresh is not None  # noqa: S101
-    fresh.embed_passages(list(dict.fromkeys(chunk.embed_text for chunk in chunks)))
+    fresh.embed_passages(list(dict.fromkeys(chunk.embed_text for chunk in chunks)), local_notes=())
     alone = time.perf_counter() - started
     result = {"chunks": len(chunks), "index_seconds": whole, "embed_seconds": alone, "ratio": whole / alone}
     print(f"{len(chunks)} chunks: index {whole:.1f} s, embedding alone {alone:.1f} s, ratio {whole / alone:.3f}")

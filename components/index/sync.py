@@ -226,12 +226,11 @@ class _Sync:
         missing = [text for text in texts if text not in known]
         wanted = set(missing)
         local = sorted({chunk.path for chunk in chunks if chunk.local and chunk.embed_text in wanted})
-        marks: dict[str, Any] = {"local_notes": local} if local else {}
         if missing and self.before_embedding:
             self.before_embedding(missing)
         for start in range(0, len(missing), _SLICE):
             some = missing[start : start + _SLICE]
-            made = np.asarray(embedder.embed_passages(some, **marks), dtype=np.float32)
+            made = np.asarray(embedder.embed_passages(some, local_notes=local), dtype=np.float32)
             checks.check_vectors(made, rows=len(some), dimensions=embedder.dimensions, embedder=embedder.id)
             known.update(zip(some, made, strict=True))
             if self.progress:

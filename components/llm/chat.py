@@ -75,7 +75,7 @@ class Chat(Protocol):
         """Where texts go when they leave this machine, in words; None: they stay."""
 
     def chat(
-        self, messages: Sequence[Message], *, max_tokens: int | None = None, local_notes: Collection[str] = ()
+        self, messages: Sequence[Message], *, max_tokens: int | None = None, local_notes: Collection[str]
     ) -> Reply:
         """The answer. `local_notes`: paths of the notes in `messages` that must not leave this machine.
 
@@ -137,7 +137,7 @@ class _Chat:
         return f"Chat({self.model!r}, is_local={self.is_local})"
 
     def chat(
-        self, messages: Sequence[Message], *, max_tokens: int | None = None, local_notes: Collection[str] = ()
+        self, messages: Sequence[Message], *, max_tokens: int | None = None, local_notes: Collection[str]
     ) -> Reply:
         refuse_local(local_notes, model=self.model, leaves=self.leaves_to)
         if not messages:

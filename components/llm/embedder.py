@@ -52,7 +52,7 @@ class Embedder(Protocol):
     def count_tokens(self, text: str) -> int:
         """Tokens of `text`, without prefix and special tokens."""
 
-    def embed_passages(self, texts: Sequence[str], *, local_notes: Collection[str] = ()) -> NDArray[np.float32]:
+    def embed_passages(self, texts: Sequence[str], *, local_notes: Collection[str]) -> NDArray[np.float32]:
         """Vectors of texts that are searched. `local_notes`: paths of those that must not leave this machine.
 
         Raises TerminalError when there are any and the model is elsewhere; nothing was sent then.
@@ -123,7 +123,7 @@ class CachedEmbedder:
         """As the model within counts."""
         return self.inner.count_tokens(text)
 
-    def embed_passages(self, texts: Sequence[str], *, local_notes: Collection[str] = ()) -> NDArray[np.float32]:
+    def embed_passages(self, texts: Sequence[str], *, local_notes: Collection[str]) -> NDArray[np.float32]:
         """Vectors of texts that are searched: (texts, dimensions), unit length, in their order.
 
         `local_notes` go on to the model within, with every batch: it refuses the first, so that none of them is sent.

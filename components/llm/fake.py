@@ -115,7 +115,7 @@ class FakeEmbedder:
         """Words of `text`."""
         return len(_WORD.findall(text))
 
-    def embed_passages(self, texts: Sequence[str], *, local_notes: Collection[str] = ()) -> NDArray[np.float32]:
+    def embed_passages(self, texts: Sequence[str], *, local_notes: Collection[str]) -> NDArray[np.float32]:
         """Vectors of unit length, (texts, dimensions)."""
         import numpy as np
 
@@ -131,7 +131,7 @@ class FakeEmbedder:
 
     def embed_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """The same vectors as for passages."""
-        return self.embed_passages(texts)
+        return self.embed_passages(texts, local_notes=())
 
 
 class FakeChat:

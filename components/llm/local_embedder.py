@@ -54,7 +54,7 @@ class E5Embedder:
         """As the engine counts: about 4 microseconds for each character."""
         return max(0, int(self._model.token_count(clean_text(text))) - self._frame_tokens) if text.strip() else 0
 
-    def embed_passages(self, texts: Sequence[str], *, local_notes: Collection[str] = ()) -> NDArray[np.float32]:
+    def embed_passages(self, texts: Sequence[str], *, local_notes: Collection[str]) -> NDArray[np.float32]:
         """Vectors of unit length, (texts, 384)."""
         with self._lock:
             vectors: NDArray[np.float32] = self._model.passage([clean_text(text) for text in texts])
@@ -89,7 +89,7 @@ class UseEmbedder:
         """Tokens as the E5 counts them: a stand-in, this package tells none."""
         return load_e5().count_tokens(text)
 
-    def embed_passages(self, texts: Sequence[str], *, local_notes: Collection[str] = ()) -> NDArray[np.float32]:
+    def embed_passages(self, texts: Sequence[str], *, local_notes: Collection[str]) -> NDArray[np.float32]:
         """Vectors of unit length, (texts, 512)."""
         import numpy as np
 
@@ -99,7 +99,7 @@ class UseEmbedder:
 
     def embed_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Vectors of unit length, (texts, 512)."""
-        return self.embed_passages(texts)
+        return self.embed_passages(texts, local_notes=())
 
 
 @cache

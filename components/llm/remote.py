@@ -171,7 +171,7 @@ class RemoteEmbedder(_Remote):
         """Tokens as litellm counts them for this model, offline: an estimate for those that publish no tokenizer."""
         return count_remote_tokens(self.model, text)
 
-    def embed_passages(self, texts: Sequence[str], *, local_notes: Collection[str] = ()) -> NDArray[np.float32]:
+    def embed_passages(self, texts: Sequence[str], *, local_notes: Collection[str]) -> NDArray[np.float32]:
         """Vectors as the model gives them, (texts, dimensions); tried again after transient errors.
 
         Raises:
@@ -184,7 +184,7 @@ class RemoteEmbedder(_Remote):
 
     def embed_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """The same as for passages."""
-        return self.embed_passages(texts)
+        return self.embed_passages(texts, local_notes=())
 
     def _vectors(self, texts: Sequence[str]) -> list[list[float]]:
         return with_retries(lambda: self._try(texts), retries=self.retries, base_seconds=self.backoff_seconds)

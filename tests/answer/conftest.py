@@ -41,7 +41,7 @@ class SayingChat:
     count: Callable[[str], int] = lambda text: len(text.split())
 
     def chat(
-        self, messages: Sequence[Message], *, max_tokens: int | None = None, local_notes: Collection[str] = ()
+        self, messages: Sequence[Message], *, max_tokens: int | None = None, local_notes: Collection[str]
     ) -> Reply:
         self.asked.append(messages)
         text = self.says if isinstance(self.says, str) else self.says(messages)

@@ -72,7 +72,7 @@ class House:
 
         fake.FakeEmbedder.embed_passages = counted  # type: ignore[method-assign]
         queries = fake.FakeEmbedder.embed_queries
-        fake.FakeEmbedder.embed_queries = lambda model, texts: real(model, texts)  # type: ignore[method-assign]
+        fake.FakeEmbedder.embed_queries = lambda model, texts: real(model, texts, local_notes=())  # type: ignore[method-assign]
         try:
             yield
         finally:

@@ -49,7 +49,7 @@ class Embedder:
     def count_tokens(self, text: str) -> int:
         return count_tokens(text)
 
-    def embed_passages(self, texts: Sequence[str], *, local_notes: Collection[str] = ()) -> Any:
+    def embed_passages(self, texts: Sequence[str], *, local_notes: Collection[str]) -> Any:
         if self.fail:
             raise RuntimeError("the model is away")
         self.texts.extend(texts)

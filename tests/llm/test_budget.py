@@ -79,7 +79,11 @@ def test_local_model_is_free_whatever_the_budget() -> None:
         "retries": 0,
         "seed": 1,
     }
-    reply = load_chat(model="fake/chat", budget=budget, **options).chat([{"role": "user", "content": "Ciao"}])  # type: ignore[arg-type]
+    reply = load_chat(model="fake/chat", budget=budget, **options).chat(
+        [{"role": "user", "content": "Ciao"}], local_notes=()
+    )  # type: ignore[arg-type]
     assert (reply.cost_usd, reply.is_local, budget.spent_usd) == (0.0, True, 0.0)
     with pytest.raises(TerminalError, match="Nothing was sent"):
-        load_chat(model="fake/chat?cost=0.1", budget=budget, **options).chat([{"role": "user", "content": "Ciao"}])  # type: ignore[arg-type]
+        load_chat(model="fake/chat?cost=0.1", budget=budget, **options).chat(
+            [{"role": "user", "content": "Ciao"}], local_notes=()
+        )  # type: ignore[arg-type]

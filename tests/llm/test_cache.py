@@ -23,7 +23,7 @@ import sys
 from pathlib import Path
 from components.llm import load_embedder
 embedder = load_embedder(model=sys.argv[1], cache=Path(sys.argv[2]), batch_size=int(sys.argv[3]))
-vectors = embedder.embed_passages([f"text {n}" for n in range(int(sys.argv[4]), int(sys.argv[5]))])
+vectors = embedder.embed_passages([f"text {n}" for n in range(int(sys.argv[4]), int(sys.argv[5]))], local_notes=())
 print(embedder.calls, embedder.texts_embedded, embedder.hits, float(vectors.sum()))
 """
 
@@ -42,35 +42,37 @@ def child(root: Path, *arguments: object) -> subprocess.Popen[str]:
 def test_each_text_is_embedded_once_ever(tmp_path: Path) -> None:
     progress: list[tuple[int, int]] = []
     first = embedder_of(cache=tmp_path / "deep" / "e.sqlite", batch_size=2, progress=lambda *p: progress.append(p))
-    vectors = first.embed_passages(["uno", "due", "uno", "tre"])
+    vectors = first.embed_passages(["uno", "due", "uno", "tre"], local_notes=())
     assert (first.calls, first.texts_embedded, first.hits) == (2, 3, 1)
     assert progress == [(2, 3), (3, 3)]
     assert np.array_equal(vectors[0], vectors[2]) and vectors.dtype == np.float32
     again = embedder_of(cache=tmp_path / "deep" / "e.sqlite")
-    assert np.array_equal(again.embed_passages(["uno", "due", "uno", "tre"]), vectors)
+    assert np.array_equal(again.embed_passages(["uno", "due", "uno", "tre"], local_notes=()), vectors)
     assert (again.calls, again.texts_embedded, again.hits) == (0, 0, 4)
     again.embed_queries(["uno"])
     assert again.texts_embedded == 1  # a question is another text than a passage
     other = embedder_of("fake/embedding?dimensions=8", cache=tmp_path / "deep" / "e.sqlite")
-    assert other.embed_passages(["uno"]).shape == (1, 8) and other.hits == 0
+    assert other.embed_passages(["uno"], local_notes=()).shape == (1, 8) and other.hits == 0
 
 
 def test_no_texts() -> None:
-    assert embedder_of().embed_passages([]).shape == (0, 16)
+    assert embedder_of().embed_passages([], local_notes=()).shape == (0, 16)
 
 
 @pytest.mark.parametrize("text", ["", " ", "a\0b", "\ud800", "\x1f", "é" * 10_000], ids=repr)
 def test_odd_texts_are_embedded_and_remembered(tmp_path: Path, text: str) -> None:
     embedder = embedder_of(cache=tmp_path / "e.sqlite")
-    assert np.array_equal(embedder.embed_passages([text]), embedder.embed_passages([text]))
+    assert np.array_equal(
+        embedder.embed_passages([text], local_notes=()), embedder.embed_passages([text], local_notes=())
+    )
     assert embedder.hits == 1
 
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.text(max_size=12), max_size=20), st.integers(1, 5))
 def test_cache_and_batches_change_no_vector(texts: list[str], batch_size: int) -> None:
-    plain = embedder_of(batch_size=1000).embed_passages(texts)
-    assert np.array_equal(embedder_of(batch_size=batch_size).embed_passages(texts), plain)
+    plain = embedder_of(batch_size=1000).embed_passages(texts, local_notes=())
+    assert np.array_equal(embedder_of(batch_size=batch_size).embed_passages(texts, local_notes=()), plain)
     if texts:
         assert np.linalg.norm(plain, axis=1) == pytest.approx(1.0, abs=1e-5)
 
@@ -91,12 +93,12 @@ def test_transient_failure_keeps_what_was_done(tmp_path: Path) -> None:
     for _ in range(100):
         embedder = embedder_of(f"{FAKE}&fail_prob=0.3&seed={done}", cache=tmp_path / "e.sqlite", batch_size=5)
         try:
-            vectors = embedder.embed_passages(texts)
+            vectors = embedder.embed_passages(texts, local_notes=())
             break
         except TransientError:
             done += embedder.texts_embedded
     assert done + embedder.texts_embedded == 40 and done > 0
-    assert np.array_equal(vectors, embedder_of().embed_passages(texts))
+    assert np.array_equal(vectors, embedder_of().embed_passages(texts, local_notes=()))
 
 
 def test_several_processes_share_a_file(tmp_path: Path, root: Path) -> None:
@@ -107,17 +109,17 @@ def test_several_processes_share_a_file(tmp_path: Path, root: Path) -> None:
     assert [error for _, error in results] == [""] * 4
     assert results[0][0].split()[3] == results[1][0].split()[3]
     embedder = embedder_of(cache=cache)
-    embedder.embed_passages([f"text {n}" for n in range(180)])
+    embedder.embed_passages([f"text {n}" for n in range(180)], local_notes=())
     assert embedder.hits == 180
 
 
 def test_several_threads_share_an_embedder(tmp_path: Path) -> None:
     embedder = embedder_of(cache=tmp_path / "e.sqlite", batch_size=3)
-    wanted = embedder_of().embed_passages([f"text {n}" for n in range(30)])
+    wanted = embedder_of().embed_passages([f"text {n}" for n in range(30)], local_notes=())
     wrong: list[int] = []
 
     def work(number: int) -> None:
-        if not np.array_equal(embedder.embed_passages([f"text {n}" for n in range(30)]), wanted):
+        if not np.array_equal(embedder.embed_passages([f"text {n}" for n in range(30)], local_notes=()), wanted):
             wrong.append(number)
 
     threads = [threading.Thread(target=work, args=(n,)) for n in range(6)]
@@ -130,7 +132,7 @@ def test_several_threads_share_an_embedder(tmp_path: Path) -> None:
 
 def fill(path: Path) -> None:
     embedder = embedder_of(cache=path)
-    embedder.embed_passages([f"text {n}" for n in range(300)])
+    embedder.embed_passages([f"text {n}" for n in range(300)], local_notes=())
     embedder.close()
 
 
@@ -141,7 +143,7 @@ def test_file_that_is_no_database_is_moved_aside(tmp_path: Path, caplog: pytest.
     assert "moved to" in caplog.text
     assert (tmp_path / "e.sqlite.corrupt-1").read_bytes().startswith(b"this is a diary")
     embedder = embedder_of(cache=cache)
-    embedder.embed_passages(["text 1"])
+    embedder.embed_passages(["text 1"], local_notes=())
     assert embedder.hits == 1
 
 
@@ -159,9 +161,12 @@ def test_damage_never_stops_a_run_nor_changes_a_vector(tmp_path: Path, damage: s
     )
     texts = [f"text {n}" for n in range(300)]
     for _ in range(3):
-        assert np.array_equal(embedder_of(cache=cache).embed_passages(texts), embedder_of().embed_passages(texts))
+        assert np.array_equal(
+            embedder_of(cache=cache).embed_passages(texts, local_notes=()),
+            embedder_of().embed_passages(texts, local_notes=()),
+        )
     last = embedder_of(cache=cache)
-    last.embed_passages(texts)
+    last.embed_passages(texts, local_notes=())
     assert last.hits == 300
 
 
@@ -172,7 +177,7 @@ def test_changed_bit_counts_as_missing(tmp_path: Path) -> None:
         connection.execute("UPDATE cache SET value = substr(value, 1, 8) || x'ff' || substr(value, 10)")
     connection.close()
     embedder = embedder_of(cache=cache)
-    embedder.embed_passages(["text 1"])
+    embedder.embed_passages(["text 1"], local_notes=())
     assert embedder.hits == 0
 
 
@@ -180,7 +185,7 @@ def test_file_that_cannot_be_written_costs_time_only(tmp_path: Path, caplog: pyt
     (tmp_path / "file").write_text("not a folder")
     embedder = embedder_of(cache=tmp_path / "file" / "e.sqlite")
     for _ in range(3):
-        assert embedder.embed_passages(["a"]).shape == (1, 16)
+        assert embedder.embed_passages(["a"], local_notes=()).shape == (1, 16)
     assert caplog.text.count("cannot be used") == 1
 
 

@@ -33,7 +33,7 @@ WORDS = st.text(st.characters(exclude_categories=()), max_size=60) | st.sampled_
 
 def smol(content: str, *, system: str | None = None, **changes: Any) -> Any:
     messages: Any = [{"role": "system", "content": system}] if system else []
-    return load_chat(**{**SMOL, **changes}).chat([*messages, {"role": "user", "content": content}])
+    return load_chat(**{**SMOL, **changes}).chat([*messages, {"role": "user", "content": content}], local_notes=())
 
 
 def e5() -> Any:
@@ -42,7 +42,7 @@ def e5() -> Any:
 
 def test_e5_finds_the_meaning() -> None:
     passages = e5().embed_passages(
-        ["Il gatto dorme sul divano.", "La fattura va pagata entro maggio.", "Piove a Milano."]
+        ["Il gatto dorme sul divano.", "La fattura va pagata entro maggio.", "Piove a Milano."], local_notes=()
     )
     for row, question in enumerate(["Dove riposa il micio?", "When is the invoice due?", "Che tempo fa?"]):
         assert int(np.argmax(passages @ e5().embed_queries([question])[0])) == row
@@ -51,8 +51,8 @@ def test_e5_finds_the_meaning() -> None:
 
 def test_e5_gives_one_text_one_vector_in_any_batch() -> None:
     texts = ["breve", "una frase un poco più lunga di prima", "a\0b", "", "\ud800 x", "parola " * 900]
-    together = e5().embed_passages(texts)
-    alone = np.stack([load_embedder(model=E5).embed_passages([text])[0] for text in texts])  # type: ignore[union-attr]
+    together = e5().embed_passages(texts, local_notes=())
+    alone = np.stack([load_embedder(model=E5).embed_passages([text], local_notes=())[0] for text in texts])  # type: ignore[union-attr]
     assert together == pytest.approx(alone, abs=1e-4)
     assert np.isfinite(together).all()
 
@@ -77,11 +77,11 @@ def test_e5_counts_long_texts_whole() -> None:
 def test_e5_from_several_threads() -> None:
     embedder = e5().inner
     texts = [f"nota numero {n} sulla cucina" for n in range(8)]
-    wanted = embedder.embed_passages(texts)
+    wanted = embedder.embed_passages(texts, local_notes=())
     made: list[Any] = [None] * 4
 
     def work(number: int) -> None:
-        made[number] = embedder.embed_passages(texts)
+        made[number] = embedder.embed_passages(texts, local_notes=())
 
     threads = [threading.Thread(target=work, args=(n,)) for n in range(4)]
     for thread in threads:
@@ -184,10 +184,10 @@ import sys
 from components.llm import load_chat
 chat = load_chat(model="local/smollm2-135m-instruct", temperature=0, max_tokens=2000, context_tokens=4096,
                  timeout_seconds=300, retries=0, seed=1)
-chat.chat([{"role": "user", "content": "Hi"}], max_tokens=1)
+chat.chat([{"role": "user", "content": "Hi"}], max_tokens=1, local_notes=())
 print("ready", flush=True)
 try:
-    chat.chat([{"role": "user", "content": "Count to one thousand: " + "one two " * 500}])
+    chat.chat([{"role": "user", "content": "Count to one thousand: " + "one two " * 500}], local_notes=())
 except KeyboardInterrupt:
     print("interrupted", flush=True)
     sys.exit(130)

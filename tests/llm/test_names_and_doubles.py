@@ -18,7 +18,7 @@ OPTIONS: dict[str, Any] = {
 
 def ask(model: str, *contents: str, **changes: Any) -> Reply:
     messages: Any = [{"role": "user", "content": content} for content in contents]
-    return load_chat(model=model, **{**OPTIONS, **changes}).chat(messages)
+    return load_chat(model=model, **{**OPTIONS, **changes}).chat(messages, local_notes=())
 
 
 def test_import_is_light(root: Path) -> None:
@@ -100,7 +100,7 @@ def test_faults_of_the_chat_double() -> None:
 
 def test_cached_double_answers_without_a_call(tmp_path: Path) -> None:
     chat = load_chat(model="fake/chat?cost=0.5", cache=tmp_path / "r.sqlite", **OPTIONS)
-    first, again = (chat.chat([{"role": "user", "content": "Ciao"}]) for _ in range(2))
+    first, again = (chat.chat([{"role": "user", "content": "Ciao"}], local_notes=()) for _ in range(2))
     assert (first.cached, again.cached, again.cost_usd, again.original_cost_usd) == (False, True, 0.0, 0.5)
     assert again.seconds == first.seconds
 

@@ -25,7 +25,7 @@ def chat_with(openai: Any, **changes: Any) -> Chat:
 
 
 def test_answer_tells_who_answered_and_what_it_cost(openai: Any, key: str) -> None:
-    reply = chat_with(openai).chat(HELLO)
+    reply = chat_with(openai).chat(HELLO, local_notes=())
     assert (reply.text, reply.model, reply.prompt_tokens, reply.completion_tokens) == (
         "answer 1", "gpt-4o-mini-2024-07-18", 1000, 100,
     )  # fmt: skip
@@ -40,7 +40,7 @@ def test_answer_tells_who_answered_and_what_it_cost(openai: Any, key: str) -> No
 def test_unknown_price_is_unknown(openai: Any) -> None:
     openai.answering_model = "my-own-model"
     budget = Budget(per_run_usd=0.0, per_query_usd=0.0)
-    reply = chat_with(openai, model="openai/my-own-model", budget=budget).chat(HELLO)
+    reply = chat_with(openai, model="openai/my-own-model", budget=budget).chat(HELLO, local_notes=())
     assert reply.cost_usd is None and reply.original_cost_usd is None
     assert (budget.spent_usd, budget.unknown_calls) == (0.0, 1)
 
@@ -53,7 +53,7 @@ def test_unknown_price_is_unknown(openai: Any) -> None:
 @pytest.mark.usefixtures("quick_retries")
 def test_transient_error_is_tried_again(openai: Any, first: Any) -> None:
     openai.plan = [first]
-    reply = chat_with(openai).chat(HELLO)
+    reply = chat_with(openai).chat(HELLO, local_notes=())
     assert (reply.text, reply.tries, len(openai.requests)) == ("answer 2", 2, 2)
 
 
@@ -61,7 +61,7 @@ def test_transient_error_is_tried_again(openai: Any, first: Any) -> None:
 def test_tries_are_ours_alone_and_end(openai: Any) -> None:
     openai.plan = [(500, {"error": {"message": "broken"}})] * 20
     with pytest.raises(TransientError, match="broken"):
-        chat_with(openai, retries=3).chat(HELLO)
+        chat_with(openai, retries=3).chat(HELLO, local_notes=())
     assert len(openai.requests) == 4
 
 
@@ -69,7 +69,7 @@ def test_retry_after_is_heard(openai: Any, monkeypatch: pytest.MonkeyPatch) -> N
     waits: list[float] = []
     monkeypatch.setattr("components.llm.chat.with_retries", partial(with_retries, sleep=waits.append))
     openai.plan = [(429, {"error": {"message": "slow down"}}, {"retry-after": "7"}), (429, b"", {"retry-after": "900"})]
-    assert chat_with(openai).chat(HELLO).tries == 3
+    assert chat_with(openai).chat(HELLO, local_notes=()).tries == 3
     assert waits == [7.0, 60.0]
 
 
@@ -91,7 +91,7 @@ def test_retry_after_is_heard(openai: Any, monkeypatch: pytest.MonkeyPatch) -> N
 def test_final_error_is_not_tried_again(openai: Any, key: str, answer: Any, said: str) -> None:
     openai.plan = [answer] * 9
     with pytest.raises(TerminalError, match=said) as caught:
-        chat_with(openai).chat(HELLO)
+        chat_with(openai).chat(HELLO, local_notes=())
     assert len(openai.requests) == 1
     text = "".join(traceback.format_exception(caught.value)) + repr(caught.value)
     assert key not in text and "github.com" not in text
@@ -102,7 +102,7 @@ def test_time_out_holds(openai: Any, step: Any) -> None:
     openai.plan = [step]
     budget = Budget(per_run_usd=1.0, per_query_usd=1.0)
     with pytest.raises(TransientError, match="timeout_seconds|[Tt]imed out|[Tt]imeout"):
-        chat_with(openai, timeout_seconds=1.0, retries=0, budget=budget).chat(HELLO)
+        chat_with(openai, timeout_seconds=1.0, retries=0, budget=budget).chat(HELLO, local_notes=())
     assert budget.spent_usd > 0  # the provider may charge for an answer that nobody waited for
 
 
@@ -112,29 +112,29 @@ def test_nobody_listens() -> None:
         api_base="http://127.0.0.1:9/v1",
     )  # fmt: skip
     with pytest.raises(TransientError):
-        chat.chat(HELLO)
+        chat.chat(HELLO, local_notes=())
 
 
 def test_key_that_is_not_set(openai: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MY_TEST_KEY")
     with pytest.raises(InputError, match=r"MY_TEST_KEY \(api_key_env in the recipe\)"):
-        chat_with(openai).chat(HELLO)
+        chat_with(openai).chat(HELLO, local_notes=())
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     with pytest.raises(InputError, match="api_key_env: OPENAI_API_KEY"):
-        chat_with(openai, api_key_env=None, api_base=None).chat(HELLO)
+        chat_with(openai, api_key_env=None, api_base=None).chat(HELLO, local_notes=())
     assert openai.requests == []
 
 
 def test_key_of_the_environment_that_was_not_named_stays_home(openai: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-not-yours-0123456789abcdef")
-    chat_with(openai, api_key_env=None).chat(HELLO)
+    chat_with(openai, api_key_env=None).chat(HELLO, local_notes=())
     assert openai.requests[0]["key"] == "Bearer none"
 
 
 def test_key_is_read_at_the_call(openai: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     chat = chat_with(openai)
     monkeypatch.setenv("MY_TEST_KEY", "sk-another-0123456789abcdef")
-    chat.chat(HELLO)
+    chat.chat(HELLO, local_notes=())
     assert openai.requests[0]["key"] == "Bearer sk-another-0123456789abcdef"
 
 
@@ -149,7 +149,7 @@ def test_key_is_in_no_repr_log_or_output(
     embedder = load_embedder(model="openai/e", api_base=openai.url, api_key_env="MY_TEST_KEY", dimensions=3)
     assert embedder is not None
     seen = repr(chat) + repr(vars(chat)) + repr(embedder) + repr(vars(embedder.inner))
-    for call in (lambda: chat.chat(HELLO), lambda: embedder.embed_passages(["a"])):
+    for call in (lambda: chat.chat(HELLO, local_notes=()), lambda: embedder.embed_passages(["a"], local_notes=())):
         with pytest.raises(CervellaError) as caught:
             call()
         error: BaseException | None = caught.value
@@ -175,22 +175,22 @@ def test_clean_error_takes_out_links_and_keys(monkeypatch: pytest.MonkeyPatch) -
 
 def test_name_of_no_provider(openai: Any) -> None:
     with pytest.raises(InputError, match="LLM Provider NOT provided"):
-        chat_with(openai, model="smollm", api_base=None).chat(HELLO)
+        chat_with(openai, model="smollm", api_base=None).chat(HELLO, local_notes=())
 
 
 def test_budget_refuses_before_anything_is_sent(openai: Any) -> None:
     budget = Budget(per_run_usd=1.0, per_query_usd=0.00001)
     chat = chat_with(openai, budget=budget)
     with budget.query(), pytest.raises(TerminalError, match="per_query_usd"):
-        chat.chat(HELLO)
+        chat.chat(HELLO, local_notes=())
     assert openai.requests == []
-    reply = chat.chat(HELLO)
+    reply = chat.chat(HELLO, local_notes=())
     assert budget.spent_usd == reply.cost_usd
     tight = Budget(per_run_usd=0.0002, per_query_usd=1.0)
     chat = chat_with(openai, budget=tight)
-    chat.chat(HELLO)
+    chat.chat(HELLO, local_notes=())
     with pytest.raises(TerminalError, match="per_run_usd"):
-        chat.chat(HELLO)
+        chat.chat(HELLO, local_notes=())
     assert len(openai.requests) == 2
 
 
@@ -205,18 +205,18 @@ def test_local_only_sends_nothing(openai: Any) -> None:
 def test_repeated_request_comes_from_the_cache(openai: Any, tmp_path: Any) -> None:
     cache = tmp_path / "responses.sqlite"
     budget = Budget(per_run_usd=1.0, per_query_usd=1.0)
-    first = chat_with(openai, cache=cache, budget=budget).chat(HELLO)
-    again = chat_with(openai, cache=cache, budget=budget).chat(HELLO)
+    first = chat_with(openai, cache=cache, budget=budget).chat(HELLO, local_notes=())
+    again = chat_with(openai, cache=cache, budget=budget).chat(HELLO, local_notes=())
     assert again.cached and again.cost_usd == 0.0
     assert (again.text, again.model, again.seconds, again.original_cost_usd) == (
         first.text, first.model, first.seconds, first.cost_usd,
     )  # fmt: skip
     assert len(openai.requests) == 1 and budget.spent_usd == first.cost_usd
     for changes in ({"seed": 14}, {"max_tokens": 51}, {"model": "openai/gpt-4o"}):
-        assert not chat_with(openai, cache=cache, **changes).chat(HELLO).cached
+        assert not chat_with(openai, cache=cache, **changes).chat(HELLO, local_notes=()).cached
     warm = {"cache": cache, "temperature": 0.5}
-    assert not chat_with(openai, **warm).chat(HELLO).cached
-    assert not chat_with(openai, **warm).chat(HELLO).cached
+    assert not chat_with(openai, **warm).chat(HELLO, local_notes=()).cached
+    assert not chat_with(openai, **warm).chat(HELLO, local_notes=()).cached
 
 
 def remote_embedder(openai: Any, **changes: Any) -> Any:
@@ -227,7 +227,7 @@ def remote_embedder(openai: Any, **changes: Any) -> Any:
 
 def test_remote_vectors_are_in_order_and_of_unit_length(openai: Any) -> None:
     embedder = remote_embedder(openai)
-    vectors = embedder.embed_passages(["aaaa", "b", "cc", ""])
+    vectors = embedder.embed_passages(["aaaa", "b", "cc", ""], local_notes=())
     assert embedder.dimensions == 3
     assert (vectors**2).sum(axis=1) == pytest.approx(1.0)
     assert vectors[0][0] > vectors[2][0] > vectors[1][0]
@@ -253,9 +253,9 @@ def test_nonsense_of_a_remote_embedder_is_final_and_kept_nowhere(openai: Any, tm
     openai.embed = embed
     embedder = remote_embedder(openai, dimensions=3, cache=tmp_path / "e.sqlite")
     with pytest.raises(TerminalError):
-        embedder.embed_passages(["a", "b"])
+        embedder.embed_passages(["a", "b"], local_notes=())
     openai.embed = lambda texts: [[1.0, 0.0, 0.0]] * len(texts)
-    assert embedder.embed_passages(["a", "b"]).shape == (2, 3) and embedder.hits == 0
+    assert embedder.embed_passages(["a", "b"], local_notes=()).shape == (2, 3) and embedder.hits == 0
 
 
 @pytest.mark.usefixtures("quick_retries")

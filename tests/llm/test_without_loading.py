@@ -67,7 +67,7 @@ def test_the_cache_is_looked_into_without_a_trace(tmp_path: Path) -> None:
     assert embedder is not None
     assert embedded_before(cache, embedder=embedder.id, texts=["a", "b"], role="passage") == set()
     assert not cache.parent.exists()
-    embedder.embed_passages(["a", "c"])
+    embedder.embed_passages(["a", "c"], local_notes=())
     embedder.embed_queries(["b"])
     for closed in (False, True):  # with a log beside it, and without
         if closed:
