@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -25,24 +25,56 @@ from components.llm.purge import count_answers, forget_answers, forget_vectors
 from components.recipe.model import Recipe
 from components.sncp.globs import Glob
 from components.sncp.steps import read_documents
-from components.store import Artefact, Store, hold, is_held, read_runs
+from components.store import Artefact, FileLock, Store, hold, is_held, read_runs
 from components.store.purge import Words, blot_database, blot_file, files_with, is_database, remove_folder
 from components.store.runs import KEEP
 
-__all__ = ["Forgetting", "alone_in", "index_folders", "note_words", "notes_on_disk"]
+__all__ = ["Forgetting", "alone_in", "asking_in", "index_folders", "note_words", "notes_on_disk"]
 
 _COLLECT, _CHUNK = "sncp.collect", "index.chunk"
 _SHORT_PATH = 8  # characters: shorter ones stand in other words by chance
 
 
 @contextmanager
-def alone_in(workspace: Path, what: str) -> Iterator[None]:
-    """Keep runs from beginning for the block.
+def asking_in(workspace: Path) -> Iterator[None]:
+    """Keep forgetting and gc from beginning for the block, in which an answer may be kept; runs go on as they like.
+
+    Where nothing may be written, or nothing is there yet, nothing is held.
 
     Raises:
-        TerminalError: a run is at work, or a Prefect server of the workspace is up.
+        TerminalError: things are being removed from the workspace.
     """
-    with hold(workspace / "locks" / KEEP, what=what, timeout_seconds=2):
+    lock = None
+    if workspace.is_dir():
+        with suppress(OSError):
+            (workspace / "locks").mkdir(exist_ok=True)
+            lock = FileLock(workspace / "locks" / KEEP)
+    try:
+        if lock and not lock.try_shared():
+            raise TerminalError(f"gc or forget is at work in {workspace}; ask again when it is done")
+        yield
+    finally:
+        if lock:
+            lock.close()
+
+
+@contextmanager
+def alone_in(workspace: Path, what: str) -> Iterator[None]:
+    """Keep runs and questions from beginning for the block.
+
+    Raises:
+        TerminalError: a run is at work, a question is being answered, or a Prefect server of the workspace is up.
+    """
+    keep, others = workspace / "locks" / KEEP, list[str]()
+    with ExitStack() as held:
+        try:
+            held.enter_context(hold(keep, what=what, timeout_seconds=2, waiting=others.append))
+        except TerminalError:
+            if not others or is_held(keep):  # no locks here, or somebody else is alone
+                raise
+            raise TerminalError(
+                f"a question is being answered in {workspace} (ask, score); {what} when that has ended"
+            ) from None
         running = [state["run"] for state in read_runs(workspace) if state["status"] == "running"]
         if running:
             raise TerminalError(f"run {running[0]} is at work in {workspace}; {what} when it has ended")

@@ -1,4 +1,4 @@
-"""What a workspace need not keep: artefacts of old runs, scratch of dead ones, locks without a holder, half a step.
+"""What a workspace need not keep: artefacts of old runs, indexes of an old matrix, scratch and halves of dead runs.
 
 Kept are the artefacts of the newest runs of each recipe, of the newest run of each release that was registered, and
 the chunks that `index rollback` may need. `run.json` files stay: they are small, and the record of what was done.
@@ -16,9 +16,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from components.errors import CervellaError
 from components.index.purge import old_tables
-from components.index.steps import history_artefacts
+from components.index.steps import history_artefacts, index_uri
 from components.recipe.forget import index_folders
+from components.recipe.frozen import load_frozen
 from components.recipe.model import Recipe
 from components.store import hold, read_runs, tidy_locks
 from components.store.purge import remove_folder
@@ -48,7 +50,8 @@ def find_unused(recipe: Recipe, *, keep: int = 10, older_than: timedelta | None 
         older_than: keep those of all younger runs instead; the newest of each recipe always.
     """
     workspace, found = recipe.workspace, []
-    needed = _needed(recipe, keep=keep, older_than=older_than)
+    kept = _kept_runs(recipe, keep=keep, older_than=older_than)
+    needed = _needed(recipe, kept)
     store = workspace / "store"
     for step in sorted(store.iterdir()) if store.is_dir() else []:
         for path in sorted(step.iterdir()) if step.is_dir() else []:
@@ -64,21 +67,52 @@ def find_unused(recipe: Recipe, *, keep: int = 10, older_than: timedelta | None 
     cache = workspace / "cache"
     for path in sorted(cache.glob("*.corrupt-*")):
         found.append(_unused("cache", path, "was broken and put aside"))
-    for uri in index_folders(recipe):
+    for folder in [cache, *sorted((workspace / "runs").glob("*/"))]:
+        for path in sorted(folder.glob(".*.json.*")):
+            found.append(_unused("half-made", path, "left by a write that was killed"))
+    unused = _unused_indexes(recipe, kept)
+    for uri in unused:
+        found.append(_unused("index", uri, "of combinations of a matrix, and no run of them is kept"))
+    for uri in [uri for uri in index_folders(recipe) if uri not in unused]:
         for path in [*old_tables(uri), *(path for path in [uri / ".forget"] if path.exists())]:
             found.append(_unused("table", path, "not the one that is published"))
     return found
 
 
-def _needed(recipe: Recipe, *, keep: int, older_than: timedelta | None) -> set[str]:
+def _needed(recipe: Recipe, kept: list[dict[str, Any]]) -> set[str]:
     """Ids of artefacts that are kept."""
     needed: set[str] = set()
-    for uri in index_folders(recipe):
+    unused = _unused_indexes(recipe, kept)
+    for uri in [uri for uri in index_folders(recipe) if uri not in unused]:
         params = recipe.index.model_copy(update={"uri": uri})
         needed |= history_artefacts(params, workspace=recipe.workspace)
+    for state in kept:
+        needed.update(step["artefact"] for step in state["steps"] if step.get("artefact"))
+    return needed
+
+
+def _unused_indexes(recipe: Recipe, kept: list[dict[str, Any]]) -> list[Path]:
+    """Folders of indexes below `matrix/` that no kept run has used; none when that cannot be told."""
+    used: set[Path] = set()
+    for state in kept:
+        if state["steps"]:  # else it was killed before it touched an index, perhaps before its recipe was frozen
+            try:
+                used.add(
+                    index_uri(load_frozen(recipe.workspace / "runs" / state["run"]).index, workspace=recipe.workspace)
+                )
+            except CervellaError:
+                return []
+    folder = recipe.workspace / "matrix"
+    return [uri for uri in index_folders(recipe) if uri.parent == folder and uri not in used]
+
+
+def _kept_runs(recipe: Recipe, *, keep: int, older_than: timedelta | None) -> list[dict[str, Any]]:
+    """What is said of the runs whose artefacts are kept."""
     by_recipe: dict[tuple[str, str, str], list[dict[str, Any]]] = defaultdict(list)
     released: dict[tuple[str, str], dict[str, Any]] = {}
     for state in read_runs(recipe.workspace):  # newest first
+        if state["status"] == "damaged":  # nobody knows what it made
+            continue
         combination = str((state.get("matrix") or {}).get("combination", ""))  # of a matrix: a recipe of its own
         by_recipe[state["recipe"], state["phase"], combination].append(state)
         if told := state.get("mlflow"):
@@ -93,9 +127,7 @@ def _needed(recipe: Recipe, *, keep: int, older_than: timedelta | None) -> set[s
             if not ended or (young if older_than is not None else ended < keep):
                 kept.append(state)
             ended += state["status"] == "done"
-    for state in kept:
-        needed.update(step["artefact"] for step in state["steps"] if step.get("artefact"))
-    return needed
+    return kept
 
 
 def remove_unused(recipe: Recipe, unused: list[Unused]) -> int:
@@ -106,6 +138,9 @@ def remove_unused(recipe: Recipe, unused: list[Unused]) -> int:
     for item in unused:
         if item.kind == "table":
             with hold(item.path.parent / ".lock", what="gc"):
+                remove_folder(item.path)
+        elif item.kind == "index":
+            with hold(item.path / ".lock", what="gc"):
                 remove_folder(item.path)
         elif item.path.is_dir() and item.kind == "artefact":
             remove_folder(item.path)

@@ -54,8 +54,11 @@ def search_command(
 def ask_command(recipe: str, overrides: tuple[str, ...], question: str, as_json: bool) -> int:
     """Answer QUESTION from the notes, with sources as file:lines. Exit 1 when it is not in the notes."""
     from components.answer import render
+    from components.recipe.forget import asking_in
 
-    asked = partner_of(load(recipe, overrides)).ask(question)
+    loaded = load(recipe, overrides)
+    with asking_in(loaded.recipe.workspace):
+        asked = partner_of(loaded).ask(question)
     answer, reply = asked.answer, asked.answer.reply
     cost = reply.cost_usd if reply else 0.0
     if as_json:

@@ -21,12 +21,13 @@ def score_command(recipe: str, overrides: tuple[str, ...], only: str | None, as_
     from components.evaluate import build_scorecard, choose_questions, load_golden, render_scorecard
     from components.evaluate.steps import ask_all, golden_path, retrieve_all, score_rows
     from components.index.steps import open_index
+    from components.recipe.forget import asking_in
 
     loaded = load(recipe, overrides)
     params = loaded.recipe.evaluate
-    index = open_index(loaded.recipe.index, workspace=loaded.recipe.workspace)
-    questions = load_golden(golden_path(params), known_paths=index.paths())
-    with told_in_terminal():
+    with asking_in(loaded.recipe.workspace), told_in_terminal():
+        index = open_index(loaded.recipe.index, workspace=loaded.recipe.workspace)
+        questions = load_golden(golden_path(params), known_paths=index.paths())
         rows = retrieve_all(
             questions, index=index, search=loaded.recipe.index.search, progress=progress_of("evaluate.retrieval")
         )

@@ -13,7 +13,8 @@ from components.errors import InputError, TerminalError
 from components.index import steps as index
 from components.llm.cache import CacheFile
 from components.persona import steps as persona
-from components.recipe.forget import Forgetting, alone_in, note_words
+from components.recipe.forget import Forgetting, alone_in, asking_in, note_words
+from components.recipe.load import to_yaml
 from components.recipe.model import Recipe
 from components.recipe.unused import find_unused, remove_unused
 from components.sncp import steps as sncp
@@ -52,6 +53,11 @@ class House:
         persona.compile_persona(run, recipe.persona, root=self.root, documents=sncp.read_documents(notes))
         run.update(status="done")
         return run
+
+    def freeze(self, run: Run, recipe: Recipe | None = None) -> None:
+        """Keep with a run the recipe that it used."""
+        values = (recipe or self.recipe).model_dump(mode="json", exclude={"extends"})
+        (run.folder / "recipe.yaml").write_text(to_yaml(values), encoding="utf-8")
 
     def scatter(self) -> None:
         """What Prefect, MLflow, logs, caches and a killed step may hold."""
@@ -257,6 +263,24 @@ def test_a_run_at_work_is_waited_for_and_none_begins_meanwhile(house: House) -> 
     house.index()
 
 
+def test_a_question_is_waited_for_and_none_is_begun_meanwhile(house: House) -> None:
+    with asking_in(house.workspace), asking_in(house.workspace):
+        house.index()  # runs and questions go together
+        with pytest.raises(TerminalError, match=r"a question is being answered .*; forget when that has ended"):
+            with alone_in(house.workspace, "forget"):
+                pass
+    with alone_in(house.workspace, "forget"):
+        with pytest.raises(TerminalError, match="ask again when it is done"), asking_in(house.workspace):
+            pass
+        with pytest.raises(TerminalError, match=r"\(forget, since .*has held"), alone_in(house.workspace, "gc"):
+            pass
+
+
+def test_asking_makes_no_workspace(tmp_path: Path) -> None:
+    with asking_in(tmp_path / "none"):
+        assert not (tmp_path / "none").exists()
+
+
 class TestUnused:
     """What `gc` keeps and removes."""
 
@@ -322,3 +346,33 @@ class TestUnused:
             (house.root / "orari.md").write_text(f"# Orari\n\n{KEPT} {number}.\n", encoding="utf-8")
             house.index().update(matrix={"run": "r", "combination": str(number), "values": {}})
         assert not [item for item in self.collect(house, keep=1) if item.startswith("artefact")]
+
+    def test_an_index_of_combinations_of_which_no_run_is_kept(self, house: House) -> None:
+        def run_of(name: str) -> None:
+            uri = house.workspace / "matrix" / name
+            house.recipe = whole.model_copy(update={"index": whole.index.model_copy(update={"uri": uri})})
+            house.freeze(house.index())
+
+        whole = house.recipe
+        def removed() -> list[str]:
+            return [item for item in self.collect(house, keep=1) if item.startswith("index ")]
+
+        run_of("old")
+        assert removed() == []
+        run_of("new")
+        assert removed() == ["index matrix/old"]
+        assert not (house.workspace / "matrix" / "old").exists()
+        assert house.found("portineria")[0] == "orari.md"
+        house.recipe = whole
+        assert house.found("portineria")[0] == "orari.md"  # the recipe's own index is never unused
+        run_of("old")
+        assert house.found("portineria")[0] == "orari.md"
+
+    def test_a_damaged_record_of_a_run_is_no_hindrance(self, house: House) -> None:
+        from datetime import timedelta
+
+        record = house.index().folder / "run.json"
+        record.write_text("{garbage", encoding="utf-8")
+        for options in ({"keep": 1}, {"older_than": timedelta(0)}):
+            self.collect(house, **options)
+        assert record.exists() and house.found("portineria")[0] == "orari.md"
