@@ -98,7 +98,7 @@ class House:
         hidden = [
             *self.workspace.glob("store/*/.*"), *self.workspace.glob("scratch/*"),
             *self.workspace.glob("index/.live.json.*"), *self.workspace.glob("mlflow/.new-*"),
-            *self.workspace.glob("mlflow/artifacts/.register-*"), *self.workspace.glob("cache/.speeds*"),
+            *self.workspace.glob("mlflow/artifacts/.register-*"),
         ]  # fmt: skip
         return [str(path.relative_to(self.workspace)) for path in hidden]
 

@@ -17,7 +17,7 @@ from faults_house import STEPS, Ended, House, Nursery, Undisturbed
 
 pytestmark = pytest.mark.slow
 
-_BEFORE = ("run.json beside", "run.json replaced", "begun", "opened")
+_BEFORE = ("run.json beside", "begun", "opened")
 _SEALING = ("written", "flushed", "manifest")
 _WORK = {
     "index.build": (
@@ -32,10 +32,16 @@ _WORK = {
     ),
 }  # fmt: skip
 POINTS = {step: (*_BEFORE, *_WORK.get(step, ()), *_SEALING) for step in STEPS[:-1]}
-POINTS["registry.register"] = (*_BEFORE[:3], *_WORK["registry.register"])
-AFTER = ("renamed", "ended", "run.json beside#2", "run.json replaced#2", "recorded")
-LOST = {"embedded": 8, "embedded#2": 8, "answered": 1, "answered#2": 1}
-"""Point -> what a model is given again after it: the batch that was in hand."""
+POINTS["registry.register"] = (*_BEFORE[:2], *_WORK["registry.register"])
+AFTER = ("renamed", "run.json beside#2", "recorded")
+NOT_INTERRUPTED = ("run.json beside", "flushed", "run.json beside#2")
+"""Where Ctrl-C finds nothing else than a moment later."""
+LOST = {"index.build": 8, "evaluate.retrieval": 1, "evaluate.answers": 1}
+"""Step -> what a model is given again after it died with an answer of it in hand: one batch."""
+
+
+def points_of(deed: str, points: tuple[str, ...]) -> list[str]:
+    return [point for point in points if deed == "kill" or point not in NOT_INTERRUPTED]
 
 
 @pytest.fixture(params=["kill", "interrupt"])
@@ -83,7 +89,7 @@ def check_state(house: House, step: str, point: str, deed: str) -> None:
     told = house.statuses()
     before = STEPS[: STEPS.index(step)]
     assert {name: told[name] for name in before} == dict.fromkeys(before, "skipped")
-    if point not in ("run.json beside", "run.json replaced", "begun", "ended", *AFTER[2:]):
+    if point not in ("run.json beside", "begun", "recorded"):
         assert told[step] == {"kill": "running", "interrupt": "failed"}[deed]
     assert set(told) <= {*before, step}
 
@@ -109,7 +115,8 @@ def test_the_points_are_all_that_there_are(undisturbed: Undisturbed) -> None:
         assert [point for point in met if point in named] == named
     kinds = {point.partition("/")[2].partition("#")[0] for point in met}
     known = {point.partition("#")[0] for points in [*POINTS.values(), AFTER] for point in points}
-    assert kinds - known == {"recipe.yaml beside", "recipe.yaml replaced", "speeds.json beside", "speeds.json replaced"}
+    told_apart_by_no_kill = {"run.json replaced", "ended", "recipe.yaml replaced", "speeds.json replaced"}
+    assert kinds - known == {"recipe.yaml beside", "speeds.json beside"} | told_apart_by_no_kill
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -117,8 +124,9 @@ def test_a_step_dies_at_each_of_its_points_before_it_is_sealed(
     stage: Callable[[str, Path], House], tmp_path: Path, step: str, deed: str, undisturbed: Undisturbed
 ) -> None:
     house = stage(step, tmp_path / "house")
+    points = points_of(deed, POINTS[step])
     deaths = []
-    for point in POINTS[step]:
+    for point in points:
         deaths.append(die(house, f"{step}/{point}", deed))
         check_state(house, step, point, deed)
     last = house.run()
@@ -127,14 +135,15 @@ def test_a_step_dies_at_each_of_its_points_before_it_is_sealed(
     if deed == "kill" and step != "registry.register":
         expected[step] = "skipped"  # what was whole at `manifest` is sealed by the next
     check_end(house, last, expected, undisturbed)
-    assert given_again(deaths, last) == sum(LOST.get(point, 0) for point in POINTS[step])
+    in_hand = sum(point.startswith(("embedded", "answered")) for point in points)
+    assert given_again(deaths, last) == in_hand * LOST.get(step, 0)
 
 
 def test_it_dies_after_each_seal(house: House, deed: str, undisturbed: Undisturbed) -> None:
     """In one house, step by step: what is sealed is skipped, however little the record of the run had said of it."""
     deaths = []
     for step in STEPS:
-        for point in AFTER if step != "registry.register" else AFTER[1:]:
+        for point in points_of(deed, AFTER if step != "registry.register" else AFTER[1:]):
             deaths.append(die(house, f"{step}/{point}", deed))
             check_state(house, step, point, deed)
     last = house.run()
@@ -142,15 +151,19 @@ def test_it_dies_after_each_seal(house: House, deed: str, undisturbed: Undisturb
     assert given_again(deaths, last) == 0 and last.given == []
 
 
-def test_it_dies_before_the_first_step_and_after_the_last(house: House, deed: str, undisturbed: Undisturbed) -> None:
-    for number, point in enumerate(
-        ("run.json beside", "run.json replaced", "recipe.yaml beside", "recipe.yaml replaced")
-    ):
+def test_it_dies_before_the_first_step_and_after_the_last(
+    house: House, nursery: Nursery, deed: str, undisturbed: Undisturbed
+) -> None:
+    for number, point in enumerate(("run.json beside", "run.json replaced", "recipe.yaml beside")):
         die(house, f"run/{point}", deed)
         states = house.states()
         assert len(states) == number  # a folder without `run.json` is of no run
         assert {state["status"] for state in states} <= {"died", "interrupted", "failed"}
     die(house, "registry.register/speeds.json beside", deed)
+    check_end(house, house.run(), dict.fromkeys(STEPS, "skipped"), undisturbed)
+    assert nursery("gc", house.folder / "recipe.yaml", "--yes").code == 0
+    hidden = {path.name for path in house.workspace.rglob(".*")}
+    assert hidden == {".lock", ".register.lock"}  # of the index, and of MLflow's artifacts
     check_end(house, house.run(), dict.fromkeys(STEPS, "skipped"), undisturbed)
 
 
@@ -158,10 +171,9 @@ def test_a_step_that_is_forced_dies_between_the_old_and_the_new(
     lived_in: House, undisturbed: Undisturbed, deed: str
 ) -> None:
     """Whichever of the two is there, there is one, and it is whole."""
-    for step in ("sncp.collect", "index.chunk", "persona.compile"):
-        for point in ("written", "manifest", "renamed"):
-            ended = lived_in.run("--force", step, deed=deed, at=f"{step}/{point}")
-            assert ended.code in (-signal.SIGKILL, 130)
-            check = lived_in.run()
-            assert lived_in.statuses() == dict.fromkeys(STEPS, "skipped"), (step, point)
-            assert check.given == [] and lived_in.results() == undisturbed.results
+    for point in ("written", "manifest", "renamed"):
+        ended = lived_in.run("--force", "index.chunk", deed=deed, at=f"index.chunk/{point}")
+        assert ended.code == {"kill": -signal.SIGKILL, "interrupt": 130}[deed]
+        check = lived_in.run()
+        assert lived_in.statuses() == dict.fromkeys(STEPS, "skipped"), point
+        assert check.given == [] and lived_in.results() == undisturbed.results
