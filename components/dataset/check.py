@@ -1,0 +1,289 @@
+"""Files of conversations -> a report: every rule on every row, in one pass, with the rows never all in memory.
+
+While the tokenizer works on a batch in a thread of its own (it lets other Python run), the rules read the same batch.
+What the corpus as a whole says (duplicates, leaks, shape) comes last.
+
+**Not caught**: whether an answer is true, whether it follows from its note, whether it sounds like the partner; that is
+for people (`cervella data review`) and for the evaluation of what was trained.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+from components.dataset.columns import Columns
+from components.dataset.conversation import MISSING, Conversation
+from components.dataset.corpus import Corpus
+from components.dataset.findings import Finding, Hit, Severity
+from components.dataset.formats import Conversions, detect_format, to_conversation
+from components.dataset.italian import italian_hits
+from components.dataset.language import language_hits, language_of
+from components.dataset.leaks import Golden
+from components.dataset.params import PersonalDatum, TemplateName
+from components.dataset.private import ALL_PERSONAL_DATA, private_hits
+from components.dataset.provenance import provenance_hits, provenance_of, stage_of
+from components.dataset.reading import Reader, Row
+from components.dataset.report import MOST_OF_A_RULE, CheckedFile, Report, RowFacts
+from components.dataset.rules import RULES
+from components.dataset.structure import structure_hits
+from components.dataset.text import text_hits
+from components.dataset.tokens import Measured, Measurer
+from components.dataset.tool_calls import tool_hits
+from components.dataset.trainers import trainer_hits
+from components.errors import InputError
+
+__all__ = ["check_files", "read_conversations"]
+
+_BATCH = 256  # rows: enough for the tokenizer to share among processors, little to hold
+_SNIFFED = 200  # rows that tell a file's format
+_SHOWN_ID = 64  # characters
+
+Progress = Callable[[int, int], None]
+"""(bytes done, bytes in all)"""
+
+
+def check_files(
+    paths: Sequence[Path],
+    *,
+    template: TemplateName = "qwen3",
+    max_tokens: int = 2048,
+    min_tokens: int = 16,
+    feminine: bool = True,
+    personal_data: Collection[PersonalDatum] = ALL_PERSONAL_DATA,
+    allow: Sequence[str] = (),
+    severities: Mapping[str, str] | None = None,
+    targets: Mapping[str, int] | None = None,
+    golden: Sequence[Golden] = (),
+    held_out: Sequence[Path] = (),
+    known_notes: Mapping[str, str] | None = None,
+    progress: Progress | None = None,
+) -> Report:
+    """Check files of conversations, together as one corpus.
+
+    Args:
+        paths: JSONL, a JSON array or one object, in any format that `formats` knows.
+        template: tokenizer and chat template of the base model.
+        max_tokens: longest conversation that is trained whole.
+        min_tokens: shorter ones are told.
+        feminine: the partner speaks of herself in the feminine.
+        personal_data: kinds that are told.
+        allow: secrets and personal data to leave alone: exact texts or globs.
+        severities: rule -> error, warning, info or off, instead of the rule's own.
+        targets: stage -> examples that it should have; None: stages are not looked at.
+        golden: questions that no example may hold.
+        held_out: files of conversations that no example may be like.
+        known_notes: path -> content hash of the notes as they are now; None: not compared.
+        progress: told how far the check is.
+
+    Raises:
+        InputError: a file is not there, cannot be read, or is named twice.
+    """
+    if not paths:
+        raise InputError("no file to check; expected at least one file of conversations")
+    check = _Check(
+        measurer=Measurer(template=template, max_tokens=max_tokens, min_tokens=min_tokens),
+        corpus=Corpus(
+            targets=targets, golden=golden, names=[str(path) for path in paths],
+            held_out=((str(path), one) for path in held_out for one in read_conversations(path)),
+        ),
+        collector=_Collector(severities or {}),
+        rules=[
+            structure_hits, tool_hits, text_hits, trainer_hits, language_hits,
+            lambda one: italian_hits(one, feminine=feminine),
+            lambda one: private_hits(one, personal_data=personal_data, allow=allow),
+            lambda one: provenance_hits(one, known_notes=known_notes),
+        ],
+    )  # fmt: skip
+    sizes = [_size(path, paths) for path in paths]
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        for number, path in enumerate(paths):
+            check.file(number, path, pool=pool, told=_told(progress, sum(sizes[:number]), sum(sizes)))
+    return check.report(
+        settings={
+            "template": template, "max_tokens": max_tokens, "min_tokens": min_tokens, "feminine": feminine,
+            "personal_data": sorted(personal_data), "severities": dict(severities or {}), "golden": len(golden),
+            "held_out": [str(path) for path in held_out], "notes_compared": known_notes is not None,
+        },
+        max_tokens=max_tokens,
+    )  # fmt: skip
+
+
+def read_conversations(path: Path) -> Iterator[Conversation]:
+    """The conversations of a file, in any format; rows that cannot be read are left out."""
+    stream = iter(Reader(path))
+    sniffed = list(islice(stream, _SNIFFED))
+    format_ = _format_of(sniffed)
+    for row in chain(sniffed, stream):
+        found, _ = _converted(row, format_)
+        if found is not None:
+            yield found
+
+
+@dataclass(slots=True)
+class _Row:
+    """What is known of a row so far."""
+
+    file: int
+    line: int
+    index: int
+    id: str | None = None
+    stage: str | None = None
+    source: str | None = None
+    language: str | None = None
+    turns: int = 0
+    tokens: int | None = None
+    trainable: int | None = None
+    rules: tuple[str, ...] = ()
+
+    def describe(self, conversation: Conversation, numbers: Measured) -> None:
+        if isinstance(conversation.id, str | int):
+            self.id = str(conversation.id)[:_SHOWN_ID]
+        self.stage, self.source = stage_of(conversation), provenance_of(conversation).note
+        self.turns = len(conversation.turns or ())
+        self.tokens, self.trainable = numbers.tokens, numbers.trainable
+        answers = [turn.text for turn in conversation.turns or () if turn.role == "gpt"]
+        self.language = language_of("\n".join(answers))
+
+    def breaks(self, rule: str) -> None:
+        if rule not in self.rules:
+            self.rules += (rule,)
+
+    def facts(self) -> RowFacts:
+        order = list(RULES)
+        return RowFacts(
+            self.file, self.line, self.index, self.id, self.stage, self.source, self.language, self.turns,
+            self.tokens, self.trainable, tuple(sorted(self.rules, key=order.index)),
+        )  # fmt: skip
+
+
+class _Collector:
+    """Findings with their places, counted without end and kept up to a bound for each rule."""
+
+    def __init__(self, severities: Mapping[str, str]) -> None:
+        self._severities = severities
+        self.findings: list[Finding] = []
+        self.counts: Counter[tuple[str, Severity]] = Counter()
+        self._kept: Counter[str] = Counter()
+
+    def add(self, hit: Hit, *, file: str, line: int | None = None, conversation: int | None = None) -> bool:
+        """Whether it is told at all."""
+        rule = RULES[hit.rule]
+        severity: Any = self._severities.get(hit.rule) or hit.severity or rule.severity
+        if severity == "off":
+            return False
+        self.counts[hit.rule, severity] += 1
+        self._kept[hit.rule] += 1
+        if self._kept[hit.rule] <= MOST_OF_A_RULE:
+            fix = rule.fix if hit.fix is None else hit.fix
+            self.findings.append(Finding(hit.rule, severity, file, line, conversation, hit.turn, hit.message, fix))
+        return True
+
+
+RowRule = Callable[[Conversation], Iterable[Hit]]
+
+
+@dataclass
+class _Check:
+    """A check at work."""
+
+    measurer: Measurer
+    corpus: Corpus
+    collector: _Collector
+    rules: Sequence[RowRule]
+    files: list[CheckedFile] = field(default_factory=list)
+    rows: list[_Row] = field(default_factory=list)
+    places: dict[tuple[int, int], _Row] = field(default_factory=dict)
+
+    def file(self, number: int, path: Path, *, pool: ThreadPoolExecutor, told: Callable[[int], object]) -> None:
+        reader, columns, conversions = Reader(path), Columns(), Conversions()
+        stream = iter(reader)
+        sniffed = list(islice(stream, _SNIFFED))
+        format_ = _format_of(sniffed)
+        count = 0
+        for batch in _batches(chain(sniffed, stream)):
+            read = [(row, *_converted(row, format_)) for row in batch]
+            measuring = pool.submit(self.measurer.measure, [found for _, found, _ in read if found is not None])
+            hits = [[*row.hits, *changes, *self._row_hits(found)] for row, found, changes in read]
+            measured = iter(measuring.result())
+            for (row, found, _), of_row in zip(read, hits, strict=True):
+                known = _Row(number, row.line, row.index)
+                self.rows.append(known)
+                if row.value is not MISSING:
+                    columns.add(row.value, line=row.line)
+                if found is not None:
+                    conversions.add(found)
+                    of_row += self._described(known, found, next(measured))
+                for hit in of_row:
+                    if self.collector.add(hit, file=str(path), line=row.line, conversation=row.index):
+                        known.breaks(hit.rule)
+            count += len(batch)
+            told(batch[-1].offset + batch[-1].length)
+        for hit, line in [*reader.hits, *columns.finish(), *((hit, None) for hit in conversions.finish())]:
+            self.collector.add(hit, file=str(path), line=line)
+        self.files.append(CheckedFile(str(path), format_, reader.container, count, reader.bytes, reader.sha256))
+
+    def _row_hits(self, conversation: Conversation | None) -> Iterator[Hit]:
+        if conversation is not None:
+            for rule in self.rules:
+                yield from rule(conversation)
+
+    def _described(self, known: _Row, conversation: Conversation, numbers: Measured) -> Sequence[Hit]:
+        known.describe(conversation, numbers)
+        self.corpus.add(
+            conversation, file=known.file, language=known.language, tokens=numbers.tokens, trainable=numbers.trainable
+        )
+        return numbers.hits
+
+    def report(self, *, settings: dict[str, Any], max_tokens: int) -> Report:
+        places = {(row.file, row.index): row for row in self.rows}
+        for file, line, index, hit in self.corpus.finish():
+            told = self.collector.add(hit, file=self.files[file].path, line=line, conversation=index)
+            if told and index is not None:
+                places[file, index].breaks(hit.rule)
+        files = {file.path: place for place, file in enumerate(self.files)}
+        found = sorted(
+            self.collector.findings,
+            key=lambda one: (files[one.file], -1 if one.conversation is None else one.conversation),
+        )
+        return Report(
+            files=self.files, findings=found, rows=[row.facts() for row in self.rows], counts=self.collector.counts,
+            settings=settings, statistics=self.corpus.statistics(max_tokens=max_tokens),
+        )  # fmt: skip
+
+
+def _converted(row: Row, format_: str) -> tuple[Conversation | None, list[Hit]]:
+    if row.value is MISSING or not isinstance(row.value, dict):
+        return None, []
+    return to_conversation(row.value, index=row.index, line=row.line, format=format_)
+
+
+def _format_of(rows: Iterable[Row]) -> str:
+    return detect_format([row.value for row in rows if row.value is not MISSING])
+
+
+def _batches(rows: Iterator[Row]) -> Iterator[list[Row]]:
+    while batch := list(islice(rows, _BATCH)):
+        yield batch
+
+
+def _told(progress: Progress | None, before: int, total: int) -> Callable[[int], None]:
+    def tell(done: int) -> None:
+        if progress:
+            progress(min(before + done, total), total)  # what a gzipped file unpacks to is more than its size
+
+    return tell
+
+
+def _size(path: Path, paths: Sequence[Path]) -> int:
+    if paths.count(path) > 1:
+        raise InputError(f"{path}: named twice; each of its rows would be a duplicate of itself")
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0  # the reader says what is wrong
