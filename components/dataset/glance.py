@@ -6,8 +6,10 @@ no finding; a rule that reads a mark must have it set by every word that the rul
 
 from __future__ import annotations
 
+import base64
+import binascii
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from components.dataset.conversation import Conversation
@@ -15,7 +17,8 @@ from components.dataset.voice import is_masculine_word
 
 __all__ = [
     "ACCENT", "AMPERSAND", "ANGLE", "AT", "BRACE", "BRACKET", "BUTTON", "CODE", "DIGITS", "FENCE", "FILL", "KEY",
-    "LONG", "MASCULINE", "MOJIBAKE", "SECRET_WORD", "SQUARE", "VALUE", "VOICE", "Look", "glance", "look_at", "marks_of",
+    "LONG", "MASCULINE", "MOJIBAKE", "SECRET_WORD", "SQUARE", "VALUE", "VOICE", "Look", "glance", "look_at", "marks_at",
+    "marks_of",
 ]  # fmt: skip
 
 ANGLE: Final = 1 << 0
@@ -67,10 +70,9 @@ _BUTTONS = re.compile(
 _BRACKETS = re.compile(r"\[[^\W\d]")
 _SQUARES = re.compile(r"[\[［](?:/?[A-Z]|[|｜])|\]~|b\[|e~")
 _VOICES = re.compile(
-    r"(?i)^\W*(?:(?:un|un['’]|l['’]|un['’]?)?(?:ai|ia|intelligenza|intelligence|model|modello|modelli|chatbot|assistant"
-    r"|assistente|feelings|sentimenti|emozioni|opinioni|coscienza|data|cut-?off|cutoff|openai|anthropic|google|meta"
-    r"|alibaba|hugging|huggingface|sorry|apologi[sz]e|unable|cannot|can['’]t|dispiace|spiacente|scusa|scuse|posso"
-    r"|grado))\b"
+    r"(?i)\W*(?:un|l)?\W?(?:ai|ia|intelligenza|intelligence|model|modello|chatbot|assistant|assistente|sentimenti|emozioni"
+    r"|opinioni|coscienza|training|cut-?off|openai|anthropic|google|meta|alibaba|hugging|huggingface|sorry|apologi[sz]e"
+    r"|unable|able|cannot|can['’]t|dispiace|spiacente|scuso|scusa|posso|grado|possibile)\b"
 )
 _FILLS = re.compile(r"(?i)todo|tbd|fixme|lorem|ipsum|\bxxx\b")
 _SECRET_WORDS = (
@@ -86,9 +88,25 @@ _BROKEN = re.compile("[ÃÂÄÅâÐÑØÎÏðã\u00c5\ufffd\u251c\u0393]")
 _CODES = re.compile(r"[A-Za-z][0-9]{2}|[0-9]{2}[A-Za-z]")
 _FOREIGN = re.compile(r"[\"'`|<>\u0080-\U0010ffff]+")
 _QUOTES = re.compile(r"[\"'`|<>]+")
-_BETWEEN = re.compile(r"[=:/,;(){}\[\]]+")
-_KEY_LIKE = re.compile(r"[A-Za-z0-9+/_=.%$~:@-]{16,}")
-_BODY = re.compile(r"[A-Za-z0-9+/_-]{12,}")
+_SIGNS = re.compile(r"[=:(,/]+")
+_ASSIGNMENT = re.compile(r"\w+[:=(]")
+_MAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
+_KEY_LIKE = re.compile(r"[A-Za-z0-9+/_=.%$~:@-]{10,}")
+_BEGINNINGS = (
+    "sk-ant-",
+    "sk-proj-",
+    "ghp_",
+    "github_pat_",
+    "glpat-",
+    "AKIA",
+    "AIza",
+    "xox",
+    "sk_live_",
+    "hf_",
+    "eyJ",
+    "gsk_",
+)
+"""Of keys that may go on in the next line."""
 _REPEATED = re.compile(r"(.)\1{9}")
 
 
@@ -133,6 +151,13 @@ def glance(conversation: Conversation) -> tuple[Look, ...]:
     found = tuple(looks)
     _last = (conversation, found)
     return found
+
+
+def marks_at(words: Sequence[str], mark: int) -> Iterator[int]:
+    """The positions of the words that have the mark."""
+    for at, word in enumerate(words):
+        if _KNOWN[word] & mark:
+            yield at
 
 
 def look_at(turn: int | None, role: str, text: str) -> Look:
@@ -222,33 +247,55 @@ def _of_values(word: str) -> int:
         marks |= DIGITS
         if _CODES.search(word):
             marks |= CODE
-    if len(word) >= 16 and (any(map(_may_be_key, _KEY_LIKE.findall(word)))):
-        marks |= KEY
     if len(word) >= 6 and any(map(_may_be_password, _candidates(word))):
         marks |= VALUE
+    if len(word) >= 10 and _may_hold_key(word):
+        marks |= KEY
     return marks
 
 
 def _candidates(word: str) -> Iterator[str]:
-    """What of a word could be a value: all between quotes, that behind a sign, and that between brackets."""
+    """What of a word could be a value: all between quotes, and what stands behind a sign in it."""
     for piece in _QUOTES.split(word):
-        yield piece
-        head, sign, tail = piece.partition("=")
-        if not sign:
-            head, sign, tail = piece.partition(":")
-        if sign:
-            yield tail
-        yield from _BETWEEN.split(piece)
+        if len(piece) < 6:
+            continue
+        if not _ASSIGNMENT.match(piece):
+            yield piece
+        signs = [match.end() for match in _SIGNS.finditer(piece)]
+        if signs:
+            yield piece[signs[0] :]
+            yield piece[signs[-1] :]
 
 
 def _may_be_password(value: str) -> bool:
     from components.sncp.placeholders import is_placeholder, is_word_like
 
     bare = value.rstrip(".,;:)]}*_").lstrip("=:/*_")
-    return len(bare) >= 6 and not is_word_like(bare) and not is_placeholder(bare)
+    return len(bare) >= 6 and not is_word_like(bare) and not _MAIL.fullmatch(bare) and not is_placeholder(bare)
 
 
-def _may_be_key(run: str) -> bool:
-    return bool(_BODY.search(run)) and (
-        any(map(str.isdigit, run)) or (not run.islower() and not run.isupper() and not run.istitle())
-    )
+def _may_hold_key(word: str) -> bool:
+    """Whether it holds the mark of a maker's keys and enough behind it, or may be one in another encoding."""
+    from components.sncp.secret_prefixes import RULES
+
+    if ("://" in word and "@" in word) or "%" in word:
+        return True
+    for run in _KEY_LIKE.findall(word):
+        digit = any(map(str.isdigit, run))
+        if not digit and (run.islower() or run.isupper() or run.istitle()):
+            continue
+        if digit and len(run) >= 16 and any(rule.may_be_in(run) for rule in RULES):
+            return True
+        if run.startswith(_BEGINNINGS) or (len(run) >= 16 and _is_encoded(run)):
+            return True
+    return False
+
+
+def _is_encoded(run: str) -> bool:
+    """Whether it is base64 of ASCII text."""
+    bare = run.strip("=.:~@%$").replace("-", "+").replace("_", "/")[:4_000]
+    try:
+        data = base64.b64decode(bare[: len(bare) // 4 * 4], validate=True)
+    except (binascii.Error, ValueError):
+        return False
+    return data.isascii()

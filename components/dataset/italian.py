@@ -12,12 +12,15 @@ from collections.abc import Iterator
 
 from components.dataset.conversation import Conversation
 from components.dataset.findings import Hit
-from components.dataset.glance import ACCENT, MASCULINE, MOJIBAKE, VOICE, Look, glance
+from components.dataset.glance import ACCENT, MASCULINE, MOJIBAKE, VOICE, Look, glance, marks_at
 from components.dataset.language import language_of
 from components.dataset.voice import MASCULINE_SELF, OTHER_ASSISTANTS, QUOTED, REFUSALS
 
 __all__ = ["italian_hits"]
 
+_BEFORE, _AFTER = 9, 9
+"""Words around the one that gives a phrase away."""
+_FIRST_PERSON = frozenset("sono ero sarò sarei fui sia sento sentivo ritengo rimango resto io".split())
 _SPOKEN = frozenset({"system", "human", "gpt"})
 # `Ã` inside or behind small letters is in no language; `â€™` and its like neither.
 _SURELY_BROKEN = re.compile("[a-zà-öø-ÿ][ÃÂ](?![A-ZÀ-ÞĀ-Ž])|Ã[\u0080-\u00bf\u0152-\u0178\u2013-\u203a\u20ac\u2122]|â€")
@@ -44,32 +47,38 @@ def italian_hits(conversation: Conversation, *, feminine: bool = True) -> Iterat
         conversation: any.
         feminine: the partner speaks of herself in the feminine (C15).
     """
-    known: str | None = None
     for look in glance(conversation):
         if look.role not in _SPOKEN or not look.marks & (ACCENT | MOJIBAKE | VOICE | MASCULINE):
             continue
         if look.marks & MOJIBAKE and (seen := _mojibake(look.text)):
             yield Hit("C4", f"broken letters: {seen}", look.turn, "save the text as UTF-8 and read it as UTF-8")
-        if look.marks & (ACCENT | MASCULINE):
-            known = language_of(look.text) or known
-        if look.marks & ACCENT and known == "it" and (seen := _ascii_accents(look)):
+        if look.marks & ACCENT and (seen := _ascii_accents(look)) and language_of(look.text) in {"it", None}:
             yield Hit("C4", f"accents in ASCII: {seen}", look.turn)
-        if look.role != "gpt":
-            continue
-        if look.marks & VOICE:
-            yield from _voice(look)
-        if feminine and look.marks & MASCULINE and known in {"it", None}:
-            match = MASCULINE_SELF.search(QUOTED.sub(" ", look.text))
-            if match:
+        if look.role == "gpt" and look.marks & (VOICE | MASCULINE):
+            yield from _voice(look, feminine=feminine)
+
+
+def _voice(look: Look, *, feminine: bool) -> Iterator[Hit]:
+    """C10 and C15. Phrases are looked for around the words that they need, because their patterns take their time."""
+    text = look.text
+    words = QUOTED.sub(" ", text).split() if any(mark in text for mark in '`«“">') else look.words
+    if look.marks & VOICE:
+        for at in marks_at(words, VOICE):
+            around = " ".join(words[max(0, at - _BEFORE) : at + _AFTER])
+            if match := OTHER_ASSISTANTS.search(around):
+                yield Hit("C10", f"not in the partner's voice: {_short(match[0])}", look.turn)
+                break
+            if match := REFUSALS.search(around):
+                yield Hit("C10", f"a refusal in set phrases: {_short(match[0])}", look.turn)
+                break
+    if feminine and look.marks & MASCULINE:
+        for at in marks_at(words, MASCULINE):
+            before = words[max(0, at - _BEFORE) : at + 1]
+            if _FIRST_PERSON.isdisjoint(map(str.lower, before)):
+                continue
+            if (match := MASCULINE_SELF.search(" ".join(before))) and language_of(text) in {"it", None}:
                 yield Hit("C15", f"masculine: {_short(match[0])}", look.turn)
-
-
-def _voice(look: Look) -> Iterator[Hit]:
-    own = QUOTED.sub(" ", look.text) if any(mark in look.text for mark in '`«“">') else look.text
-    if match := OTHER_ASSISTANTS.search(own):
-        yield Hit("C10", f"not in the partner's voice: {_short(match[0])}", look.turn)
-    elif match := REFUSALS.search(own):
-        yield Hit("C10", f"a refusal in set phrases: {_short(match[0])}", look.turn)
+                break
 
 
 def _mojibake(text: str) -> str | None:

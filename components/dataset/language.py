@@ -40,10 +40,11 @@ _COMMON = {
 }
 """Function words, as `str.split` gives them, without signs at their edges."""
 _LANGUAGES = tuple(_COMMON)
-_BITS = 20
+_BITS = 8
 _FIELD = (1 << _BITS) - 1
+_WORDS_THAT_TELL = _FIELD
+"""So many of the first words tell a text's language; a field holds no more."""
 _MOST_CHARS = 4_000
-"""Of a longer text the beginning tells its language."""
 
 _SCRIPTS: tuple[tuple[str, str], ...] = (
     ("ja", "[\u3040-\u30ff]"),
@@ -98,7 +99,7 @@ def language_of(text: str) -> str | None:
         text = _FENCED.sub(" ", text)
     if not text.isascii() and (script := _script(text)):
         return script
-    words = text.split()
+    words = text.split(None, _WORDS_THAT_TELL)[:_WORDS_THAT_TELL]
     total = sum(map(_TALLY.__getitem__, words))
     counts = [total >> (_BITS * place) & _FIELD for place in range(len(_LANGUAGES))]
     best = max(counts)
@@ -126,12 +127,12 @@ def _script(text: str) -> str | None:
 def language_hits(conversation: Conversation) -> Iterator[Hit]:
     """E6: an answer in another language than its question, unless the question asks for one."""
     asked: str | None = None
+    question = ""
     for look in glance(conversation):
         if look.role == "human":
-            asked = language_of(look.text)
-            if asked is not None and _ASKS_FOR_ANOTHER.search(look.text[:_MOST_CHARS]):
-                asked = None
-        elif look.role == "gpt" and asked is not None:
+            question = look.text[:_MOST_CHARS]
+            asked = language_of(question)
+        elif look.role == "gpt" and asked is not None and len(look.words) > 3:
             said = language_of(look.text)
-            if said is not None and said != asked and len(look.words) > 3:
+            if said is not None and said != asked and not _ASKS_FOR_ANOTHER.search(question):
                 yield Hit("E6", f"the answer is in another language ({said}) than the question ({asked})", look.turn)
