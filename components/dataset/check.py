@@ -13,23 +13,21 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from components.dataset.columns import Columns
-from components.dataset.conversation import MISSING, Conversation
+from components.dataset.conversation import Conversation
 from components.dataset.corpus import Corpus
 from components.dataset.findings import Finding, Hit, Severity
-from components.dataset.formats import Conversions, detect_format, to_conversation
 from components.dataset.italian import italian_hits
 from components.dataset.language import language_hits, language_of
 from components.dataset.leaks import Golden
 from components.dataset.params import PersonalDatum, TemplateName
 from components.dataset.private import ALL_PERSONAL_DATA, private_hits
 from components.dataset.provenance import provenance_hits, provenance_of, stage_of
-from components.dataset.reading import Reader, Row
 from components.dataset.report import MOST_OF_A_RULE, CheckedFile, Report, RowFacts
+from components.dataset.rows import ReadRow, Rows, read_conversations
 from components.dataset.rules import RULES
 from components.dataset.structure import structure_hits
 from components.dataset.text import text_hits
@@ -38,10 +36,9 @@ from components.dataset.tool_calls import tool_hits
 from components.dataset.trainers import trainer_hits
 from components.errors import InputError
 
-__all__ = ["check_files", "read_conversations"]
+__all__ = ["check_files"]
 
 _BATCH = 256  # rows: enough for the tokenizer to share among processors, little to hold
-_SNIFFED = 200  # rows that tell a file's format
 _SHOWN_ID = 64  # characters
 
 Progress = Callable[[int, int], None]
@@ -112,17 +109,6 @@ def check_files(
         },
         max_tokens=max_tokens,
     )  # fmt: skip
-
-
-def read_conversations(path: Path) -> Iterator[Conversation]:
-    """The conversations of a file, in any format; rows that cannot be read are left out."""
-    stream = iter(Reader(path))
-    sniffed = list(islice(stream, _SNIFFED))
-    format_ = _format_of(sniffed)
-    for row in chain(sniffed, stream):
-        found, _ = _converted(row, format_)
-        if found is not None:
-            yield found
 
 
 @dataclass(slots=True)
@@ -198,35 +184,25 @@ class _Check:
     rules: Sequence[RowRule]
     files: list[CheckedFile] = field(default_factory=list)
     rows: list[_Row] = field(default_factory=list)
-    places: dict[tuple[int, int], _Row] = field(default_factory=dict)
 
-    def file(self, number: int, path: Path, *, pool: ThreadPoolExecutor, told: Callable[[int], object]) -> None:
-        reader, columns, conversions = Reader(path), Columns(), Conversions()
-        stream = iter(reader)
-        sniffed = list(islice(stream, _SNIFFED))
-        format_ = _format_of(sniffed)
-        count = 0
-        for batch in _batches(chain(sniffed, stream)):
-            read = [(row, *_converted(row, format_)) for row in batch]
-            measuring = pool.submit(self.measurer.measure, [found for _, found, _ in read if found is not None])
-            hits = [[*row.hits, *changes, *self._row_hits(found)] for row, found, changes in read]
+    def file(self, number: int, path: Path, *, pool: ThreadPoolExecutor, told: Callable[[int], None]) -> None:
+        rows = Rows(path)
+        for batch in _batches(iter(rows)):
+            measuring = pool.submit(self.measurer.measure, [read.conversation for read in batch if read.conversation])
+            hits = [[*read.hits, *self._row_hits(read.conversation)] for read in batch]
             measured = iter(measuring.result())
-            for (row, found, _), of_row in zip(read, hits, strict=True):
-                known = _Row(number, row.line, row.index)
+            for read, of_row in zip(batch, hits, strict=True):
+                known = _Row(number, read.row.line, read.row.index)
                 self.rows.append(known)
-                if row.value is not MISSING:
-                    columns.add(row.value, line=row.line)
-                if found is not None:
-                    conversions.add(found)
-                    of_row += self._described(known, found, next(measured))
+                if read.conversation is not None:
+                    of_row += self._described(known, read.conversation, next(measured))
                 for hit in of_row:
-                    if self.collector.add(hit, file=str(path), line=row.line, conversation=row.index):
+                    if self.collector.add(hit, file=str(path), line=known.line, conversation=known.index):
                         known.breaks(hit.rule)
-            count += len(batch)
-            told(batch[-1].offset + batch[-1].length)
-        for hit, line in [*reader.hits, *columns.finish(), *((hit, None) for hit in conversions.finish())]:
+            told(batch[-1].row.offset + batch[-1].row.length)
+        for hit, line in rows.hits:
             self.collector.add(hit, file=str(path), line=line)
-        self.files.append(CheckedFile(str(path), format_, reader.container, count, reader.bytes, reader.sha256))
+        self.files.append(rows.file)
 
     def _row_hits(self, conversation: Conversation | None) -> Iterator[Hit]:
         if conversation is not None:
@@ -257,17 +233,7 @@ class _Check:
         )  # fmt: skip
 
 
-def _converted(row: Row, format_: str) -> tuple[Conversation | None, list[Hit]]:
-    if row.value is MISSING or not isinstance(row.value, dict):
-        return None, []
-    return to_conversation(row.value, index=row.index, line=row.line, format=format_)
-
-
-def _format_of(rows: Iterable[Row]) -> str:
-    return detect_format([row.value for row in rows if row.value is not MISSING])
-
-
-def _batches(rows: Iterator[Row]) -> Iterator[list[Row]]:
+def _batches(rows: Iterator[ReadRow]) -> Iterator[list[ReadRow]]:
     while batch := list(islice(rows, _BATCH)):
         yield batch
 
