@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
 
-from components.dataset.conversation import Conversation, Turn
+from components.dataset.conversation import ASSISTANT_ROLES, Conversation, Turn
 from components.dataset.tool_calls import parse_call, parse_tools
+from components.dataset.train_flags import is_trained, trained_parts
 from components.errors import InputError
 from components.llm.gguf import read_metadata
 from components.llm.packages import package_file
 
-__all__ = ["Message", "Rendered", "Template", "TemplateError", "TemplateName", "load_template", "to_messages"]
+__all__ = ["Message", "Rendered", "Template", "TemplateError", "TemplateName", "load_template", "to_messages", "to_row"]
 
 TemplateName = Literal["qwen3", "smollm2"]
 _NAMES = {"human": "user", "gpt": "assistant", "function_call": "assistant", "observation": "tool"}
@@ -75,6 +76,34 @@ def to_messages(conversation: Conversation) -> list[Message]:
     return messages
 
 
+def to_row(conversation: Conversation) -> dict[str, Any]:
+    """The row that Axolotl and others are given who read OpenAI's messages: {"messages": [...], "tools": "..."}.
+
+    Arguments and tools are JSON text: as objects Arrow would give each the keys of all others, with null, and Axolotl
+    would take out the nulls that were meant. Training flags are `train` and `train_detail`.
+    """
+    turns = conversation.turns or ()
+    messages = []
+    for message in to_messages(conversation):
+        found: dict[str, Any] = {"role": message.role, "content": message.content}
+        if message.calls:
+            found["tool_calls"] = [
+                {"type": "function", "function": {"name": name, "arguments": _tojson(arguments)}}
+                for name, arguments in message.calls
+            ]
+        turn = None if message.turn is None else turns[message.turn]
+        if turn is not None and turn.extra:
+            if is_trained(turn) != (turn.role in ASSISTANT_ROLES):
+                found["train"] = is_trained(turn)
+            elif parts := trained_parts(turn):
+                found["train_detail"] = [
+                    {"begin_offset": part.begin, "end_offset": part.end, "train": part.train} for part in parts
+                ]
+        messages.append(found)
+    tools = parse_tools(conversation.tools).given
+    return {"messages": messages, "tools": _tojson(list(tools))} if tools else {"messages": messages}
+
+
 def _begins_with_system(turns: Sequence[Turn]) -> bool:
     return bool(turns) and turns[0].role == "system"
 
@@ -93,7 +122,8 @@ class Template:
     def __init__(self, *, name: TemplateName, source: str, default_system: str = "") -> None:
         self.name = name
         self.source = source
-        self._default_system = default_system
+        self.takes_tools = "tools" in source
+        self.default_system = default_system
         self._compiled = _compile(source)
 
     def render(self, conversation: Conversation) -> Rendered:
@@ -157,8 +187,8 @@ class Template:
                 return None
         if not messages:
             return None
-        if self._default_system and messages[0].role != "system":
-            parts.insert(0, f"{_START}system\n{self._default_system}{_END}")
+        if self.default_system and messages[0].role != "system":
+            parts.insert(0, f"{_START}system\n{self.default_system}{_END}")
         return Rendered("".join(parts), messages, plain=True)
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from components.dataset.conversation import ASSISTANT_ROLES, ROLES, Conversation, Turn
 from components.dataset.findings import Hit
 from components.dataset.placing import Place, place_messages
 from components.dataset.templates import Message, Rendered, TemplateError, TemplateName, load_template
+from components.dataset.tool_calls import parse_tools
 from components.dataset.train_flags import Part, is_trained, trained_parts
 from components.llm.tokenizer import Encoded, load_tokenizer
 
@@ -38,17 +40,12 @@ _NOT_MEASURED = Measured(None, None, (), ())
 
 
 @dataclass(slots=True)
-class _Counts:
-    """Of one conversation. `first`: position of the first token that carries loss."""
+class _Mask:
+    """The tokens of one conversation. `trained`: positions of those that carry loss, of each assistant turn."""
 
-    turn_tokens: list[int]
-    first: int | None = None
+    ids: list[int]
+    trained: list[Sequence[int]]
     hits: tuple[Hit, ...] = ()
-
-    def add(self, tokens: int, first: int) -> None:
-        self.turn_tokens.append(tokens)
-        if tokens and self.first is None:
-            self.first = first
 
 
 class Measurer:
@@ -83,57 +80,66 @@ class Measurer:
                 found[number] = self._measured(batch[number], one, tokens)
         return found
 
+    def mask(self, conversation: Conversation) -> tuple[list[int], list[int]] | None:
+        """The ids of a conversation's tokens, and the positions of those that carry loss; None: it has no text."""
+        if not _has_text(conversation):
+            return None
+        rendered = self._template.render(conversation)
+        found = self._masked(conversation.turns or (), rendered, self._encode(rendered.text))
+        return found.ids, [position for positions in found.trained for position in positions]
+
     def _encode(self, text: str) -> Encoded:
         return self._tokenizer.encode_batch([text], with_places=True)[0]
 
     def _measured(self, conversation: Conversation, rendered: Rendered, encoded: Encoded) -> Measured:
-        ids = encoded.ids
         turns = conversation.turns or ()
-        counts = self._of_blocks(turns, rendered, ids) if rendered.plain else None
-        if counts is None:
-            places = self._encode(rendered.text) if rendered.plain else encoded
-            counts = self._of_places(turns, rendered, places, ids)
-        trainable = sum(counts.turn_tokens)
-        hits = (*counts.hits, *self._hits(turns, len(ids), trainable, counts.first))
-        return Measured(len(ids), trainable, tuple(counts.turn_tokens), hits)
+        mask = self._masked(turns, rendered, encoded)
+        turn_tokens = tuple(map(len, mask.trained))
+        first = next((positions[0] for positions in mask.trained if positions), None)
+        hits = (*mask.hits, *self._hits(turns, len(mask.ids), sum(turn_tokens), first))
+        if not rendered.plain and not self._template.takes_tools and parse_tools(conversation.tools).given:
+            hits = (*hits, Hit("D7", f"the template {self._template.name} leaves `tools` out"))
+        return Measured(len(mask.ids), sum(turn_tokens), turn_tokens, hits)
 
-    def _of_blocks(self, turns: Sequence[Turn], rendered: Rendered, ids: list[int]) -> _Counts | None:
-        """Counts from end tokens alone; None where a text may blur where a block begins or ends."""
-        messages = rendered.messages
-        blocks = ids.count(self._end)  # type: ignore[arg-type]
-        position = 0
-        if blocks != len(messages):
-            if blocks != len(messages) + 1 or messages[0].role == "system" or _END in messages[0].content:
-                return None
-            position = ids.index(self._end) + 2  # type: ignore[arg-type]
-        counts = _Counts([])
-        last = len(turns) - 1
+    def _masked(self, turns: Sequence[Turn], rendered: Rendered, encoded: Encoded) -> _Mask:
+        ids = encoded.ids
+        if rendered.plain:
+            if (found := self._of_blocks(turns, rendered.messages, ids)) is not None:
+                return found
+            encoded = self._encode(rendered.text)
+        return self._of_places(turns, rendered, encoded, ids)
+
+    def _of_blocks(self, turns: Sequence[Turn], messages: Sequence[Message], ids: list[int]) -> _Mask | None:
+        """From end tokens alone; None where a text may blur where a block or what is trained of it begins or ends."""
+        end_token: Any = self._end
+        own_system = self._template.default_system and messages[0].role != "system"
+        if ids.count(end_token) != len(messages) + bool(own_system):
+            return None
+        position = ids.index(end_token) + 2 if own_system else 0
+        trained: list[Sequence[int]] = []
         asked = False
         for message in messages:
-            end = ids.index(self._end, position)  # type: ignore[arg-type]
-            if message.role == "assistant":
-                turn = turns[message.turn]  # type: ignore[index]
-                text = message.content
-                head = self._header
-                if self._no_thought and asked and message.turn == last:
-                    head += self._no_thought
-                    text = text.lstrip("\n")
-                if text[:1].isspace() or turn.extra.get("train_detail") is not None:
+            end = ids.index(end_token, position)
+            turn = None if message.turn is None else turns[message.turn]
+            if turn is not None and turn.extra and (message.role == "user" or "train_detail" in turn.extra):
+                return None
+            if turn is not None and message.role == "assistant":
+                text, begin = message.content, position + self._header
+                if self._no_thought and asked and message is messages[-1]:
+                    text, begin = text.lstrip("\n"), begin + self._no_thought
+                if text[:1].isspace():
                     return None
-                trained = bool(text) and (not turn.extra or is_trained(turn))
-                counts.add(end + 1 - position - head if trained else 0, position + head)
-            elif message.role == "user":
-                asked = True
-                if message.turn is not None and turns[message.turn].extra and is_trained(turns[message.turn]):
-                    return None
+                carries = text and (not turn.extra or is_trained(turn))
+                trained.append(range(begin, end + 1) if carries else ())
+            asked = asked or message.role == "user"
             position = end + 2
-        return counts
+        return _Mask(ids, trained)
 
-    def _of_places(self, turns: Sequence[Turn], rendered: Rendered, encoded: Encoded, ids: list[int]) -> _Counts:
-        """Counts from where each turn stands in the text; what is not found there is D7."""
-        places = place_messages(rendered, thinks=self._no_thought > 0)
-        counts = _Counts([])
+    def _of_places(self, turns: Sequence[Turn], rendered: Rendered, encoded: Encoded, ids: list[int]) -> _Mask:
+        """From where each turn stands in the text; what is not found there is D7."""
+        mask = _Mask(ids, [])
         hits: list[Hit] = []
+        places = place_messages(rendered, thinks=self._no_thought > 0)
         for message, place in zip(rendered.messages, places, strict=True):
             turn = None if message.turn is None else turns[message.turn]
             if turn is None or turn.role in ROLES:
@@ -141,14 +147,14 @@ class Measurer:
             if turn is None or not (turn.role in ASSISTANT_ROLES or is_trained(turn)):
                 continue
             if place.end <= place.begin or not is_trained(turn):
-                counts.add(0, 0)
+                mask.trained.append(())
                 continue
             trained, ends = self._trained(turn, message, place, encoded, ids)
-            counts.add(len(trained), trained[0] if trained else 0)
+            mask.trained.append(trained)
             if not ends:
                 hits.append(Hit("D6", "the end of the turn is not trained", turn=message.turn))
-        counts.hits = tuple(hits)
-        return counts
+        mask.hits = tuple(hits)
+        return mask
 
     def _trained(
         self, turn: Turn, message: Message, place: Place, encoded: Encoded, ids: list[int]

@@ -1,4 +1,4 @@
-"""What trainers make of a row, as facts of pinned versions: kept, dropped, masked, changed, or the end of the run (B17).
+"""What trainers make of a row, as facts of pinned versions: kept, dropped, masked, changed or fatal to the run (B17).
 
 Axolotl and LLaMA-Factory: read in the sources that each function names, and checked against what the installed
 packages made of the rows in tests/dataset/trainer_facts.json. Unsloth: by its documented rules, unchecked.
