@@ -1,4 +1,4 @@
-"""What a dataset looks like as a whole: how many conversations have how many tokens, turns, which language and stage."""
+"""What a dataset looks like as a whole: conversations by their tokens, turns, languages and stages."""
 
 from __future__ import annotations
 

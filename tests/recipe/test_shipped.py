@@ -15,7 +15,7 @@ from components.recipe.schema import schema_text, write_schema
 HEAVY = [
     "prefect", "mlflow", "litellm", "lancedb", "great_expectations", "torch", "numpy", "pandas", "pyarrow", "xllamacpp",
 ]  # fmt: skip
-RECIPES = sorted((Path(__file__).parents[2] / "recipes").rglob("*.yaml"))
+RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml"))
 
 
 def test_every_recipe_is_here(root: Path) -> None:
