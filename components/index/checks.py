@@ -8,14 +8,18 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from components.errors import TerminalError
 from components.index import table as tables
 from components.index.chunk import Chunk
 from components.index.cleanup import tail_allowed
-from components.index.rows import FTS_COLUMN, LANGUAGE, chunk_columns, chunk_line, fts_text, line_hashes, rows_digest
+from components.index.rows import FTS_COLUMN, LANGUAGE, chunk_columns, chunk_line, fts_text, row_of, rows_digest
+
+if TYPE_CHECKING:
+    from components.index.wanted import Wanted
 
 __all__ = ["Head", "check_vectors", "faults", "read_head", "whole"]
 
@@ -38,8 +42,12 @@ class Head:
 
     hashes: dict[str, str]
     rows: int
-    paths: frozenset[str]
     columns: Any
+
+    @cached_property
+    def paths(self) -> frozenset[str]:
+        """Files of all rows."""
+        return _distinct(self.columns["paths"])
 
     def paths_of(self, keys: Collection[str]) -> frozenset[str]:
         """Files of some rows."""
@@ -59,37 +67,41 @@ def _distinct(paths: Any) -> frozenset[str]:
 def read_head(table: Any) -> Head:
     """Ids, hashes and paths of the version that `table` is at."""
     rows = table.search().select(["chunk_id", "row_hash", "paths"]).to_arrow()
-    ids, hashes = rows["chunk_id"].to_pylist(), rows["row_hash"].to_pylist()
-    return Head(dict(zip(ids, hashes, strict=True)), len(ids), _distinct(rows["paths"]), rows)
+    return Head(_hashes(rows), rows.num_rows, rows)
+
+
+def _hashes(rows: Any) -> dict[str, str]:
+    return dict(zip(rows["chunk_id"].to_pylist(), rows["row_hash"].to_pylist(), strict=True))
 
 
 def faults(
-    table: Any, head: Head, *, digest: str, root: Path | None, written: Collection[Chunk], files: bool = True
+    table: Any, *, wanted: Wanted, root: Path | None, written: Collection[Chunk], files: bool = True
 ) -> list[str]:
     """What is wrong with the newest rows; empty: they may be published.
 
     Args:
         table: at its newest version.
-        head: what `read_head` says of it.
-        digest: of the rows that are wanted.
+        wanted: the rows that are wanted.
         root: folder of the notes, none when it is not known.
         written: chunks that this sync has written: one of them is searched as a trial.
         files: whether every note must still be a file under `root`.
     """
     found = []
-    if head.rows != len(head.hashes):
-        found.append(f"{head.rows - len(head.hashes)} rows are there twice")
-    if rows_digest(head.hashes) != digest:
-        found.append(f"the {head.rows} rows of the table are not the ones that were to be written")
+    rows = table.search().select(["chunk_id", "row_hash"]).to_arrow()
+    hashes = _hashes(rows)
+    if rows.num_rows != len(hashes):
+        found.append(f"{rows.num_rows - len(hashes)} rows are there twice")
+    if hashes != wanted.hashes:
+        found.append(f"the {rows.num_rows} rows of the table are not the ones that were to be written")
     if files and root is not None:
-        gone = sorted(path for path in head.paths if not path.startswith("@") and not _is_file(root, path))
+        gone = sorted(path for path in wanted.paths if not path.startswith("@") and not _is_file(root, path))
         if gone:
             named = ", ".join(gone[:_NAMED]) + (", ..." if len(gone) > _NAMED else "")
             found.append(
                 f"{len(gone)} notes are not in {root} any more ({named}): they were removed, or the disk went away, "
                 "while the index was being built; run it again"
             )
-    found += _full_text_faults(table, head.rows)
+    found += _full_text_faults(table, rows.num_rows)
     if not found and written:
         found += _trial(table, max(written, key=lambda chunk: len(chunk.text)))
     return found
@@ -158,8 +170,8 @@ def whole(table: Any, *, embedder: str, dimensions: int, digest: str | None) -> 
         values = batch.select(columns).to_pylist()
         rows += len(values)
         said = {row["chunk_id"]: row.pop("row_hash") for row in values}
-        lines = {row["chunk_id"]: chunk_line(Chunk.from_dict(row)) for row in values}
-        altered += sum(found_hash != said[key] for key, found_hash in line_hashes(lines, embedder).items())
+        chunks = map(Chunk.from_dict, values)
+        altered += sum(said[key] != found_hash for key, found_hash, _ in (row_of(c, chunk_line(c)) for c in chunks))
         hashes |= said
         trials.append(values[len(values) // 2])
         if vectors is not None:
@@ -171,7 +183,7 @@ def whole(table: Any, *, embedder: str, dimensions: int, digest: str | None) -> 
         found.append(f"{bad} vectors are zero or not numbers")
     if rows != len(hashes):
         found.append(f"{rows - len(hashes)} rows are there twice")
-    if digest is not None and rows_digest(hashes) != digest:
+    if digest is not None and rows_digest(hashes, embedder) != digest:
         found.append(UNRECORDED)
     found += _full_text_faults(table, rows)
     for trial in [] if found else trials:

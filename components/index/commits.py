@@ -11,29 +11,29 @@ from components.index import table as tables
 __all__ = ["known_vectors", "merge", "move_tag", "restore"]
 
 _FEW = 1000  # ids in one filter
+_BATCH = 1000  # rows read at once
 _HEX = frozenset("0123456789abcdef")
 
 
-def known_vectors(table: Any, texts: Collection[str]) -> dict[str, Any]:
-    """Vectors of texts that the table holds already, so that a renamed note is not embedded again."""
-    if not texts or not table.count_rows():
+def known_vectors(table: Any, texts: Collection[str], *, among: Collection[str]) -> dict[str, Any]:
+    """Vectors of texts that the table holds already, so that a renamed note is not embedded again.
+
+    `among`: ids of the rows that can have them.
+    """
+    if not texts or not among or not table.count_rows():
         return {}
     import numpy as np
-    import pyarrow as pa
-    import pyarrow.compute as pc
 
-    held = table.search().select(["chunk_id", "embed_text"]).to_arrow()
-    held = held.filter(pc.is_in(held["embed_text"], value_set=pa.array(list(texts), pa.string())))
-    of_text = dict(zip(held["embed_text"].to_pylist(), held["chunk_id"].to_pylist(), strict=True))
-    if not of_text:
-        return {}
     query = table.search()
-    if len(of_text) <= _FEW:
-        query = query.where(_any_of(of_text.values()))
-    rows = query.select(["embed_text", "vector"]).to_arrow().combine_chunks()
-    flat = np.asarray(rows["vector"].combine_chunks().flatten(), dtype=np.float32).reshape(rows.num_rows, -1)
-    place = {text: number for number, text in enumerate(rows["embed_text"].to_pylist()) if text in of_text}
-    return {text: flat[number] for text, number in place.items()}
+    if len(among) <= _FEW:
+        query = query.where(_any_of(among))
+    wanted, found = set(texts), dict[str, Any]()
+    for batch in query.select(["embed_text", "vector"]).to_batches(_BATCH):
+        flat = np.asarray(batch.column("vector").flatten(), dtype=np.float32).reshape(batch.num_rows, -1)
+        for number, text in enumerate(batch.column("embed_text").to_pylist()):
+            if text in wanted:
+                found[text] = flat[number].copy()
+    return found
 
 
 def _any_of(keys: Collection[str]) -> str:

@@ -1,7 +1,8 @@
-"""Documents -> the output `chunks` of `index.chunk`, in parts: the chunks of a document that did not change are kept.
+"""Documents -> the outputs of `index.chunk`, in parts: the chunks of a document that did not change are kept.
 
-What is to be known about a document's chunks, besides their lines: {document: its key, texts: a digest of each
-chunk's text, local: those of them that are marked local, chunks: how many were kept}.
+What is to be known about a document's `chunks`, besides their lines: {document: its key, texts: a digest of each
+chunk's text, local: those of them that are marked local, chunks: how many were kept}. Its `rows` are what the index
+compares (see `rows.Row`), and about them its paths are known.
 """
 
 from __future__ import annotations
@@ -12,15 +13,15 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from components.index.chunk import Chunk, Cutter
+from components.index.rows import chunk_line, row_line, row_of
+from components.index.wanted import CHUNKS, ROWS
 from components.store.parts import Parts, write_parts
 
 if TYPE_CHECKING:
     from components.sncp import Document
     from components.store import Step
 
-__all__ = ["CHUNKS", "chunk_lines", "cut_chunks", "cut_documents"]
-
-CHUNKS = "chunks"
+__all__ = ["cut_chunks", "cut_documents"]
 
 
 def cut_documents(
@@ -35,7 +36,7 @@ def cut_documents(
     ready: Mapping[str, list[Chunk]] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[int, int]:
-    """Write the output `chunks` of `step`.
+    """Write the outputs `chunks` and `rows` of `step`.
 
     A text is local everywhere when it is so in one note: which texts are is settled first, from the local notes alone.
 
@@ -46,7 +47,7 @@ def cut_documents(
         breadcrumbs: as for `chunk_documents`.
         count_tokens: as for `chunk_documents`.
         leave_out_local: write no chunk that is marked local.
-        before: the same output of an older artefact, made with the same settings; its chunks are kept where they hold.
+        before: the output `chunks` of an older artefact with the same settings; its chunks are kept where they hold.
         ready: chunks of documents (by id) that somebody has cut already, with the same settings.
         progress: called with (documents done, documents to cut).
 
@@ -65,6 +66,7 @@ def cut_documents(
     kept = {key for key, about in known.items() if local.intersection(about["texts"]) == set(about["local"])}
     totals = [sum(known[key]["chunks"] for key in kept), sum(len(known[key]["texts"]) for key in kept)]
     done, to_cut = 0, len(keys) - len(kept)
+    rows: dict[str, bytes] = {}
 
     def make(key: str) -> tuple[bytes, dict[str, Any]]:
         nonlocal done
@@ -74,13 +76,19 @@ def cut_documents(
         chunks = cut.get(key) or ready.get(key) or cutter(by_id[key])
         texts = list(map(_digest, chunks))
         marked = [chunk.marked(local=digest in local) for chunk, digest in zip(chunks, texts, strict=True)]
-        lines = [_line(chunk) for chunk in marked if not (leave_out_local and chunk.local)]
+        lines = [(chunk, chunk_line(chunk)) for chunk in marked if not (leave_out_local and chunk.local)]
+        rows[key] = b"".join(row_line(row_of(chunk, line)) for chunk, line in lines)
         totals[0] += len(lines)
         totals[1] += len(chunks)
         found = sorted(local.intersection(texts))
-        return b"".join(lines), {"document": keys[key], "texts": texts, "local": found, "chunks": len(lines)}
+        about = {"document": keys[key], "texts": texts, "local": found, "chunks": len(lines)}
+        return b"".join(line + b"\n" for _, line in lines), about
 
     write_parts(step, CHUNKS, list(keys), make, kept=kept, before=before)
+    known_rows = Parts(before.artefact, ROWS) if before else None
+    write_parts(
+        step, ROWS, list(keys), lambda key: (rows[key], list(by_id[key].paths)), kept=kept, before=known_rows
+    )  # fmt: skip
     return totals[0], totals[1] - totals[0]
 
 
@@ -92,16 +100,5 @@ def cut_chunks(step: Step) -> Iterator[Chunk]:
                 yield Chunk.from_dict(json.loads(line))
 
 
-def chunk_lines(stored: Parts) -> Iterator[bytes]:
-    """The lines of an output `chunks`, one chunk each, without their ends."""
-    for part in stored.parts:
-        yield from stored.artefact.file(f"{part}.jsonl").read_bytes().split(b"\n")[:-1]
-
-
 def _digest(chunk: Chunk) -> str:
     return sha256(chunk.text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
-
-
-def _line(chunk: Chunk) -> bytes:
-    line = json.dumps(chunk.to_dict(), ensure_ascii=False, allow_nan=False)
-    return line.encode("utf-8", "surrogatepass") + b"\n"

@@ -100,7 +100,7 @@ class Index:
         if table is None:
             return None
         with tables.told_as_damage(self.uri):
-            return rows_digest(read_head(table).hashes)
+            return rows_digest(read_head(table).hashes, self.generation.embedder)
 
     def paths(self) -> list[str]:
         """All paths of the published notes, exact duplicates included, sorted. Raises as `search` does."""

@@ -133,10 +133,11 @@ def _write_anew(uri: Path, published: Published, rows: Any) -> None:
         shutil.rmtree(folder)
     (fresh / f"{now.table}.lance").replace(uri / f"{now.table}.lance")
     hashes = dict(zip(rows["chunk_id"].to_pylist(), rows["row_hash"].to_pylist(), strict=True))
+    digest = rows_digest(hashes, now.embedder)
     entry = replace(
-        now, number=now.number + 1, at=utc_now(), how="reindex", state=now.number + 1, digest=rows_digest(hashes),
-        version=version, chunks_id=None, chunks=len(hashes), notes=len(set(rows["path"].to_pylist())), added=0,
-        updated=0, removed=now.chunks - len(hashes), recall=None, questions=0, golden=None,
+        now, number=now.number + 1, at=utc_now(), how="reindex", state=now.number + 1, digest=digest, version=version,
+        chunks_id=None, chunks=len(hashes), notes=len(set(rows["path"].to_pylist())), added=0, updated=0,
+        removed=now.chunks - len(hashes), recall=None, questions=0, golden=None,
     )  # fmt: skip
     write_published(
         uri,

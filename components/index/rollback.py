@@ -47,7 +47,7 @@ def held_back(
     undone = published.undone if published else None
     if published is None or undone is None or undone.embedder != embedder:
         return None
-    hashes = wanted.hashes(embedder)
+    hashes = wanted.hashes
     if wanted.digest(embedder) == published.now.digest:
         return None
     bad = read(undone.chunks_id) if undone.chunks_id else None
@@ -57,7 +57,7 @@ def held_back(
         if wanted.digest(embedder) != undone.digest:
             return None
     else:
-        bad_rows, good_rows = bad.hashes(embedder), good.hashes(embedder)
+        bad_rows, good_rows = bad.hashes, good.hashes
         brought = {key: value for key, value in bad_rows.items() if good_rows.get(key) != value}
         removed = good_rows.keys() - bad_rows.keys()
         if any(hashes.get(key) != value for key, value in brought.items()) or removed & hashes.keys():

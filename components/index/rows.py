@@ -17,28 +17,39 @@ if TYPE_CHECKING:
 __all__ = [
     "FTS_COLUMN",
     "LANGUAGE",
+    "ROW_BYTES",
+    "Row",
     "chunk_columns",
     "chunk_line",
     "chunks_digest",
     "fts_text",
-    "line_hashes",
-    "row_hash",
+    "parse_rows",
+    "row_line",
+    "row_of",
     "rows_digest",
     "schema",
     "to_arrow",
 ]
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Part of a table's name: a change of columns is a new table, never a migration in place."""
 
 FTS_COLUMN = "fts_text"
 LANGUAGE = "Italian"
 """Of the full-text index: how words are stemmed and which are left out."""
 
+Row = tuple[str, str, str]
+"""Chunk id, row hash, digest of what is embedded: all that comparing needs. The row hash is the SHA-256 of all that the
+row holds but the vector, which the embedder and the text determine; it is the same for every embedder."""
+
+ROW_BYTES = 64 + 64 + 32 + len('"  "\n')
+"""Of a row's line: all are as long, so that a row is found by its number."""
+
 _LISTS = ("paths", "supersedes", "heading")
 _FLAGS = ("local",)
 _NULLABLE = ("project", "date")
 _WORDS = re.compile(r"[\W_]+")
+_BEGUN = json.dumps(SCHEMA_VERSION).encode()
 
 
 def chunk_columns() -> tuple[str, ...]:
@@ -60,26 +71,28 @@ def chunk_line(chunk: Chunk) -> bytes:
     return json.dumps(chunk.to_dict(), ensure_ascii=False, allow_nan=False).encode("utf-8", "surrogatepass")
 
 
-def line_hashes(lines: Mapping[str, bytes], embedder_id: str) -> dict[str, str]:
-    """Chunk id -> SHA-256 of all that its row holds but the vector, which embedder and text determine."""
-    begun = hashlib.sha256(json.dumps([SCHEMA_VERSION, embedder_id]).encode())
-    found = {}
-    for key, line in lines.items():
-        digest = begun.copy()
-        digest.update(line)
-        found[key] = digest.hexdigest()
-    return found
+def row_of(chunk: Chunk, line: bytes) -> Row:
+    """The row of a chunk; `line`: see `chunk_line`."""
+    text = chunk.embed_text.encode("utf-8", "surrogatepass")
+    return chunk.chunk_id, hashlib.sha256(_BEGUN + line).hexdigest(), hashlib.sha256(text).hexdigest()[:32]
 
 
-def row_hash(chunk: Chunk, embedder_id: str) -> str:
-    """The row hash of one chunk, as `line_hashes` computes it."""
-    return line_hashes({chunk.chunk_id: chunk_line(chunk)}, embedder_id)[chunk.chunk_id]
+def row_line(row: Row) -> bytes:
+    """A row as a line of JSON, with its end."""
+    return f'"{row[0]} {row[1]} {row[2]}"\n'.encode()
 
 
-def rows_digest(hashes: Mapping[str, str]) -> str:
-    """SHA-256 over chunk id and row hash, sorted by id."""
-    lines = [f"{chunk_id} {hashes[chunk_id]}\n" for chunk_id in sorted(hashes)]
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
+def parse_rows(lines: bytes) -> list[Row]:
+    """The inverse of `row_line`, for many of them."""
+    words = lines.decode().replace('"', "").split()
+    return list(zip(words[::3], words[1::3], words[2::3], strict=True))
+
+
+def rows_digest(hashes: Mapping[str, str], embedder_id: str) -> str:
+    """SHA-256 over the embedder, and chunk id and row hash, sorted by id."""
+    lines = list(map(" ".join, hashes.items()))
+    lines.sort()
+    return hashlib.sha256("\n".join([embedder_id, *lines, ""]).encode()).hexdigest()
 
 
 def chunks_digest(chunks: Iterable[Chunk], embedder_id: str) -> str:
@@ -87,7 +100,8 @@ def chunks_digest(chunks: Iterable[Chunk], embedder_id: str) -> str:
 
     `embedder_id` is the embedder's `id`, or `NO_EMBEDDER` for a full-text index.
     """
-    return rows_digest(line_hashes({chunk.chunk_id: chunk_line(chunk) for chunk in chunks}, embedder_id))
+    rows = (row_of(chunk, chunk_line(chunk)) for chunk in chunks)
+    return rows_digest({key: row_hash for key, row_hash, _ in rows}, embedder_id)
 
 
 def schema(dimensions: int) -> pa.Schema:
@@ -109,7 +123,7 @@ def to_arrow(chunks: Sequence[Chunk], *, hashes: Mapping[str, str], vectors: Any
 
     Args:
         chunks: n chunks.
-        hashes: their row hashes by chunk id.
+        hashes: row hashes by chunk id.
         vectors: float32 array (n, dimensions), or none when `dimensions` is 0.
         dimensions: length of a vector.
     """

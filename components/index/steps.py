@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.errors import InputError, TerminalError
 from components.index.chunk import Chunk
-from components.index.cut import CHUNKS, chunk_lines, cut_chunks, cut_documents
+from components.index.cut import cut_chunks, cut_documents
 from components.index.index import Index
 from components.index.params import IndexParams
 from components.index.probe import Probe, Probed
@@ -16,7 +16,7 @@ from components.index.published import DamagedFile, Publication, Published, read
 from components.index.rollback import choose, held_back
 from components.index.table import NO_EMBEDDER
 from components.index.terms import SyncReport, Terms
-from components.index.wanted import Wanted
+from components.index.wanted import CHUNKS, Wanted
 from components.llm import load_embedder
 from components.llm.lookup import embedded_before
 from components.sncp.steps import read_documents
@@ -80,17 +80,17 @@ def chunk_spec(params: IndexParams, *, notes: str, leave_out_local: bool = False
     """Identity of the chunks; `notes` is the digest of `sncp.collect`. The embedder's tokenizer measures them."""
     values = params.chunk.model_dump(mode="json") | {"tokenizer": params.embedding.model}
     values["leave_out_local"] = leave_out_local
-    return StepSpec("index.chunk", 4, values, {"notes": notes})
+    return StepSpec("index.chunk", 5, values, {"notes": notes})
 
 
 def build_spec(params: IndexParams, *, chunks: str) -> StepSpec:
     """Identity of the index; `chunks` is the digest of `index.chunk`."""
     values = params.embedding.model_dump(mode="json", include={"model", "dimensions", "api_base"})
-    return StepSpec("index.build", 2, values, {"chunks": chunks})
+    return StepSpec("index.build", 3, values, {"chunks": chunks})
 
 
 def chunk_notes(run: Run, params: IndexParams, *, notes: Artefact, leave_out_local: bool = False) -> Artefact:
-    """Cut the notes; seals `chunks` (in parts). `leave_out_local`: without what must not leave this machine.
+    """Cut the notes; seals `chunks` and `rows` (in parts). `leave_out_local`: without what must not leave this machine.
 
     The chunks of documents that did not change are those of the last cutting with the same settings.
     """
@@ -115,7 +115,7 @@ def write_chunks(
     workspace: Path | None = None,
     ahead: Callable[[], Mapping[str, list[Chunk]]] = dict,
 ) -> Iterator[Chunk]:
-    """Cut the documents and write `chunks`; a plan does it too, into a step that keeps nothing.
+    """Cut the documents and write `chunks` and `rows`; a plan does it too, into a step that keeps nothing.
 
     Returns the chunks, read from what was written as they are asked for.
     With `workspace`, what its last cutting made of the same documents is not made again: the result is the same.
@@ -150,8 +150,8 @@ def read_chunks(chunks: Artefact) -> list[Chunk]:
 
 
 def read_wanted(chunks: Artefact) -> Wanted:
-    """The rows that a sealed `index.chunk` asks for, parsed only where somebody looks."""
-    return Wanted(chunk_lines(Parts(chunks, CHUNKS)))
+    """The rows that a sealed `index.chunk` asks for. Raises TerminalError when an older version of the code made it."""
+    return Wanted.stored(chunks)
 
 
 def settings_digest(params: IndexParams) -> str:

@@ -89,7 +89,7 @@ class _Sync:
         self.before_embedding = before_embedding
         self.generation = tables.Generation.of(embedder)
         self.folder = uri / f"{self.generation.table}.lance"
-        self.hashes = wanted.hashes(self.generation.embedder)
+        self.hashes = wanted.hashes
         self.digest = wanted.digest(self.generation.embedder)
         self.published = _read(uri)
         self.root = terms.root or (self.published.root if self.published else None)
@@ -116,7 +116,7 @@ class _Sync:
         written = self.wanted.chunks(changed)
         self._lap("plan")
         if changed or gone:
-            vectors = self._vectors(table, written)
+            vectors = self._vectors(table, written, gone=gone)
             self._lap("embed")
             dimensions = self.generation.dimensions
             rows = to_arrow(written, hashes=self.hashes, vectors=vectors, dimensions=dimensions)
@@ -213,7 +213,7 @@ class _Sync:
                 "sncp.root and its globs, or raise index.max_removed_share"
             )
 
-    def _vectors(self, table: Any, chunks: Sequence[Chunk]) -> Any:
+    def _vectors(self, table: Any, chunks: Sequence[Chunk], *, gone: Sequence[str]) -> Any:
         """Vectors (n, dimensions) of chunks, from rows with the same text or from the embedder."""
         embedder = self.embedder
         if embedder is None:
@@ -221,8 +221,9 @@ class _Sync:
         import numpy as np
 
         texts = list(dict.fromkeys(chunk.embed_text for chunk in chunks))
+        changed = {chunk.chunk_id for chunk in chunks}
         with self._reading():
-            known = commits.known_vectors(table, texts)
+            known = commits.known_vectors(table, texts, among={*changed, *gone, *self.wanted.same_texts(changed)})
         missing = [text for text in texts if text not in known]
         wanted = set(missing)
         local = sorted({chunk.path for chunk in chunks if chunk.local and chunk.embed_text in wanted})
@@ -251,9 +252,7 @@ class _Sync:
             try:
                 with self._reading():
                     cleanup.cover(table)
-                    found = checks.faults(
-                        table, checks.read_head(table), digest=self.digest, root=self._notes_folder(), written=written
-                    )
+                    found = checks.faults(table, wanted=self.wanted, root=self._notes_folder(), written=written)
                 found = found or self._ask(database, table, before)
                 if found:
                     raise TerminalError(

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 
-from components.errors import InputError
+from components.errors import InputError, TerminalError
 from components.evaluate import Question, load_golden
 from components.index import NO_EMBEDDER
 from components.index import steps as index
@@ -88,12 +88,20 @@ class _Published:
             if embedder is None or publication.embedder == embedder:
                 there = publication.table in {self.live.now.table, *self.live.generations}
                 chunks = self._chunks(publication) if there else None
-                return index.read_wanted(chunks) if chunks else None
+                return _rows_of(chunks)
         return None
 
     def _chunks(self, publication: Publication) -> Artefact | None:
         step, _, fingerprint = (publication.chunks_id or "").partition("/")
         return self.past.open(step, fingerprint) if fingerprint else None
+
+
+def _rows_of(chunks: Artefact | None) -> Wanted | None:
+    """The rows that a sealed `index.chunk` asks for; None: it is gone, or an older version of the code made it."""
+    try:
+        return index.read_wanted(chunks) if chunks else None
+    except TerminalError:
+        return None
 
 
 def plan_index(planner: Planner, recipe: Recipe, *, world: World) -> PlannedIndex:
@@ -185,8 +193,8 @@ def _plan_build(
 ) -> Input:
     """The index is mutable: a sealed step is only skipped while what is published is what it said."""
     name = model.id or NO_EMBEDDER
-    old = published.rows(name) or Wanted(())
-    before, after = old.hashes(name), wanted.hashes(name)
+    old = published.rows(name) or Wanted.of_chunks(())
+    before, after = old.hashes, wanted.hashes
     changed = [key for key, value in after.items() if before.get(key) != value]
     rows = {
         "added": sum(key not in before for key in changed),
@@ -204,8 +212,9 @@ def _plan_build(
     if built.why and said:
         built = replace(built, why=f"chunks: {said}")  # shorter than the whole reason
     if planner.last.action == "run":
-        held = {chunk.embed_text for chunk in old.chunks(list(before))} if changed else set()
-        texts = [chunk.embed_text for chunk in wanted.chunks(changed) if chunk.embed_text not in held]
+        held = set(old.texts.values())
+        unknown = [key for key in changed if wanted.texts[key] not in held]
+        texts = [chunk.embed_text for chunk in wanted.chunks(unknown)]
         work = model.work(texts, role="passage")
         is_new = published.live is None or published.live.now.embedder != name
         if changed or rows["removed"] or is_new:  # rows are asked before they are published
@@ -230,7 +239,7 @@ def _refusals(
     def read(artefact_id: str) -> Wanted | None:
         step, _, fingerprint = artefact_id.partition("/")
         found = planner.past.open(step, fingerprint)
-        return index.read_wanted(found) if found else None
+        return _rows_of(found)
 
     found = []
     if "index.build" not in planner.force:
