@@ -21,7 +21,7 @@ from components.dataset.conversation import ASSISTANT_ROLES, Conversation
 from components.dataset.findings import Hit
 from components.dataset.folded import Folded, fold, windows
 from components.dataset.leaks import SHORT, Golden, Leaks, Said
-from components.dataset.near import Pair, Texts
+from components.dataset.near import LONGEST, Pair, Texts, spoken
 from components.dataset.shape import Place, Shape
 from components.sncp.minhash import mixed
 
@@ -31,7 +31,6 @@ _OPENS = 40
 """Letters of a first question that stands for itself though the conversation goes on: above `hi i need some help with
 my taxes`."""
 _BATCH, _LETTERS = 64, 500_000
-_LONGEST = 200_000
 _NAMED = 64  # characters of an id that is kept as it is
 
 
@@ -56,7 +55,7 @@ class Corpus:
         self._leaks = Leaks(golden, held)
         self._held = [f"{name}:{conversation.line}" for name, conversation in held]
         for start in range(0, len(held), _BATCH):
-            self._texts.add_all([_text(conversation) for _, conversation in held[start : start + _BATCH]])
+            self._texts.add_all([spoken(conversation) for _, conversation in held[start : start + _BATCH]])
         # Of each row: file, line, position in the file, what its prompt and tools are.
         self._files, self._lines, self._indices, self._contexts = array("q"), array("q"), array("q"), array("q")
         self._ids: dict[tuple[int, str | int], int] = {}
@@ -146,7 +145,7 @@ class Corpus:
                 if role == "human" or role in ASSISTANT_ROLES:
                     said.append(Said(at, turn, role == "human", first and role == "human", len(texts)))
                     first = first and role != "human"
-                texts.append(one.text[:_LONGEST])
+                texts.append(one.text[:LONGEST])
             bounds.append(len(texts))
         folded = fold(texts)
         hashes = mixed(windows(folded.codes))
@@ -216,10 +215,6 @@ class Corpus:
 
 def _share(similarity: float) -> str:
     return f"{min(int(similarity * 100), 99)}%"
-
-
-def _text(conversation: Conversation) -> str:
-    return "\n".join(turn.text[:_LONGEST] for turn in conversation.turns or () if turn.role != "system")
 
 
 def _tools(conversation: Conversation) -> str:
