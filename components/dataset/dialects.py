@@ -36,7 +36,7 @@ _MEDIA = {"image": "image", "image_url": "image", "input_image": "image", "video
 _CALL = ("<tool_call>", "</tool_call>")
 _RESULT = ("<tool_response>", "</tool_response>")
 _CARRIED = frozenset({"role", "content", "tool_calls", "function_call", "reasoning_content"})
-_LOST = frozenset({"tool_call_id", "name", "refusal", "annotations", "audio"})  # nothing of ShareGPT holds them
+_LOST = frozenset({"tool_call_id", "name", "refusal", "annotations", "audio", "from", "value"})  # no place for them
 
 
 @dataclass
@@ -79,6 +79,8 @@ def convert(row: Mapping[str, Any], format_: str) -> Parts:
         _prompt_response(row, parts)
     if isinstance(parts.tools, list | dict):
         parts.tools = json_text(parts.tools)
+    if row.get("conversations") is not None and "conversations" not in parts.used:
+        parts.lost.append("conversations")
     return parts
 
 

@@ -156,7 +156,7 @@ def _converted(value: dict[str, Any], index: int, line: int, format_: str) -> tu
         hits += [Hit("A6", "names of another dialect than the rest of the file; read as ShareGPT")] if near else []
         hits += [] if near else _unlike(found, format_)
     hits += parts.hits
-    extra = {key: each for key, each in value.items() if key not in parts.used and key != "id"}
+    extra = {key: each for key, each in value.items() if key not in parts.used and key not in ("id", "conversations")}
     extra |= {key: each for key, each in parts.media.items() if not extra.get(key)}
     return (
         Conversation(
@@ -216,7 +216,7 @@ def to_sharegpt(conversation: Conversation) -> dict[str, Any]:
     tools = conversation.tools
     if tools is not MISSING:
         row["tools"] = json_text(tools) if isinstance(tools, list | dict) else tools
-    row |= conversation.extra
+    row |= {key: value for key, value in conversation.extra.items() if key not in row}
     if conversation.converted is None:  # in the order in which it stood there
         row = {key: row[key] for key in (*raw, *row) if key in row}
     return row

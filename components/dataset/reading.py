@@ -92,11 +92,13 @@ class Reader:
         self.bytes = 0
         """Of the file as it lies there."""
         self.sha256 = ""
+        self.unread: int | None = None
+        """Offset from which on the file was not read, because of the last of `hits`; None: it was read to its end."""
         self._rows = 0
         self._read = 0
 
     def __iter__(self) -> Iterator[Row]:
-        self.hits, self._rows, self._read = [], 0, 0
+        self.hits, self.unread, self._rows, self._read = [], None, 0, 0
         try:
             raw = _Hashed(self.path)
         except OSError as error:
@@ -172,6 +174,7 @@ class Reader:
             if not readable and self._rows >= _GIVE_UP:
                 message = f"none of the first {_GIVE_UP} lines is JSON; the rest was not read"
                 self.hits.append((Hit("A1", message, fix="name a file of conversations, JSONL or JSON"), line))
+                self.unread = self._read
                 return
 
     def _values(self, file: io.BufferedReader) -> Iterator[Row]:
@@ -195,6 +198,7 @@ class Reader:
                 window.skip_space()
                 if window.first():
                     self._fault(window, "more text after the end of the array; it was not read")
+                    self.unread = window.offset
                 return
             if array and first == b",":
                 if comma:
@@ -209,11 +213,14 @@ class Reader:
                 self._fault(window, "a comma between two rows is missing")
             if first in b"}]:,":
                 self._fault(window, f"`{first.decode()}` where a row should begin; the rest was not read")
+                self.unread = window.offset
                 return
             raw, whole, value = finder.next_value(window)
             line, offset = window.line, window.offset
             if len(raw) >= LONGEST_ROW:
                 yield self._row(line, MISSING, (_too_long(raw),), offset, len(raw))
+                self._fault(window, "the rest of the file was not read, since a row has no end")
+                self.unread = offset + len(raw)
                 return
             value, hits = parse_row(raw, line=line) if value is MISSING else examined(raw, value, line=line)
             yield self._row(line, value, hits, offset, len(raw.rstrip(_SPACE)))
