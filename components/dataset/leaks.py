@@ -193,7 +193,8 @@ class Leaks:
         own = shingles(codes)
         first = np.searchsorted(self._members, own, side="left")
         last = np.searchsorted(self._members, own, side="right")
-        owners = [self._owners[start:end] for start, end in zip(first, last, strict=True) if start < end]
+        hit = first < last
+        owners = [self._owners[start:end] for start, end in zip(first[hit], last[hit], strict=True)]
         common = np.bincount(np.concatenate(owners), minlength=0) if owners else np.empty(0, np.int64)
         for number in np.flatnonzero(common).tolist():
             size, both = len(self._known[number].shingles), int(common[number])
@@ -209,12 +210,14 @@ class Leaks:
         if not len(places):
             return
         ends = folded.ends[[one.at for one in said]]
+        seen: set[tuple[int, int]] = set()  # (turn, needle): once is enough, however often it stands there
         for place in places.tolist():
             for needle in self._needles.get(int(anchors[place]), ()):
                 index = int(np.searchsorted(ends, place, side="right"))
                 one = said[index] if index < len(said) else None
-                if one is None or not _stands(folded, one.at, place, needle.codes):
+                if one is None or (index, id(needle)) in seen or not _stands(folded, one.at, place, needle.codes):
                     continue
+                seen.add((index, id(needle)))
                 if needle.what == "question" and one.user:
                     yield one.row, one.turn, needle.question, "asks, within a longer turn, the", None
                 elif needle.what != "question" and not one.user:
