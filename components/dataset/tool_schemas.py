@@ -118,7 +118,7 @@ def _dump(schema: Any) -> str:
 
 @lru_cache(maxsize=2048)
 def _library_fault(text: str) -> str | None:
-    import jsonschema
+    import jsonschema  # type: ignore[import-untyped]
 
     try:
         jsonschema.Draft202012Validator.check_schema(json.loads(text))
