@@ -115,7 +115,7 @@ def read_published(uri: Path) -> Published | None:
         found = json.loads(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise _damaged(path, f"cannot be read ({error})") from error
     if isinstance(found, dict) and isinstance(found.get("format"), int) and found["format"] > _FORMAT:
         raise TerminalError(

@@ -60,7 +60,7 @@ def remember_speed(file: Path, *, model: str, unit: Unit, work: float, seconds: 
 def _read(file: Path) -> dict[str, Any]:
     try:
         found = json.loads(file.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 

@@ -19,14 +19,14 @@ _SQLITE = "sqlite:///"
 
 
 def make_database(tracking_uri: str) -> None:
-    """Make the database of a `sqlite:///` URI with MLflow's tables, when its file is missing; else do nothing.
+    """Make the database of a `sqlite:///` URI with MLflow's tables, when its file is missing or empty; else do nothing.
 
     For the holder of the lock of the folder. Raises what MLflow and SQLAlchemy raise.
     """
     if not tracking_uri.startswith(_SQLITE):
         return
     path = Path(tracking_uri.removeprefix(_SQLITE))
-    if path.exists():
+    if path.exists() and path.stat().st_size:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(f".new-{path.name}")

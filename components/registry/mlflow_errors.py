@@ -12,6 +12,7 @@ from components.errors import InputError, TerminalError, TransientError
 
 __all__ = ["check_sqlite", "checked_model_name", "explained"]
 
+_OURS = {"alembic_version", "experiments"}
 _TRANSIENT = {"TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "INTERNAL_ERROR"}
 
 
@@ -23,7 +24,7 @@ def checked_model_name(name: str) -> str:
 
 
 def check_sqlite(tracking_uri: str) -> None:
-    """Raise TerminalError when the SQLite file of the URI is there but damaged, or no database at all.
+    """Raise TerminalError when the SQLite file of the URI is there but damaged, somebody else's, or no database at all.
 
     MLflow would retry for minutes, or fail somewhere within. Reads the whole file: about a second for 500 MB.
     """
@@ -35,12 +36,15 @@ def check_sqlite(tracking_uri: str) -> None:
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
             found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+            tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     except sqlite3.DatabaseError as error:
         if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             return  # somebody writes: MLflow waits for it
         raise _damaged(path, str(error)) from error
     if found != "ok":
         raise _damaged(path, str(found).splitlines()[-1])
+    if tables and not _OURS & tables:  # MLflow would make its own tables among them
+        raise _damaged(path, f"it has the tables of something else: {', '.join(sorted(tables)[:3])}")
 
 
 def _damaged(path: Path, how: str) -> TerminalError:

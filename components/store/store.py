@@ -67,7 +67,11 @@ def recover(home: Path) -> None:
 def tidy(home: Path) -> None:
     """Remove what is hidden beside `home`. For the holder of the step's lock."""
     for leftover in home.parent.glob(f".{home.name}.*"):
-        shutil.rmtree(leftover, ignore_errors=True)
+        if leftover.is_dir() and not leftover.is_symlink():
+            shutil.rmtree(leftover, ignore_errors=True)
+        else:  # what somebody had put in the artefact's place
+            with suppress(OSError):
+                leftover.unlink()
 
 
 class Step:
@@ -128,7 +132,8 @@ class Step:
         at("written")
         for file in sorted(self._folder.iterdir()):
             with file.open("rb") as opened:
-                os.fsync(opened.fileno())
+                if os.fstat(opened.fileno()).st_nlink == 1:  # else a link to what is sealed, and on disk already
+                    os.fsync(opened.fileno())
             outputs[file.name] = {"sha256": sealed.file_digest(file), "bytes": file.stat().st_size}
         at("flushed")
         fingerprint = self.spec.fingerprint
