@@ -164,11 +164,15 @@ def new_workspace(tmp_path_factory: pytest.TempPathFactory, examples: Path) -> C
 
 @dataclass(frozen=True)
 class Finished:
-    """A first run of recipes/mvp.yaml: what the plan said before, how it ended, and where."""
+    """A first run of recipes/mvp.yaml: what the plan said before, how it ended, and where.
+
+    `workspace` may have gone on since, with the tests of test_run.py; `as_it_was` has not.
+    """
 
     workspace: Workspace
     plan: Done
     run: Done
+    as_it_was: Workspace
 
 
 @pytest.fixture(scope="session")
@@ -177,15 +181,15 @@ def finished(program: Program, new_workspace: Callable[..., Workspace]) -> Finis
     plan = program("plan", "mvp", *workspace.options, "--json")
     assert not workspace.path.exists()  # a plan writes nothing
     run = program("run", "recipes/mvp.yaml", *workspace.options, "--json")
-    return Finished(workspace, plan, run)
+    copy = new_workspace()
+    shutil.copytree(workspace.path, copy.path, ignore=shutil.ignore_patterns("prefect", "mlflow"))
+    return Finished(workspace, plan, run, copy)
 
 
 @pytest.fixture(scope="session")
-def published(finished: Finished, new_workspace: Callable[..., Workspace]) -> Workspace:
+def published(finished: Finished) -> Workspace:
     """A copy of what the finished run left, without Prefect and MLflow: for commands that only read."""
-    copy = new_workspace()
-    shutil.copytree(finished.workspace.path, copy.path, ignore=shutil.ignore_patterns("prefect", "mlflow"))
-    return copy
+    return finished.as_it_was
 
 
 @pytest.fixture
