@@ -239,8 +239,8 @@ def test_the_real_files(shared: Path) -> None:
 KEYS = st.sampled_from(
     ["conversations", "messages", "conversation", "from", "value", "role", "content", "type", "text", "image_url",
      "url", "tool_calls", "function_call", "function", "name", "arguments", "tools", "functions", "system", "id",
-     "history", "instruction", "input", "output", "prompt", "completion", "query", "response", "human", "assistant", "train",
-     "reasoning_content"]
+     "history", "instruction", "input", "output", "prompt", "completion", "query", "response", "human", "assistant",
+     "train", "reasoning_content"]
 )  # fmt: skip
 WORDS = st.sampled_from(["user", "assistant", "human", "gpt", "tool", "text", "function_call", HERMES, "{}", "[1]", ""])
 VALUES = st.recursive(
