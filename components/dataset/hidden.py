@@ -29,7 +29,7 @@ def hidden_characters(look: Look, *, lowered: bool = False) -> Iterator[Hit]:
     text = look.text
     if text.isascii():
         # Quick: of ASCII all but control characters is printable.
-        if text.isprintable() or text.replace("\n", "").replace("\t", "").replace("\r", "").isprintable():
+        if text.isprintable() or text.replace("\r\n", "").replace("\n", "").replace("\t", "").isprintable():
             return
     found: Counter[str] = Counter()
     first: dict[str, int] = {}
@@ -80,5 +80,5 @@ def _takes_selector(letter: str) -> bool:
 def _is_picture(letter: str) -> bool:
     return (
         unicodedata.category(letter) == "So"
-        or letter in "\u2640\u2642\u2194\u2195\u27a1\u2b05\u3030\u303d\u203c\u2049\u25fe\u25fd"
+        or letter in "\u2139\u2640\u2642\u2194\u2195\u27a1\u2b05\u3030\u303d\u203c\u2049\u25fe\u25fd"
     )

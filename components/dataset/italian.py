@@ -18,7 +18,7 @@ from components.dataset.voice import MASCULINE_SELF, OTHER_ASSISTANTS, QUOTED, R
 
 __all__ = ["italian_hits"]
 
-_BEFORE, _AFTER = 9, 9
+_BEFORE, _AFTER, _NEAR = 9, 12, 4
 """Words around the one that gives a phrase away."""
 _FIRST_PERSON = frozenset("sono ero sarò sarei fui sia sento sentivo ritengo rimango resto io".split())
 _SPOKEN = frozenset({"system", "human", "gpt"})
@@ -63,7 +63,11 @@ def _voice(look: Look, *, feminine: bool) -> Iterator[Hit]:
     text = look.text
     words = QUOTED.sub(" ", text).split() if any(mark in text for mark in '`«“">') else look.words
     if look.marks & VOICE:
+        done = -_NEAR
         for at in marks_at(words, VOICE):
+            if at - done < _NEAR:
+                continue  # it was in the words around the last one
+            done = at
             around = " ".join(words[max(0, at - _BEFORE) : at + _AFTER])
             if match := OTHER_ASSISTANTS.search(around):
                 yield Hit("C10", f"not in the partner's voice: {_short(match[0])}", look.turn)

@@ -17,7 +17,7 @@ _COMMON = {
     "era erano ma anche come più questo questa questi queste quello quella perché cosa quando dove quale "
     "quali quanto se ci si mi ti tra fra già così quindi poi ogni dopo prima ancora solo molto fare fatto "
     "deve puoi può posso vuoi suo sua tuo tua mio mia ecco grazie ciao oggi stato essere però oppure "
-    "senza cui dell nell all dall sull c'è",
+    "senza cui dell nell all dall sull c'è io te lui lei noi voi loro chi stata fa va sta poco meglio",
     "en": "the of and to is are was were that this these those it with for from not be been have has had we you "
     "they he she our your their his her its what when where which who why how an by as at or but there "
     "will would can could should i i'm you're it's don't if then than into about just please me my do "
@@ -41,8 +41,7 @@ _COMMON = {
 """Function words, as `str.split` gives them, without signs at their edges."""
 _LANGUAGES = tuple(_COMMON)
 _BITS = 8
-_FIELD = (1 << _BITS) - 1
-_WORDS_THAT_TELL = _FIELD
+_WORDS_THAT_TELL = (1 << _BITS) - 1
 """So many of the first words tell a text's language; a field holds no more."""
 _MOST_CHARS = 4_000
 
@@ -100,15 +99,9 @@ def language_of(text: str) -> str | None:
     if not text.isascii() and (script := _script(text)):
         return script
     words = text.split(None, _WORDS_THAT_TELL)[:_WORDS_THAT_TELL]
-    total = sum(map(_TALLY.__getitem__, words))
-    counts = [total >> (_BITS * place) & _FIELD for place in range(len(_LANGUAGES))]
-    best = max(counts)
-    if not best or counts.count(best) > 1:
-        return None
-    if best == 1 and len(words) > 3:
-        return None
-    second = sorted(counts)[-2]
-    if best - second < 1 + len(words) // 60:
+    counts = sum(map(_TALLY.__getitem__, words)).to_bytes(len(_LANGUAGES), "little")
+    second, best = sorted(counts)[-2:]
+    if best - second < 1 + len(words) // 60 or (best == 1 and len(words) > 3):
         return None
     return _LANGUAGES[counts.index(best)]
 

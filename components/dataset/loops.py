@@ -44,8 +44,11 @@ def loop(look: Look) -> str | None:
 def _of_words(words: Sequence[str], threes: Sequence[Hashable]) -> str | None:
     for period in _periods(threes, longest=_LONGEST):
         at = _repeats(words, period, times=6 if period == 1 else 4)
-        if at is not None and any(sum(map(str.isalpha, word)) > 1 for word in words[at : at + period]):
-            return f"it says {_short(' '.join(words[at : at + period]))} over and over"
+        if at is None:
+            continue
+        passage = words[at : at + period]
+        if "|" not in passage and any(sum(map(str.isalpha, word)) > 1 for word in passage):  # no cells of a table
+            return f"it says {_short(' '.join(passage))} over and over"
     return None
 
 
@@ -65,10 +68,10 @@ def _periods(grams: Sequence[Hashable], *, longest: int) -> list[int]:
     last: dict[Hashable, int] = {}
     distances: Counter[int] = Counter()
     for at, gram in enumerate(grams):
-        before = last.get(gram)
-        if before is not None and at - before <= longest:
-            distances[at - before] += 1
+        distance = at - last.get(gram, -longest - 1)
         last[gram] = at
+        if distance <= longest:
+            distances[distance] += 1
     return sorted(period for period, times in distances.items() if times >= max(3 * period - 2, 2))
 
 
@@ -83,9 +86,18 @@ def _repeats(items: Sequence[str], period: int, *, times: int) -> int | None:
 
 
 def _of_lines(text: str) -> str | None:
-    lines = Counter(line.strip().lower() for line in text.splitlines() if len(line.split()) >= 3 and "|" not in line)
-    line, times = max(lines.items(), key=lambda item: item[1], default=("", 0))
-    return f"a line comes {times} times: {_short(line)}" if times >= 4 else None
+    """A sentence that has the same line to itself four times; headings, labels and tables may come again."""
+    lines = Counter(line.strip() for line in text.splitlines())
+    for line, times in lines.items():
+        if (
+            times >= 4
+            and len(line.split()) >= 3
+            and "|" not in line
+            and line[0] != "#"
+            and line.rstrip("*_")[-1:] != ":"
+        ):
+            return f"a line comes {times} times: {_short(line)}"
+    return None
 
 
 def _short(words: str) -> str:

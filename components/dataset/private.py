@@ -61,7 +61,14 @@ def private_hits(
     for look in looks:
         starts.append(starts[-1] + len(look.text) + len(_BETWEEN))
     seen: set[tuple[int, str, str]] = set()
-    for span in find_private(text, secrets=secrets, personal_data=kinds, allow=allow):
+    found = find_private(text, allow=allow) if secrets else []
+    secret = [(span.start, span.end) for span in found]
+    for span in find_private(text, secrets=False, personal_data=kinds, allow=allow) if kinds else ():
+        if not any(
+            start < span.end and span.start < end for start, end in secret
+        ):  # the password of a URL is no e-mail
+            found.append(span)
+    for span in sorted(found, key=lambda span: span.start):
         look = looks[bisect_right(starts, span.start) - 1]
         value = text[span.start : span.end]
         if (id(look), span.rule, value) in seen:

@@ -53,22 +53,26 @@ _NOTICES = (
 """In small letters."""
 _COPY_COUNT = re.compile(r"\bcopy ?\d+ chars ?/ ?\d+ words", re.IGNORECASE)
 
-_MINE = (
-    r"(?:your|my|the|a|an|il|la|lo|un|una|tuo|tua|mio|mia|vostro|vostra|full|first|last|company|recipient'?s?"
-    r"|sender'?s?|customer'?s?|client'?s?|insert|enter|add|inserisci|inserire|nome|cognome|data|indirizzo|azienda|name"
-    r"|date|address|email|e-mail|phone|telefono|titolo|title|position|city|città|state|zip|signature|firma|url|xxx+"
-    r"|todo|tbd)"
+_BRACKETED = re.compile(
+    r"\[(?:(?:your|my|the|a|an|il|la|lo|un|una|tuo|tua|mio|mia|vostro|vostra|insert|enter|add|inserisci|inserire)"
+    r"(?=[ '’_-]\w)"
+    r"|full|first|last|company|recipient|sender|customer|client|nome|cognome|data|indirizzo|azienda|name|date|address"
+    r"|email|e-mail|phone|telefono|titolo|title|position|city|città|state|zip|signature|firma|url|xxx+)"
+    r"(?:[ '’_/-][\w'’&/ .-]{0,40})?\](?![(\[:\w])",
+    re.IGNORECASE,
 )
-_BRACKETED = re.compile(r"\[" + _MINE + r"(?:[ '’_/-][\w'’&/ .-]{0,40})?\](?![(\[:\w])", re.IGNORECASE)
 _BRACED = re.compile(r"\{\{[ \t]*[^\W\d][\w .-]{0,40}\}\}(?!\})")
 _ANGLED = re.compile(r"<(?:your|insert|enter|il[_ -]tuo|la[_ -]tua|inserisci)[ _-][\w _-]{1,40}>", re.IGNORECASE)
 _FILLED = re.compile(
-    r"\b(?:TODO|TBD|FIXME)\b(?:[ \t]*(?::|\(|-[ \t]|$)|[^\])\n]{0,80}[\])])|\b(?i:lorem\s+ipsum)\b", re.MULTILINE
+    r"\b(?:TODO|TBD|FIXME)[ \t]*:|[\[(](?:TODO|TBD|FIXME)[\])]|\[(?:TODO|TBD|FIXME)\b[^\]\n]{0,80}\]"
+    r"|^[ \t]*(?:TODO|TBD|FIXME)[ \t.]*$|\b(?i:lorem\s+ipsum)\b",
+    re.MULTILINE,
 )
 _HTML = re.compile(
     r"<(?:div|span|p|a|img|font|table|tbody|thead|tr|td|th|ul|ol|li|h[1-6]|script|style|iframe|button|form|input|section"
     r"|article|header|footer|nav|svg|html|body|head|meta|link|center|label|pre|em|strong|code|b|i)"
-    r"(?:\s[^<>]{0,300})?/?>|</(?:div|span|p|a|font|table|tr|td|th|ul|ol|li|h[1-6]|script|style|button|form|html|body)>",
+    r"(?:\s+[\w:-]{1,30}\s*=[^<>]{0,300}|\s*)/?>"
+    r"|</(?:div|span|p|a|font|table|tr|td|th|ul|ol|li|h[1-6]|script|style|button|form|html|body)>",
     re.IGNORECASE,
 )
 _ENTITY = re.compile(r"&(?:nbsp|amp|lt|gt|quot|apos|rsquo|lsquo|ldquo|rdquo|hellip|ndash|mdash|[aeiou](?:grave|acute)"
@@ -234,19 +238,20 @@ def _placeholder(text: str, marks: int) -> str | None:
 def _odd_fences(text: str) -> str | None:
     """Why the fences do not pair, as CommonMark pairs them; what does not begin a line is no fence."""
     opened = ""
-    line = 0
+    at = 0
     for match in _FENCE.finditer(text):
         end = text.find("\n", match.end())
         info = text[match.end() : end if end >= 0 else len(text)]
         if not opened:
             if "`" in info:
                 continue  # a code span that begins a line
-            opened, line = match[1], text.count("\n", 0, match.start()) + 1
+            opened, at = match[1], match.start()
         elif match[1].startswith(opened) and not info.strip():
             opened = ""
-    if opened:
-        return f"the code fence of line {line} of the text is not closed"
-    return None
+    if not opened:
+        return None
+    line = text.count("\n", 0, at) + 1
+    return f"the code fence of line {line} of the text is not closed"
 
 
 def _html(look: Look) -> Iterator[Hit]:
