@@ -115,7 +115,7 @@ def to_conversation(
     if type(value) is not dict:
         return Conversation(index, line, None, raw=value), []
     turns = value.get("conversations")
-    if type(turns) is list and format == "sharegpt":
+    if type(turns) is list and format in ("sharegpt", "sharegpt-variant"):
         built = []
         for turn in turns:
             if type(turn) is not dict or len(turn) != 2 or "from" not in turn or "value" not in turn:

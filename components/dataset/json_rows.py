@@ -185,6 +185,8 @@ def _fault(text: str, error: json.JSONDecodeError, line: int) -> str:
     words = error.msg[:1].lower() + error.msg[1:]
     if not rest:
         words = f"it ends in the middle ({words})"
+    elif error.msg == "Unterminated string starting at":
+        words = "a text begins and is not closed"
     elif error.msg.startswith("Invalid control character at"):
         words = (
             f"a character within a text that must be written as \\u{ord(text[error.pos]):04x}, or a quote is missing"

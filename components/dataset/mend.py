@@ -75,6 +75,6 @@ def _unhidden(text: str) -> str:
 
 
 def _composed(text: str) -> str:
-    if unicodedata.is_normalized("NFC", text) if not _MARKS.search(text) else True:
+    if text.isascii() or unicodedata.is_normalized("NFC", text) or _MARKS.search(text):
         return text
     return _outside_code(text, lambda part: unicodedata.normalize("NFC", part))
