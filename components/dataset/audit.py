@@ -134,13 +134,13 @@ def tables(report: Report) -> dict[Table, DataFrame]:
 
     files = {file.path: position for position, file in reversed(list(enumerate(report.files)))}
     full, softened = _worst_findings(report, files)
-    uncounted = _uncounted(report)
+    believed = _broken_in_full(report)
     broken: dict[str, list[bool]] = {rule: [False] * len(report.rows) for rule in RULES}
     mild = ["none"] * len(report.rows)
     for position, row in enumerate(report.rows):
         for rule in row.rules:
             key = (row.file, row.conversation, rule)
-            if key in full or (key not in softened and rule in uncounted):
+            if key in full or (key not in softened and rule in believed):
                 broken[rule][position] = True
             else:
                 mild[position] = max(mild[position], softened.get(key, "info"), key=("none", *SEVERITIES).index)
@@ -215,13 +215,12 @@ def _severity(rule: str, report: Report) -> Severity:
     return own if own in SEVERITIES else RULES[rule].severity
 
 
-def _uncounted(report: Report) -> set[str]:
-    """Rules with findings in full that are not kept: of a row without any, the worse is believed."""
-    kept = Counter((finding.rule, finding.severity) for finding in report.findings)
+def _broken_in_full(report: Report) -> set[str]:
+    """Rules that are broken in full somewhere: of a row whose own finding is not kept, the worse is believed."""
     return {
         rule
-        for (rule, severity), count in report.counts.items()
-        if count > kept[(rule, severity)] and SEVERITIES.index(severity) >= SEVERITIES.index(_severity(rule, report))
+        for rule, severity in report.counts
+        if SEVERITIES.index(severity) >= SEVERITIES.index(_severity(rule, report))
     }
 
 

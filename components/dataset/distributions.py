@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from components.dataset.report import RowFacts
 
-__all__ = ["distributions", "quantiles"]
+__all__ = ["UNKNOWN", "distributions", "quantiles"]
 
 TOKENS = (0, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384)
 TURNS = (0, 1, 2, 3, 4, 5, 7, 9, 13, 21)

@@ -17,7 +17,7 @@ _HIDDEN = re.compile(
     "\ufff9-\ufffb\ud800-\udfff\ue000-\uf8ff\U000e0000-\U000e0fff\U000f0000-\U0010ffff]"
     "|\r(?!\n)|(?<![\u2190-\u2bff\ufe0f\U0001f000-\U0001faff])\u200d)"  # a joiner within an emoji is part of it
 )
-_LONGEST = 200_000
+_LONGEST = 20_000
 """Characters that are looked at for secrets: far more than are ever shown, so that none is cut in two."""
 
 
