@@ -113,6 +113,7 @@ VALUES = st.recursive(
 ROWS = st.lists(st.dictionaries(st.sampled_from(["k", "v"]), VALUES, min_size=1), min_size=1, max_size=4)
 
 
+@settings(deadline=None)  # files are written, on a machine that may be busy
 @given(ROWS)
 def test_told_where_arrow_refuses_and_only_there(rows: list[Any]) -> None:
     assert bool(found(rows)) == arrow_refuses(rows)
@@ -160,6 +161,7 @@ JSON = st.recursive(
 )
 
 
+@settings(deadline=None)  # files are written, on a machine that may be busy
 @given(st.lists(JSON, max_size=5), st.integers(0, 30 << 20))
 def test_any_json(rows: list[Any], offset: int) -> None:
     columns = Columns()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from components.dataset.fix import Change, fix_file
@@ -222,12 +222,14 @@ ROWS = st.dictionaries(
 ) | st.fixed_dictionaries({"instruction": TEXTS, "input": TEXTS | st.integers(), "output": TEXTS, "history": TURNS})
 
 
+@settings(deadline=None)  # files are written, on a machine that may be busy
 @given(TEXTS)
 def test_a_mended_text_is_at_rest(text: str) -> None:
     steps = mend_text(text)
     assert not steps or mend_text(steps[-1][2]) == []
 
 
+@settings(deadline=None)  # files are written, on a machine that may be busy
 @given(st.lists(ROWS, min_size=1, max_size=4), st.sampled_from([".jsonl", ".json"]), st.sampled_from([None, 2]))
 @example([{"conversations": [{"from": "gpt", "value": '\u200b<tool_call>{"name": 1}</tool_call>'}]}], ".jsonl", None)
 def test_once_is_enough(
@@ -239,6 +241,7 @@ def test_once_is_enough(
     twice(tmp_path_factory.mktemp("twice"), content, name)
 
 
+@settings(deadline=None)  # files are written, on a machine that may be busy
 @given(st.binary(max_size=100), st.sampled_from([".jsonl", ".json"]))
 def test_any_bytes(tmp_path_factory: pytest.TempPathFactory, content: bytes, name: str) -> None:
     twice(tmp_path_factory.mktemp("any"), b'{"conversations": []}\n' + content, name)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.dataset.conversation import MISSING, Conversation
@@ -252,6 +252,7 @@ TURN = st.dictionaries(KEYS, VALUES, max_size=4) | VALUES
 CHATS = st.dictionaries(KEYS, st.lists(TURN, max_size=4) | VALUES, max_size=4)
 
 
+@settings(deadline=None)  # files are written, on a machine that may be busy
 @given(
     CHATS | VALUES, st.sampled_from(["sharegpt", "sharegpt-variant", "openai", "alpaca", "pairs", "prompt-response"])
 )

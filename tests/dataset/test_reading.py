@@ -9,7 +9,7 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from components.dataset.conversation import MISSING
@@ -260,6 +260,7 @@ PIECES = st.sampled_from(
 )  # fmt: skip
 
 
+@settings(deadline=None)  # files are written, on a machine that may be busy
 @given(st.binary(max_size=200) | st.lists(PIECES, max_size=40).map(b"".join))
 @example(b"\x1f\x8b")
 @example(b"[" * 100_000)
@@ -280,6 +281,7 @@ def test_any_bytes_end_in_rows_and_hits(tmp_path_factory: pytest.TempPathFactory
         to_conversation(row.value, index=row.index, line=row.line, format=format_)
 
 
+@settings(deadline=None)  # files are written, on a machine that may be busy
 @given(st.lists(JSON, min_size=1, max_size=4), st.sampled_from([None, 0, 2]), st.booleans())
 def test_what_is_written_is_read(
     tmp_path_factory: pytest.TempPathFactory, values: list[object], indent: int | None, ascii_only: bool
