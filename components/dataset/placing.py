@@ -42,10 +42,11 @@ def place_messages(rendered: Rendered, *, thinks: bool) -> list[Place]:
 
 def _place(text: str, message: Message, cursor: int, *, thinks: bool, is_last: bool) -> tuple[Place, int]:
     header = "\n<tool_response>\n" if thinks and message.role == "tool" else f"<|im_start|>{message.role}\n"
-    reasoning, content, dropped = _split(message.content) if thinks else ("", message.content, False)
+    splits = thinks and message.role == "assistant"
+    reasoning, content, dropped = _split(message.content) if splits else ("", message.content, False)
     lost = "text around <think> is left out by the template" if dropped else ""
     calls = "".join(_calls(message))
-    bodies = list(_bodies(message, reasoning, content, is_last=is_last, thinks=thinks))
+    bodies = list(_bodies(reasoning, content, is_last=is_last, splits=splits))
     begin = text.find(header, cursor)
     for _ in range(_MOST_TRIES):
         if begin < 0:
@@ -62,11 +63,9 @@ def _place(text: str, message: Message, cursor: int, *, thinks: bool, is_last: b
     return Place(lost=f"{what} is not in what the template makes of it"), cursor
 
 
-def _bodies(
-    message: Message, reasoning: str, content: str, *, is_last: bool, thinks: bool
-) -> Iterator[tuple[str, int, bool]]:
+def _bodies(reasoning: str, content: str, *, is_last: bool, splits: bool) -> Iterator[tuple[str, int, bool]]:
     """What may stand after the header, where in it the own text begins, and whether the reasoning is in it."""
-    if thinks and message.role == "assistant":
+    if splits:
         block = f"{_OPEN}\n{reasoning}\n{_CLOSE}\n\n"
         # Axolotl compares with a turn without reasoning: the last has an empty block too, the others have none.
         own = 0 if not is_last else len(_OPEN) + 1 if reasoning else len(block)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
 
-from components.dataset.conversation import ASSISTANT_ROLES, Conversation, Turn
+from components.dataset.conversation import Conversation, Turn
 from components.dataset.tool_calls import parse_call, parse_tools
 from components.dataset.train_flags import is_trained, trained_parts
 from components.errors import InputError
@@ -93,7 +93,7 @@ def to_row(conversation: Conversation) -> dict[str, Any]:
             ]
         turn = None if message.turn is None else turns[message.turn]
         if turn is not None and turn.extra:
-            if is_trained(turn) != (turn.role in ASSISTANT_ROLES):
+            if is_trained(turn) != (message.role == "assistant"):
                 found["train"] = is_trained(turn)
             elif parts := trained_parts(turn):
                 found["train_detail"] = [

@@ -121,7 +121,7 @@ class Measurer:
         for message in messages:
             end = ids.index(end_token, position)
             turn = None if message.turn is None else turns[message.turn]
-            if turn is not None and turn.extra and (message.role == "user" or "train_detail" in turn.extra):
+            if turn is not None and turn.extra and (message.role != "assistant" or "train_detail" in turn.extra):
                 return None
             if turn is not None and message.role == "assistant":
                 text, begin = message.content, position + self._header

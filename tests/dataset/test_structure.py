@@ -183,7 +183,7 @@ def test_order_is_llama_factorys_rule(roles: list[str]) -> None:
 
 
 @given(any_conversation)
-@settings(max_examples=300)
+@settings(max_examples=150)
 def test_no_value_whatsoever_crashes_it(row: Conversation) -> None:
     for hit in structure_hits(row):
         assert hit.rule in RULES and hit.message and len(hit.message) < 300

@@ -249,7 +249,7 @@ def test_hostile_texts_end_in_findings_soon(row: Conversation) -> None:
 
 
 @given(any_conversation)
-@settings(max_examples=300)
+@settings(max_examples=150)
 def test_no_value_whatsoever_crashes_it(row: Conversation) -> None:
     for hit in tool_hits(row):
         assert hit.rule in RULES and hit.message and len(hit.message) < 300
@@ -289,7 +289,7 @@ _values = st.recursive(
 @given(
     st.dictionaries(st.sampled_from("ab"), _schemas, max_size=2), st.lists(st.sampled_from("ab"), unique=True), _values
 )
-@settings(max_examples=300)
+@settings(max_examples=150)
 def test_the_short_way_finds_what_the_library_finds(properties: Any, required: list[str], value: Any) -> None:
     import jsonschema
 
@@ -299,7 +299,7 @@ def test_the_short_way_finds_what_the_library_finds(properties: Any, required: l
 
 
 @given(_schemas | any_json)
-@settings(max_examples=300)
+@settings(max_examples=150)
 def test_the_short_way_knows_a_schema_as_the_library_does(schema: Any) -> None:
     import jsonschema
 
