@@ -142,11 +142,11 @@ class _Session:
             if not self._handle(self._examples[self._at], standing):
                 return
 
-    def say(self, text: str, style: str = "") -> None:
-        """One line for the person."""
+    def say(self, text: str, style: str = "", *, wrapped: bool = False) -> None:
+        """Words for the person; `wrapped` between words. Lines with paths are not, so that they can be copied."""
         from rich.text import Text
 
-        self._console.print(Text(_plain(text), style=style))
+        self._console.print(Text(_plain(text), style=style), soft_wrap=not wrapped)
 
     def sum_up(self) -> None:
         """What was decided, what is left, and where it is kept."""
@@ -264,7 +264,7 @@ class _Session:
     def _turn(self, role: str, text: str) -> None:
         self._console.print()
         self.say(role, _STYLES.get(role, "bold magenta"))
-        self.say(text, "dim" if role == "system" else "")
+        self.say(text, "dim" if role == "system" else "", wrapped=True)
 
     def _tell(self, found: Sequence[tuple[str, Hit]]) -> None:
         for severity, hit in found:
