@@ -34,6 +34,7 @@ COMMANDS = {
     "search": ("ask", "Find the notes that speak of something"),
     "ask": ("ask", "Ask the partner a question; the answer names its sources"),
     "score": ("score", "Score the published index, and the answers, on golden questions"),
+    "data": ("data", "Conversations for training: check any file of them, review them"),
     "index": ("index", "The published index: status"),
     "runs": ("past", "List the runs of a workspace, newest first"),
     "show": ("past", "Show one run: steps, scorecard, gate"),
@@ -48,6 +49,7 @@ GROUPS = {
     "The recipe language": ("recipes", "schema", "validate", "explain"),
     "Running": ("plan", "run", "reindex"),
     "Asking": ("search", "ask", "score"),
+    "Training data": ("data",),
     "What there is": ("index", "runs", "show", "diff", "gc", "forget"),
 }
 """How `--help` shows them; a command that is in no group comes last."""

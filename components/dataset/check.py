@@ -91,7 +91,7 @@ def check_files(
         ),
         collector=_Collector(severities or {}),
         rules=[
-            structure_hits, tool_hits, text_hits, trainer_hits, language_hits,
+            structure_hits, tool_hits, text_hits, language_hits,
             lambda one: italian_hits(one, feminine=feminine),
             lambda one: private_hits(one, personal_data=personal_data, allow=allow),
             lambda one: provenance_hits(one, known_notes=known_notes),
@@ -196,6 +196,7 @@ class _Check:
                 self.rows.append(known)
                 if read.conversation is not None:
                     of_row += self._described(known, read.conversation, next(measured))
+                    of_row += trainer_hits(read.conversation, of_row)
                 for hit in of_row:
                     if self.collector.add(hit, file=str(path), line=known.line, conversation=known.index):
                         known.breaks(hit.rule)

@@ -19,7 +19,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from components.answer.guard import clean_answer
 from components.answer.language import detect_language
 from components.dataset.generation_prompts import (
+    NOTE_TOKENS,
     PROMPT_VERSION,
+    REPLY_TOKENS,
     FencedNote,
     UnparsableError,
     answer_messages,
@@ -115,8 +117,8 @@ def generate_examples(
     persona: str,
     stage: Stage = "expansion",
     system: str | None = None,
-    max_note_tokens: int = 2000,
-    max_tokens: int = 600,
+    max_note_tokens: int = NOTE_TOKENS,
+    max_tokens: int = REPLY_TOKENS,
     author: str | None = None,
     licence: str | None = None,
     created: str | None = None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal
 
 from pydantic import Field, field_validator
@@ -50,13 +51,18 @@ class CheckParams(Params):
     severities: dict[str, Severity | Literal["off"]] = Field(
         default={}, description="rule -> error, warning, info or off, where it is not as the rule says"
     )
+    leave_out: list[str] = Field(
+        default=["E1", "E2", "E4"],
+        description="rules whose rows are left out instead of stopping the dataset: of equals the first one stays, and "
+        "training never holds what is held out",
+    )
     suite: RecipePath | None = Field(
         default=None, description="YAML: what Great Expectations asserts of the checked rows; null: no audit"
     )
 
-    @field_validator("severities")
+    @field_validator("severities", "leave_out")
     @classmethod
-    def _are_rules(cls, value: dict[str, Severity]) -> dict[str, Severity]:
+    def _are_rules(cls, value: Iterable[str]) -> Iterable[str]:
         for name in value:
             if name not in RULES:
                 raise ValueError(f"{name!r} is no rule of the check; the rules are {', '.join(RULES)}")

@@ -48,7 +48,8 @@ class Rows:
         for row in chain(sniffed, stream):
             self._count += 1
             if row.value is not MISSING:
-                self._columns.add(row.value, line=row.line)
+                offset = row.offset if self._reader.container == "jsonl" else None
+                self._columns.add(row.value, line=row.line, offset=offset)
             if not isinstance(row.value, dict):
                 yield ReadRow(row, None, row.hits)
                 continue

@@ -39,5 +39,8 @@ class LlmParams(Params):
     """Models by role."""
 
     chat: ChatParams = ChatParams()
+    judge: ChatParams | None = Field(
+        default=None, description="the model that judges what `chat` wrote, better one of another family; null: chat"
+    )
     budget: BudgetParams = BudgetParams()
     cache: bool = Field(default=True, description="answer a repeated request from the response cache at temperature 0")

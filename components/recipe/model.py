@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from components.answer.params import AnswerParams
+from components.dataset.params import DatasetParams
 from components.evaluate.params import EvaluateParams
 from components.index.params import IndexParams
 from components.llm.params import LlmParams
@@ -19,11 +20,11 @@ from components.sncp.params import SncpParams
 
 __all__ = ["LATER_PHASES", "LATER_SECTIONS", "Phase", "Recipe"]
 
-Phase = Literal["mvp", "reindex"]
-"""What a run does: mvp walks the whole road once, reindex brings the index up to date."""
+Phase = Literal["mvp", "reindex", "dataset"]
+"""What a run does: mvp walks the whole road once, reindex brings the index up to date, dataset makes the examples."""
 
 LATER_PHASES = ("optimize", "scale")
-LATER_SECTIONS = ("dataset", "train", "roadmap", "serve", "execution")
+LATER_SECTIONS = ("train", "roadmap", "serve", "execution")
 """Names that are reserved: this version says that it does not know them yet."""
 
 
@@ -40,7 +41,10 @@ class Recipe(Params):
         description="names runs and artifacts",
     )  # fmt: skip
     description: str = Field(default="", description="one line for the list of recipes")
-    phase: Phase = Field(description="mvp: index, answer, score, gate, register; reindex: notes and index only")
+    phase: Phase = Field(
+        description="mvp: index, answer, score, gate, register; reindex: notes and index only; "
+        "dataset: examples for training, checked and split"
+    )
     workspace: RecipePath = Field(default=Path(".cervella"), description="folder of everything that a run writes")
     sncp: SncpParams = Field(description="which notes are read, and what is masked in them")
     persona: PersonaParams = Field(
@@ -51,6 +55,9 @@ class Recipe(Params):
     )
     llm: LlmParams = Field(default=LlmParams(), description="the model that answers, and what it may cost")
     answer: AnswerParams = Field(default=AnswerParams(), description="how a question is answered from the notes")
+    dataset: DatasetParams = Field(
+        default=DatasetParams(), description="examples for training: where they come from, what they must be"
+    )
     evaluate: EvaluateParams = Field(default=EvaluateParams(), description="what is scored, on which questions")
     gate: GateParams = Field(default=GateParams(), description="thresholds: what is good enough")
     registry: RegistryParams = Field(default=RegistryParams(), description="where runs and releases are recorded")

@@ -19,6 +19,7 @@ from typing import Any
 
 from components.llm.speeds import measured_speed, speeds_file
 from components.recipe.model import Recipe
+from components.recipe.plan_dataset import plan_dataset
 from components.recipe.plan_index import plan_index
 from components.recipe.plan_notes import NoteChanges
 from components.recipe.plan_past import Past
@@ -131,18 +132,28 @@ def plan_runs(
 
 def _plan(planner: Planner, recipe: Recipe, world: World, *, registers: bool) -> Plan:
     published = world.published(recipe.index)
+    if recipe.phase == "dataset":
+        made = plan_dataset(planner, recipe, world=world)
+        return _told(planner, recipe, world, made.notes, made.collection.digests, made.problems, published=published)
     who = Persona(recipe, world.read_notes(recipe), past=planner.past, world=world) if recipe.phase == "mvp" else None
     found = plan_index(planner, recipe, world=world)
     problems = list(found.problems)
     if who is not None:
         problems += plan_scores(planner, recipe, found, who=who, world=world, registers=registers)
+    return _told(planner, recipe, world, found.notes, found.collection.digests, problems, published=published)
+
+
+def _told(
+    planner: Planner, recipe: Recipe, world: World, notes: NoteChanges, files: Mapping[str, str],
+    problems: Sequence[str], *, published: str | None,
+) -> Plan:  # fmt: skip
     order = {name: place for place, name in enumerate(STEPS[recipe.phase])}
     steps = sorted(planner.steps, key=lambda step: order[step.name])
     work = total(step.work for step in steps)
     problems = [*_budget(recipe, work), *_keys(recipe, work), *problems]
     rest = measured_speed(speeds_file(recipe.workspace), model=recipe.phase, unit="runs")
     return Plan(
-        recipe.name, recipe.phase, recipe.workspace, tuple(steps), found.notes, published, found.collection.digests,
+        recipe.name, recipe.phase, recipe.workspace, tuple(steps), notes, published, files,
         rest.seconds_for(1) if rest else None, (recipe.index.embedding.model, recipe.llm.chat.model), tuple(problems),
     )  # fmt: skip
 

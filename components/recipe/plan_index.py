@@ -24,7 +24,7 @@ from components.sncp import Collection
 from components.sncp import steps as sncp
 from components.store import Artefact
 
-__all__ = ["Golden", "PlannedIndex", "plan_index"]
+__all__ = ["Golden", "PlannedIndex", "newest_notes", "plan_index"]
 
 _SMALL = 10  # notes: below this number the index lets any share vanish
 
@@ -114,7 +114,7 @@ def plan_index(planner: Planner, recipe: Recipe, *, world: World) -> PlannedInde
     collection = world.read_notes(recipe)
     check_privacy(recipe, collection.documents)
     published = _Published(planner.past, world.live(recipe.index))
-    before = published.notes or _newest(planner.past)
+    before = published.notes or newest_notes(planner.past)
     changes = compare_notes(sncp.read_documents(before) if before else None, collection.documents)
 
     model = ModelOfIndex(recipe.index, world)
@@ -257,6 +257,7 @@ def _refusals(
     return found
 
 
-def _newest(past: Past) -> Artefact | None:
+def newest_notes(past: Past) -> Artefact | None:
+    """The last collecting of any notes in this workspace."""
     newest = next(iter(past.manifests("sncp.collect")), None)
     return past.open("sncp.collect", str(newest["fingerprint"])) if newest else None

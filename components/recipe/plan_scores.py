@@ -28,7 +28,7 @@ from components.registry import steps as registry
 from components.sncp import Collection
 from components.store import Artefact, Step
 
-__all__ = ["Persona", "plan_scores"]
+__all__ = ["Persona", "chat_dollars", "chat_seconds", "plan_scores"]
 
 _SECONDS_AN_ANSWER = {"local/smollm2-135m-instruct": (5.0, 40.0)}
 """On 2 to 8 processors: the range where nothing was measured yet."""
@@ -133,13 +133,14 @@ def _chat_work(recipe: Recipe, chosen: Sequence[Question], *, who: Persona, worl
         calls_at_most=calls,
         prompt_tokens_at_most=fixed + calls * room,
         completion_tokens_at_most=calls * chat.max_tokens,
-        seconds=_time(chat, least, calls, world),
+        seconds=chat_seconds(chat, least, calls, world),
     )
-    low, high = _dollars(chat, work, fixed_tokens=fixed)
+    low, high = chat_dollars(chat, work, fixed_tokens=fixed)
     return Work(**{**vars(work), "usd_at_least": low, "usd_at_most": high})
 
 
-def _dollars(chat: ChatParams, work: Work, *, fixed_tokens: int) -> tuple[float | None, float | None]:
+def chat_dollars(chat: ChatParams, work: Work, *, fixed_tokens: int) -> tuple[float | None, float | None]:
+    """At least and at most, of the calls and tokens of `work`; `fixed_tokens` of the prompts are there for certain."""
     if chat.model.startswith("fake/"):
         from components.llm.fake import FakeChat
 
@@ -154,7 +155,8 @@ def _dollars(chat: ChatParams, work: Work, *, fixed_tokens: int) -> tuple[float 
     )
 
 
-def _time(chat: ChatParams, least: int, most: int, world: World) -> Seconds | None:
+def chat_seconds(chat: ChatParams, least: int, most: int, world: World) -> Seconds | None:
+    """Of so many calls at least and at most; None: nothing is known of the model's speed."""
     speed = measured_speed(speeds_file(world.workspace), model=chat.model, unit="answers")
     if speed is not None:
         return Seconds(speed.seconds_for(least), speed.seconds_for(most), True)

@@ -46,7 +46,7 @@ def _takes(step: PlannedStep) -> str:
     if work.calls_at_most:
         told.append(f"{_range(work.calls_at_least, work.calls_at_most)} {_plural('call', work.calls_at_most)}")
     if not told and step.name != "registry.register":
-        kinds = ("notes", "chunks", "questions", "answers", "tokens")
+        kinds = ("notes", "chunks", "questions", "answers", "tokens", "examples")
         told = [f"{facts[kind]:,} {kind}" for kind in kinds if isinstance(facts.get(kind), int)][:1]
     return ", ".join(told)
 
@@ -58,10 +58,21 @@ def totals_lines(plan: Plan) -> list[str]:
         *([f"{plan.count('depends')} that may have to run"] if plan.count("depends") else []),
     ]  # fmt: skip
     lines = [("steps", ", ".join(counts)), ("notes", _notes(plan))]
+    lines += _stages(plan)
     lines += work_lines(plan.work, models=plan.models)
     lines.append(("time", _time(plan)))
     lines += [("stops", problem) for problem in plan.problems]
     return [f"  {name:<6}  {text}" for name, text in lines]
+
+
+def _stages(plan: Plan) -> list[tuple[str, str]]:
+    """How far the stages of a dataset are, where the plan has one."""
+    facts = next((step.facts for step in plan.steps if "stages" in step.facts), None)
+    if facts is None:
+        return []
+    told = ", ".join(f"{stage} {count}" for stage, count in facts["stages"].items())
+    waiting = f"; {_many(facts['waiting'], 'example')} waiting for a review" if facts.get("waiting") else ""
+    return [("stages", told + waiting)]
 
 
 def work_lines(work: Work, *, models: Sequence[str]) -> list[tuple[str, str]]:

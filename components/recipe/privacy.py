@@ -41,17 +41,22 @@ class PrivacyParams(Params):
 def leaving(recipe: Recipe, *, asked: bool = False) -> dict[str, str]:
     """Key of the recipe -> where the words of notes go by it, for all that is not on this machine.
 
-    Of a run of the recipe's phase: in phase mvp also the chat model, and what records its answers (MLflow, and the
-    Prefect server that the environment names). `asked`: of a question from the terminal, which is recorded nowhere.
+    Of a run of the recipe's phase: in phase mvp also the chat model, in phase dataset the models that write examples
+    and no embedder; in both what records them (MLflow, and the Prefect server that the environment names). `asked`: of
+    a question from the terminal, which is recorded nowhere.
     """
     trusted = recipe.privacy.trusted_hosts
-    embedding, chat = recipe.index.embedding, recipe.llm.chat
-    found: dict[str, str | None] = {
-        "index.embedding.model": leaves_to(embedding.model, api_base=embedding.api_base, trusted_hosts=trusted),
-    }
-    if asked or recipe.phase == "mvp":
-        found["llm.chat.model"] = leaves_to(chat.model, api_base=chat.api_base, trusted_hosts=trusted)
-    if recipe.phase == "mvp" and not asked:
+    found: dict[str, str | None] = {}
+    if asked or recipe.phase != "dataset":
+        embedding = recipe.index.embedding
+        found["index.embedding.model"] = leaves_to(embedding.model, api_base=embedding.api_base, trusted_hosts=trusted)
+    writes = recipe.phase == "dataset" and recipe.dataset.generate.per_note > 0
+    chats = {"llm.chat.model": recipe.llm.chat} if asked or recipe.phase == "mvp" or writes else {}
+    if writes and recipe.llm.judge is not None:
+        chats["llm.judge.model"] = recipe.llm.judge
+    for key, chat in chats.items():
+        found[key] = leaves_to(chat.model, api_base=chat.api_base, trusted_hosts=trusted)
+    if recipe.phase in ("mvp", "dataset") and not asked:
         uri = recipe.registry.tracking_uri or ""
         elsewhere = "://" in uri or uri.startswith("databricks")  # anything else is a path
         if elsewhere and not uri.startswith(("sqlite:", "file:")) and not is_here(uri, trusted):

@@ -120,14 +120,18 @@ _SECRET_IN_URL = re.compile(
 
 
 def _urls(get: _Values) -> Iterator[_Problem]:
-    for key in ("index.embedding.api_base", "llm.chat.api_base", "registry.tracking_uri"):
+    for key in ("index.embedding.api_base", "llm.chat.api_base", "llm.judge.api_base", "registry.tracking_uri"):
         if _SECRET_IN_URL.search(get(key) or ""):
             yield _Problem(
                 key, "holds a password, and recipes are stored with every run", "a URL without user, password and key"
             )
 
 
-_MODELS: tuple[tuple[str, ModelKind], ...] = (("index.embedding.model", "embedding"), ("llm.chat.model", "chat"))
+_MODELS: tuple[tuple[str, ModelKind], ...] = (
+    ("index.embedding.model", "embedding"),
+    ("llm.chat.model", "chat"),
+    ("llm.judge.model", "chat"),
+)
 
 
 def _models(get: _Values) -> Iterator[_Problem]:
@@ -179,7 +183,12 @@ def check_rules(resolved: Resolved, *, faulty: frozenset[str]) -> list[Fault]:
 
 
 _FOLDERS: tuple[Keys, ...] = (("sncp", "root"),)
-_FILES: tuple[Keys, ...] = (("persona", "constitution"), ("persona", "dna"), ("evaluate", "golden"))
+_FILES: tuple[Keys, ...] = (
+    ("persona", "constitution"),
+    ("persona", "dna"),
+    ("evaluate", "golden"),
+    ("dataset", "check", "suite"),
+)
 _WRITTEN: tuple[Keys, ...] = (("workspace",), ("index", "uri"))
 
 

@@ -22,6 +22,10 @@ STEPS: dict[str, tuple[str, ...]] = {
         "registry.register",
     ),
     "reindex": _INDEXING,
+    "dataset": (
+        "sncp.collect", "persona.compile", "dataset.generate", "dataset.gather", "dataset.check", "dataset.split",
+        "dataset.audit",
+    ),
 }  # fmt: skip
 """Phase -> its steps, in order."""
 MATRIX = "matrix"

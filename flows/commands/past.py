@@ -56,6 +56,7 @@ def best_verdict(state: Mapping[str, Any]) -> str | None:
 
 def print_run(run: Run, *, as_json: bool) -> None:
     """Print what became of a run."""
+    from components.dataset.card import verdict_text
     from components.evaluate import render_scorecard
     from components.registry import GateReport, render_gate
 
@@ -72,6 +73,8 @@ def print_run(run: Run, *, as_json: bool) -> None:
         click.echo("\n" + comparison(run))
     if state.get("error"):
         click.echo(f"\nended with: {state['error']}")
+    if state.get("dataset"):
+        click.echo("\n" + verdict_text(state["dataset"]))
     if state.get("scorecard"):
         click.echo("\n" + render_scorecard(state["scorecard"]))
     if state.get("gate"):

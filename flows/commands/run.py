@@ -41,6 +41,8 @@ def run_command(
 ) -> int:  # fmt: skip
     """Run RECIPE: every step that is not sealed yet. Exit 0 for gate GO, 1 for NO-GO or INCONCLUSIVE.
 
+    Of phase dataset: 0 when it is fit for training, 1 when it is not.
+
     With a matrix, all its combinations: the exit code is that of the best, 3 when one of them failed.
     """
     if plan is None:
@@ -144,6 +146,7 @@ def finish(run: Run, *, as_json: bool) -> int:
     state = run.read()
     if as_json:
         keys: tuple[str, ...] = ("run", "recipe", "phase", "status", "steps", "scorecard", "gate", "mlflow")
+        keys += ("dataset",) if state["phase"] == "dataset" else ()
         keys += ("combinations", "best", "criterion") if state["phase"] == MATRIX else ()
         click.echo(json.dumps({key: state.get(key) for key in keys}, indent=1, ensure_ascii=False))
     else:
@@ -157,6 +160,8 @@ def finish(run: Run, *, as_json: bool) -> int:
                 click.echo(f"  see it: mlflow ui --backend-store-uri sqlite:///{database}")
     if state["phase"] == MATRIX:
         return _matrix_code(state)
+    if state["phase"] == "dataset":
+        return 0 if state["dataset"]["passed"] else 1
     gate = state.get("gate")
     return 0 if gate is None or gate["verdict"] == "GO" else 1
 

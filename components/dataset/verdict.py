@@ -1,0 +1,142 @@
+"""The step `dataset.audit`: what a trainer gets, checked as it lies there; the verdict that training waits for.
+
+The files of the split are checked with every rule, training against validation and golden questions; Great Expectations
+asserts the suite on what was found; `datasets`, which all trainers load with, must read as many rows as were written.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from components.dataset.card import dataset_card
+from components.dataset.findings import SEVERITIES, Finding, Severity
+from components.dataset.params import DatasetParams
+from components.dataset.report import Report
+from components.dataset.steps import check_settings
+from components.store import Artefact, Run, Step, StepSpec, file_digest, progress_of, recorded_step, sha256_hex
+from components.store.spec import canonical_json
+
+if TYPE_CHECKING:
+    from components.dataset.audit import AuditResult
+    from components.dataset.leaks import Golden
+
+__all__ = ["audit_dataset", "audit_spec"]
+
+
+def audit_spec(
+    params: DatasetParams, *, split: str, examples: str, golden: Path | None, notes: Mapping[str, str]
+) -> StepSpec:
+    """Identity of the audit; `split` and `examples` are digests."""
+    check = params.check.model_dump(mode="json", exclude={"suite", "leave_out"})
+    inputs = {"split": split, "examples": examples, "notes": sha256_hex(canonical_json(dict(notes)))}
+    for name, file in (("golden", golden), ("suite", params.check.suite)):
+        if file is not None:
+            inputs[name] = file_digest(file)
+    return StepSpec("dataset.audit", 1, {"check": check, "stages": params.stages.model_dump()}, inputs)
+
+
+def audit_dataset(
+    run: Run, params: DatasetParams, *, name: str, examples: Artefact, split: Artefact, golden: Sequence[Golden],
+    golden_file: Path | None, notes: Mapping[str, str],
+) -> Artefact:  # fmt: skip
+    """Check what was split; seals `verdict.json`, `report.json`, `audit.json` and `card.md`."""
+    spec = audit_spec(params, split=split.digest, examples=examples.digest, golden=golden_file, notes=notes)
+    with recorded_step(run, spec) as step:
+        if not step.sealed:
+            verdict = _audit(step, params, examples=examples, split=split, golden=golden, notes=notes, name=name)
+            step.note(passed=verdict["passed"], train=verdict["rows"]["train"])
+    return step.artefact
+
+
+def _audit(
+    step: Step, params: DatasetParams, *, examples: Artefact, split: Artefact, golden: Sequence[Golden],
+    notes: Mapping[str, str], name: str,
+) -> dict[str, Any]:  # fmt: skip
+    from components.dataset.check import check_files
+
+    files = {side: split.path / file for side, file in split.read_json("split.json")["files"].items()}
+    filled = [path for path in files.values() if path.stat().st_size]
+    settings = check_settings(params.check)
+    tell = progress_of("dataset.audit")
+    reports = [
+        check_files([path], **settings, golden=golden, known_notes=notes, progress=tell,
+                    held_out=[files["validation"]] if side == "train" and files["validation"] in filled else [])
+        for side, path in files.items() if path in filled
+    ]  # fmt: skip
+    reading = [Finding(**one) for one in examples.read_json("gather.json")["findings"]]
+    audit = _asserted(params, reports)
+    loaded = _loaded(filled, step.scratch)
+    reasons = list(_reasons(params.check.fail_on, reports, reading, audit))
+    rows = {side: _rows(path) for side, path in files.items()}
+    if not rows["train"]:
+        reasons.append("there is no example left to train on")
+    reasons += [
+        f"datasets reads {count} rows of {path.name}, and there are {_rows(path)}"
+        for path, count in loaded.items() if count != _rows(path)
+    ]  # fmt: skip
+    verdict = {
+        "passed": not reasons,
+        "reasons": reasons,
+        "rows": rows,
+        "left_out": split.read_json("split.json")["left_out"],
+        "files": {side: {"name": path.name, "sha256": file_digest(path)} for side, path in files.items()},
+        "stages": examples.read_json("gather.json")["stages"],
+        "targets": params.stages.model_dump(),
+        "findings": {
+            severity: sum(report.summary()["findings"][severity] for report in reports) for severity in SEVERITIES
+        },
+    }
+    step.write_json("verdict.json", verdict)
+    step.write_json("report.json", [report.to_dict() for report in reports])
+    step.write_json("audit.json", [result.to_dict() for result in audit])
+    step.write_text("audit.md", "\n\n".join(result.markdown() for result in audit) + "\n")
+    step.write_text("card.md", dataset_card(name=name, verdict=verdict, reports=reports, params=params))
+    return verdict
+
+
+def _asserted(params: DatasetParams, reports: Sequence[Report]) -> list[AuditResult]:
+    """Great Expectations on each side."""
+    if params.check.suite is None:
+        return []
+    from components.dataset.audit import audit
+    from components.dataset.suite import load_suite
+
+    suite = load_suite(params.check.suite)
+    return [audit(report, suite=suite) for report in reports]
+
+
+def _loaded(files: Sequence[Path], scratch: Path) -> dict[Path, int]:
+    """Rows that `datasets` reads of each file, as every trainer will."""
+    import datasets
+
+    datasets.disable_progress_bars()
+    found = {}
+    for path in files:
+        loaded = datasets.load_dataset("json", data_files=str(path), split="train", cache_dir=str(scratch / "cache"))
+        found[path] = len(loaded)
+    shutil.rmtree(scratch / "cache", ignore_errors=True)
+    return found
+
+
+def _reasons(
+    fail_on: Severity, reports: Sequence[Report], reading: Sequence[Finding], audit: Sequence[AuditResult]
+) -> list[str]:
+    """Why the dataset may not be trained on, in words; none when it may."""
+    bad = SEVERITIES[SEVERITIES.index(fail_on) :]
+    found = [f"{one.file}:{one.line}: {one.rule} {one.message}" for one in reading if one.severity in bad]
+    counts: dict[str, int] = {}
+    for report in reports:
+        for (rule, severity), count in report.counts.items():
+            if severity in bad:
+                counts[rule] = counts.get(rule, 0) + count
+    found += [f"{rule}: {count} finding{'s' if count > 1 else ''}" for rule, count in sorted(counts.items())]
+    found += [f"the audit of suite {result.suite} is not met" for result in audit if result.fails(fail_on)]
+    return found
+
+
+def _rows(path: Path) -> int:
+    with path.open("rb") as file:
+        return sum(1 for _ in file)

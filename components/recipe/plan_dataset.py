@@ -1,0 +1,138 @@
+"""The plan of phase dataset: notes, generation with its bounds of calls and dollars, examples by stage, the checks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from components.dataset import steps as dataset
+from components.dataset.generation_prompts import NOTE_TOKENS, REPLY_TOKENS
+from components.dataset.verdict import audit_spec
+from components.errors import InputError
+from components.evaluate import load_golden
+from components.llm.counting import counter_of
+from components.llm.params import ChatParams
+from components.recipe.model import Recipe
+from components.recipe.plan_index import newest_notes
+from components.recipe.plan_notes import NoteChanges, compare_notes
+from components.recipe.plan_scores import Persona, chat_dollars, chat_seconds
+from components.recipe.plan_steps import Input, Planner
+from components.recipe.plan_work import NOTHING, Work
+from components.recipe.plan_world import World
+from components.recipe.privacy import check_privacy, prompts_without_local
+from components.sncp import Collection, Document
+from components.sncp import steps as sncp
+
+__all__ = ["PlannedDataset", "plan_dataset"]
+
+_ASKED = 1000  # tokens: what a request says beside persona, note and answer, at most
+
+
+@dataclass(frozen=True)
+class PlannedDataset:
+    """What is known ahead of time of the notes, and why the run would stop."""
+
+    collection: Collection
+    notes: NoteChanges
+    problems: tuple[str, ...]
+
+
+def plan_dataset(planner: Planner, recipe: Recipe, *, world: World) -> PlannedDataset:
+    """Plan the steps of phase dataset. Examples are read for real, so their stages are known ahead of time.
+
+    Raises:
+        InputError: the notes, or a file of examples, cannot be read.
+        TerminalError: notes that must stay on this machine would leave it.
+    """
+    params, collection = recipe.dataset, world.read_notes(recipe)
+    check_privacy(recipe, collection.documents)
+    before = newest_notes(planner.past)
+    changes = compare_notes(sncp.read_documents(before) if before else None, collection.documents)
+    planner.plan(
+        lambda: sncp.collect_spec(recipe.sncp, collection, local=recipe.privacy.local),
+        words={"notes": changes.words()}, write=lambda step: sncp.write_notes(step, collection),
+    )  # fmt: skip
+    planner.add(facts=changes.facts())
+
+    who = Persona(recipe, collection, past=planner.past, world=world)
+    planner.plan(lambda: who.spec, write=who.write)
+    made = _plan_generation(planner, recipe, collection, who=who, world=world)
+    problems = _golden_problems(recipe)
+
+    notes = dataset.note_hashes(collection.documents)
+    if made is None or made.artefact is not None:
+        found = dataset.gathered(params, generated=made.artefact if made else None)
+        examples = planner.plan(
+            lambda: dataset.gather_spec(params, found), words={"examples": "the files or their reviews changed"},
+            write=lambda step: dataset.write_gathered(step, found),
+        )  # fmt: skip
+        planner.add(facts=dataset.stage_facts(params, found))
+    else:
+        planner.note("dataset.gather", "run", "dataset.generate will make something new")
+        examples = Input("dataset.gather", None, new=True)
+    check = planner.plan(
+        lambda examples: dataset.check_spec(params, examples=examples, golden=recipe.evaluate.golden, notes=notes),
+        words={"golden": "the file was changed"}, examples=examples,
+    )  # fmt: skip
+    split = planner.plan(
+        lambda examples, check: dataset.split_spec(params, examples=examples, check=check),
+        examples=examples, check=check,
+    )  # fmt: skip
+    planner.plan(
+        lambda split, examples: audit_spec(
+            params, split=split, examples=examples, golden=recipe.evaluate.golden, notes=notes
+        ),
+        words={"golden": "the file was changed", "suite": "the suite was changed"}, split=split, examples=examples,
+    )  # fmt: skip
+    return PlannedDataset(collection, changes, tuple(problems))
+
+
+def _plan_generation(
+    planner: Planner, recipe: Recipe, collection: Collection, *, who: Persona, world: World
+) -> Input | None:
+    """Plan `dataset.generate`; None where no examples are to be made."""
+    params, chosen = recipe.dataset, dataset.chosen_notes(recipe.dataset, collection.documents)
+    if not params.generate.per_note:
+        return None
+    chat, judge = recipe.llm.chat, recipe.llm.judge or recipe.llm.chat
+    persona = who.compiled[0].text
+    made = planner.plan(
+        lambda: dataset.generate_spec(
+            params, chosen, chat=chat.model_dump(mode="json"), judge=judge.model_dump(mode="json"), persona=persona,
+            leave_out_local=prompts_without_local(recipe),
+        )
+    )  # fmt: skip
+    if planner.last.action == "run":
+        each = params.generate.per_note
+        writing = _work(recipe, chat, chosen, persona=persona, calls=1 + 2 * each, world=world)
+        judging = _work(recipe, judge, chosen, persona=persona, calls=2 * each, world=world)
+        planner.add(facts={"notes": len(chosen), "examples": each * len(chosen)}, work=writing + judging)
+    return made
+
+
+def _work(
+    recipe: Recipe, model: ChatParams, notes: Sequence[Document], *, persona: str, calls: int, world: World
+) -> Work:
+    """Bounds of `calls` calls for each note. At least none: they may be cached, or a note may give no question."""
+    if not notes:
+        return NOTHING
+    count = counter_of(model.model)
+    fixed = count(persona) + _ASKED + REPLY_TOKENS
+    read = sum(calls * (fixed + min(count(note.text), NOTE_TOKENS)) for note in notes)
+    most = calls * len(notes)
+    work = Work(
+        calls_at_most=most, prompt_tokens_at_most=read, completion_tokens_at_most=most * REPLY_TOKENS,
+        seconds=chat_seconds(model, 0, most, world),
+    )  # fmt: skip
+    low, high = chat_dollars(model, work, fixed_tokens=0)
+    return replace(work, usd_at_least=low, usd_at_most=high)
+
+
+def _golden_problems(recipe: Recipe) -> list[str]:
+    if recipe.evaluate.golden is None:
+        return []
+    try:
+        load_golden(recipe.evaluate.golden, known_paths=None)
+    except InputError as error:
+        return [str(error)]
+    return []

@@ -1,0 +1,146 @@
+"""Conversations for training: data check, data review."""
+
+from __future__ import annotations
+
+import glob
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast, get_args
+
+import click
+
+from components.dataset.findings import Severity
+from components.dataset.params import DatasetParams, TemplateName
+from components.errors import InputError
+from components.store import progress_of, write_atomic
+from flows.commands.data_review import review_command
+from flows.commands.options import load, override_option
+from flows.commands.terminal import told_in_terminal
+
+if TYPE_CHECKING:
+    from components.evaluate import Question
+
+_FILE = click.Path(path_type=Path)
+
+
+@click.group("data")
+def data_command() -> None:
+    """Conversations for training: check any file of them, review them one by one."""
+
+
+data_command.add_command(review_command, "review")
+
+
+@data_command.command("check")
+@click.argument("files", nargs=-1, metavar="FILE...", type=_FILE)
+@click.option("-r", "--recipe", metavar="RECIPE", help="settings, and examples where no FILE is named, of this recipe")
+@override_option
+@click.option("--json", "json_out", metavar="OUT", help="write the report as JSON to this file (-: to the terminal)")
+@click.option("--html", "html_out", type=_FILE, metavar="OUT", help="write the report as one page to look at")
+@click.option("--baseline", type=_FILE, metavar="FILE", help="an earlier --json: only what got worse fails")
+@click.option("--fix", "fix_out", type=_FILE, metavar="OUT", help="write a mended copy of FILE, and check that")
+@click.option("--fail-on", type=click.Choice(get_args(Severity)), help="exit 1 from here on  [default: error]")
+@click.option("--template", type=click.Choice(get_args(TemplateName)), help="of the base model  [default: qwen3]")
+@click.option("--max-tokens", type=click.IntRange(min=1), help="longest conversation  [default: 2048]")
+@click.option("--golden", type=_FILE, metavar="FILE", help="golden questions that no example may hold")
+@click.option("--held-out", multiple=True, type=_FILE, metavar="FILE", help="conversations that none may be like")
+def check(
+    files: tuple[Path, ...], recipe: str | None, overrides: tuple[str, ...], json_out: str | None,
+    html_out: Path | None, baseline: Path | None, fix_out: Path | None, fail_on: str | None, template: str | None,
+    max_tokens: int | None, golden: Path | None, held_out: tuple[Path, ...],
+) -> int:  # fmt: skip
+    """Check FILEs of conversations (ShareGPT; OpenAI, Alpaca and others are converted) as a trainer would take them.
+
+    Every fault that trainers accept in silence is told with its line and how to mend it. Exit 0: nothing found from
+    --fail-on on; 1: something; 2: a file cannot be read. FILE is never changed.
+    """
+    params, own, golden = _of_recipe(recipe, overrides, files, golden)
+    files = _expanded(files) or own
+    if not files:
+        raise InputError("no file to check: cervella data check FILE..., or -r RECIPE for its dataset.examples")
+    if fix_out:
+        files = (_fixed(files, fix_out),)
+    settings = {**_settings(params), **{k: v for k, v in (("template", template), ("max_tokens", max_tokens)) if v}}
+
+    from components.dataset.baseline import compare, read_baseline
+
+    from components.dataset.check import check_files
+    from components.dataset.report_text import report_text
+
+    before = read_baseline(baseline) if baseline else None
+    with told_in_terminal():
+        report = check_files(
+            files, **settings, golden=_questions(golden), held_out=held_out,
+            targets=params.stages.model_dump() if recipe else None, progress=progress_of("data check"),
+        )  # fmt: skip
+    fail = cast(Severity, fail_on or params.check.fail_on)
+    told = report.to_dict()
+    failed = report.fails(fail)
+    lines = [report_text(report, fail_on=fail)]
+    if before is not None:
+        drift = compare(before, report)
+        told["baseline"] = drift.to_dict()
+        failed = drift.worse
+        lines.append(drift.text())
+    if html_out:
+        from components.dataset.page import write_page
+
+        write_page(html_out, report, fail_on=fail)
+        lines.append(f"The page: {html_out}")
+    text = json.dumps(told, indent=1, ensure_ascii=False)
+    if json_out == "-":
+        click.echo(text)
+    else:
+        if json_out:
+            write_atomic(Path(json_out), f"{text}\n".encode())
+            lines.append(f"The report: {json_out}")
+        click.echo("\n".join(lines))
+    return int(failed)
+
+
+def _of_recipe(
+    recipe: str | None, overrides: Sequence[str], files: Sequence[Path], golden: Path | None
+) -> tuple[DatasetParams, tuple[Path, ...], Path | None]:
+    """Section `dataset`, its examples where no file is named, and the golden questions."""
+    if recipe is None:
+        if overrides:
+            raise InputError("-o changes values of a recipe; name it with -r RECIPE")
+        return DatasetParams(), (), golden
+    from components.dataset.steps import example_files
+
+    loaded = load(recipe, tuple(overrides)).recipe
+    own = () if files else tuple(example_files(loaded.dataset))
+    return loaded.dataset, own, golden or loaded.evaluate.golden
+
+
+def _settings(params: DatasetParams) -> dict[str, Any]:
+    from components.dataset.steps import check_settings
+
+    return check_settings(params.check)
+
+
+def _expanded(files: Sequence[Path]) -> tuple[Path, ...]:
+    """Globs that the shell left as they are (it does so in quotes)."""
+    found: list[Path] = []
+    for file in files:
+        names = sorted(glob.glob(str(file))) if glob.has_magic(str(file)) and not file.exists() else []
+        found += [Path(name) for name in names] or [file]
+    return tuple(found)
+
+
+def _fixed(files: Sequence[Path], out: Path) -> Path:
+    from components.dataset.fix import fix_file
+
+    if len(files) > 1:
+        raise InputError(f"--fix mends one file at a time, and {len(files)} are named")
+    changes = fix_file(files[0], out)
+    told = "nothing was to be mended" if not changes else f"{len(changes)} changes, listed in {out}.changes.jsonl"
+    click.echo(f"{out}: {told}\n", err=True)
+    return out
+
+
+def _questions(golden: Path | None) -> list[Question]:
+    from components.evaluate import load_golden
+
+    return load_golden(golden, known_paths=None) if golden else []
