@@ -16,9 +16,9 @@ from components.dataset.conversation import Conversation
 from components.dataset.voice import is_masculine_word
 
 __all__ = [
-    "ACCENT", "AMPERSAND", "ANGLE", "AT", "BRACE", "BRACKET", "BUTTON", "CODE", "DIGITS", "FENCE", "FILL", "KEY",
-    "LONG", "MASCULINE", "MOJIBAKE", "SECRET_WORD", "SQUARE", "VALUE", "VOICE", "Look", "glance", "look_at", "marks_at",
-    "marks_of",
+    "ACCENT", "AMPERSAND", "ANGLE", "AT", "BRACE", "BRACKET", "BUTTON", "CODE", "DIGITS", "FENCE", "FILL", "IBAN",
+    "KEY", "LONG", "MASCULINE", "MOJIBAKE", "SECRET_WORD", "SQUARE", "VALUE", "VOICE", "Look", "glance", "look_at",
+    "marks_at", "marks_in", "marks_of",
 ]  # fmt: skip
 
 ANGLE: Final = 1 << 0
@@ -50,11 +50,13 @@ KEY: Final = 1 << 12
 AT: Final = 1 << 13
 DIGITS: Final = 1 << 14
 CODE: Final = 1 << 15
-"""Letters and digits as in codice fiscale and IBAN."""
+"""Letters and digits as in a codice fiscale."""
 LONG: Final = 1 << 16
 """Forty characters or more without a space, or a letter ten times."""
 AMPERSAND: Final = 1 << 17
 """An HTML entity."""
+IBAN: Final = 1 << 19
+"""Two letters and two digits, as an IBAN begins."""
 SQUARE: Final = 1 << 18
 """A bracket as control tokens have it, in any width."""
 
@@ -85,13 +87,15 @@ _ACCENTS = re.compile(
     r"(?i)[aeiou]['’`´](?:\W|$)|^\W*(?:\w['’])?(?:perche|poiche|finche|piu|cioe|puo|citta|cosi|gia)\W*$"
 )
 _BROKEN = re.compile("[ÃÂÄÅâÐÑØÎÏðã\u00c5\ufffd\u251c\u0393]")
-_CODES = re.compile(r"[A-Za-z][0-9]{2}|[0-9]{2}[A-Za-z]")
+_CODES = re.compile(r"(?i)[0-9LMNPQRSTUV]{2}[A-Z][0-9LMNPQRSTUV]{2}")
+_IBANS = re.compile(r"(?<![A-Za-z0-9])[A-Za-z]{2}[0-9]{2}")
 _FOREIGN = re.compile(r"[\"'`|<>\u0080-\U0010ffff]+")
 _QUOTES = re.compile(r"[\"'`|<>]+")
 _SIGNS = re.compile(r"[=:(,/]+")
 _ASSIGNMENT = re.compile(r"\w+[:=(]")
 _MAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _KEY_LIKE = re.compile(r"[A-Za-z0-9+/_=.%$~:@-]{10,}")
+_MIXED = re.compile(r"[A-Za-z0-9_-]{24}|[A-Za-z0-9+/]{32}|[0-9a-f-]{24}")
 _BEGINNINGS = (
     "sk-ant-",
     "sk-proj-",
@@ -163,10 +167,15 @@ def marks_at(words: Sequence[str], mark: int) -> Iterator[int]:
 def look_at(turn: int | None, role: str, text: str) -> Look:
     """What one text may hold."""
     words = text.split()
+    return Look(turn, role, text, words, marks_in(words))
+
+
+def marks_in(words: Sequence[str]) -> int:
+    """All marks of these words together."""
     marks = 0
     for mark in set(map(_KNOWN.__getitem__, words)):
         marks |= mark
-    return Look(turn, role, text, words, marks)
+    return marks
 
 
 def marks_of(word: str) -> int:
@@ -192,7 +201,7 @@ def _of_long(word: str) -> int:
         elif piece.isdigit():
             marks |= DIGITS
         else:  # looking closer costs less than finding out whether to
-            marks |= DIGITS | CODE | VALUE | KEY | SECRET_WORD | BUTTON | (AT if "@" in piece else 0)
+            marks |= DIGITS | CODE | IBAN | VALUE | KEY | SECRET_WORD | BUTTON | (AT if "@" in piece else 0)
     return marks
 
 
@@ -247,6 +256,8 @@ def _of_values(word: str) -> int:
         marks |= DIGITS
         if _CODES.search(word):
             marks |= CODE
+        if _IBANS.search(word):
+            marks |= IBAN
     if len(word) >= 6 and any(map(_may_be_password, _candidates(word))):
         marks |= VALUE
     if len(word) >= 10 and _may_hold_key(word):
@@ -287,6 +298,8 @@ def _may_hold_key(word: str) -> bool:
         if digit and len(run) >= 16 and any(rule.may_be_in(run) for rule in RULES):
             return True
         if run.startswith(_BEGINNINGS) or (len(run) >= 16 and _is_encoded(run)):
+            return True
+        if digit and len(run) >= 24 and _MIXED.search(run):  # a key that only its maker's name near it tells
             return True
     return False
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 
 from components.dataset.conversation import Conversation
 from components.dataset.findings import Hit
-from components.dataset.glance import glance
+from components.dataset.glance import FENCE, Look, glance
 
-__all__ = ["language_hits", "language_of"]
+__all__ = ["language_hits", "language_of", "language_of_answers", "languages_of"]
 
 _COMMON = {
     "it": "il lo gli le un una di del della dello dei degli delle al allo alla alle dal dalla dai dalle nel "
@@ -83,6 +84,7 @@ class _Tally(dict[str, int]):
 _SETS = {language: frozenset(words.split()) for language, words in _COMMON.items()}
 _TALLY = _Tally()
 _MOST_WORDS = 200_000
+_last: tuple[Conversation, tuple[tuple[Look, str | None], ...]] | None = None
 
 
 def language_of(text: str) -> str | None:
@@ -91,14 +93,18 @@ def language_of(text: str) -> str | None:
     Told apart: it, en, es, fr, de, pt, nl by common words; ja, ko, zh, ru (any Cyrillic), ar, he, el, hi, th by script.
     Code between fences does not count. A text in two languages gets that of most of its words.
     """
-    if len(_TALLY) > _MOST_WORDS:
-        _TALLY.clear()
     text = text[:_MOST_CHARS]
     if "```" in text:
         text = _FENCED.sub(" ", text)
-    if not text.isascii() and (script := _script(text)):
+    return _told(text, text.split(None, _WORDS_THAT_TELL))
+
+
+def _told(text: str, words: Sequence[str]) -> str | None:
+    if not text.isascii() and (script := _script(text[:_MOST_CHARS])):
         return script
-    words = text.split(None, _WORDS_THAT_TELL)[:_WORDS_THAT_TELL]
+    if len(_TALLY) > _MOST_WORDS:
+        _TALLY.clear()
+    words = words[:_WORDS_THAT_TELL]
     counts = sum(map(_TALLY.__getitem__, words)).to_bytes(len(_LANGUAGES), "little")
     second, best = sorted(counts)[-2:]
     if best - second < 1 + len(words) // 60 or (best == 1 and len(words) > 3):
@@ -117,15 +123,36 @@ def _script(text: str) -> str | None:
     return None
 
 
+def languages_of(conversation: Conversation) -> tuple[tuple[Look, str | None], ...]:
+    """Every spoken turn and its language. Those of the last conversation are remembered: several rules ask for them."""
+    global _last
+    if _last is None or _last[0] is not conversation:
+        spoken = [look for look in glance(conversation) if look.role in {"human", "gpt"}]
+        _last = (conversation, tuple((look, _of_look(look)) for look in spoken))
+    return _last[1]
+
+
+def _of_look(look: Look) -> str | None:
+    return language_of(look.text) if look.marks & FENCE else _told(look.text, look.words)
+
+
+def language_of_answers(conversation: Conversation) -> str | None:
+    """The language of most answers' characters; None where no answer tells its language."""
+    characters: Counter[str] = Counter()
+    for look, language in languages_of(conversation):
+        if look.role == "gpt" and language is not None:
+            characters[language] += len(look.text)
+    return max(characters, key=characters.__getitem__) if characters else None
+
+
 def language_hits(conversation: Conversation) -> Iterator[Hit]:
     """E6: an answer in another language than its question, unless the question asks for one."""
     asked: str | None = None
     question = ""
-    for look in glance(conversation):
+    for look, language in languages_of(conversation):
         if look.role == "human":
-            question = look.text[:_MOST_CHARS]
-            asked = language_of(question)
-        elif look.role == "gpt" and asked is not None and len(look.words) > 3:
-            said = language_of(look.text)
-            if said is not None and said != asked and not _ASKS_FOR_ANOTHER.search(question):
-                yield Hit("E6", f"the answer is in another language ({said}) than the question ({asked})", look.turn)
+            question, asked = look.text[:_MOST_CHARS], language
+        elif None not in (asked, language) and language != asked and len(look.words) > 3:
+            if not _ASKS_FOR_ANOTHER.search(question):
+                message = f"the answer is in another language ({language}) than the question ({asked})"
+                yield Hit("E6", message, look.turn)

@@ -36,7 +36,7 @@ def loop(look: Look) -> str | None:
         return None
     # Any loop says the same three words three times: quick, and seldom true of prose.
     threes = list(zip(words, words[1:], words[2:], strict=False))
-    if len(threes) - len(set(threes)) < 3:
+    if len(threes) - len(set(threes)) < 3 or max(Counter(threes).values()) < 3:
         return None
     return _of_words(words, threes) or _of_lines(text)
 
