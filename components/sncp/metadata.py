@@ -93,7 +93,18 @@ def front_matter(text: str) -> tuple[dict[str, Any], int, str | None]:
         return {}, end + 1, f"a value cannot be read ({type(error).__name__})"
     if not isinstance(value, Mapping):
         return {}, end + 1, f"names with values expected, found {type(value).__name__}"
+    if "\\u" in body.lower():
+        value = _whole(value)
     return {str(key).strip().lower(): item for key, item in value.items()}, end + 1, None
+
+
+def _whole(value: Any) -> Any:
+    """The value with letters that JSON writes as two escapes joined; half a letter becomes U+FFFD."""
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, Mapping):
+        return {_whole(key): _whole(item) for key, item in value.items()}
+    return [_whole(item) for item in value] if isinstance(value, list) else value
 
 
 def find_local(text: str, *, matter: Mapping[str, Any]) -> tuple[bool, str | None]:

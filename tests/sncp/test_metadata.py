@@ -76,6 +76,16 @@ def test_front_matter_goes_first() -> None:
     assert find_status(path="a.md", matter=matter, header=[]) == "archived"
 
 
+@pytest.mark.parametrize(("written", "told"), [(r"\ud83c\udf5e pane", "🍞 pane"), (r"\ud83c pane", "\ufffd pane")])
+def test_letters_that_json_writes_as_two_halves_are_whole_or_replaced(
+    written: str, told: str, notes: Callable[..., Path], read: Callable[..., Collection]
+) -> None:
+    root = notes({"a.md": f'---\ntitle: "{written}"\nproject: "{written}"\n---\n# x\n\nciao\n'})
+    (document,) = read(root).documents
+    assert (document.title, document.project) == (told, told)
+    assert len(document.key) == 64 and document.to_dict()["title"].encode()
+
+
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
