@@ -67,7 +67,8 @@ class Corpus:
         self._answers = array("q")
         self._other_answer: list[tuple[int, int]] = []
         self._found: list[tuple[int, Hit]] = []
-        self._waiting: list[Conversation] = []
+        self._waiting: list[tuple[list[str], list[str]]] = []
+        """(roles, texts) of the turns"""
         self._letters = 0
 
     def add(
@@ -93,9 +94,14 @@ class Corpus:
         if (hit := self._leaks.note_hit(conversation)) is not None:
             self._found.append((row, hit))
         place = Place(file, conversation.line, conversation.index)
-        self._shape.add(conversation, place, language=language, tokens=tokens, trainable=trainable)
-        self._waiting.append(conversation)
-        self._letters += sum(len(turn.text) for turn in conversation.turns or ())
+        turns = conversation.turns or ()
+        roles = [role if isinstance(role := turn.role, str) else "" for turn in turns]
+        texts = [text if isinstance(text := turn.value, str) else "" for turn in turns]
+        self._shape.add(
+            conversation, place, roles=roles, texts=texts, language=language, tokens=tokens, trainable=trainable
+        )
+        self._waiting.append((roles, texts))
+        self._letters += sum(map(len, texts))
         if len(self._waiting) >= _BATCH or self._letters >= _LETTERS:
             self._compare()
 
@@ -136,16 +142,17 @@ class Corpus:
         texts: list[str] = []
         said: list[Said] = []
         bounds = [0]
-        for at, conversation in enumerate(self._waiting):
+        for at, (roles, own) in enumerate(self._waiting):
             first = True
-            for turn, one in enumerate(conversation.turns or ()):
-                role = one.role if isinstance(one.role, str) else ""
+            for turn, role in enumerate(roles):
                 if role == "system":
                     continue
-                if role == "human" or role in ASSISTANT_ROLES:
-                    said.append(Said(at, turn, role == "human", first and role == "human", len(texts)))
-                    first = first and role != "human"
-                texts.append(one.text[:LONGEST])
+                if role == "human":
+                    said.append(Said(at, turn, True, first, len(texts)))
+                    first = False
+                elif role in ASSISTANT_ROLES:
+                    said.append(Said(at, turn, False, False, len(texts)))
+                texts.append(own[turn][:LONGEST])
             bounds.append(len(texts))
         folded = fold(texts)
         hashes = mixed(windows(folded.codes))
@@ -159,13 +166,16 @@ class Corpus:
         self._waiting, self._letters = [], 0
 
     def _contradict(self, folded: Folded, said: Sequence[Said], bounds: Sequence[int], begin: int) -> None:
-        asked = [at for at, one in enumerate(said) if one.first]
-        for at in asked:
-            question, row = said[at], begin + said[at].row
-            following = [one.at for one in said[at + 1 : at + 20] if one.row == question.row and one.user]
-            end = following[0] if following else bounds[question.row + 1]
-            start, stop = int(folded.starts[question.at]), int(folded.ends[question.at])
-            answer = folded.span(question.at + 1, end)
+        for at, question in enumerate(said):
+            if not question.first:
+                continue
+            row = begin + question.row
+            next_ = at + 1
+            while next_ < len(said) and said[next_].row == question.row and not said[next_].user:
+                next_ += 1
+            following = next_ < len(said) and said[next_].row == question.row
+            answer = folded.span(question.at + 1, said[next_].at if following else bounds[question.row + 1])
+            start, stop = folded.starts[question.at], folded.ends[question.at]
             if stop - start < (_OPENS if following else SHORT) or answer[0] == answer[1]:
                 continue
             self._answers[row] = hash(folded.digest(*answer))

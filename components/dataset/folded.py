@@ -27,8 +27,10 @@ class Folded:
     """Texts, one behind the other with a space between. `codes[starts[i]:ends[i]]`: the i-th, maybe empty."""
 
     codes: NDArray[np.uint32]
-    starts: NDArray[np.int64]
-    ends: NDArray[np.int64]
+    starts: list[int]
+    ends: list[int]
+    narrow: NDArray[np.uint8] | None
+    """The codes, where each of them is a byte, as in most texts of this side of the world."""
 
     def codes_of(self, at: int) -> NDArray[np.uint32]:
         """The text at a position."""
@@ -36,12 +38,26 @@ class Folded:
 
     def span(self, first: int, last: int) -> tuple[int, int]:
         """Where the texts from `first` to before `last` begin and end, as one text."""
-        full = [at for at in range(first, last) if self.starts[at] < self.ends[at]]
-        return (int(self.starts[full[0]]), int(self.ends[full[-1]])) if full else (0, 0)
+        starts, ends = self.starts, self.ends
+        while first < last and starts[first] == ends[first]:
+            first += 1
+        while first < last and starts[last - 1] == ends[last - 1]:
+            last -= 1
+        return (starts[first], ends[last - 1]) if first < last else (0, 0)
+
+    def packed(self, start: int, end: int) -> tuple[int, bytes]:
+        """(bytes a code, all of them): as few as the text between these places needs."""
+        if self.narrow is not None:
+            return 1, self.narrow[start:end].tobytes()
+        codes = self.codes[start:end]
+        most = int(codes.max(initial=0))
+        width = 1 if most < 1 << 8 else 2 if most < 1 << 16 else 4
+        return width, codes.astype(f"u{width}").tobytes()
 
     def digest(self, start: int, end: int) -> bytes:
-        """16 bytes that are equal for equal text only."""
-        return blake2b(self.codes[start:end].tobytes(), digest_size=16).digest()
+        """17 bytes that are equal for equal text only."""
+        width, data = self.packed(start, end)
+        return blake2b(data, digest_size=16).digest() + bytes([width])
 
 
 def fold(texts: Sequence[str]) -> Folded:
@@ -59,7 +75,8 @@ def fold(texts: Sequence[str]) -> Folded:
     ends = kept[ends]
     codes = codes[keep]
     ends -= (ends > starts) & (codes[ends - 1] == _SPACE) if len(codes) else 0
-    return Folded(codes, starts, ends)
+    narrow = codes.astype(np.uint8) if codes.max(initial=0) < 256 else None
+    return Folded(codes, starts.tolist(), ends.tolist(), narrow)
 
 
 def windows(values: NDArray[np.uint32] | NDArray[np.uint64], *, step: int = 1) -> NDArray[np.uint64]:

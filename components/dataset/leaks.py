@@ -171,7 +171,7 @@ class Leaks:
 
         likely = np.append(0, np.cumsum(self._likely[(hashes % np.uint64(_BITS)).astype(np.int64)]))
         for one in said:
-            start, end = int(folded.starts[one.at]), int(folded.ends[one.at])
+            start, end = folded.starts[one.at], folded.ends[one.at]
             if not one.user or start == end:
                 continue
             equal = self._exact.get(folded.codes_of(one.at).tobytes(), ())
@@ -209,7 +209,7 @@ class Leaks:
         places = np.flatnonzero(self._anchored[(anchors % np.uint64(_BITS)).astype(np.int64)])
         if not len(places):
             return
-        ends = folded.ends[[one.at for one in said]]
+        ends = np.array([folded.ends[one.at] for one in said], dtype=np.int64)
         seen: set[tuple[int, int]] = set()  # (turn, needle): once is enough, however often it stands there
         for place in places.tolist():
             for needle in self._needles.get(int(anchors[place]), ()):
@@ -250,7 +250,7 @@ def _anchors(codes: NDArray[np.uint32]) -> NDArray[np.uint64]:
 
 def _stands(folded: Folded, at: int, place: int, needle: NDArray[np.uint32]) -> bool:
     """Whether the text stands there, whole words, within the turn."""
-    start, end = int(folded.starts[at]), int(folded.ends[at])
+    start, end = folded.starts[at], folded.ends[at]
     stop = place + len(needle)
     if place < start or stop > end or (folded.codes[place:stop] != needle).any():
         return False

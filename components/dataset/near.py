@@ -32,14 +32,15 @@ __all__ = ["ALIKE", "LONGEST", "Pair", "Texts", "clusters", "shingles", "spoken"
 ALIKE = 0.8
 _BINS, _ROWS = 256, 8
 """32 bands of 8 bins: of pairs with 0.8 in common one in 350 shares no band; with 0.3, one in 500 shares one."""
-_NEARLY = 0.68
-"""Bins in common from which on a pair is measured: 4.8 standard errors (of 256 samples) below 0.8."""
-_DENSE = 6 * _BINS
-"""Hashes from which on next to no bin is empty."""
+_NEARLY = 0.71
+"""Bins in common from which on a pair is measured: 3.6 standard errors (of 256 samples) below 0.8."""
+_DENSE = 4 * _BINS
+"""Hashes from which on next to no bin (2%) is empty."""
 _CROWD, _NEIGHBOURS = 20, 3
-_MOST = 8
-"""Texts before it that a text is measured against, those that seem most alike."""
+_ENOUGH, _FAILED = 4, 3
+"""A text is measured against those before it, the most alike first, until so many are near or so many are not."""
 _IN_MEMORY = 64_000_000
+_NO_LEVEL = 0xFF00FFFFFFFFFFFF
 LONGEST = 200_000
 """Characters of a turn that are compared."""
 
@@ -67,7 +68,8 @@ class Texts:
         self._sketches: list[NDArray[np.uint8]] = []
         self._file = SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 - lives as long as this
         weakref.finalize(self, self._file.close)  # also where a check ends before its time
-        self._places = array("q")  # of the same, in the file; the last: its end
+        self._places = array("q")  # of the same, in the file
+        self._end = 0
         self._widths = array("b")
 
     def add(self, folded: Folded, spans: Iterable[tuple[int, int]], hashes: NDArray[np.uint64]) -> list[int | None]:
@@ -91,7 +93,7 @@ class Texts:
             if first == position and end - start >= SIZE:
                 new.append(least(np.sort(_dense(hashes[start : end - SIZE + 1])), bins=_BINS))
                 self._positions.append(position)
-                self._keep(folded.codes[start:end])
+                self._keep(*folded.packed(start, end))
         self._sketches.append(np.frombuffer(b"".join(new), dtype=np.uint8).reshape(len(new), _BINS))
         return firsts
 
@@ -100,7 +102,7 @@ class Texts:
         firsts: list[int | None] = []
         for at in range(0, len(texts), 64):
             folded = fold(texts[at : at + 64])
-            spans = list(zip(folded.starts.tolist(), folded.ends.tolist(), strict=True))
+            spans = list(zip(folded.starts, folded.ends, strict=True))
             firsts += self.add(folded, spans, mixed(windows(folded.codes)))
         return firsts
 
@@ -125,30 +127,37 @@ class Texts:
         ]
         own = (positions[found[:, 0]] >= apart).astype(np.int64)
         found = found[np.lexsort((found[:, 0], -np.concatenate(common), own, found[:, 1]))]
-        others = found[:, 1]
-        rank = np.arange(len(others)) - np.searchsorted(others, others)
         read = lru_cache(maxsize=512)(self._shingles)
         pairs = []
-        for one, other in found[rank < _MOST].tolist():
+        of, near, failed = -1, 0, 0
+        rank = np.arange(len(found)) - np.searchsorted(found[:, 1], found[:, 1])
+        for one, other in found[rank < _ENOUGH + _FAILED].tolist():
+            if other != of:
+                of, near, failed = other, 0, 0
+            if near == _ENOUGH or failed == _FAILED:
+                continue
             similarity = jaccard(read(one), read(other), at_least=ALIKE)
             if similarity >= ALIKE:
+                near += 1
                 pairs.append(Pair(self._positions[one], self._positions[other], similarity))
+            else:
+                failed += 1
         return sorted(pairs, key=lambda pair: (pair.other, pair.one))
 
     def close(self) -> None:
         """Remove the temporary file."""
         self._file.close()
 
-    def _keep(self, codes: NDArray[np.uint32]) -> None:
-        width = 1 if (most := int(codes.max())) < 1 << 8 else 2 if most < 1 << 16 else 4
+    def _keep(self, width: int, data: bytes) -> None:
         self._widths.append(width)
-        self._places.append(self._file.tell())
-        self._file.write(codes.astype(f"u{width}").tobytes())
+        self._places.append(self._end)
+        self._end += len(data)
+        self._file.write(data)
 
     def _shingles(self, at: int) -> NDArray[np.uint64]:
         import numpy as np
 
-        end = self._places[at + 1] if at + 1 < len(self._places) else self._file.seek(0, 2)
+        end = self._places[at + 1] if at + 1 < len(self._places) else self._end
         self._file.seek(self._places[at])
         data = self._file.read(end - self._places[at])
         return shingles(np.frombuffer(data, dtype=f"u{self._widths[at]}").astype(np.uint32))
@@ -166,10 +175,12 @@ def _dense(hashes: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """
     import numpy as np
 
+    if len(hashes) >= _DENSE:
+        return hashes & np.uint64(_NO_LEVEL)
     levels = min(-(-_DENSE // len(hashes)), 255)
     again = [hashes, mixed(np.add.outer(np.arange(1, levels, dtype=np.uint64) << np.uint64(32), hashes)).ravel()]
     level = np.repeat(np.arange(levels, dtype=np.uint64) << np.uint64(48), len(hashes))
-    return np.concatenate(again) & np.uint64(0xFF00FFFFFFFFFFFF) | level
+    return np.concatenate(again) & np.uint64(_NO_LEVEL) | level
 
 
 def clusters(n: int, links: Iterable[tuple[int, int]]) -> list[int]:

@@ -10,7 +10,7 @@ import re
 from array import array
 from bisect import bisect_left, insort
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from components.dataset.conversation import ROLES, Conversation
@@ -61,23 +61,30 @@ class Shape:
         self._trainable = array("q")
 
     def add(
-        self, conversation: Conversation, place: Place, *, language: str | None, tokens: int | None,
-        trainable: int | None,
+        self, conversation: Conversation, place: Place, *, roles: Sequence[str], texts: Sequence[str],
+        language: str | None, tokens: int | None, trainable: int | None,
     ) -> None:  # fmt: skip
-        """Count a conversation. `language`: code of the answers' language; None: not known."""
+        """Count a conversation.
+
+        Args:
+            conversation: not kept.
+            place: where it stands.
+            roles: of its turns; empty for what is no text.
+            texts: of its turns; empty for what is no text.
+            language: code of its answers' language; None: not known.
+            tokens: as the model reads it; None: not known.
+            trainable: tokens that carry loss.
+        """
         self._rows += 1
-        turns = conversation.turns or ()
         self._prompts[hash(conversation.system_text().strip())] += 1
-        self._turns[len(turns)] += 1
-        human = letters = 0
-        for turn in turns:
-            role = turn.role if isinstance(turn.role, str) and turn.role in ROLES else "other"
-            self._roles[role] += 1
-            human += role == "human"
-            if role == "gpt" and turn.text:
-                letters += len(turn.text)
+        self._turns[len(roles)] += 1
+        self._roles.update(role if role in ROLES else "other" for role in roles)
+        human, letters = roles.count("human"), 0
+        for role, text in zip(roles, texts, strict=True):
+            if role == "gpt" and text:
+                letters += len(text)
                 self._answers += 1
-                self._openings[opening(turn.text)] += 1
+                self._openings[opening(text)] += 1
         if len(self._openings) > _MANY:
             self._openings = Counter({words: count for words, count in self._openings.items() if count > 1})
         self._exchanges[human] += 1

@@ -19,9 +19,12 @@ def mixed(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """Each value as if it were random (the finaliser of splitmix64, Steele, Lea, Flood, OOPSLA 2014)."""
     import numpy as np
 
-    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return values ^ (values >> np.uint64(31))
+    values = values ^ (values >> np.uint64(30))  # a copy; from here on in place
+    values *= np.uint64(0xBF58476D1CE4E5B9)
+    values ^= values >> np.uint64(27)
+    values *= np.uint64(0x94D049BB133111EB)
+    values ^= values >> np.uint64(31)
+    return values
 
 
 def distinct(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
@@ -41,7 +44,7 @@ def least(hashes: NDArray[np.uint64], *, bins: int = 64) -> bytes:
     import numpy as np
 
     begins = np.arange(bins, dtype=np.uint64) << np.uint64(64 - bins.bit_length() + 1)  # first bits: the bin
-    found = hashes[np.searchsorted(hashes, begins) % len(hashes)]
+    found = hashes[hashes.searchsorted(begins) % len(hashes)]
     return found.astype(np.uint8).tobytes()  # last bits: the first are those of the bin
 
 
@@ -62,15 +65,17 @@ def candidates(
     n, bins = sketches.shape
     # A band takes bins that are far from each other: neighbours may have borrowed the same value.
     bands = sketches.reshape(n, rows, bins // rows).transpose(0, 2, 1).copy().view(f"u{rows}")[:, :, 0]
-    found = [np.empty(0, dtype=np.int64)]
+    codes = np.empty(0, dtype=np.int64)
     for at in range(bands.shape[1] if n > 1 else 0):
+        found = [codes]
         for pairs in _of_a_band(bands, at, crowd, neighbours):
             one, other = np.minimum(*pairs), np.maximum(*pairs)
             for start in range(0, len(one), 10_000):
                 some, others = one[start : start + 10_000], other[start : start + 10_000]
                 common = (sketches[some] == sketches[others]).mean(axis=1)
                 found.append((some * n + others)[common >= nearly])
-    codes = np.unique(np.concatenate(found))
+        codes = np.sort(np.concatenate(found))
+        codes = codes[np.append(True, codes[1:] != codes[:-1])] if len(codes) else codes
     return np.stack([codes // max(n, 1), codes % max(n, 1)], axis=1)
 
 

@@ -112,7 +112,7 @@ def prose(seed: int, words: int) -> list[str]:
     return ["".join(chosen.choices("abcdefghilmnopqrstuvz", k=chosen.randint(2, 9))) for _ in range(words)]
 
 
-@pytest.mark.parametrize("words", [8, 30, 250])
+@pytest.mark.parametrize("words", [8, 30, 120])
 def test_pairs_are_those_of_all_with_all(words: int) -> None:
     texts = [" ".join(prose(n, words)) for n in range(150)]
     chosen = random.Random(1)  # noqa: S311
@@ -169,7 +169,7 @@ def test_a_crowd_is_measured_in_proportion(common: float, monkeypatch: pytest.Mo
     table.add_all(texts)
     alike = {pair.other for pair in table.pairs()}
     assert len(alike) == (999 if common > ALIKE else 0)
-    assert len(measured) <= 8 * len(texts)
+    assert len(measured) <= 6 * len(texts)
 
 
 def test_clusters_go_through_others() -> None:
