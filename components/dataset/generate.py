@@ -48,6 +48,7 @@ Read = TypeVar("Read")
 Step = Literal["questions", "answer", "critique", "revision"]
 
 _SHOWN = 500  # characters of a reply that could not be used
+_NO_REPLY = "no reply: "
 _GIVE_UP = 3  # errors in a row: a key, a budget or a server, not a note
 
 
@@ -85,6 +86,11 @@ class GenerationResult:
     cut: tuple[str, ...] = ()
     """Notes of which only the first lines fit."""
 
+    @property
+    def unanswered(self) -> int:
+        """Calls that ended in an error: with any, the same call later may bring more examples."""
+        return sum(failure.reason.startswith(_NO_REPLY) for failure in self.failed)
+
     def report(self) -> dict[str, Any]:
         """All but the rows, as JSON values."""
         marks = [row["rating"]["score"] for row in self.rows if row["rating"]["score"] is not None]
@@ -92,6 +98,7 @@ class GenerationResult:
             "notes": self.notes,
             "examples": len(self.rows),
             "lost": sum(not failure.kept for failure in self.failed),
+            "unanswered": self.unanswered,
             "reasons": dict(sorted(Counter(f"{item.step}: {item.reason}" for item in self.failed).items())),
             "marks": {
                 "read": len(marks),
@@ -303,7 +310,7 @@ class _Work:
             self._errors += 1
             if self._errors >= _GIVE_UP:
                 raise
-            self._fail(document, step, f"no reply: {type(error).__name__}", question=question, reply=str(error),
+            self._fail(document, step, f"{_NO_REPLY}{type(error).__name__}", question=question, reply=str(error),
                        kept=kept)  # fmt: skip
             raise _LostError from error
         self._errors = 0
