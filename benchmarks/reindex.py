@@ -2,6 +2,7 @@
 
     python -m benchmarks.reindex                    # 10,000 generated notes
     python -m benchmarks.reindex --notes-count 500  # fewer
+    python -m benchmarks.reindex --length 5450      # all of the median length of real ones
     python -m benchmarks.reindex --notes DIR        # one's own notes, copied first
 
 The notes are generated from a seed: lengths and structure as in real ones (half are shorter than 5 kB, a tenth longer
@@ -45,11 +46,11 @@ FOLDERS = (".sncp/idee", ".sncp/memoria/decisioni", "docs/ricerche", "progetti/a
 MODEL = "fake/embedding"
 
 
-def note(rng: random.Random, number: int) -> str:
-    """One note: title, header, then sections with prose, lists, tables and code, up to a drawn length."""
+def note(rng: random.Random, number: int, length: int | None = None) -> str:
+    """One note: title, header, then sections with prose, lists, tables and code, up to `length` or a drawn one."""
     at = rng.random() * (len(LENGTHS) - 1)
     low, high = LENGTHS[int(at)], LENGTHS[int(at) + 1]
-    target = low + (high - low) * (at - int(at))
+    target = length or low + (high - low) * (at - int(at))
     day = f"{rng.randint(2023, 2026)}-{rng.randint(1, 12):02}-{rng.randint(1, 28):02}"
     state = rng.choice(("attivo", "in corso", "completato"))
     lines = [f"# {words(rng, 5)} {number}", "", f"**Data:** {day}", f"**Stato:** {state}", ""]
@@ -89,13 +90,13 @@ def code(rng: random.Random) -> list[str]:
     return ["```python", *(f"{rng.choice(WORDS)} = {rng.randint(0, 99)}" for _ in range(rng.randint(2, 10))), "```"]
 
 
-def generate(root: Path, count: int) -> None:
-    """Write `count` notes under `root`."""
+def generate(root: Path, count: int, length: int | None = None) -> None:
+    """Write `count` notes under `root`, of `length` characters or of drawn lengths."""
     rng = random.Random(SEED)  # noqa: S311
     for number in range(count):
         file = root / FOLDERS[number % len(FOLDERS)] / f"{number % 97:02}" / f"NOTA_{number:05}.md"
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(note(rng, number), encoding="utf-8")
+        file.write_text(note(rng, number, length), encoding="utf-8")
 
 
 def notes_of(root: Path) -> list[Path]:
@@ -228,6 +229,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The command. Exit code 0: done."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.reindex", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--notes-count", type=int, default=10_000, help="how many are generated (default: %(default)s)")
+    parser.add_argument("--length", type=int, help="characters of each generated note (default: as in real ones)")
     parser.add_argument("--notes", type=Path, help="folder with Markdown notes, instead of generated ones")
     parser.add_argument("--folder", type=Path, help="where notes and workspace lie (default: a temporary folder)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there as well")
@@ -241,7 +243,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if options.notes:
             shutil.copytree(options.notes, root, copy_function=shutil.copyfile)
         else:
-            generate(root, options.notes_count)
+            generate(root, options.notes_count, options.length)
         report = measure(root, workspace)
     if options.json:
         options.json.write_text(json.dumps(report, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")

@@ -6,6 +6,7 @@ Not covered: a vector that is finite, of the right length and wrong; text that a
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -109,9 +110,7 @@ def faults(
 
 def _is_file(root: Path, path: str) -> bool:
     """Whether a note is there, under this spelling of its name or, on disks that decompose accents, another."""
-    import unicodedata
-
-    return os.path.exists(root / path) or os.path.exists(root / unicodedata.normalize("NFD", path))
+    return os.path.exists(f"{root}/{path}") or os.path.exists(f"{root}/{unicodedata.normalize('NFD', path)}")
 
 
 def _full_text_faults(table: Any, rows: int) -> list[str]:

@@ -82,10 +82,10 @@ def row_line(row: Row) -> bytes:
     return f'"{row[0]} {row[1]} {row[2]}"\n'.encode()
 
 
-def parse_rows(lines: bytes) -> list[Row]:
-    """The inverse of `row_line`, for many of them."""
+def parse_rows(lines: bytes) -> tuple[list[str], list[str], list[str]]:
+    """Ids, row hashes and digests of what is embedded, of the lines that `row_line` wrote."""
     words = lines.decode().replace('"', "").split()
-    return list(zip(words[::3], words[1::3], words[2::3], strict=True))
+    return words[::3], words[1::3], words[2::3]
 
 
 def rows_digest(hashes: Mapping[str, str], embedder_id: str) -> str:

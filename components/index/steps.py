@@ -29,6 +29,7 @@ from components.store import (
     canonical_json,
     progress_of,
     recorded_step,
+    seldom_collecting,
     sha256_hex,
 )
 from components.store.parts import Parts, former
@@ -89,6 +90,7 @@ def build_spec(params: IndexParams, *, chunks: str) -> StepSpec:
     return StepSpec("index.build", 3, values, {"chunks": chunks})
 
 
+@seldom_collecting()
 def chunk_notes(run: Run, params: IndexParams, *, notes: Artefact, leave_out_local: bool = False) -> Artefact:
     """Cut the notes; seals `chunks` and `rows` (in parts). `leave_out_local`: without what must not leave this machine.
 
@@ -105,6 +107,7 @@ def chunk_notes(run: Run, params: IndexParams, *, notes: Artefact, leave_out_loc
     return step.artefact
 
 
+@seldom_collecting()
 def write_chunks(
     step: Step,
     params: IndexParams,
@@ -160,6 +163,7 @@ def settings_digest(params: IndexParams) -> str:
     return sha256_hex(canonical_json(values))
 
 
+@seldom_collecting()
 def build_index(
     run: Run,
     params: IndexParams,

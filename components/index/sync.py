@@ -95,6 +95,8 @@ class _Sync:
         self.root = terms.root or (self.published.root if self.published else None)
         self.embedded = 0
         self.probed: Probed | None = None
+        self._compared: checks.Head | None = None
+        self._differs: tuple[list[str], list[str]] = ([], [])
         self.laps: dict[str, float] = {}
         self._at = time.perf_counter()
 
@@ -111,8 +113,7 @@ class _Sync:
             self._was_touched(table)
             is_live = tables.live_version(table) == table.version
         self._guard(database, head if is_live else None)
-        changed = [key for key, value in self.hashes.items() if head.hashes.get(key) != value]
-        gone = [key for key in head.hashes if key not in self.wanted]
+        changed, gone = self._difference(head)
         written = self.wanted.chunks(changed)
         self._lap("plan")
         if changed or gone:
@@ -128,6 +129,15 @@ class _Sync:
         version = self._publish(database, table, written, counts)
         self._lap("publish")
         return self._report(**counts, version=version)
+
+    def _difference(self, head: checks.Head) -> tuple[list[str], list[str]]:
+        """Ids that are wanted and not there as they are wanted; ids that are there and not wanted."""
+        if head is not self._compared:
+            there = head.hashes.get
+            changed = [key for key, value in self.hashes.items() if there(key) != value]
+            self._differs = changed, sorted(head.hashes.keys() - self.hashes.keys())
+            self._compared = head
+        return self._differs
 
     def _reading(self) -> AbstractContextManager[None]:
         return tables.told_as_damage(self.uri)
@@ -194,7 +204,8 @@ class _Sync:
             table.checkout(version)
             head = checks.read_head(table)
         allowed = self.terms.max_removed_share * len(head.paths)
-        touched = [key for key, value in head.hashes.items() if self.hashes.get(key) != value]
+        changed, gone = self._difference(head)
+        touched = [key for key in changed if key in head.hashes] + gone
         if len(head.paths) < _SMALL or len(head.paths_of(touched)) <= allowed:
             return
         missing = head.paths - self.wanted.paths

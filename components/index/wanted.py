@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from components.errors import InputError, TerminalError
 from components.index.chunk import Chunk
-from components.index.rows import ROW_BYTES, Row, chunk_line, parse_rows, row_of, rows_digest
+from components.index.rows import ROW_BYTES, chunk_line, parse_rows, row_of, rows_digest
 from components.store.parts import Parts
 
 if TYPE_CHECKING:
@@ -31,7 +31,9 @@ class Wanted:
 
     def __init__(
         self,
-        rows: Iterable[Row],
+        ids: Sequence[str],
+        hashes: Sequence[str],
+        texts: Sequence[str],
         *,
         notes: int,
         paths: Iterable[str],
@@ -40,7 +42,9 @@ class Wanted:
         """Give what was written.
 
         Args:
-            rows: of all chunks.
+            ids: of all chunks.
+            hashes: their row hashes.
+            texts: digests of what is embedded of them.
             notes: how many notes they are from.
             paths: of these notes, exact duplicates included.
             read: gives the chunks of some rows by their numbers, from 0, which ascend.
@@ -48,22 +52,22 @@ class Wanted:
         Raises:
             InputError: ids that are not distinct SHA-256 hex digests.
         """
-        held = list(rows)
-        self.hashes: Mapping[str, str] = {key: row_hash for key, row_hash, _ in held}
-        self.texts: Mapping[str, str] = {key: text for key, _, text in held}
+        self.hashes: Mapping[str, str] = dict(zip(ids, hashes, strict=True))
+        self.texts: Mapping[str, str] = dict(zip(ids, texts, strict=True))
         self.notes = notes
         self.paths = frozenset(paths)
         self._read = read
         self._digests: dict[str, str] = {}
-        if len(self.hashes) != len(held) or not _are_digests(self.hashes):
+        if len(self.hashes) != len(ids) or not _are_digests(self.hashes):
             raise InputError("chunk ids must be distinct SHA-256 hex digests, as `chunk_documents` makes them")
 
     @classmethod
     def of_chunks(cls, chunks: Iterable[Chunk]) -> Wanted:
         """From chunks in memory."""
         held = list(chunks)
+        rows = [row_of(chunk, chunk_line(chunk)) for chunk in held]
         return cls(
-            [row_of(chunk, chunk_line(chunk)) for chunk in held],
+            *([row[column] for row in rows] for column in range(3)),
             notes=len({chunk.doc_id for chunk in held}),
             paths={path for chunk in held for path in chunk.paths},
             read=lambda numbers: [held[number] for number in numbers],
@@ -78,8 +82,9 @@ class Wanted:
         """
         stored = _Stored(chunks)
         some = [entry.about for entry in stored.rows.entries.values() if entry.size]
+        lines = b"".join(chunks.file(f"{part}.jsonl").read_bytes() for part in stored.rows.parts)
         return cls(
-            (row for part in stored.rows.parts for row in parse_rows(chunks.file(f"{part}.jsonl").read_bytes())),
+            *parse_rows(lines),
             notes=len(some),
             paths={path for paths in some for path in paths},
             read=stored.read,
@@ -136,4 +141,4 @@ class _Stored:
 
 def _are_digests(keys: Collection[str]) -> bool:
     """Whether all are SHA-256 digests, hex."""
-    return all(len(key) == 64 for key in keys) and not "".join(keys).encode().translate(None, _HEX)
+    return {64}.issuperset(map(len, keys)) and not "".join(keys).encode().translate(None, _HEX)

@@ -17,6 +17,7 @@ from typing import Generic, TypeVar
 from components.index.chunk import Chunk, Cutter
 from components.llm.machine import usable_cpus
 from components.sncp import Document
+from components.store import seldom_collecting
 
 __all__ = ["CutByTwo", "Later"]
 
@@ -92,6 +93,7 @@ class CutByTwo:
             self.counted[text] = self._count(text)
         return self.counted[text]
 
+    @seldom_collecting()
     def _cut(self, documents: Sequence[Document]) -> tuple[dict[str, list[Chunk]], dict[str, int]]:
         found = {document.doc_id: self._cutter(document) for document in documents}
         texts = {chunk.embed_text for chunks in found.values() for chunk in chunks}

@@ -36,11 +36,15 @@ class Candidate:
     kind: Kind
 
 
+_States = tuple[tuple[int, frozenset[int]], ...]
+"""(number of the glob, its states), of those alone that can still match"""
+
+
 @dataclass(frozen=True)
 class _Folder:
     file: str
     path: str
-    states: tuple[frozenset[int], ...]
+    states: _States
 
 
 class _Walk:
@@ -65,7 +69,7 @@ class _Walk:
         self.skipped: list[Skipped] = []
 
     def run(self) -> None:
-        folders = [_Folder(str(self.root), "", tuple(glob.start() for _, glob in self.globs))]
+        folders = [_Folder(str(self.root), "", tuple((at, glob.start()) for at, (_, glob) in enumerate(self.globs)))]
         while folders:
             folder = folders.pop()
             try:
@@ -88,16 +92,13 @@ class _Walk:
 
     def _entry(self, folder: _Folder, entry: os.DirEntry[str]) -> _Folder | None:
         name = unicodedata.normalize("NFC", entry.name)
-        states = tuple(
-            glob.step(before, name) if before else before
-            for (_, glob), before in zip(self.globs, folder.states, strict=True)
-        )
+        states = tuple((at, now) for at, before in folder.states if (now := self.globs[at][1].step(before, name)))
         path = f"{folder.path}/{name}" if folder.path else name
-        kind = self._kind(states, path, name) if any(states) else None
+        kind = self._kind(states, path, name) if states else None
         try:
             linked, is_folder = entry.is_symlink(), entry.is_dir(follow_symlinks=False)
         except OSError as error:
-            if any(states):
+            if states:
                 self._skip(path, f"cannot be looked at: {error.strerror}")
             return None
         enters = (linked or is_folder) and self._enters(states, name)
@@ -109,14 +110,15 @@ class _Walk:
             self._file(path, entry.path, kind)
         return None
 
-    def _enters(self, states: Sequence[frozenset[int]], name: str) -> bool:
+    def _enters(self, states: _States, name: str) -> bool:
         """Whether a folder is worth entering."""
-        below = any(glob.may_match_below(now) for (_, glob), now in zip(self.globs, states, strict=True))
+        below = any(self.globs[at][1].may_match_below(now) for at, now in states)
         return below and (name not in NEVER_ENTERED or name in self.named)
 
-    def _kind(self, states: Sequence[frozenset[int]], path: str, name: str) -> Kind | None:
+    def _kind(self, states: _States, path: str, name: str) -> Kind | None:
         """Kind by the first glob that matches, or None if none does."""
-        for (kind, glob), now in zip(self.globs, states, strict=True):
+        for at, now in states:
+            kind, glob = self.globs[at]
             if glob.accepts(now):
                 if not name.lower().endswith(NOTE_SUFFIXES):
                     if glob.literal:

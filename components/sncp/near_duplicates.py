@@ -14,7 +14,7 @@ import re
 import zlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from components.sncp.metadata import outside_fences
 from components.sncp.minhash import candidates, distinct, jaccard, least, mixed
@@ -62,8 +62,7 @@ class NearDuplicate:
         return {**asdict(self), "keep_lines": list(self.keep_lines), "other_lines": list(self.other_lines)}
 
 
-@dataclass(frozen=True)
-class Sketch:
+class Sketch(NamedTuple):
     """A note or a section of it, for finding what is like it without reading it again."""
 
     first: int
@@ -77,9 +76,9 @@ class Sketch:
         return [self.first, self.last, self.least.hex()]
 
     @classmethod
-    def from_json(cls, value: Sequence[Any]) -> Sketch:
-        """The inverse of `to_json`."""
-        return cls(value[0], value[1], bytes.fromhex(value[2]))
+    def all_from_json(cls, values: Sequence[Any]) -> list[Sketch]:
+        """The inverse of `to_json`, for those of one document."""
+        return [cls(first, last, bytes.fromhex(found)) for first, last, found in values]
 
 
 Sketches = Mapping[str, Sequence[Sketch]]

@@ -32,6 +32,7 @@ _FAR = 200
 _VERSION = re.compile(r"(?i)(?<![a-z0-9])v(\d{1,3}(?:\.\d{1,3})*)(?![a-z0-9])")
 _DAY = re.compile(r"(?<!\d)20\d\d[-_.]?\d\d[-_.]?\d\d(?!\d)")
 _PLACE = re.compile(r"\{[^{}/]*\}")
+_ENDING = re.compile(r"\.(?:md|markdown|txt)$")
 
 Pair = tuple[str, str]
 """(path of the note that replaces, path of the one that is replaced)"""
@@ -68,7 +69,7 @@ def relate(documents: Sequence[Document]) -> tuple[list[Document], list[Notice]]
         out.append(
             document.but(
                 status="deprecated" if gone else document.status,
-                supersedes=(*_reachable(document.path, replaced), *odd_olds),
+                supersedes=(*(_reachable(document.path, replaced) if document.path in replaced else ()), *odd_olds),
                 superseded_by=(*later, *odd_news),
             )
         )
@@ -103,7 +104,7 @@ class _Names:
 
 
 def _bare(name: str) -> str:
-    return re.sub(r"\.(?:md|markdown|txt)$", "", name.casefold())
+    return _ENDING.sub("", name.casefold())
 
 
 def _escaped(text: str) -> str:

@@ -29,6 +29,7 @@ from components.store import (
     logger,
     progress_of,
     recorded_step,
+    seldom_collecting,
     sha256_hex,
 )
 from components.store.parts import Parts, former, write_parts
@@ -41,6 +42,7 @@ _DOCUMENTS = "documents"
 _SKETCHES = "sketches"
 
 
+@seldom_collecting()
 def read_notes(
     params: SncpParams, *, persona_files: Sequence[Path], local: Sequence[str] = (), workspace: Path | None = None
 ) -> Collection:
@@ -118,6 +120,7 @@ def collect_notes(
     return step.artefact
 
 
+@seldom_collecting()
 def write_notes(step: Step, collection: Collection) -> None:
     """Write what `collect_notes` seals; a plan does it too, into a step that keeps nothing."""
     documents = {document.doc_id: document for document in collection.documents}
@@ -152,8 +155,7 @@ def write_notes(step: Step, collection: Collection) -> None:
 
 def _sketches(compared: Parts) -> dict[str, Sequence[Sketch]]:
     """Those of the last collecting, so that a note is compared again only where something is like it."""
-    rows = (row for part in compared.parts for row in compared.artefact.read_jsonl(f"{part}.jsonl"))
-    return {text: [Sketch.from_json(value) for value in values] for text, values in rows}
+    return {text: Sketch.all_from_json(values) for text, values in compared.all_values()}
 
 
 def stored_documents(notes: Artefact) -> Parts:

@@ -1,6 +1,7 @@
 """Sealed artefacts, step identity, runs, locks: how nothing is lost."""
 
 from components.store.artefact import Artefact, content_digest, file_digest, write_manifest
+from components.store.collector import seldom_collecting
 from components.store.files import sync_folder, write_atomic
 from components.store.locks import FileLock, hold, is_held, tidy_locks
 from components.store.machine import machine_fault, machine_faults_told
@@ -28,6 +29,7 @@ __all__ = [
     "progress_of",
     "read_runs",
     "recorded_step",
+    "seldom_collecting",
     "sha256_hex",
     "sync_folder",
     "tidy_locks",

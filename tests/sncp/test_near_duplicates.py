@@ -114,7 +114,7 @@ def test_what_is_known_is_read_only_where_something_is_like_it(monkeypatch: pyte
     documents = [note(f"{n}.md", f"# Uno\n{' '.join(prose(n))}\n# Due\n{' '.join(prose(-n))}") for n in range(1, 40)]
     documents += [note("bis.md", documents[0].text + " poi")]
     pairs, sketches = near_duplicates(documents)
-    stored = {key: [Sketch.from_json(sketch.to_json()) for sketch in row] for key, row in sketches.items()}
+    stored = {key: Sketch.all_from_json([sketch.to_json() for sketch in row]) for key, row in sketches.items()}
     from components.sncp import near_duplicates as module
 
     read: list[int] = []
