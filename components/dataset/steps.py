@@ -21,7 +21,7 @@ from components.dataset.generation_prompts import PROMPT_VERSION
 from components.dataset.params import CheckParams, DatasetParams
 from components.dataset.report import Report
 from components.errors import InputError
-from components.store import Artefact, Run, Step, StepSpec, file_digest, progress_of, recorded_step, sha256_hex
+from components.store import Artefact, Run, Step, StepSpec, Store, file_digest, progress_of, recorded_step, sha256_hex
 from components.store.spec import canonical_json
 
 if TYPE_CHECKING:
@@ -82,7 +82,9 @@ def generate(
     """Write examples from notes; seals `generated.jsonl` and `generation.json` (what could not be used, and why)."""
     from components.dataset.generate import generate_examples
 
-    with recorded_step(run, spec) as step:
+    before = Store(run.workspace).find(spec)
+    unanswered = before is not None and before.facts["unanswered"] > 0  # a key, a network: asked again
+    with recorded_step(run, spec, force=unanswered) as step:
         if not step.sealed:
             result = generate_examples(
                 documents, chat=chat, judge=judge, budget=budget, per_note=params.generate.per_note, persona=persona,
@@ -91,7 +93,8 @@ def generate(
             report = result.report()
             step.write_jsonl(GENERATED, result.rows)
             step.write_json("generation.json", report)
-            step.note(examples=len(result.rows), lost=report["lost"], unparsable_marks=result.unparsable)
+            step.note(examples=len(result.rows), lost=report["lost"], unparsable_marks=result.unparsable,
+                      unanswered=result.unanswered)  # fmt: skip
     return step.artefact
 
 

@@ -19,7 +19,6 @@ from typing import Any
 
 from components.llm.speeds import measured_speed, speeds_file
 from components.recipe.model import Recipe
-from components.recipe.plan_dataset import plan_dataset
 from components.recipe.plan_index import plan_index
 from components.recipe.plan_notes import NoteChanges
 from components.recipe.plan_past import Past
@@ -133,6 +132,8 @@ def plan_runs(
 def _plan(planner: Planner, recipe: Recipe, world: World, *, registers: bool) -> Plan:
     published = world.published(recipe.index)
     if recipe.phase == "dataset":
+        from components.recipe.plan_dataset import plan_dataset  # not read for the plans of other phases
+
         made = plan_dataset(planner, recipe, world=world)
         return _told(planner, recipe, world, made.notes, made.collection.digests, made.problems, published=published)
     who = Persona(recipe, world.read_notes(recipe), past=planner.past, world=world) if recipe.phase == "mvp" else None

@@ -22,6 +22,7 @@ from components.recipe.plan_world import World
 from components.recipe.privacy import check_privacy, prompts_without_local
 from components.sncp import Collection, Document
 from components.sncp import steps as sncp
+from components.store import Artefact
 
 __all__ = ["PlannedDataset", "plan_dataset"]
 
@@ -100,7 +101,8 @@ def _plan_generation(
         lambda: dataset.generate_spec(
             params, chosen, chat=chat.model_dump(mode="json"), judge=judge.model_dump(mode="json"), persona=persona,
             leave_out_local=prompts_without_local(recipe),
-        )
+        ),
+        redo=_unanswered,
     )  # fmt: skip
     if planner.last.action == "run":
         each = params.generate.per_note
@@ -108,6 +110,12 @@ def _plan_generation(
         judging = _work(recipe, judge, chosen, persona=persona, calls=2 * each, world=world)
         planner.add(facts={"notes": len(chosen), "examples": each * len(chosen)}, work=writing + judging)
     return made
+
+
+def _unanswered(generated: Artefact) -> str | None:
+    """Calls that ended in an error are made again, sealed or not."""
+    failed = generated.facts["unanswered"]
+    return f"{failed} calls failed the last time" if failed else None
 
 
 def _work(

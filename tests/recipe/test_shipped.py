@@ -20,7 +20,7 @@ RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml"))
 
 def test_every_recipe_is_here(root: Path) -> None:
     names = [path.stem for path in RECIPES if not path.name.startswith("_")]
-    assert names == ["mvp-claude", "mvp", "reindex"]
+    assert names == ["dataset", "mvp-claude", "mvp", "reindex"]
     assert [info.name for info in list_recipes(root / "recipes")] == names
 
 
