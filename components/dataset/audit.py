@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from components.dataset.findings import SEVERITIES, Finding, Severity
 from components.dataset.rules import RULES
 from components.dataset.suite import COLUMNS, SEVERITY_OF, TABLES, Expectation, GxSeverity, Suite, Table
+from components.dataset.visible import markdown_cell
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -99,11 +100,15 @@ class AuditResult:
             ("severity", "rule", "expected", "found", "first places"),
             ("---",) * 5,
             *(
-                (check.severity, check.rule or "", check.says, _found(check), ", ".join(check.places))
+                (
+                    check.severity,
+                    check.rule or "",
+                    *map(markdown_cell, (check.says, _found(check), ", ".join(check.places))),
+                )
                 for check in failed
             ),
         ]
-        return f"{head}; not met:\n\n" + "\n".join("| " + " | ".join(map(_cell, row)) + " |" for row in rows)
+        return f"{head}; not met:\n\n" + "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
 def audit(report: Report, *, suite: Suite) -> AuditResult:
@@ -334,7 +339,7 @@ def _says(expectation: Expectation) -> str:
     if rule is not None and expectation.column == rule:
         mostly = expectation.kwargs.get("mostly")
         share = "" if mostly is None else f" in {mostly:.1%} of {expectation.table}"
-        return f"{RULES[rule].name} is kept{share}"
+        return f"no {RULES[rule].name}{share}"
     words = expectation.type.removeprefix("expect_").replace("_", " ")
     return f"{words}: " + ", ".join(f"{key} {value}" for key, value in expectation.kwargs.items())
 
@@ -352,7 +357,3 @@ def _stable(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _stable(item) for key, item in value.items() if key not in _VOLATILE}
     return [_stable(item) for item in value] if isinstance(value, list) else value
-
-
-def _cell(text: str) -> str:
-    return "".join(char if char.isprintable() else " " for char in text).replace("|", "\\|")

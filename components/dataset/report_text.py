@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from components.dataset.findings import SEVERITIES, Finding, Severity
 from components.dataset.report import Report
 from components.dataset.rules import RULES
-from components.dataset.visible import one_line
+from components.dataset.visible import markdown_cell, one_line
 
 __all__ = ["NOUNS", "counted", "place_of", "report_markdown", "report_text", "verdict"]
 
@@ -58,15 +58,15 @@ def report_text(report: Report, *, fail_on: Severity = "error", lines: int = _LI
 
 def report_markdown(report: Report, *, fail_on: Severity = "error", rules: int = 60) -> str:
     """The same as Markdown, for Prefect's page of a run."""
-    out = [f"**{_markdown(verdict(report, fail_on=fail_on))}**", ""]
+    out = [f"**{markdown_cell(verdict(report, fail_on=fail_on))}**", ""]
     groups = _groups(report)
     if groups:
         out += ["| severity | rule | found | file | first lines | what it costs | how to mend it |", "| --- " * 7 + "|"]
     for group in groups[:rules]:
         rule = RULES[group.rule]
         places = ", ".join(_line_of(finding) for finding in group.findings[:3])
-        fix = rule.fix if group.fix == rule.fix else _markdown(group.fix)  # ours may hold mark-up, theirs may not
-        where = _markdown(group.file)
+        fix = rule.fix if group.fix == rule.fix else markdown_cell(group.fix)  # ours may hold mark-up, theirs may not
+        where = markdown_cell(group.file)
         cells = (group.severity, f"{rule.id} {rule.name}", f"{group.count:,}", where, places, rule.why, fix)
         out.append("| " + " | ".join(cells) + " |")
     if len(groups) > rules:
@@ -74,7 +74,9 @@ def report_markdown(report: Report, *, fail_on: Severity = "error", rules: int =
     out += ["", "| file | format | conversations | SHA-256 |", "| --- " * 4 + "|"]
     for file in report.files:
         kind = f"{file.format} ({file.container})"
-        out.append(f"| {_markdown(file.path)} | {_markdown(kind)} | {file.conversations:,} | `{file.sha256[:12]}` |")
+        out.append(
+            f"| {markdown_cell(file.path)} | {markdown_cell(kind)} | {file.conversations:,} | `{file.sha256[:12]}` |"
+        )
     return "\n".join(out)
 
 
@@ -170,9 +172,3 @@ def _body(report: Report, groups: Sequence[_Group], *, places: dict[Severity, in
 
 def _listed(parts: Sequence[str]) -> str:
     return parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + " and " + parts[-1]
-
-
-def _markdown(text: str) -> str:
-    """Foreign text in a cell of a table: it cannot leave the cell, and no mark-up in it holds."""
-    shown = one_line(text, longest=300)
-    return "".join("\\" + char if char in "\\|`*_<>[]#&" else char for char in shown)

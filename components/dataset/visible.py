@@ -10,7 +10,7 @@ from typing import Any, get_args
 from components.dataset.params import PersonalDatum
 from components.sncp.redact import redact
 
-__all__ = ["as_text", "masked", "one_line", "segments", "visible"]
+__all__ = ["as_text", "markdown_cell", "masked", "one_line", "segments", "visible"]
 
 _HIDDEN = re.compile(
     "([\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200c\u200e-\u200f\u2028-\u202e\u2060-\u206f\ufeff"
@@ -39,6 +39,12 @@ def one_line(text: str, *, longest: int = 200) -> str:
     """The same on one line, cut where it is long."""
     shown = visible(" ".join(text[: 4 * longest].split()))
     return shown if len(shown) <= longest else shown[: longest - 1] + "…"
+
+
+def markdown_cell(text: str) -> str:
+    """Foreign text in a cell of a table: it cannot leave the cell, and no mark-up in it holds."""
+    shown = one_line(text, longest=300)
+    return "".join("\\" + char if char in "\\|`*_<>[]#&" else char for char in shown)
 
 
 def masked(text: str, *, longest: int) -> tuple[str, int]:

@@ -187,7 +187,7 @@ class TestAudit:
         (check,) = [check for check in result.checks if not check.success]
         assert (check.rule, check.severity, check.failed, check.rows) == ("C5", "critical", 7, 10)
         assert check.places == tuple(f"train.jsonl:{line}" for line in range(4, 9))
-        assert "| critical | C5 | control-token is kept | 7 of 10 conversations | train.jsonl:4," in result.markdown()
+        assert "| critical | C5 | no control-token | 7 of 10 conversations | train.jsonl:4," in result.markdown()
 
     def test_an_error_of_a_file_fails_whatever_its_rule(self, default: Suite) -> None:
         result = audit(report_of([("D7", None)]), suite=default)
@@ -247,4 +247,4 @@ class TestAudit:
 
     def test_a_cell_cannot_leave_its_table(self, default: Suite) -> None:
         result = audit(report_of([("B6", 1)], files=("a|b\n# c.jsonl",)), suite=default)
-        assert "a\\|b # c.jsonl:2" in result.markdown()
+        assert "a\\|b \\# c.jsonl:2" in result.markdown()
