@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = [
     "check_dataset", "check_settings", "check_spec", "chosen_notes", "example_files", "gather_examples",
     "gather_spec", "gathered", "generate", "generate_spec", "note_hashes", "read_rows", "split_dataset", "split_spec",
-    "stage_facts", "write_gathered",
+    "stage_facts", "waiting_file", "write_gathered",
 ]  # fmt: skip
 
 EXAMPLES = "examples.jsonl"
@@ -162,6 +162,12 @@ def write_gathered(step: Step, found: Gathered) -> None:
     step.write_jsonl(WAITING, found.waiting)
     step.write_json("gather.json", report)
     step.note(examples=len(found.rows), waiting=len(found.waiting), **report["stages"])
+
+
+def waiting_file(workspace: Path) -> Path | None:
+    """The examples that wait for a review since the last run; None where there are none."""
+    newest = Store(workspace).latest("dataset.gather")
+    return newest.path / WAITING if newest is not None and newest.facts["waiting"] else None
 
 
 def check_spec(

@@ -18,6 +18,7 @@ import click
 
 from components.errors import InputError
 from flows.commands.keys import Keys
+from flows.commands.options import load, override_option
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -37,14 +38,19 @@ _STYLES = {"system": "dim", "human": "bold cyan", "gpt": "bold green", "error": 
 
 
 @click.command("review")
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...")
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path), metavar="FILE...")
+@click.option("-r", "--recipe", metavar="RECIPE", help="without FILE: the examples of this recipe, first what waits")
+@override_option
 @click.option(
     "--reviews", type=click.Path(path_type=Path), metavar="PATH",
     help=f"log of the decisions, only ever added to (default: {_LOG} beside the first FILE)",
 )  # fmt: skip
 @click.option("--stage", type=click.Choice(["foundation", "expansion", "refinement"]), help="only examples of it")
 @click.option("--again", is_flag=True, help="show also what is decided already")
-def review_command(files: tuple[Path, ...], reviews: Path | None, stage: str | None, again: bool) -> None:
+def review_command(
+    files: tuple[Path, ...], recipe: str | None, overrides: tuple[str, ...], reviews: Path | None,
+    stage: str | None, again: bool,
+) -> None:  # fmt: skip
     """Show the examples of FILE... one at a time: accept, edit, reject with a reason, skip, undo.
 
     Each decision is on disk before the next example is shown, with who took it and when, so it can be left at any
@@ -53,6 +59,10 @@ def review_command(files: tuple[Path, ...], reviews: Path | None, stage: str | N
     """
     from components.dataset.reviews import ReviewLog, reviewer_name
 
+    if recipe is not None:
+        files, reviews = _of_recipe(recipe, overrides, files, reviews)
+    if not files:
+        raise InputError("no file to review: cervella data review FILE..., or -r RECIPE for the examples of a recipe")
     log = ReviewLog(reviews or files[0].parent / _LOG)
     if not log.path.parent.is_dir():
         raise InputError(f"--reviews {log.path}: the folder is not there")
@@ -64,6 +74,21 @@ def review_command(files: tuple[Path, ...], reviews: Path | None, stage: str | N
         session.run()
     finally:
         session.sum_up()
+
+
+def _of_recipe(
+    recipe: str, overrides: tuple[str, ...], files: tuple[Path, ...], reviews: Path | None
+) -> tuple[tuple[Path, ...], Path]:
+    """What waits for a review since the last run of the recipe, then its own files; and its log."""
+    from components.dataset.steps import example_files, waiting_file
+
+    loaded = load(recipe, overrides).recipe
+    reviews = reviews or loaded.dataset.reviews
+    if reviews is None:
+        raise InputError(f"{recipe}: dataset.reviews names no file, so no run would see a decision; set it to a path")
+    waiting = waiting_file(loaded.workspace)
+    own = (*([waiting] if waiting else []), *example_files(loaded.dataset))
+    return files or own, reviews
 
 
 @dataclass(frozen=True)
