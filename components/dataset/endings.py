@@ -20,7 +20,7 @@ _NEVER_LAST = frozenset(
 _SENTENCE_END = re.compile(r"[.!?…][\"»”’')\]]*\s+[^\W\d_a-zà-ÿ]")
 _LIST = re.compile(r"\s*(?:[-*+•·–—▪◦|>#]|\(?\w{1,3}[.)]\s|\d+[.:)]|[^\w\s]{1,3}\s|\*\*|__)")
 _FIELD = re.compile(r"\s*[^\s:][^:\n]{0,40}:\s*\S")
-_ADDRESS = re.compile(r"(?:https?://|www\.)\S+$|\S+@\S+$|[\w-]+\.\w{1,5}$|[\w./\\-]*[/\\][\w./\\-]*$")
+_ADDRESS = re.compile(r"\S*[@/\\]\S*|[\w-]+(?:\.[\w-]+)*\.\w{1,5}")
 _WORDS_OF_A_SENTENCE = 14
 _TAIL = 2_000
 
@@ -46,7 +46,13 @@ def cut_off(text: str, *, fenced: bool = False) -> str | None:
         if last in "(«“" and len(words) > 3:
             return f"it ends with {last!r}"
         return None
-    if not _has_full_stops(last) or len(words) < 4 or _LIST.match(line) or _FIELD.match(line) or _ADDRESS.search(line):
+    if (
+        not _has_full_stops(last)
+        or len(words) < 4
+        or _LIST.match(line)
+        or _FIELD.match(line)
+        or _ADDRESS.fullmatch(words[-1])
+    ):
         return None
     if fenced and "```" in tail[-200:]:
         return None

@@ -92,10 +92,11 @@ _IBANS = re.compile(r"(?<![A-Za-z0-9])[A-Za-z]{2}[0-9]{2}")
 _FOREIGN = re.compile(r"[\"'`|<>\u0080-\U0010ffff]+")
 _QUOTES = re.compile(r"[\"'`|<>]+")
 _SIGNS = re.compile(r"[=:(,/]+")
-_ASSIGNMENT = re.compile(r"\w+[:=(]")
+_ASSIGNMENT = re.compile(r"[-*.\w]+[:=(]")
 _MAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _KEY_LIKE = re.compile(r"[A-Za-z0-9+/_=.%$~:@-]{10,}")
-_MIXED = re.compile(r"[A-Za-z0-9_-]{24}|[A-Za-z0-9+/]{32}|[0-9a-f-]{24}")
+_ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
+_MIXED = re.compile(r"[A-Za-z0-9]{24}|[A-Za-z0-9_-]{40}|[A-Za-z0-9+/]{40}|[0-9a-f-]{24}")
 _BEGINNINGS = (
     "sk-ant-",
     "sk-proj-",
@@ -282,6 +283,8 @@ def _may_be_password(value: str) -> bool:
     from components.sncp.placeholders import is_placeholder, is_word_like
 
     bare = value.rstrip(".,;:)]}*_").lstrip("=:/*_")
+    if "://" in value:
+        return False  # its password, if it has one, is looked for as a key
     return len(bare) >= 6 and not is_word_like(bare) and not _MAIL.fullmatch(bare) and not is_placeholder(bare)
 
 
@@ -289,13 +292,13 @@ def _may_hold_key(word: str) -> bool:
     """Whether it holds the mark of a maker's keys and enough behind it, or may be one in another encoding."""
     from components.sncp.secret_prefixes import RULES
 
-    if ("://" in word and "@" in word) or "%" in word:
+    if ("://" in word and "@" in word) or (len(word) >= 16 and "%" in word and _ESCAPE.search(word)):
         return True
     for run in _KEY_LIKE.findall(word):
         digit = any(map(str.isdigit, run))
         if not digit and (run.islower() or run.isupper() or run.istitle()):
             continue
-        if digit and len(run) >= 16 and any(rule.may_be_in(run) for rule in RULES):
+        if len(run) >= 16 and any(rule.may_be_in(run) and rule.pattern.search(word) for rule in RULES):
             return True
         if run.startswith(_BEGINNINGS) or (len(run) >= 16 and _is_encoded(run)):
             return True
