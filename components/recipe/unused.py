@@ -67,9 +67,8 @@ def find_unused(recipe: Recipe, *, keep: int = 10, older_than: timedelta | None 
     cache = workspace / "cache"
     for path in sorted(cache.glob("*.corrupt-*")):
         found.append(_unused("cache", path, "was broken and put aside"))
-    for folder in [cache, *sorted((workspace / "runs").glob("*/"))]:
-        for path in sorted(folder.glob(".*.json.*")):
-            found.append(_unused("half-made", path, "left by a write that was killed"))
+    for path in [*sorted(cache.glob(".*.json.*")), *sorted((workspace / "runs").rglob(".*"))]:
+        found.append(_unused("half-made", path, "left by a write that was killed"))
     unused = _unused_indexes(recipe, kept)
     for uri in unused:
         found.append(_unused("index", uri, "of combinations of a matrix, and no run of them is kept"))
