@@ -62,13 +62,28 @@ SQUARE: Final = 1 << 18
 
 _MOST_WORDS = 200_000
 _LONG_WORD = 40
+_KEPT = 120
+"""Words of fewer characters are remembered: with the most of them 40 MB at worst."""
+_EDGES = ".,;:!?()[]{}*_\"'’«»“”"
 _MOST_OF_A_PIECE = 300
 
-_BUTTONS = re.compile(
-    r"(?i)^(?:copy|copied!?|copia|copiato!?|regenerated?|rigenera|share|condividi|generating|aloud|edit|drafts|response"
-    r"|thumbs|like|dislike|chat|clipboard|plus|hour\W*|\d+/\d+|/|network|persists\W*)$"
-    r"|copy\d|[a-z#+]copy$|!error|unusual|mistakes|errori|generating|chars|sharegpt|chatgpt|openai\.com"
+_BUTTON_WORDS = frozenset(
+    "copy copied copied! copia copiato copiato! regenerate regenerated rigenera share condividi generating aloud edit "
+    "drafts response thumbs like dislike chat clipboard plus hour hour. network persists / good bad new nuova".split()
 )
+_BUTTON_PARTS = (
+    "copy",
+    "!error",
+    "unusual",
+    "mistakes",
+    "errori",
+    "generating",
+    "chars",
+    "sharegpt",
+    "chatgpt",
+    "openai.com",
+)
+_COUNTER = re.compile(r"\d{1,3}/\d{1,3}")
 _BRACKETS = re.compile(r"\[[^\W\d]")
 _SQUARES = re.compile(r"[\[［](?:/?[A-Z]|[|｜])|\]~|b\[|e~")
 _VOICES = re.compile(
@@ -76,16 +91,15 @@ _VOICES = re.compile(
     r"|opinioni|coscienza|training|cut-?off|openai|anthropic|google|meta|alibaba|hugging|huggingface|sorry|apologi[sz]e"
     r"|unable|able|cannot|can['’]t|dispiace|spiacente|scuso|scusa|posso|grado|possibile)\b"
 )
-_FILLS = re.compile(r"(?i)todo|tbd|fixme|lorem|ipsum|\bxxx\b")
+_FILLS = ("todo", "tbd", "fixme", "lorem", "ipsum")
 _SECRET_WORDS = (
     "pass", "pwd", "psw", "parola", "secret", "segret", "token", "key", "chiav", "credenzial", "credential", "api",
     "login", "log-in", "access", "wifi", "wi-fi", "utente", "user", "account", "admin", "bearer", "basic", "pw", "pin",
     "cf_", "aws", "akia", "asia", "twilio", "cloudflare", "vercel", "netlify", "heroku", "paypal", "mailgun", "datadog",
     "dd_a", "akc", "artifactory", "jfrog", "cloudant", "ibm", "cos_", "softlayer", "private",
 )  # fmt: skip
-_ACCENTS = re.compile(
-    r"(?i)[aeiou]['’`´](?:\W|$)|^\W*(?:\w['’])?(?:perche|poiche|finche|piu|cioe|puo|citta|cosi|gia)\W*$"
-)
+_ACCENTS = re.compile(r"(?i)[aeiou]['’`´](?:\W|$)")
+_UNACCENTED = frozenset("perche poiche finche affinche benche piu cioe puo citta cosi gia".split())
 _BROKEN = re.compile("[ÃÂÄÅâÐÑØÎÏðã\u00c5\ufffd\u251c\u0393]")
 _CODES = re.compile(r"(?i)[0-9LMNPQRSTUV]{2}[A-Z][0-9LMNPQRSTUV]{2}")
 _IBANS = re.compile(r"(?<![A-Za-z0-9])[A-Za-z]{2}[0-9]{2}")
@@ -131,7 +145,7 @@ class _Marks(dict[str, int]):
 
     def __missing__(self, word: str) -> int:
         marks = marks_of(word)
-        if len(word) < _LONG_WORD:
+        if len(word) < _KEPT:
             self[word] = marks
         return marks
 
@@ -215,11 +229,11 @@ def _of_letters(word: str) -> int:
             break
     if _VOICES.match(word):
         marks |= VOICE
-    if _BUTTONS.search(word):
+    if low in _BUTTON_WORDS or any(part in low for part in _BUTTON_PARTS) or _COUNTER.fullmatch(low):
         marks |= BUTTON
-    if _ACCENTS.search(word):
+    if _ACCENTS.search(word) or low.strip(_EDGES) in _UNACCENTED:
         marks |= ACCENT
-    if _FILLS.search(word):
+    if any(fill in low for fill in _FILLS):
         marks |= FILL
     if is_masculine_word(word):
         marks |= MASCULINE
@@ -276,6 +290,7 @@ def _candidates(word: str) -> Iterator[str]:
         signs = [match.end() for match in _SIGNS.finditer(piece)]
         if signs:
             yield piece[signs[0] :]
+        if len(signs) > 1:
             yield piece[signs[-1] :]
 
 
