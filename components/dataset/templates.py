@@ -222,9 +222,23 @@ def _default_system(source: str) -> str:
 def _compile(source: str) -> Any:
     """As transformers compiles chat templates (utils/chat_template_utils.py)."""
     from jinja2.ext import loopcontrols
+    from jinja2.runtime import LoopContext
     from jinja2.sandbox import ImmutableSandboxedEnvironment
+    from jinja2.utils import Namespace
 
-    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])
+    class Sandbox(ImmutableSandboxedEnvironment):
+        """Asks about the attributes of what templates are made of without the sandbox's long way round."""
+
+        def getattr(self, obj: Any, attribute: str) -> Any:
+            kind = type(obj)
+            if kind is dict:
+                if not hasattr(dict, attribute):
+                    return obj[attribute] if attribute in obj else self.undefined(obj=obj, name=attribute)
+            elif (kind is LoopContext or kind is Namespace) and not attribute.startswith("_"):
+                return getattr(obj, attribute, self.undefined(obj=obj, name=attribute))
+            return super().getattr(obj, attribute)
+
+    environment = Sandbox(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])
     environment.filters["tojson"] = _tojson
     environment.globals["raise_exception"] = _raise
     environment.globals["strftime_now"] = _now

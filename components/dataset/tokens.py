@@ -172,7 +172,7 @@ class Measurer:
         end = next((at for at in range(after, min(after + _NEAR + 1, len(ids))) if ids[at] == self._end), None)
         if end is not None:
             trained.append(end)
-        return trained, end is not None
+        return sorted(set(trained)), end is not None
 
     def _hits(self, turns: Sequence[Turn], tokens: int, trainable: int, first: int | None) -> Iterator[Hit]:
         most, least = self._max_tokens, self._min_tokens

@@ -16,7 +16,8 @@ __all__ = ["Call", "Calls", "Tools", "parse_call", "parse_tools", "tool_hits"]
 
 # As LLaMA-Factory 0.9.5 reads a function_call turn (data/formatter.py, FunctionFormatter).
 _CALL = ("<tool_call>", "</tool_call>")
-_THINK = ("<think>", "</think>")
+_THINK = ("<think>\n", "\n</think>\n\n")
+_LOOSE_THINK = ("<think>", "</think>")
 # What a gpt turn that calls a tool in its text looks like: Hermes and Qwen, glaive, ToolACE, ReAct, Llama.
 _CALL_IN_TEXT = re.compile(
     r"<tool_call|<function|<\|python_tag\|>|^\s*\[\s*\w[\w.\- ]*\(|Action:|\"(?:name|arguments|parameters)\"\s*:|```"
@@ -32,11 +33,15 @@ class Call(NamedTuple):
 
 
 class Calls(NamedTuple):
-    """What a function_call turn holds: text before the calls (reasoning), the calls, and what is doubtful of them."""
+    """What a function_call turn holds: text before the calls (reasoning), the calls, and what is doubtful of them.
+
+    `stops`: LLaMA-Factory stops on it, though others read it, and why; empty: it does not.
+    """
 
     thought: str
     calls: tuple[Call, ...]
     doubts: tuple[str, ...] = ()
+    stops: str = ""
 
 
 class Tools(NamedTuple):
@@ -52,13 +57,16 @@ class Tools(NamedTuple):
 _NO_TOOLS = Tools((), {})
 
 
+@lru_cache(maxsize=1024)
 def parse_call(text: str) -> Calls:
     """Reads a function_call turn: a JSON object, or a list of them for parallel calls, after a <think> block or not.
+
+    The same text gives the same object, since three rules read it: nobody may change it.
 
     Raises:
         ValueError: it is none; the text says why, for a person.
     """
-    thought, body = _split_thought(text)
+    thought, body, stops = _split_thought(text)
     doubts = []
     if "<tool_call>" in thought:
         doubts.append("several <tool_call> blocks, of which LLaMA-Factory reads the first only: write a JSON list")
@@ -72,18 +80,21 @@ def parse_call(text: str) -> Calls:
         calls.append(call)
         if doubt and doubt not in doubts:
             doubts.append(doubt)
-    return Calls(thought, tuple(calls), tuple(doubts))
+    return Calls(thought, tuple(calls), tuple(doubts), stops)
 
 
-def _split_thought(text: str) -> tuple[str, str]:
-    """The text without the call, and the JSON of the call."""
+def _split_thought(text: str) -> tuple[str, str, str]:
+    """The text without the call, the JSON of the call, and why LLaMA-Factory does not find the one or the other."""
     if (found := _between(text, _CALL)) is not None:
         begin, end = found
-        return (text[:begin] + text[end:]).strip(), text[begin + len(_CALL[0]) : end - len(_CALL[1])]
-    if (found := _between(text, _THINK)) is not None:
+        return (text[:begin] + text[end:]).strip(), text[begin + len(_CALL[0]) : end - len(_CALL[1])], ""
+    stops, found = "", _between(text, _THINK)
+    if found is None and text.lstrip()[:1] == "<" and (found := _between(text, _LOOSE_THINK)) is not None:
+        stops = "the reasoning does not stand between '<think>\\n' and '\\n</think>\\n\\n'"
+    if found is not None:
         begin, end = found
-        return text[begin:end], text[:begin] + text[end:]
-    return "", text
+        return text[begin:end].strip(), text[:begin] + text[end:], stops
+    return "", text, ""
 
 
 def _between(text: str, tags: tuple[str, str]) -> tuple[int, int] | None:
@@ -138,13 +149,11 @@ def parse_tools(value: Any) -> Tools:
 
 @lru_cache(maxsize=2048)
 def _parse_tools_text(text: str) -> Tools:
-    if not text.strip():
-        return _NO_TOOLS
     try:
         value = _loads(text, "`tools`")
     except ValueError as error:
         return _NO_TOOLS._replace(faults=(str(error),))
-    if value is None:
+    if value == {}:
         return _NO_TOOLS
     if not isinstance(value, list):
         return _NO_TOOLS._replace(faults=("`tools` is no list: put the tool into one",))
@@ -185,7 +194,7 @@ def tool_hits(conversation: Conversation) -> Iterator[Hit]:
     for place, turn in enumerate(turns):
         if turn.role == "function_call":
             called = True
-            yield from _call_hits(place, turn, tools)
+            yield from _call_hits(place, turn, tools, is_converted=conversation.converted is not None)
             yield from _unanswered(place, turns)
         elif turn.role == "observation":
             yield from _uncalled(place, turns)
@@ -195,7 +204,7 @@ def tool_hits(conversation: Conversation) -> Iterator[Hit]:
             yield Hit("B14", message, severity="warning")
 
 
-def _call_hits(place: int, turn: Turn, tools: Tools) -> Iterator[Hit]:
+def _call_hits(place: int, turn: Turn, tools: Tools, *, is_converted: bool) -> Iterator[Hit]:
     if not isinstance(turn.value, str) or not turn.value.strip():
         return  # B3, B5 or C1 says it
     try:
@@ -203,6 +212,9 @@ def _call_hits(place: int, turn: Turn, tools: Tools) -> Iterator[Hit]:
     except ValueError as error:
         yield Hit("B13", f"{error}; LLaMA-Factory stops on it", turn=place)
         return
+    if calls.stops:
+        yield Hit("B13", f"{calls.stops}; LLaMA-Factory stops on it", turn=place, fix="write it so, newlines included",
+                  severity="warning" if is_converted else None)  # fmt: skip
     for doubt in calls.doubts:
         yield Hit("B13", doubt, turn=place, severity="warning")
     for call in calls.calls:

@@ -100,10 +100,12 @@ def llamafactory_0_9_5(conversation: Conversation) -> Treatment:
     for place, turn in enumerate(turns):
         if turn.role == "function_call":
             try:
-                doubts = parse_call(turn.text).doubts
+                calls = parse_call(turn.text)
             except ValueError as error:
                 return Treatment("stopped", str(error), frozenset({"B13", "C1"}), place)
-            changed += [Treatment("changed", doubt, frozenset({"B13"}), place) for doubt in doubts]
+            if calls.stops:
+                return Treatment("stopped", calls.stops, frozenset({"B13"}), place)
+            changed += [Treatment("changed", doubt, frozenset({"B13"}), place) for doubt in calls.doubts]
         elif turn.role == "human" and "{{idx}}" in turn.text:
             changed.append(_IDX._replace(turn=place))
     if tools and not isinstance(tools, str):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -50,10 +51,9 @@ CLEAN: dict[str, Conversation] = {
     "no tools": conversation(ASK, ANSWER),
     "tools null": conversation(ASK, ANSWER, tools=None),
     "tools empty text": conversation(ASK, ANSWER, tools=""),
-    "tools blank text": conversation(ASK, ANSWER, tools=" \n"),
     "tools []": conversation(ASK, ANSWER, tools="[]"),
     "tools empty list": conversation(ASK, ANSWER, tools=[]),
-    "tools 'null'": conversation(ASK, ANSWER, tools="null"),
+    "tools {}": conversation(ASK, ANSWER, tools="{}"),
     "tools not used": conversation(ASK, ANSWER, tools=TOOLS),
     "glaive": call(GOOD_CALL),
     "tools as a list": call(GOOD_CALL, [BARE]),
@@ -137,6 +137,13 @@ BROKEN: dict[str, tuple[Conversation, list[tuple[str, str, int | None]]]] = {
     "true is no number": (call('{"name": "meteo", "arguments": {"luogo": "a", "ora": true}}'), [("B13", W, 1)]),
     "not of the list": (call('{"name": "meteo", "arguments": {"luogo": "a", "unità": "m"}}'), [("B13", W, 1)]),
     "tools no JSON": (conversation(ASK, ANSWER, tools="[{"), [("B14", E, None)]),
+    "tools blank": (conversation(ASK, ANSWER, tools=" \n"), [("B14", E, None)]),
+    "tools the text null": (conversation(ASK, ANSWER, tools="null"), [("B14", E, None)]),
+    "reasoning in one line": (call(f"<think>Guardo.</think>{GOOD_CALL}"), [("B13", E, 1)]),
+    "reasoning without an empty line": (call(f"<think>\nGuardo.\n</think>\n{GOOD_CALL}"), [("B13", E, 1)]),
+    "reasoning in one line, converted": (
+        replace(call(f"<think>Guardo.</think>{GOOD_CALL}"), converted="openai"), [("B13", W, 1)],
+    ),
     "tools words": (conversation(ASK, ANSWER, tools="meteo(luogo)"), [("B14", E, None)]),
     "tools an object": (conversation(ASK, ANSWER, tools=BARE), [("B14", E, None)]),
     "tools text of an object": (conversation(ASK, ANSWER, tools=json.dumps(BARE)), [("B14", E, None)]),

@@ -95,6 +95,7 @@ def _core(text: str) -> str:
 CHANGED = {
     "system twice": lambda fact: "Anna" not in fact["text"],
     "idx in human": lambda fact: "Scrivi 0 e {{content}} qui" in fact["text"],
+    "tools, an empty object": lambda fact: fact["text"].startswith("<|im_start|>system\n<|im_end|>\n"),
     "tools, empty": lambda fact: fact["text"].startswith("<|im_start|>system\n<|im_end|>\n"),
     "tool, arguments as text": lambda fact: r'"arguments": "{\"luogo\": \"faro\"}"' in fact["text"],
     "tool, two tagged": lambda fact: fact["text"].index("porto") < fact["text"].rindex('"faro"'),
