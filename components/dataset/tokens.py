@@ -20,7 +20,7 @@ LITTLE = 0.05
 """Share of tokens that carry loss below which D5 speaks: of 20 tokens that are read, at most one is learnt."""
 _HEADER = "<|im_start|>assistant\n"
 _NO_THOUGHT = "<think>\n\n</think>\n\n"
-_END = "<|im_end|>"
+_SYSTEM, _END = "<|im_start|>system\n", "<|im_end|>"
 _NEAR = 3  # Axolotl 0.19.0 trains the end token only where it is within three tokens of the turn's last
 
 
@@ -73,11 +73,9 @@ class Measurer:
                 rendered.append((number, self._template.render(conversation)))
             except TemplateError as error:
                 found[number] = Measured(None, None, (), (Hit("D7", str(error)),))
-        for plain in (True, False):
-            these = [(number, one) for number, one in rendered if one.plain is plain]
-            encoded = self._tokenizer.encode_batch([one.text for _, one in these], with_places=not plain)
-            for (number, one), tokens in zip(these, encoded, strict=True):
-                found[number] = self._measured(batch[number], one, tokens)
+        encoded = self._tokenizer.encode_batch([one.text for _, one in rendered])
+        for (number, one), tokens in zip(rendered, encoded, strict=True):
+            found[number] = self._measured(batch[number], one, tokens.ids)
         return found
 
     def mask(self, conversation: Conversation) -> tuple[list[int], list[int]] | None:
@@ -85,15 +83,15 @@ class Measurer:
         if not _has_text(conversation):
             return None
         rendered = self._template.render(conversation)
-        found = self._masked(conversation.turns or (), rendered, self._encode(rendered.text))
+        found = self._masked(conversation.turns or (), rendered, self._encode(rendered.text).ids)
         return found.ids, [position for positions in found.trained for position in positions]
 
     def _encode(self, text: str) -> Encoded:
         return self._tokenizer.encode_batch([text], with_places=True)[0]
 
-    def _measured(self, conversation: Conversation, rendered: Rendered, encoded: Encoded) -> Measured:
+    def _measured(self, conversation: Conversation, rendered: Rendered, ids: list[int]) -> Measured:
         turns = conversation.turns or ()
-        mask = self._masked(turns, rendered, encoded)
+        mask = self._masked(turns, rendered, ids)
         turn_tokens = tuple(map(len, mask.trained))
         first = next((positions[0] for positions in mask.trained if positions), None)
         hits = (*mask.hits, *self._hits(turns, len(mask.ids), sum(turn_tokens), first))
@@ -101,45 +99,62 @@ class Measurer:
             hits = (*hits, Hit("D7", f"the template {self._template.name} leaves `tools` out"))
         return Measured(len(mask.ids), sum(turn_tokens), turn_tokens, hits)
 
-    def _masked(self, turns: Sequence[Turn], rendered: Rendered, encoded: Encoded) -> _Mask:
-        ids = encoded.ids
-        if rendered.plain:
-            if (found := self._of_blocks(turns, rendered.messages, ids)) is not None:
-                return found
-            encoded = self._encode(rendered.text)
-        return self._of_places(turns, rendered, encoded, ids)
+    def _masked(self, turns: Sequence[Turn], rendered: Rendered, ids: list[int]) -> _Mask:
+        places = None if rendered.plain else place_messages(rendered, thinks=self._no_thought > 0)
+        found = self._of_blocks(turns, rendered, places, ids)
+        return found or self._of_places(turns, rendered, places, ids)
 
-    def _of_blocks(self, turns: Sequence[Turn], messages: Sequence[Message], ids: list[int]) -> _Mask | None:
-        """From end tokens alone; None where a text may blur where a block or what is trained of it begins or ends."""
+    def _of_blocks(
+        self, turns: Sequence[Turn], rendered: Rendered, places: Sequence[Place] | None, ids: list[int]
+    ) -> _Mask | None:
+        """From end tokens alone; None where a text may blur where a block or what is trained of it begins or ends.
+
+        It spares the places of tokens, which take longer to ask for than to count.
+        """
+        messages, text = rendered.messages, rendered.text
+        if places is not None and not all(map(_is_whole, messages, places)):
+            return None
         end_token: Any = self._end
-        own_system = self._template.default_system and messages[0].role != "system"
-        if ids.count(end_token) != len(messages) + bool(own_system):
+        own_system = messages[0].role != "system" and text.startswith(_SYSTEM)
+        starts = [
+            place for place, message in enumerate(messages)
+            if message.role != "tool" or place == 0 or messages[place - 1].role != "tool"
+        ]  # fmt: skip
+        if ids.count(end_token) != len(starts) + own_system:
             return None
         position = ids.index(end_token) + 2 if own_system else 0
         trained: list[Sequence[int]] = []
         asked = False
-        for message in messages:
+        for number in starts:
+            message = messages[number]
             end = ids.index(end_token, position)
             turn = None if message.turn is None else turns[message.turn]
             if turn is not None and turn.extra and (message.role != "assistant" or "train_detail" in turn.extra):
                 return None
             if turn is not None and message.role == "assistant":
-                text, begin = message.content, position + self._header
-                if self._no_thought and asked and message is messages[-1]:
-                    text, begin = text.lstrip("\n"), begin + self._no_thought
-                if text[:1].isspace():
+                begin = position + self._header
+                if places is not None:
+                    place = places[number]
+                    opened, own = text.endswith(_NO_THOUGHT, 0, place.begin), text[place.begin : place.end]
+                else:
+                    opened, own = asked and message is messages[-1] and self._no_thought > 0, message.content
+                    own = own.lstrip("\n") if opened else own
+                if own[:1].isspace():
                     return None
-                carries = text and (not turn.extra or is_trained(turn))
-                trained.append(range(begin, end + 1) if carries else ())
+                carries = own and (not turn.extra or is_trained(turn))
+                trained.append(range(begin + self._no_thought if opened else begin, end + 1) if carries else ())
             asked = asked or message.role == "user"
             position = end + 2
         return _Mask(ids, trained)
 
-    def _of_places(self, turns: Sequence[Turn], rendered: Rendered, encoded: Encoded, ids: list[int]) -> _Mask:
+    def _of_places(
+        self, turns: Sequence[Turn], rendered: Rendered, places: Sequence[Place] | None, ids: list[int]
+    ) -> _Mask:
         """From where each turn stands in the text; what is not found there is D7."""
+        encoded = self._encode(rendered.text)
         mask = _Mask(ids, [])
         hits: list[Hit] = []
-        places = place_messages(rendered, thinks=self._no_thought > 0)
+        places = places or place_messages(rendered, thinks=self._no_thought > 0)
         for message, place in zip(rendered.messages, places, strict=True):
             turn = None if message.turn is None else turns[message.turn]
             if turn is None or turn.role in ROLES:
@@ -195,6 +210,11 @@ class Measurer:
 def _has_text(conversation: Conversation) -> bool:
     turns = conversation.turns
     return bool(turns) and all(type(turn.role) is str and type(turn.value) is str for turn in turns or ())
+
+
+def _is_whole(message: Message, place: Place) -> bool:
+    """Whether a message stands in the text as it is, with nothing of a template's own in between."""
+    return not (place.lost or (message.role == "assistant" and "</think>" in message.content))
 
 
 def _lost(message: Message, place: Place) -> Iterator[Hit]:

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from components.dataset.conversation import ROLES, Conversation
+from components.dataset.placing import place_messages
 from components.dataset.rules import RULES
 from components.dataset.templates import TemplateName, load_template
 from components.dataset.tokens import Measured, Measurer
@@ -91,16 +93,21 @@ def test_numbers_are_of_the_rendered_text(qwen3: Measurer) -> None:
 
 
 @pytest.mark.parametrize("template", ["qwen3", "smollm2"])
-@given(row=conversations(roles=("system", "human", "gpt", "gpt"), flags=True))
+@pytest.mark.parametrize("roles", [("system", "human", "gpt", "gpt"), ROLES], ids=["plain", "all roles"])
+@given(data=st.data())
 @settings(max_examples=150, deadline=None)
-def test_the_short_way_counts_as_the_long_one(template: TemplateName, row: Conversation) -> None:
+def test_the_short_way_counts_as_the_long_one(
+    template: TemplateName, roles: tuple[str, ...], data: st.DataObject
+) -> None:
     """Counting from end tokens gives what looking for each turn's characters gives."""
+    row: Conversation = data.draw(conversations(roles=roles, flags=True))
     measurer = Measurer(template=template)
     rendered = load_template(template).render(row)
-    encoded = load_tokenizer(template).encode_batch([rendered.text], with_places=True)[0]
-    turns = row.turns or ()
-    if rendered.plain and (short := measurer._of_blocks(turns, rendered.messages, encoded.ids)) is not None:
-        long = measurer._of_places(turns, rendered, encoded, encoded.ids)
+    (encoded,) = load_tokenizer(template).encode_batch([rendered.text])
+    turns, ids = row.turns or (), encoded.ids
+    places = None if rendered.plain else place_messages(rendered, thinks=template == "qwen3")
+    if (short := measurer._of_blocks(turns, rendered, places, ids)) is not None:
+        long = measurer._of_places(turns, rendered, None, ids)
         assert [list(places) for places in short.trained] == [list(places) for places in long.trained]
         assert long.hits == ()
 
