@@ -7,6 +7,8 @@ import random
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+from benchmarks.reindex import WORDS
+
 __all__ = ["FAULTS", "Fault", "clean_rows", "planted"]
 
 Row = dict[str, Any]
@@ -44,17 +46,21 @@ def clean_rows(count: int, *, seed: int = 13, exchanges: int = 1, sentences: int
     chance = random.Random(seed)
     for number in range(count):
         turns = []
-        for exchange in range(exchanges):
+        for _ in range(exchanges):
             who, what, when = chance.choice(_WHO), chance.choice(_WHAT), chance.choice(_WHEN)
-            code = f"{number}-{exchange}-{chance.randrange(10**6):06d}"
-            turns.append({"from": "human", "value": f"Che cosa ha deciso {who} {when} per {what}, pratica {code}?"})
+            about = _words(chance, 4)
+            turns.append({"from": "human", "value": f"Che cosa ha deciso {who} {when} per {what}, {about}?"})
             said = [
-                f"{chance.choice(_WHO)} ha scelto {chance.choice(_WHAT)} {chance.choice(_WHEN)} {chance.choice(_WHY)}, "
-                f"voce {chance.randrange(10**5)}. {chance.choice(_MORE)}"
+                f"{chance.choice(_WHO)} ha scelto {_words(chance, 6)} {chance.choice(_WHEN)} {chance.choice(_WHY)}, e "
+                f"{_words(chance, 5)}. {chance.choice(_MORE)}"
                 for _ in range(sentences)
             ]
-            turns.append({"from": "gpt", "value": f"Pratica {code}: " + " ".join(said)})
+            turns.append({"from": "gpt", "value": f"Di {about}: " + " ".join(said)})
         yield {"id": f"r{number:06d}", "conversations": turns}
+
+
+def _words(chance: random.Random, count: int) -> str:
+    return " ".join(chance.choices(WORDS, k=count))
 
 
 class Fault(NamedTuple):
@@ -83,7 +89,7 @@ def _answer(text: str) -> Callable[[Row], Row]:
 
 
 # Keys of no one: put together here, so that no scanner takes this file for a leak.
-_KEYS = "La chiave è sk-ant-" + "api03-" + "Zq7RkT2mVx9LpW4nYb8HcJ3dFg6sAu1e" * 2 + "Q-wA e l'altra ghp_" + "x7Kd9" * 7 + "a."
+_KEYS = f"La chiave è sk-ant-{'api03-'}{'Zq7RkT2mVx9LpW4nYb8HcJ3dFg6sAu1e' * 2}Q-wA e l'altra ghp_{'x7Kd9' * 7}a."
 
 FAULTS: tuple[Fault, ...] = (
     Fault("empty answer", ("C1",), _answer("")),

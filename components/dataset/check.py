@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -21,7 +21,7 @@ from components.dataset.conversation import Conversation
 from components.dataset.corpus import Corpus
 from components.dataset.findings import Finding, Hit, Severity
 from components.dataset.italian import italian_hits
-from components.dataset.language import language_hits, language_of
+from components.dataset.language import language_hits, language_of_answers
 from components.dataset.leaks import Golden
 from components.dataset.params import PersonalDatum, TemplateName
 from components.dataset.private import ALL_PERSONAL_DATA, private_hits
@@ -35,6 +35,7 @@ from components.dataset.tokens import Measured, Measurer
 from components.dataset.tool_calls import tool_hits
 from components.dataset.trainers import trainer_hits
 from components.errors import InputError
+from components.store import seldom_collecting
 
 __all__ = ["check_files"]
 
@@ -45,6 +46,7 @@ Progress = Callable[[int, int], None]
 """(bytes done, bytes in all)"""
 
 
+@seldom_collecting()
 def check_files(
     paths: Sequence[Path],
     *,
@@ -100,7 +102,7 @@ def check_files(
     sizes = [_size(path, paths) for path in paths]
     with ThreadPoolExecutor(max_workers=1) as pool:
         for number, path in enumerate(paths):
-            check.file(number, path, pool=pool, told=_told(progress, sum(sizes[:number]), sum(sizes)))
+            check.file(number, path, pool=pool, progress=_of_all(progress, sum(sizes[:number]), sum(sizes)))
     return check.report(
         settings={
             "template": template, "max_tokens": max_tokens, "min_tokens": min_tokens, "feminine": feminine,
@@ -133,8 +135,6 @@ class _Row:
         self.stage, self.source = stage_of(conversation), provenance_of(conversation).note
         self.turns = len(conversation.turns or ())
         self.tokens, self.trainable = numbers.tokens, numbers.trainable
-        answers = [turn.text for turn in conversation.turns or () if turn.role == "gpt"]
-        self.language = language_of("\n".join(answers))
 
     def breaks(self, rule: str) -> None:
         if rule not in self.rules:
@@ -185,30 +185,44 @@ class _Check:
     files: list[CheckedFile] = field(default_factory=list)
     rows: list[_Row] = field(default_factory=list)
 
-    def file(self, number: int, path: Path, *, pool: ThreadPoolExecutor, told: Callable[[int], None]) -> None:
-        rows = Rows(path)
+    def file(self, number: int, path: Path, *, pool: ThreadPoolExecutor, progress: Callable[[int], None]) -> None:
+        rows, waiting = Rows(path), None
         for batch in _batches(iter(rows)):
             measuring = pool.submit(self.measurer.measure, [read.conversation for read in batch if read.conversation])
-            hits = [[*read.hits, *self._row_hits(read.conversation)] for read in batch]
-            measured = iter(measuring.result())
-            for read, of_row in zip(batch, hits, strict=True):
-                known = _Row(number, read.row.line, read.row.index)
-                self.rows.append(known)
-                if read.conversation is not None:
-                    of_row += self._described(known, read.conversation, next(measured))
-                    of_row += trainer_hits(read.conversation, of_row)
-                for hit in of_row:
-                    if self.collector.add(hit, file=str(path), line=known.line, conversation=known.index):
-                        known.breaks(hit.rule)
-            told(batch[-1].row.offset + batch[-1].row.length)
+            told = [self._told(read) for read in batch]
+            if waiting:  # the batch before: taken in while the tokenizer is at work on this one
+                self._take(number, path, *waiting)
+            waiting = (batch, told, measuring)
+            progress(batch[-1].row.offset + batch[-1].row.length)
+        if waiting:
+            self._take(number, path, *waiting)
         for hit, line in rows.hits:
             self.collector.add(hit, file=str(path), line=line)
         self.files.append(rows.file)
 
-    def _row_hits(self, conversation: Conversation | None) -> Iterator[Hit]:
-        if conversation is not None:
-            for rule in self.rules:
-                yield from rule(conversation)
+    def _take(
+        self, number: int, path: Path, batch: Sequence[ReadRow], told: Sequence[tuple[list[Hit], str | None]],
+        measuring: Future[list[Measured]],
+    ) -> None:  # fmt: skip
+        measured = iter(measuring.result())
+        for read, (hits, language) in zip(batch, told, strict=True):
+            known = _Row(number, read.row.line, read.row.index, language=language)
+            self.rows.append(known)
+            if read.conversation is not None:
+                hits += self._described(known, read.conversation, next(measured))
+                hits += trainer_hits(read.conversation, hits)
+            for hit in hits:
+                if self.collector.add(hit, file=str(path), line=known.line, conversation=known.index):
+                    known.breaks(hit.rule)
+
+    def _told(self, read: ReadRow) -> tuple[list[Hit], str | None]:
+        """What the rules say of a row, and the language of its answers: one after the other, as they share a glance."""
+        hits, conversation = list(read.hits), read.conversation
+        if conversation is None:
+            return hits, None
+        for rule in self.rules:
+            hits += rule(conversation)
+        return hits, language_of_answers(conversation)
 
     def _described(self, known: _Row, conversation: Conversation, numbers: Measured) -> Sequence[Hit]:
         known.describe(conversation, numbers)
@@ -239,7 +253,7 @@ def _batches(rows: Iterator[ReadRow]) -> Iterator[list[ReadRow]]:
         yield batch
 
 
-def _told(progress: Progress | None, before: int, total: int) -> Callable[[int], None]:
+def _of_all(progress: Progress | None, before: int, total: int) -> Callable[[int], None]:
     def tell(done: int) -> None:
         if progress:
             progress(min(before + done, total), total)  # what a gzipped file unpacks to is more than its size
