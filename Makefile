@@ -12,7 +12,7 @@ export DO_NOT_TRACK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export HF_HUB_OFFLINE := 1
 
-.PHONY: help setup demo test test-fast check format lock bench bench-retrieval bench-overhead bench-reindex clean
+.PHONY: help setup demo test test-fast check format lock bench bench-retrieval bench-overhead bench-reindex bench-validation clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -26,7 +26,7 @@ $(VENV)/.ready: requirements.lock requirements-tools.lock pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv --without-pip $(VENV)
 	@test -x $(VENV)/tools/bin/pip || $(PYTHON) -m venv $(VENV)/tools
 	@$(VENV)/tools/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-tools.lock
-	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(UV) pip sync --quiet --require-hashes requirements.lock
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(UV) pip sync --quiet --compile-bytecode --require-hashes requirements.lock
 	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(UV) pip install --quiet --no-deps --no-build-isolation --offline --editable .
 	@touch $@
 
@@ -56,7 +56,7 @@ format: setup  ## write what check wants
 	$(BIN)/cervella schema --write
 	$(BIN)/python -m docs.reference
 
-bench: bench-retrieval bench-overhead bench-reindex  ## all benchmarks
+bench: bench-retrieval bench-overhead bench-reindex bench-validation  ## all benchmarks
 
 bench-retrieval: setup  ## recall, MRR, nDCG: full text, vectors, RRF, ours (NOTES=dir GOLDEN=file, or SQUAD=file)
 	$(BIN)/python -m benchmarks.retrieval $(if $(SQUAD),--squad-it $(SQUAD),--notes $(or $(NOTES),examples/sncp) --golden $(or $(GOLDEN),examples/golden.jsonl))
@@ -66,6 +66,10 @@ bench-overhead: setup  ## a whole index from nothing against embedding the same 
 
 bench-reindex: setup  ## what a reindex costs when little changed (COUNT=10000 generated notes, or NOTES=dir)
 	$(BIN)/python -m benchmarks.reindex $(if $(NOTES),--notes $(NOTES),--notes-count $(or $(COUNT),10000))
+
+bench-validation: setup  ## what the check of a dataset costs (COUNT=100000 conversations), and planted faults beside a rival
+	$(BIN)/python -m benchmarks.validation --conversations $(or $(COUNT),100000)
+	$(BIN)/python -m benchmarks.validation --rival
 
 lock: setup  ## resolve the dependencies anew (then run make check test)
 	$(UV) pip compile pyproject.toml --extra dev --python-version 3.11 --generate-hashes --no-emit-index-url \

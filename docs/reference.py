@@ -1,4 +1,4 @@
-"""Writes what the documentation says about the code: the list of files in README.md, and docs/recipe.md.
+"""Writes what the documentation says about the code: the list of files in README.md, docs/recipe.md, docs/rules.md.
 
 python -m docs.reference           # write
 python -m docs.reference --check   # exit 1 when something is not up to date
@@ -17,6 +17,7 @@ from typing import Any, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
+from components.dataset.rules import RULES
 from components.recipe import Recipe
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -112,10 +113,35 @@ def recipe() -> str:
     )
 
 
+def rules() -> str:
+    """docs/rules.md's table of the rules of the check of a dataset."""
+    groups = {"A": "The file", "B": "Structure", "C": "Text", "D": "Tokens", "E": "The set as a whole",
+              "F": "Secrets and personal data", "G": "Where a row comes from"}  # fmt: skip
+    rows = []
+    for group, title in groups.items():
+        rows.append(
+            f"\n## {group}: {title}\n\n| rule | severity | if it is ignored | how to mend it |\n|---|---|---|---|"
+        )
+        rows += [
+            f"| **{rule.id}** {rule.name} | {rule.severity} | {rule.why} | {rule.fix} |".replace("{", "\\{")
+            for rule in RULES.values()
+            if rule.id.startswith(group)
+        ]
+    return (
+        "# Every rule of `cervella data check`\n\nWritten by docs/reference.py from `components/dataset/rules.py`. A "
+        "finding may be less severe than its rule where the case is doubtful.\n"
+        "A recipe changes severities with `dataset.check.severities: {C11: off}`. How the check is used: "
+        "[dataset.md](dataset.md).\n" + "\n".join(rows) + "\n"
+    )
+
+
 def main() -> int:
     """Write, or check."""
     stale = []
-    for path, text in ((ROOT / "README.md", readme()), (ROOT / "docs" / "recipe.md", recipe())):
+    written = {
+        ROOT / "README.md": readme(), ROOT / "docs" / "recipe.md": recipe(), ROOT / "docs" / "rules.md": rules(),
+    }  # fmt: skip
+    for path, text in written.items():
         if not path.is_file() or path.read_text(encoding="utf-8") != text:
             stale.append(path.name)
             if "--check" not in sys.argv:

@@ -55,7 +55,7 @@ def check(
     Every fault that trainers accept in silence is told with its line and how to mend it. Exit 0: nothing found from
     --fail-on on; 1: something; 2: a file cannot be read. FILE is never changed.
     """
-    params, own, golden = _of_recipe(recipe, overrides, files, golden)
+    params, own, golden, notes = _of_recipe(recipe, overrides, files, golden)
     files = _expanded(files) or own
     if not files:
         raise InputError("no file to check: cervella data check FILE..., or -r RECIPE for its dataset.examples")
@@ -64,14 +64,13 @@ def check(
     settings = {**_settings(params), **{k: v for k, v in (("template", template), ("max_tokens", max_tokens)) if v}}
 
     from components.dataset.baseline import compare, read_baseline
-
     from components.dataset.check import check_files
     from components.dataset.report_text import report_text
 
     before = read_baseline(baseline) if baseline else None
     with told_in_terminal():
         report = check_files(
-            files, **settings, golden=_questions(golden), held_out=held_out,
+            files, **settings, golden=_questions(golden), held_out=held_out, known_notes=notes,
             targets=params.stages.model_dump() if recipe else None, progress=progress_of("data check"),
         )  # fmt: skip
     fail = cast(Severity, fail_on or params.check.fail_on)
@@ -101,17 +100,21 @@ def check(
 
 def _of_recipe(
     recipe: str | None, overrides: Sequence[str], files: Sequence[Path], golden: Path | None
-) -> tuple[DatasetParams, tuple[Path, ...], Path | None]:
-    """Section `dataset`, its examples where no file is named, and the golden questions."""
+) -> tuple[DatasetParams, tuple[Path, ...], Path | None, dict[str, str] | None]:
+    """Section `dataset`, its examples where no file is named, the golden questions, and the notes' hashes."""
     if recipe is None:
         if overrides:
             raise InputError("-o changes values of a recipe; name it with -r RECIPE")
-        return DatasetParams(), (), golden
-    from components.dataset.steps import example_files
+        return DatasetParams(), (), golden, None
+    from components.dataset.steps import example_files, note_hashes
+    from components.sncp.steps import read_notes
 
     loaded = load(recipe, tuple(overrides)).recipe
     own = () if files else tuple(example_files(loaded.dataset))
-    return loaded.dataset, own, golden or loaded.evaluate.golden
+    notes = read_notes(
+        loaded.sncp, persona_files=loaded.persona.files, local=loaded.privacy.local, workspace=loaded.workspace
+    )
+    return loaded.dataset, own, golden or loaded.evaluate.golden, note_hashes(notes.documents)
 
 
 def _settings(params: DatasetParams) -> dict[str, Any]:
