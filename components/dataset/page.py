@@ -53,7 +53,7 @@ def write_page(
 
 
 def page(
-    report: Report, *, read: Read, fail_on: Severity = "error", made: datetime, title: str | None = None
+    report: Report, *, read: Read, fail_on: Severity = "error", made: datetime | None, title: str | None = None
 ) -> str:  # fmt: skip
     """The report as HTML.
 
@@ -61,7 +61,7 @@ def page(
         report: of a check.
         read: gives the few conversations that are shown.
         fail_on: the severity from which on the dataset is not fit for training.
-        made: when the check was made.
+        made: when the check was made; None: the page does not say, and is the same for the same report.
         title: what was checked; None: the names of the files.
     """
     from jinja2 import Environment, StrictUndefined
@@ -86,7 +86,7 @@ def page(
         fails=report.fails(fail_on) or not report.rows,
         facts=_facts(report),
         settings=_settings(report),
-        made=made.strftime("%Y-%m-%d %H:%M %Z").strip(),
+        made=made.strftime("%Y-%m-%d %H:%M %Z").strip() if made else "",
         severities=[
             (severity, f"{NOUNS[severity]}s", f"{totals[severity]:,}")
             for severity in reversed(SEVERITIES)

@@ -25,7 +25,8 @@ TEMPLATE = """\
 <dl class="facts">
 {% for name, value in facts %}<div><dt>{{ name }}</dt><dd>{{ value }}</dd></div>
 {% endfor %}</dl>
-<p class="soft">Made {{ made }}{% for name, value in settings %} · {{ name }} {{ value }}{% endfor %}</p>
+<p class="soft">{% if made %}Made {{ made }} · {% endif %}
+{%- for name, value in settings %}{{ name }} {{ value }}{{ "" if loop.last else " · " }}{% endfor %}</p>
 <nav aria-label="Parts of this page">
 <a href="#findings">Findings</a><a href="#shape">Distributions</a>
 {%- if examples %}<a href="#worst">Worst conversations</a>{% endif %}<a href="#files">Files</a>

@@ -37,6 +37,7 @@ __all__ = [
 
 EXAMPLES = "examples.jsonl"
 GENERATED = "generated.jsonl"
+ALL = "all examples"
 WAITING = "waiting.jsonl"
 """Examples that are held back until somebody has reviewed them."""
 
@@ -190,7 +191,7 @@ def check_dataset(
     with recorded_step(run, spec) as step:
         if not step.sealed:
             from components.dataset.check import check_files
-            from components.dataset.page import write_page
+            from components.dataset.page import page
             from components.dataset.report_text import report_markdown
 
             report = check_files(
@@ -205,10 +206,10 @@ def check_dataset(
             rows = dict(
                 zip([(one.file, one.place) for one in origins], read_rows(examples.path / EXAMPLES), strict=True)
             )
-            write_page(
-                step.path("page.html"), report, read=lambda file, index: rows.get((file, index)),
-                fail_on=params.check.fail_on, title="all examples",
-            )  # fmt: skip
+            step.write_text("page.html", page(
+                report, read=lambda file, place: rows.get((file, place)), fail_on=params.check.fail_on, made=None,
+                title=ALL,
+            ))  # fmt: skip
             step.write_text("report.md", report_markdown(report, fail_on=params.check.fail_on))
             counts = report.summary()["findings"]
             step.note(examples=len(report.rows), errors=counts["error"], warnings=counts["warning"])
@@ -220,14 +221,15 @@ def _where_written(report: Report, origins: Sequence[Origin], reading: Iterable[
     found = []
     for one in report.findings:
         if one.conversation is None:
-            found.append(replace(one, file="all examples"))
+            found.append(replace(one, file=ALL))
         else:
             origin = origins[one.conversation]
             found.append(replace(one, file=origin.file, line=origin.line, conversation=origin.place))
     counts = report.counts.copy()
     reading = list(reading)
     counts.update((one.rule, one.severity) for one in reading)
-    return replace(report, findings=[*reading, *found], counts=counts)
+    files = [replace(file, path=ALL) for file in report.files]
+    return replace(report, files=files, findings=[*reading, *found], counts=counts)
 
 
 def read_rows(path: Path) -> Iterator[Conversation]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,6 +68,7 @@ def _audit(
         for side, path in files.items() if path in filled
     ]  # fmt: skip
     reading = [Finding(**one) for one in examples.read_json("gather.json")["findings"]]
+    reports = [_by_name(report) for report in reports]
     audit = _asserted(params, reports)
     loaded = _loaded(filled, step.scratch)
     reasons = list(_reasons(params.check.fail_on, reports, reading, audit))
@@ -95,6 +97,16 @@ def _audit(
     step.write_text("audit.md", "\n\n".join(result.markdown() for result in audit) + "\n")
     step.write_text("card.md", dataset_card(name=name, verdict=verdict, reports=reports, params=params))
     return verdict
+
+
+def _by_name(report: Report) -> Report:
+    """The report with files by their names alone: they tell the content, and are the same in any workspace."""
+    return replace(
+        report,
+        files=[replace(file, path=Path(file.path).name) for file in report.files],
+        findings=[replace(one, file=Path(one.file).name) for one in report.findings],
+        settings={**report.settings, "held_out": [Path(file).name for file in report.settings["held_out"]]},
+    )
 
 
 def _asserted(params: DatasetParams, reports: Sequence[Report]) -> list[AuditResult]:
