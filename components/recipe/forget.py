@@ -148,8 +148,10 @@ def note_words(recipe: Recipe, notes: Sequence[str]) -> tuple[Words, frozenset[s
         )
     words = Words.of_notes(texts, others=others.values())
     for path in paths:
-        told = tuple(f'"path": {json.dumps(path, ensure_ascii=ascii_only)}'.encode() for ascii_only in (True, False))
-        words |= Words(told)
+        words |= Words(tuple(  # `note`: what an example was made from
+            f'"{key}": {json.dumps(path, ensure_ascii=ascii_only)}'.encode()
+            for key in ("path", "note") for ascii_only in (True, False)
+        ))  # fmt: skip
         if len(path) >= _SHORT_PATH and not any(path in text for text in others.values()):
             words |= Words((path.encode(),))
     return words, frozenset(paths)

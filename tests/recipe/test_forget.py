@@ -18,7 +18,7 @@ from components.recipe.load import to_yaml
 from components.recipe.model import Recipe
 from components.recipe.unused import find_unused, remove_unused
 from components.sncp import steps as sncp
-from components.store import Run, Store, list_runs
+from components.store import Run, StepSpec, Store, list_runs, recorded_step
 from components.store.purge import Words
 
 WORDS = "Il cassetto di sinistra contiene il contratto della casa e la chiave piccola"
@@ -225,6 +225,19 @@ def test_a_note_that_was_renamed_is_forgotten_by_its_new_name(house: House) -> N
     assert b"cassetto" not in house.everything()
 
 
+def test_examples_that_were_made_from_a_note_go_with_it(house: House) -> None:
+    run = Run.create(house.workspace, recipe="casa", phase="dataset")
+    with recorded_step(run, StepSpec("dataset.generate", 1, {"of": "casa"})) as step:
+        asked = [{"from": "human", "value": "Dove sta il contratto?"}, {"from": "gpt", "value": "A sinistra, dice."}]
+        step.write_jsonl("generated.jsonl", [{"conversations": asked, "provenance": {"note": "casa.md"}}])
+    with recorded_step(run, StepSpec("dataset.generate", 1, {"of": "orari"})) as step:
+        step.write_jsonl("generated.jsonl", [{"conversations": asked, "provenance": {"note": "orari.md"}}])
+    run.update(status="done")
+    house.forgetting("casa.md").forget()
+    left = [path.read_text(encoding="utf-8") for path in house.workspace.glob("store/dataset.generate/*/*.jsonl")]
+    assert len(left) == 1 and "orari.md" in left[0]
+
+
 def test_lines_that_another_note_has_too_are_no_part_of_it(house: House) -> None:
     (house.root / "casa.md").write_text(f"# Casa\n\n{WORDS}.\n\n{KEPT}.\n", encoding="utf-8")
     house.index()
@@ -354,6 +367,7 @@ class TestUnused:
             house.freeze(house.index())
 
         whole = house.recipe
+
         def removed() -> list[str]:
             return [item for item in self.collect(house, keep=1) if item.startswith("index ")]
 
