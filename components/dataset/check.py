@@ -17,23 +17,23 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from components.dataset.checks.italian import italian_hits
+from components.dataset.checks.language import language_hits, language_of_answers
+from components.dataset.checks.private import ALL_PERSONAL_DATA, private_hits
+from components.dataset.checks.provenance import provenance_hits, provenance_of, stage_of
+from components.dataset.checks.structure import structure_hits
+from components.dataset.checks.text import text_hits
+from components.dataset.checks.tokens import Measured, Measurer
+from components.dataset.checks.tool_calls import tool_hits
+from components.dataset.checks.trainers import trainer_hits
 from components.dataset.conversation import Conversation
-from components.dataset.corpus import Corpus
+from components.dataset.corpus.corpus import Corpus
+from components.dataset.corpus.leaks import Golden
+from components.dataset.files.rows import ReadRow, Rows, read_conversations
 from components.dataset.findings import Finding, Hit, Severity
-from components.dataset.italian import italian_hits
-from components.dataset.language import language_hits, language_of_answers
-from components.dataset.leaks import Golden
 from components.dataset.params import PersonalDatum, TemplateName
-from components.dataset.private import ALL_PERSONAL_DATA, private_hits
-from components.dataset.provenance import provenance_hits, provenance_of, stage_of
 from components.dataset.report import MOST_OF_A_RULE, CheckedFile, Report, RowFacts
-from components.dataset.rows import ReadRow, Rows, read_conversations
 from components.dataset.rules import RULES
-from components.dataset.structure import structure_hits
-from components.dataset.text import text_hits
-from components.dataset.tokens import Measured, Measurer
-from components.dataset.tool_calls import tool_hits
-from components.dataset.trainers import trainer_hits
 from components.errors import InputError
 from components.store import seldom_collecting
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from components.dataset.distributions import distributions
 from components.dataset.findings import SEVERITIES, Finding, Severity
+from components.dataset.reports.distributions import distributions
 from components.dataset.rules import RULES
 
 __all__ = ["MOST_OF_A_RULE", "REPORT_VERSION", "CheckedFile", "Report", "RowFacts"]

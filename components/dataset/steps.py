@@ -12,12 +12,12 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.dataset.chat_exports import ExportReport, read_export
 from components.dataset.conversation import Conversation
+from components.dataset.curation.gather import Gathered, Origin, expand, gather
+from components.dataset.curation.generation_prompts import PROMPT_VERSION
+from components.dataset.files.chat_exports import ExportReport, read_export
+from components.dataset.files.formats import to_conversation
 from components.dataset.findings import Finding
-from components.dataset.formats import to_conversation
-from components.dataset.gather import Gathered, Origin, expand, gather
-from components.dataset.generation_prompts import PROMPT_VERSION
 from components.dataset.params import CheckParams, DatasetParams
 from components.dataset.report import Report
 from components.errors import InputError
@@ -25,7 +25,7 @@ from components.store import Artefact, Run, Step, StepSpec, Store, file_digest, 
 from components.store.spec import canonical_json
 
 if TYPE_CHECKING:
-    from components.dataset.leaks import Golden
+    from components.dataset.corpus.leaks import Golden
     from components.llm import Budget, Chat
     from components.sncp import Document
 
@@ -81,7 +81,7 @@ def generate(
     budget: Budget, persona: str, leave_out_local: bool,
 ) -> Artefact:  # fmt: skip
     """Write examples from notes; seals `generated.jsonl` and `generation.json` (what could not be used, and why)."""
-    from components.dataset.generate import generate_examples
+    from components.dataset.curation.generate import generate_examples
 
     before = Store(run.workspace).find(spec)
     unanswered = before is not None and before.facts["unanswered"] > 0  # a key, a network: asked again
@@ -191,8 +191,8 @@ def check_dataset(
     with recorded_step(run, spec) as step:
         if not step.sealed:
             from components.dataset.check import check_files
-            from components.dataset.page import page
-            from components.dataset.report_text import report_markdown
+            from components.dataset.reports.page import page
+            from components.dataset.reports.report_text import report_markdown
 
             report = check_files(
                 [examples.path / EXAMPLES], **check_settings(params.check), targets=params.stages.model_dump(),
@@ -253,7 +253,7 @@ def split_dataset(run: Run, params: DatasetParams, *, examples: Artefact, check:
     """
     with recorded_step(run, split_spec(params, examples=examples.digest, check=check.digest)) as step:
         if not step.sealed:
-            from components.dataset.splits import split
+            from components.dataset.corpus.splits import split
 
             rows = [line for line in (examples.path / EXAMPLES).read_text(encoding="utf-8").splitlines() if line]
             broken = [set(row["rules"]) & set(params.check.leave_out) for row in check.read_jsonl("rows.jsonl")]

@@ -9,7 +9,7 @@ from prefect import task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from components.dataset import steps, verdict
-from components.dataset.leaks import Golden
+from components.dataset.corpus.leaks import Golden
 from components.dataset.params import DatasetParams
 from components.errors import is_transient
 from components.llm import load_chat

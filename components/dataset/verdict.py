@@ -12,17 +12,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.dataset.card import dataset_card
 from components.dataset.findings import SEVERITIES, Finding, Severity
 from components.dataset.params import DatasetParams
 from components.dataset.report import Report
+from components.dataset.reports.card import dataset_card
 from components.dataset.steps import check_settings
 from components.store import Artefact, Run, Step, StepSpec, file_digest, progress_of, recorded_step, sha256_hex
 from components.store.spec import canonical_json
 
 if TYPE_CHECKING:
-    from components.dataset.audit import AuditResult
-    from components.dataset.leaks import Golden
+    from components.dataset.corpus.leaks import Golden
+    from components.dataset.reports.audit import AuditResult
 
 __all__ = ["audit_dataset", "audit_spec"]
 
@@ -113,8 +113,8 @@ def _asserted(params: DatasetParams, reports: Sequence[Report]) -> list[AuditRes
     """Great Expectations on each side."""
     if params.check.suite is None:
         return []
-    from components.dataset.audit import audit
-    from components.dataset.suite import load_suite
+    from components.dataset.reports.audit import audit
+    from components.dataset.reports.suite import load_suite
 
     suite = load_suite(params.check.suite)
     return [audit(report, suite=suite) for report in reports]

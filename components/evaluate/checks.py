@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from components.dataset.voice import MASCULINE_SELF, OTHER_ASSISTANTS, QUOTED
+from components.dataset.checks.voice import MASCULINE_SELF, OTHER_ASSISTANTS, QUOTED
 
 __all__ = ["CHECKS", "Check", "guess_language", "persona_checks"]
 

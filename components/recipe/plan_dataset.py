@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from components.dataset import steps as dataset
-from components.dataset.generation_prompts import NOTE_TOKENS, REPLY_TOKENS
+from components.dataset.curation.generation_prompts import NOTE_TOKENS, REPLY_TOKENS
 from components.dataset.verdict import audit_spec
 from components.errors import InputError
 from components.evaluate import load_golden

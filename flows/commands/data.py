@@ -63,9 +63,9 @@ def check(
         files = (_fixed(files, fix_out),)
     settings = {**_settings(params), **{k: v for k, v in (("template", template), ("max_tokens", max_tokens)) if v}}
 
-    from components.dataset.baseline import compare, read_baseline
     from components.dataset.check import check_files
-    from components.dataset.report_text import report_text
+    from components.dataset.reports.baseline import compare, read_baseline
+    from components.dataset.reports.report_text import report_text
 
     before = read_baseline(baseline) if baseline else None
     with told_in_terminal():
@@ -83,7 +83,7 @@ def check(
         failed = drift.worse
         lines.append(drift.text())
     if html_out:
-        from components.dataset.page import write_page
+        from components.dataset.reports.page import write_page
 
         write_page(html_out, report, fail_on=fail)
         lines.append(f"The page: {html_out}")
@@ -133,7 +133,7 @@ def _expanded(files: Sequence[Path]) -> tuple[Path, ...]:
 
 
 def _fixed(files: Sequence[Path], out: Path) -> Path:
-    from components.dataset.fix import fix_file
+    from components.dataset.files.fix import fix_file
 
     if len(files) > 1:
         raise InputError(f"--fix mends one file at a time, and {len(files)} are named")

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from components.dataset.conversation import Conversation
+    from components.dataset.curation.reviews import ReviewLog, Standing
     from components.dataset.findings import Hit
-    from components.dataset.reviews import ReviewLog, Standing
 
 __all__ = ["review_command"]
 
@@ -57,7 +57,7 @@ def review_command(
     moment and by any means. Nothing is written into FILE: a recipe takes the decisions from the log. An example whose
     words change is asked about again. From a pipe, a key is a line.
     """
-    from components.dataset.reviews import ReviewLog, reviewer_name
+    from components.dataset.curation.reviews import ReviewLog, reviewer_name
 
     if recipe is not None:
         files, reviews = _of_recipe(recipe, overrides, files, reviews)
@@ -101,10 +101,10 @@ class _Example:
 
 def _examples(files: Sequence[Path], stage: str | None) -> tuple[list[_Example], int]:
     """The examples of `stage`, or all, in order; and how many rows are none."""
+    from components.dataset.checks.provenance import stage_of
     from components.dataset.conversation import MISSING
-    from components.dataset.formats import detect_format, to_conversation, to_sharegpt
-    from components.dataset.provenance import stage_of
-    from components.dataset.reading import Reader
+    from components.dataset.files.formats import detect_format, to_conversation, to_sharegpt
+    from components.dataset.files.reading import Reader
 
     found, strange = [], 0
     for path in files:
@@ -124,16 +124,16 @@ def _examples(files: Sequence[Path], stage: str | None) -> tuple[list[_Example],
 
 def _hits(row: dict[str, Any]) -> list[tuple[str, Hit]]:
     """What the check says of one example by itself, each with its severity, the worst first."""
+    from components.dataset.checks.italian import italian_hits
+    from components.dataset.checks.private import private_hits
+    from components.dataset.checks.provenance import provenance_hits
+    from components.dataset.checks.structure import structure_hits
+    from components.dataset.checks.text import text_hits
+    from components.dataset.checks.tool_calls import tool_hits
+    from components.dataset.checks.trainers import trainer_hits
+    from components.dataset.files.formats import to_conversation
     from components.dataset.findings import SEVERITIES
-    from components.dataset.formats import to_conversation
-    from components.dataset.italian import italian_hits
-    from components.dataset.private import private_hits
-    from components.dataset.provenance import provenance_hits
     from components.dataset.rules import RULES
-    from components.dataset.structure import structure_hits
-    from components.dataset.text import text_hits
-    from components.dataset.tool_calls import tool_hits
-    from components.dataset.trainers import trainer_hits
 
     one, hits = to_conversation(row, index=0, line=1, format="sharegpt")
     for rule in (structure_hits, tool_hits, text_hits, trainer_hits, italian_hits, private_hits, provenance_hits):
@@ -239,13 +239,13 @@ class _Session:
         return True
 
     def _standing(self, example: _Example) -> Standing | None:
-        from components.dataset.reviews import content_digest
+        from components.dataset.curation.reviews import content_digest
 
         return self._log.standing(content_digest(example.row))
 
     def _edited(self, example: _Example) -> dict[str, Any] | None:
         """What the editor made of it, without errors; None: it stays as it is."""
-        from components.dataset.review_text import editable_text, edited_content
+        from components.dataset.curation.review_text import editable_text, edited_content
 
         try:
             text = before = editable_text(example.row)

@@ -56,7 +56,7 @@ def best_verdict(state: Mapping[str, Any]) -> str | None:
 
 def print_run(run: Run, *, as_json: bool) -> None:
     """Print what became of a run."""
-    from components.dataset.card import verdict_text
+    from components.dataset.reports.card import verdict_text
     from components.evaluate import render_scorecard
     from components.registry import GateReport, render_gate
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.dataset.audit import AuditResult, audit, tables
 from components.dataset.findings import SEVERITIES
+from components.dataset.reports.audit import AuditResult, audit, tables
+from components.dataset.reports.suite import COLUMNS, SEVERITY_OF, Suite, load_suite
 from components.dataset.rules import RULES
-from components.dataset.suite import COLUMNS, SEVERITY_OF, Suite, load_suite
 from components.errors import InputError
 from tests.dataset.reports import report_of
 

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.dataset.baseline import CHANCE, Comparison, _at_least, compare, read_baseline
-from components.dataset.drift import index_by_chance, stability_index, variation
 from components.dataset.report import Report
+from components.dataset.reports.baseline import CHANCE, Comparison, _at_least, compare, read_baseline
+from components.dataset.reports.drift import index_by_chance, stability_index, variation
 from components.dataset.rules import RULES
 from components.errors import InputError
 from tests.dataset.reports import report_of

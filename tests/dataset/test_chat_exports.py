@@ -13,8 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from components.dataset.chat_exports import ExportReport, read_export
 from components.dataset.check import check_files
+from components.dataset.files.chat_exports import ExportReport, read_export
 from components.errors import InputError
 
 ROOT = "00000000-0000-4000-8000-000000000000"

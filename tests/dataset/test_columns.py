@@ -15,9 +15,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from components.dataset.columns import Columns
+from components.dataset.files.columns import Columns
+from components.dataset.files.reading import Reader
 from components.dataset.findings import Hit
-from components.dataset.reading import Reader
 
 
 def found(rows: list[Any]) -> list[tuple[Hit, int | None]]:

@@ -16,9 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.dataset.conversation import MISSING, ROLES, Conversation, Turn
-from components.dataset.corpus import Corpus
+from components.dataset.corpus.corpus import Corpus
+from components.dataset.corpus.shape import opening, packed
 from components.dataset.rules import RULES
-from components.dataset.shape import opening, packed
 
 Found = list[tuple[int, int | None, int | None, str, str, str | None]]
 

@@ -12,7 +12,7 @@ import pytest
 
 from components.answer.language import detect_language
 from components.dataset.check import check_files
-from components.dataset.provenance import STAGES
+from components.dataset.checks.provenance import STAGES
 from components.evaluate.checks import persona_checks
 from components.evaluate.golden import load_golden
 from components.sncp import DEFAULT_SOURCES, Document, collect

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from components.dataset.fix import Change, fix_file
-from components.dataset.mend import mend_text
-from components.dataset.reading import Reader
+from components.dataset.files.fix import Change, fix_file
+from components.dataset.files.mend import mend_text
+from components.dataset.files.reading import Reader
 from components.errors import InputError
 
 

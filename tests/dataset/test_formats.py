@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.dataset.conversation import MISSING, Conversation
+from components.dataset.files.formats import Conversions, detect_format, to_conversation, to_sharegpt
+from components.dataset.files.reading import Reader
 from components.dataset.findings import Hit
-from components.dataset.formats import Conversions, detect_format, to_conversation, to_sharegpt
-from components.dataset.reading import Reader
 
 CALL = {"id": "c1", "type": "function", "function": {"name": "meteo", "arguments": '{"città": "Roma"}'}}
 WRITTEN = '{"name": "meteo", "arguments": {"città": "Roma"}}'

@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
+from components.dataset.checks.provenance import provenance_hits
 from components.dataset.conversation import Conversation, Turn
-from components.dataset.generate import GenerationResult, generate_examples
-from components.dataset.generation_prompts import (
+from components.dataset.curation.generate import GenerationResult, generate_examples
+from components.dataset.curation.generation_prompts import (
     PROMPT_VERSION,
     UnparsableError,
     answer_messages,
@@ -24,7 +25,6 @@ from components.dataset.generation_prompts import (
     read_critique,
     read_questions,
 )
-from components.dataset.provenance import provenance_hits
 from components.errors import TerminalError, TransientError
 from components.llm import Budget, Chat, Message, Reply, load_chat
 from components.sncp import DEFAULT_SOURCES, Document, collect

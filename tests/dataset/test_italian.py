@@ -11,8 +11,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from chats import chat, glaive, rules, said  # noqa: E402
 
-from components.dataset.italian import italian_hits  # noqa: E402
-from components.dataset.language import language_hits, language_of  # noqa: E402
+from components.dataset.checks.italian import italian_hits  # noqa: E402
+from components.dataset.checks.language import language_hits, language_of  # noqa: E402
 
 CLEAN = (
     "Ecco un po' di storia: l'hanno scelta loro, all'inizio dell'anno, perché c'è meno lavoro.",

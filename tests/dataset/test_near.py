@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.dataset import near
-from components.dataset.folded import fold, windows
-from components.dataset.near import ALIKE, Texts, clusters
+from components.dataset.corpus import near
+from components.dataset.corpus.folded import fold, windows
+from components.dataset.corpus.near import ALIKE, Texts, clusters
 from components.sncp import minhash
 
 LETTERS = st.text(alphabet=st.characters(codec=None), max_size=30)
@@ -164,7 +164,7 @@ def test_a_crowd_is_measured_in_proportion(common: float, monkeypatch: pytest.Mo
         measured.append(minhash.jaccard(*pair, **limit))
         return measured[-1]
 
-    monkeypatch.setattr("components.dataset.near.jaccard", counted)
+    monkeypatch.setattr("components.dataset.corpus.near.jaccard", counted)
     table = Texts()
     table.add_all(texts)
     alike = {pair.other for pair in table.pairs()}

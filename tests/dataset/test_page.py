@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.dataset.conversation import Conversation, Turn
-from components.dataset.page import page, write_page
-from components.dataset.page_charts import bars
 from components.dataset.report import Report
+from components.dataset.reports.page import page, write_page
+from components.dataset.reports.page_charts import bars
 from tests.dataset.browser import NAMES, Tab, installed, tab
 from tests.dataset.reports import report_of
 

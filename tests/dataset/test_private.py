@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from chats import chat, glaive, said  # noqa: E402
 
-from components.dataset.private import ALL_PERSONAL_DATA, private_hits  # noqa: E402
+from components.dataset.checks.private import ALL_PERSONAL_DATA, private_hits  # noqa: E402
 from components.sncp.redact import find_private, redact  # noqa: E402
 
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from components.dataset.checks.provenance import KINDS, STAGES, Provenance, provenance_hits, provenance_of, stage_of
 from components.dataset.conversation import Conversation, Turn
 from components.dataset.params import Origin, StageName
-from components.dataset.provenance import KINDS, STAGES, Provenance, provenance_hits, provenance_of, stage_of
 
 HASH = "a" * 64
 HAND = {"kind": "hand", "author": "Bianca"}

@@ -13,8 +13,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from components.dataset.conversation import MISSING
-from components.dataset.formats import detect_format, to_conversation
-from components.dataset.reading import Reader, Row
+from components.dataset.files.formats import detect_format, to_conversation
+from components.dataset.files.reading import Reader, Row
 from components.errors import InputError
 
 ROW = '{"conversations": [{"from": "human", "value": "perché?"}, {"from": "gpt", "value": "così: \\"a\\": 1"}]}'

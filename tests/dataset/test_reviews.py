@@ -15,13 +15,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.dataset.reviews import ReviewLog, apply_reviews, content_digest, reviewer_name
+from components.dataset.curation.reviews import ReviewLog, apply_reviews, content_digest, reviewer_name
 from components.errors import InputError
 
 CHILD = """
 import os, signal, sys
 from pathlib import Path
-from components.dataset import reviews
+from components.dataset.curation import reviews
 log = reviews.ReviewLog(Path(sys.argv[1]))
 log.decide({"id": "a", "conversations": [1]}, "accept", by="Bianca")
 write = os.pwrite

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.dataset.conversation import Conversation, Turn
-from components.dataset.corpus import Corpus
-from components.dataset.leaks import source_note
-from components.dataset.splits import split
+from components.dataset.corpus.corpus import Corpus
+from components.dataset.corpus.leaks import source_note
+from components.dataset.corpus.splits import split
 
 STAGES = ["foundation", "expansion", "refinement", None]
 KINDS = ["hand", "log", "generated", None]

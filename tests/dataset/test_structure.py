@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from components.dataset.checks.structure import structure_hits
 from components.dataset.conversation import ASSISTANT_ROLES, ROLES, USER_ROLES, Conversation
 from components.dataset.findings import SEVERITIES
 from components.dataset.rules import RULES
-from components.dataset.structure import structure_hits
 from tests.dataset.anything import any_conversation
 from tests.dataset.trainer_rows import conversation, conversation_of
 

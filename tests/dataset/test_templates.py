@@ -8,8 +8,7 @@ from typing import Any, get_args
 import pytest
 from hypothesis import given, settings
 
-from components.dataset.conversation import ROLES, Conversation
-from components.dataset.templates import (
+from components.dataset.checks.templates import (
     Message,
     Template,
     TemplateError,
@@ -18,6 +17,7 @@ from components.dataset.templates import (
     to_messages,
     to_row,
 )
+from components.dataset.conversation import ROLES, Conversation
 from components.errors import InputError
 from tests.dataset.anything import TOOLS, any_conversation, conversations
 from tests.dataset.trainer_rows import conversation, conversation_of

@@ -14,13 +14,13 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from chats import chat, glaive, rules, said  # noqa: E402
 
+from components.dataset.checks.italian import italian_hits  # noqa: E402
+from components.dataset.checks.language import language_hits, language_of  # noqa: E402
+from components.dataset.checks.private import private_hits  # noqa: E402
+from components.dataset.checks.text import text_hits  # noqa: E402
 from components.dataset.conversation import Conversation  # noqa: E402
 from components.dataset.findings import Hit  # noqa: E402
-from components.dataset.italian import italian_hits  # noqa: E402
-from components.dataset.language import language_hits, language_of  # noqa: E402
-from components.dataset.private import private_hits  # noqa: E402
 from components.dataset.rules import RULES  # noqa: E402
-from components.dataset.text import text_hits  # noqa: E402
 
 CLEAN = "Abbiamo scelto Postgres, perché regge più scritture. La migrazione è finita."
 

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from components.dataset.checks.placing import place_messages
+from components.dataset.checks.templates import TemplateName, load_template
+from components.dataset.checks.tokens import Measured, Measurer
 from components.dataset.conversation import ROLES, Conversation
-from components.dataset.placing import place_messages
 from components.dataset.rules import RULES
-from components.dataset.templates import TemplateName, load_template
-from components.dataset.tokens import Measured, Measurer
 from components.errors import InputError
 from components.llm.tokenizer import load_tokenizer
 from tests.dataset.anything import TOOLS, any_conversation, conversations

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from components.dataset.checks.tool_calls import Call, parse_call, parse_tools, tool_hits
+from components.dataset.checks.tool_schemas import argument_faults, schema_fault
 from components.dataset.conversation import Conversation
 from components.dataset.findings import SEVERITIES
 from components.dataset.rules import RULES
-from components.dataset.tool_calls import Call, parse_call, parse_tools, tool_hits
-from components.dataset.tool_schemas import argument_faults, schema_fault
 from tests.dataset.anything import any_conversation, any_json
 from tests.dataset.trainer_rows import conversation, conversation_of
 

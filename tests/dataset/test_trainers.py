@@ -12,15 +12,15 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
+from components.dataset.checks.structure import structure_hits
+from components.dataset.checks.templates import to_messages
+from components.dataset.checks.text import text_hits
+from components.dataset.checks.tokens import Measurer
+from components.dataset.checks.tool_calls import tool_hits
+from components.dataset.checks.trainers import axolotl_0_19, llamafactory_0_9_5, trainer_hits, unsloth
 from components.dataset.conversation import ROLES, Conversation
 from components.dataset.findings import Hit
 from components.dataset.rules import RULES
-from components.dataset.structure import structure_hits
-from components.dataset.templates import to_messages
-from components.dataset.text import text_hits
-from components.dataset.tokens import Measurer
-from components.dataset.tool_calls import tool_hits
-from components.dataset.trainers import axolotl_0_19, llamafactory_0_9_5, trainer_hits, unsloth
 from tests.dataset.anything import any_conversation, conversations
 from tests.dataset.trainer_rows import HERE, conversation, conversation_of, read_rows
 

@@ -13,8 +13,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from components.dataset.checks.templates import to_row
 from components.dataset.conversation import MISSING, Conversation, Turn
-from components.dataset.templates import to_row
 from components.llm.packages import package_file
 
 HERE = Path(__file__).resolve().parent

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from components.dataset.review_text import editable_text, edited_content
-from components.dataset.reviews import ReviewLog, apply_reviews
+from components.dataset.curation.review_text import editable_text, edited_content
+from components.dataset.curation.reviews import ReviewLog, apply_reviews
 from components.errors import InputError
 
 KEYS = "a accept  e edit  r reject  s skip  u undo  q quit > "

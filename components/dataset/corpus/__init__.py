@@ -1,0 +1,1 @@
+"""What conversations are together: duplicates, leaks, shape, and how they are split."""

@@ -1,0 +1,1 @@
+"""What was found, for people and for Great Expectations: page, text, baseline, audit, card."""
