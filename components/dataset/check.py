@@ -33,7 +33,7 @@ from components.dataset.files.rows import ReadRow, Rows, read_conversations
 from components.dataset.findings import Finding, Hit, Severity
 from components.dataset.params import PersonalDatum, TemplateName
 from components.dataset.report import MOST_OF_A_RULE, CheckedFile, Report, RowFacts
-from components.dataset.rules import RULES
+from components.dataset.rules import RULES, placed
 from components.errors import InputError
 from components.store import seldom_collecting
 
@@ -159,15 +159,13 @@ class _Collector:
 
     def add(self, hit: Hit, *, file: str, line: int | None = None, conversation: int | None = None) -> bool:
         """Whether it is told at all."""
-        rule = RULES[hit.rule]
-        severity: Any = self._severities.get(hit.rule) or hit.severity or rule.severity
+        severity: Any = self._severities.get(hit.rule) or hit.severity or RULES[hit.rule].severity
         if severity == "off":
             return False
         self.counts[hit.rule, severity] += 1
         self._kept[hit.rule] += 1
         if self._kept[hit.rule] <= MOST_OF_A_RULE:
-            fix = rule.fix if hit.fix is None else hit.fix
-            self.findings.append(Finding(hit.rule, severity, file, line, conversation, hit.turn, hit.message, fix))
+            self.findings.append(placed(hit, file=file, line=line, conversation=conversation, severity=severity))
         return True
 
 

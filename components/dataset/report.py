@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from components.dataset.findings import SEVERITIES, Finding, Severity
+from components.dataset.findings import SEVERITIES, Finding, Hit, Severity
 from components.dataset.reports.distributions import distributions
-from components.dataset.rules import RULES
+from components.dataset.rules import RULES, placed
 
 __all__ = ["MOST_OF_A_RULE", "REPORT_VERSION", "CheckedFile", "Report", "RowFacts"]
 
@@ -66,6 +66,12 @@ class Report:
     """Tokenizer, template, max_tokens... that the check ran with."""
     statistics: dict[str, Any] = field(default_factory=dict)
     """Distributions: of tokens, turns, roles, languages, stages; packed steps."""
+
+    def also(self, hits: Iterable[Hit]) -> Report:
+        """The report with what is to be told of all files together."""
+        found = [placed(hit, file=", ".join(file.path for file in self.files)) for hit in hits]
+        counts = self.counts + Counter((one.rule, one.severity) for one in found)
+        return replace(self, findings=[*self.findings, *found], counts=counts)
 
     def worst(self) -> Severity | None:
         """The worst severity of any finding; None for a clean bill."""

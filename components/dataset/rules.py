@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from components.dataset.findings import Severity
+from components.dataset.findings import Finding, Hit, Severity
 
-__all__ = ["RULES", "Rule"]
+__all__ = ["RULES", "Rule", "placed"]
 
 
 class Rule(NamedTuple):
@@ -112,3 +112,14 @@ _ALL = (
 )  # fmt: skip
 
 RULES: dict[str, Rule] = {rule.id: rule for rule in _ALL}
+
+
+def placed(
+    hit: Hit, *, file: str, line: int | None = None, conversation: int | None = None, severity: Severity | None = None
+) -> Finding:
+    """A hit in its place; severity and mending as its rule says, unless it says them itself, or `severity` is given."""
+    rule = RULES[hit.rule]
+    return Finding(
+        hit.rule, severity or hit.severity or rule.severity, file, line, conversation, hit.turn, hit.message,
+        rule.fix if hit.fix is None else hit.fix,
+    )  # fmt: skip

@@ -74,13 +74,13 @@ def check(
             targets=params.stages.model_dump() if recipe else None, progress=progress_of("data check"),
         )  # fmt: skip
     fail = cast(Severity, fail_on or params.check.fail_on)
+    drift = compare(before, report) if before else None
+    if drift is not None:
+        report = report.also(drift.hits())
     told = report.to_dict()
-    failed = report.fails(fail)
     lines = [report_text(report, fail_on=fail)]
-    if before is not None:
-        drift = compare(before, report)
+    if drift is not None:
         told["baseline"] = drift.to_dict()
-        failed = drift.worse
         lines.append(drift.text())
     if html_out:
         from components.dataset.reports.page import write_page
@@ -95,7 +95,7 @@ def check(
             write_atomic(Path(json_out), f"{text}\n".encode())
             lines.append(f"The report: {json_out}")
         click.echo("\n".join(lines))
-    return int(failed)
+    return int(drift.worse if drift is not None else report.fails(fail))
 
 
 def _of_recipe(

@@ -23,6 +23,8 @@ class StepLines(logging.Handler):
         self.live = sys.stderr.isatty()
         self.last = 0.0
         self.begun: dict[str, float] = {}
+        self.drawn = False
+        """Whether a line stands there that is to be drawn over."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Draw one record."""
@@ -52,6 +54,13 @@ class StepLines(logging.Handler):
         """Replace the line that is drawn, or print one."""
         sys.stderr.write(f"\r\x1b[K{text}{end}" if self.live else f"{text}\n")
         sys.stderr.flush()
+        self.drawn = self.live and not end
+
+    def clear(self) -> None:
+        """Take away the line that is drawn, so that what is printed next begins at the left."""
+        if self.drawn:
+            self.write("")
+            self.drawn = False
 
 
 @contextmanager
@@ -64,6 +73,7 @@ def told_in_terminal() -> Iterator[None]:
     try:
         yield
     finally:
+        handler.clear()
         logger.removeHandler(handler)
         logger.setLevel(level)
         logger.propagate = propagate

@@ -17,8 +17,8 @@ from components.dataset.checks.provenance import STAGES
 from components.dataset.curation.reviews import ReviewLog, apply_reviews
 from components.dataset.files.formats import to_sharegpt
 from components.dataset.files.rows import Rows
-from components.dataset.findings import Finding, Hit
-from components.dataset.rules import RULES
+from components.dataset.findings import Finding
+from components.dataset.rules import placed
 from components.errors import InputError
 
 __all__ = ["Gathered", "Origin", "expand", "gather"]
@@ -120,19 +120,13 @@ def gather(
     for path in files:
         read = Rows(path)
         for row, conversation, hits in read:
-            done.findings += [_finding(hit, str(path), row.line, row.index) for hit in hits]
+            done.findings += [placed(hit, file=str(path), line=row.line, conversation=row.index) for hit in hits]
             if conversation is not None:
                 take(to_sharegpt(conversation), Origin(str(path), row.line, row.index))
-        done.findings += [_finding(hit, str(path), line, None) for hit, line in read.hits]
+        done.findings += [placed(hit, file=str(path), line=line) for hit, line in read.hits]
     for file, index, given in rows:
         take(dict(given), Origin(file, None, index))
     return done
-
-
-def _finding(hit: Hit, file: str, line: int | None, index: int | None) -> Finding:
-    rule = RULES[hit.rule]
-    fix = rule.fix if hit.fix is None else hit.fix
-    return Finding(hit.rule, hit.severity or rule.severity, file, line, index, hit.turn, hit.message, fix)
 
 
 def _kind(row: Mapping[str, Any]) -> str:
