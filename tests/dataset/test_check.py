@@ -178,3 +178,70 @@ def test_any_bytes_end_in_findings_or_a_clean_bill(data: bytes, tmp_path_factory
 
 def test_the_report_has_the_version_that_baselines_ask_for(clean: Path) -> None:
     assert check_files([clean]).to_dict()["version"] == reports.REPORT_VERSION
+
+
+WEATHER = {
+    "name": "get_weather",
+    "parameters": {"type": "object", "properties": {"city": {"type": "string"}, "days": {"type": "integer"}},
+                   "required": ["city"]},
+}  # fmt: skip
+CALL = json.dumps({"name": "get_weather", "arguments": {"city": "Torino"}})
+ASKED, SAID = "Che tempo fa a Torino, per favore?", "A Torino ci sono nove gradi: conviene portare il cappotto."
+TOOLS = json.dumps([WEATHER])
+
+
+def turns(*said: tuple[str, str]) -> list[dict[str, str]]:
+    return [{"from": role, "value": value} for role, value in said]
+
+
+WELL_FORMED = {
+    "chinese": {
+        "conversations": turns(("human", "请问北京的天气怎么样?"), ("function_call", CALL), ("observation", "{\"晴\": true}"),
+                               ("gpt", "北京今天晴,气温十二度,出门请带一件外套。")), "tools": TOOLS,
+    },
+    "parallel-calls": {
+        "conversations": turns(("human", ASKED), ("function_call", f"[{CALL}, {CALL}]"), ("observation", "[9, 9]"),
+                               ("gpt", SAID)), "tools": json.dumps([{"type": "function", "function": WEATHER}]),
+    },
+    "reasoning-before-a-call": {
+        "conversations": turns(("human", ASKED), ("function_call", f"<think>\nServe il meteo.\n</think>\n\n{CALL}"),
+                               ("observation", "9"), ("gpt", f"<think>\nFreddo.\n</think>\n\n{SAID}")), "tools": TOOLS,
+    },
+    "a-tool-that-says-nothing": {
+        "conversations": turns(("human", ASKED), ("function_call", CALL), ("observation", ""), ("gpt", SAID)),
+        "tools": TOOLS,
+    },
+    "ends-with-the-call": {"conversations": turns(("human", ASKED), ("function_call", CALL)), "tools": TOOLS},
+    "hermes": {
+        "conversations": turns(
+            ("system", f"You may call functions. <tools>{json.dumps(WEATHER)}</tools>"), ("human", ASKED),
+            ("gpt", f"<tool_call>\n{CALL}\n</tool_call>"), ("tool", "<tool_response>\n{\"t\": 9}\n</tool_response>"),
+            ("gpt", SAID),
+        )
+    },
+    "roles-with-dashes": {
+        "conversations": turns(("human", ASKED), ("function-call", CALL), ("function-response", "{\"t\": 9}"),
+                               ("gpt", SAID)),
+    },
+    "tool-calls-as-text": {
+        "conversations": turns(("user", ASKED), ("assistant", "[get_weather(city=\"Torino\")]"), ("tool", "[9]"),
+                               ("assistant", SAID)), "system": "You compose functions.",
+    },
+    "openai": {
+        "messages": [
+            {"role": "user", "content": ASKED},
+            {"role": "assistant", "content": None, "tool_calls": [
+                {"id": "c", "type": "function", "function": {"name": "get_weather", "arguments": "{\"city\": \"Torino\"}"}}
+            ]},
+            {"role": "tool", "tool_call_id": "c", "content": "{\"t\": 9}"}, {"role": "assistant", "content": SAID},
+        ],
+        "tools": [{"type": "function", "function": WEATHER}],
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("row", WELL_FORMED.values(), ids=WELL_FORMED)
+def test_well_formed_tool_calls_of_any_dialect_have_no_error(row: dict[str, Any], tmp_path: Path) -> None:
+    report = check_files([write(tmp_path / "rows.jsonl", [row])])
+    assert errors(report) == []
+    assert report.rows[0].trainable

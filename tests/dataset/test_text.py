@@ -34,10 +34,14 @@ def test_a_clean_conversation_has_no_finding() -> None:
 
 
 @pytest.mark.parametrize("value", ["", " ", "\n\t", "\u00a0", "\u3000"])
-@pytest.mark.parametrize("role", ["human", "gpt", "function_call", "observation", "system"])
+@pytest.mark.parametrize("role", ["human", "gpt", "function_call", "system"])
 def test_a_turn_without_a_word_is_an_error(role: str, value: str) -> None:
     assert [(hit.rule, hit.turn, hit.severity) for hit in _hits(chat((role, value)))] == [("C1", 0, None)]
     assert RULES["C1"].severity == "error"
+
+
+def test_a_tool_that_says_nothing_is_a_warning() -> None:
+    assert [(hit.rule, hit.severity) for hit in _hits(chat(("observation", "")))] == [("C1", "warning")]
 
 
 def test_an_empty_system_column_is_no_turn() -> None:

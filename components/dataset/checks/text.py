@@ -88,7 +88,10 @@ def text_hits(conversation: Conversation) -> Iterator[Hit]:
         text, role = look.text, look.role
         if not look.words:
             if look.turn is not None or text:
-                yield Hit("C1", "nothing but white space" if text else "the text is empty", look.turn)
+                # A tool that has nothing to say is no fault of who wrote the conversation.
+                severity: Severity | None = "warning" if role == "observation" else None
+                said = "nothing but white space" if text else "the text is empty"
+                yield Hit("C1", said, look.turn, severity=severity)
             continue
         machine = role in _MACHINES
         if not machine and (text[0].isspace() or text[-1].isspace()):

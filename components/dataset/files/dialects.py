@@ -21,6 +21,8 @@ TURN_KEYS = ("conversations", "messages", "conversation")
 TOOL_ROLE_NAMES = {
     "tool": "observation", "function": "observation", "tool_response": "observation",
     "function_response": "observation", "tool_call": "function_call",
+    "function-call": "function_call", "function-response": "observation", "tool-call": "function_call",
+    "tool-response": "observation",
 }  # fmt: skip
 """What Hermes, Swift and OpenAI call the roles of tools."""
 ROLE_NAMES = {"user": "human", "assistant": "gpt", "developer": "system", **TOOL_ROLE_NAMES}
