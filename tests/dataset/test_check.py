@@ -196,8 +196,9 @@ def turns(*said: tuple[str, str]) -> list[dict[str, str]]:
 
 WELL_FORMED = {
     "chinese": {
-        "conversations": turns(("human", "请问北京的天气怎么样?"), ("function_call", CALL), ("observation", "{\"晴\": true}"),
-                               ("gpt", "北京今天晴,气温十二度,出门请带一件外套。")), "tools": TOOLS,
+        "conversations": turns(("human", "请问北京的天气怎么样?"), ("function_call", CALL),
+                               ("observation", "{\"晴\": true}"), ("gpt", "北京今天晴,气温十二度,请带外套。")),
+        "tools": TOOLS,
     },
     "parallel-calls": {
         "conversations": turns(("human", ASKED), ("function_call", f"[{CALL}, {CALL}]"), ("observation", "[9, 9]"),
@@ -231,7 +232,8 @@ WELL_FORMED = {
         "messages": [
             {"role": "user", "content": ASKED},
             {"role": "assistant", "content": None, "tool_calls": [
-                {"id": "c", "type": "function", "function": {"name": "get_weather", "arguments": "{\"city\": \"Torino\"}"}}
+                {"id": "c", "type": "function",
+                 "function": {"name": "get_weather", "arguments": "{\"city\": \"Torino\"}"}},
             ]},
             {"role": "tool", "tool_call_id": "c", "content": "{\"t\": 9}"}, {"role": "assistant", "content": SAID},
         ],
