@@ -71,7 +71,7 @@ def check(
     with told_in_terminal():
         report = check_files(
             files, **settings, golden=_questions(golden), held_out=held_out, known_notes=notes,
-            targets=params.stages.model_dump() if recipe else None, progress=progress_of("data check"),
+            targets=params.stages.model_dump() if recipe else None, progress=progress_of("bytes checked"),
         )  # fmt: skip
     fail = cast(Severity, fail_on or params.check.fail_on)
     drift = compare(before, report) if before else None
