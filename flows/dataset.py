@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from prefect import flow
 
+from components.dataset.reports.suite import load_suite
 from components.dataset.tasks import audit, check, gather, generate, split
 from components.evaluate import load_golden
 from components.persona.tasks import compile_persona
@@ -21,6 +22,8 @@ def dataset(run_dir: str) -> str:
     run, recipe = open_run(run_dir)
     file = recipe.evaluate.golden
     golden = load_golden(file, known_paths=None) if file else []
+    if recipe.dataset.check.suite:
+        load_suite(recipe.dataset.check.suite)  # a fault of it is told before anything is paid for
     notes = collect(run, recipe.sncp, persona_files=recipe.persona.files, local=recipe.privacy.local)
     prompt = compile_persona(run, recipe.persona, root=recipe.sncp.root, notes=notes)
     generated = generate(
@@ -28,9 +31,9 @@ def dataset(run_dir: str) -> str:
         trusted_hosts=recipe.privacy.trusted_hosts,
     )  # fmt: skip
     examples = gather(run, recipe.dataset, generated=generated)
-    checked = check(run, recipe.dataset, examples=examples, notes=notes, golden=golden, golden_file=file)
+    checked = check(run, recipe.dataset, examples=examples, notes=notes, golden=golden)
     parts = split(run, recipe.dataset, examples=examples, check=checked)
     return audit(
         run, recipe.dataset, name=recipe.name, examples=examples, check=checked, split=parts, notes=notes,
-        golden=golden, golden_file=file,
+        golden=golden, generated=generated,
     )  # fmt: skip

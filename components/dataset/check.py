@@ -29,7 +29,7 @@ from components.dataset.checks.trainers import trainer_hits
 from components.dataset.conversation import Conversation
 from components.dataset.corpus.corpus import Corpus
 from components.dataset.corpus.leaks import Golden
-from components.dataset.files.rows import ReadRow, Rows, read_conversations
+from components.dataset.files.rows import ReadRow, Rows, read_all
 from components.dataset.findings import Finding, Hit, Severity
 from components.dataset.params import PersonalDatum, TemplateName
 from components.dataset.report import MOST_OF_A_RULE, CheckedFile, Report, RowFacts
@@ -61,6 +61,7 @@ def check_files(
     golden: Sequence[Golden] = (),
     held_out: Sequence[Path] = (),
     known_notes: Mapping[str, str] | None = None,
+    origins: Sequence[tuple[str, int | None]] | None = None,
     progress: Progress | None = None,
 ) -> Report:
     """Check files of conversations, together as one corpus.
@@ -78,10 +79,11 @@ def check_files(
         golden: questions that no example may hold.
         held_out: files of conversations that no example may be like.
         known_notes: path -> content hash of the notes as they are now; None: not compared.
+        origins: (file, line) of each row, where messages shall name other places than those in `paths`.
         progress: told how far the check is.
 
     Raises:
-        InputError: a file is not there, cannot be read, or is named twice.
+        InputError: a file is not there, cannot be read, or is named twice; a row of what is held out cannot be read.
     """
     if not paths:
         raise InputError("no file to check; expected at least one file of conversations")
@@ -89,7 +91,7 @@ def check_files(
         measurer=Measurer(template=template, max_tokens=max_tokens, min_tokens=min_tokens),
         corpus=Corpus(
             targets=targets, golden=golden, names=[str(path) for path in paths],
-            held_out=((str(path), one) for path in held_out for one in read_conversations(path)),
+            held_out=((str(path), one) for path in held_out for one in read_all(path)), origins=origins,
         ),
         collector=_Collector(severities or {}),
         rules=[

@@ -12,7 +12,7 @@ from components.dataset.rules import RULES
 from components.params import Params, RecipePath
 
 __all__ = [
-    "CheckParams", "DatasetParams", "GenerateParams", "Origin", "PersonalDatum", "SplitParams", "StageName",
+    "CheckParams", "DatasetParams", "GenerateParams", "NoteKind", "Origin", "PersonalDatum", "SplitParams", "StageName",
     "StagesParams", "TemplateName",
 ]  # fmt: skip
 
@@ -20,6 +20,11 @@ TemplateName = Literal["qwen3", "smollm2"]
 StageName = Literal["foundation", "expansion", "refinement"]
 Origin = Literal["hand", "log", "generated"]
 """Who wrote an example: a person for the dataset, a person and a partner in a conversation, a model."""
+NoteKind = Literal[
+    "decision", "idea", "state", "resume", "north", "research", "report", "roadmap", "handoff", "lesson", "session",
+    "persona", "note",
+]  # fmt: skip
+"""As `components.sncp` has them; a test holds them together, since no section imports another room."""
 PersonalDatum = Literal["codice_fiscale", "partita_iva", "iban", "card", "phone", "email"]
 
 
@@ -76,7 +81,7 @@ class GenerateParams(Params):
     """
 
     per_note: int = Field(default=0, ge=0, le=20, description="examples to be made from each note; 0: none")
-    kinds: list[str] = Field(
+    kinds: list[NoteKind] = Field(
         default=["decision", "idea", "north"], description="kinds of notes (as in sncp.sources) that they are made from"
     )
     most_notes: int = Field(default=50, gt=0, description="notes at most, the newest first")

@@ -20,8 +20,8 @@ from components.dataset.files.formats import to_conversation
 from components.dataset.findings import Finding
 from components.dataset.params import CheckParams, DatasetParams
 from components.dataset.report import Report
-from components.errors import InputError
-from components.store import Artefact, Run, Step, StepSpec, Store, file_digest, progress_of, recorded_step, sha256_hex
+from components.errors import InputError, TerminalError
+from components.store import Artefact, Run, Step, StepSpec, Store, progress_of, read_runs, recorded_step, sha256_hex
 from components.store.spec import canonical_json
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "check_dataset", "check_settings", "check_spec", "chosen_notes", "example_files", "gather_examples",
-    "gather_spec", "gathered", "generate", "generate_spec", "note_hashes", "read_rows", "split_dataset", "split_spec",
-    "stage_facts", "waiting_file", "write_gathered",
+    "gather_spec", "gathered", "generate", "generate_spec", "golden_digest", "note_hashes", "read_rows",
+    "split_dataset", "split_spec", "stage_facts", "waiting_file", "write_gathered",
 ]  # fmt: skip
 
 EXAMPLES = "examples.jsonl"
@@ -165,40 +165,49 @@ def write_gathered(step: Step, found: Gathered) -> None:
     step.note(examples=len(found.rows), waiting=len(found.waiting), **report["stages"])
 
 
-def waiting_file(workspace: Path) -> Path | None:
-    """The examples that wait for a review since the last run; None where there are none."""
-    newest = Store(workspace).latest("dataset.gather")
-    return newest.path / WAITING if newest is not None and newest.facts["waiting"] else None
+def waiting_file(workspace: Path, *, recipe: str) -> Path | None:
+    """The examples that wait for a review since the newest run of this recipe; None where there are none."""
+    for state in read_runs(workspace):
+        for step in state["steps"]:
+            if state["recipe"] == recipe and step["name"] == "dataset.gather" and step.get("artefact"):
+                gathered = Store(workspace).open(step["artefact"])
+                return gathered.path / WAITING if gathered.facts["waiting"] else None
+    return None
+
+
+def golden_digest(golden: Sequence[Golden]) -> str:
+    """Of the questions as they were read: the file may change while a run is at work."""
+    return sha256_hex(canonical_json([[one.id, one.question, one.evidence, one.answer] for one in golden]))
 
 
 def check_spec(
-    params: DatasetParams, *, examples: str, golden: Path | None, notes: Mapping[str, str]
+    params: DatasetParams, *, examples: str, golden: Sequence[Golden], notes: Mapping[str, str]
 ) -> StepSpec:  # fmt: skip
     """Identity of the check; `examples` is the digest of `dataset.gather`."""
-    values = {"check": _json(check_settings(params.check)), "stages": params.stages.model_dump()}
-    inputs = {"examples": examples, "notes": sha256_hex(canonical_json(dict(notes)))}
-    if golden is not None:
-        inputs["golden"] = file_digest(golden)
+    check = params.check.model_dump(mode="json", exclude={"leave_out", "suite"})
+    inputs = {"examples": examples, "notes": sha256_hex(canonical_json(dict(notes))), "golden": golden_digest(golden)}
+    values = {"check": check, "stages": params.stages.model_dump()}
     return StepSpec("dataset.check", 1, values, inputs)
 
 
 def check_dataset(
-    run: Run, params: DatasetParams, *, examples: Artefact, golden: Sequence[Golden], golden_file: Path | None,
+    run: Run, params: DatasetParams, *, examples: Artefact, golden: Sequence[Golden],
     notes: Mapping[str, str],
 ) -> Artefact:  # fmt: skip
     """Check all examples, where they were written; seals `report.json`, `rows.jsonl` and `page.html`."""
-    spec = check_spec(params, examples=examples.digest, golden=golden_file, notes=notes)
+    spec = check_spec(params, examples=examples.digest, golden=golden, notes=notes)
     with recorded_step(run, spec) as step:
         if not step.sealed:
             from components.dataset.check import check_files
             from components.dataset.reports.page import page
             from components.dataset.reports.report_text import report_markdown
 
+            origins = [Origin(*origin) for origin in examples.read_jsonl("origins.jsonl")]
             report = check_files(
                 [examples.path / EXAMPLES], **check_settings(params.check), targets=params.stages.model_dump(),
-                golden=golden, known_notes=notes, progress=progress_of(spec.name),
+                golden=golden, known_notes=notes, origins=[(one.file, one.line) for one in origins],
+                progress=progress_of(spec.name),
             )  # fmt: skip
-            origins = [Origin(*origin) for origin in examples.read_jsonl("origins.jsonl")]
             reading = [Finding(**one) for one in examples.read_json("gather.json")["findings"]]
             report = _where_written(report, origins, reading)
             step.write_json("report.json", report.to_dict())
@@ -219,17 +228,19 @@ def check_dataset(
 def _where_written(report: Report, origins: Sequence[Origin], reading: Iterable[Finding]) -> Report:
     """The report with each finding where a person can mend it, and with what was wrong about reading the files."""
     found = []
+    counts = report.counts.copy()
     for one in report.findings:
-        if one.conversation is None:
+        if one.rule == "A5":  # told of the files themselves
+            counts[one.rule, one.severity] -= 1
+        elif one.conversation is None:
             found.append(replace(one, file=ALL))
         else:
             origin = origins[one.conversation]
             found.append(replace(one, file=origin.file, line=origin.line, conversation=origin.place))
-    counts = report.counts.copy()
     reading = list(reading)
     counts.update((one.rule, one.severity) for one in reading)
     files = [replace(file, path=ALL) for file in report.files]
-    return replace(report, files=files, findings=[*reading, *found], counts=counts)
+    return replace(report, files=files, findings=[*reading, *found], counts=+counts)
 
 
 def read_rows(path: Path) -> Iterator[Conversation]:
@@ -255,10 +266,12 @@ def split_dataset(run: Run, params: DatasetParams, *, examples: Artefact, check:
         if not step.sealed:
             from components.dataset.corpus.splits import split
 
-            rows = [line for line in (examples.path / EXAMPLES).read_text(encoding="utf-8").splitlines() if line]
+            rows = (examples.path / EXAMPLES).read_bytes().splitlines()  # of bytes: a text may hold other line ends
             broken = [set(row["rules"]) & set(params.check.leave_out) for row in check.read_jsonl("rows.jsonl")]
             kept = [at for at, rules in enumerate(broken) if not rules]
             origins = list(examples.read_jsonl("origins.jsonl"))
+            if not len(rows) == len(broken) == len(origins):
+                raise TerminalError(f"{len(rows)} examples, {len(broken)} were checked, {len(origins)} have a place")
             step.write_jsonl("left_out.jsonl", (
                 {"from": origins[at], "rules": sorted(rules), "row": json.loads(rows[at])}
                 for at, rules in enumerate(broken) if rules
@@ -268,14 +281,11 @@ def split_dataset(run: Run, params: DatasetParams, *, examples: Artefact, check:
                             seed=params.split.seed)  # fmt: skip
             files = {}
             for side, places in (("train", divided.train), ("validation", divided.validation)):
-                text = "".join(f"{rows[kept[at]]}\n" for at in places)
-                files[side] = f"{side}-{sha256_hex(text.encode())[:16]}.jsonl"
-                step.write_text(files[side], text)
+                data = b"".join(rows[kept[at]] + b"\n" for at in places)
+                files[side] = f"{side}-{sha256_hex(data)[:16]}.jsonl"
+                step.path(files[side]).write_bytes(data)
+                step.write_jsonl(f"{side}.origins.jsonl", [origins[kept[at]] for at in places])
             left_out = len(rows) - len(kept)
             step.write_json("split.json", {"files": files, "left_out": left_out, **divided.report})
             step.note(train=len(divided.train), validation=len(divided.validation), left_out=left_out)
     return step.artefact
-
-
-def _json(values: Mapping[str, Any]) -> Any:
-    return json.loads(json.dumps(values))

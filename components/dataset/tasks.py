@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from prefect import task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
@@ -65,12 +64,12 @@ def gather(run: Run, params: DatasetParams, *, generated: str | None) -> str:
 
 @task(name="check examples")
 def check(
-    run: Run, params: DatasetParams, *, examples: str, notes: str, golden: Sequence[Golden], golden_file: Path | None
+    run: Run, params: DatasetParams, *, examples: str, notes: str, golden: Sequence[Golden]
 ) -> str:  # fmt: skip
     """Check every example where it was written; returns the artefact's id."""
     store = Store(run.workspace)
     checked = steps.check_dataset(
-        run, params, examples=store.open(examples), golden=golden, golden_file=golden_file,
+        run, params, examples=store.open(examples), golden=golden,
         notes=steps.note_hashes(read_documents(store.open(notes))),
     )  # fmt: skip
     markdown = (checked.path / "report.md").read_text(encoding="utf-8")
@@ -91,18 +90,20 @@ def split(run: Run, params: DatasetParams, *, examples: str, check: str) -> str:
 @task(name="audit the dataset")
 def audit(
     run: Run, params: DatasetParams, *, name: str, examples: str, check: str, split: str, notes: str,
-    golden: Sequence[Golden], golden_file: Path | None,
+    golden: Sequence[Golden], generated: str | None = None,
 ) -> str:  # fmt: skip
     """Check what a trainer would get, record the verdict and show the card; returns the artefact's id."""
     store = Store(run.workspace)
     gathered, parts = store.open(examples), store.open(split)
     audited = verdict.audit_dataset(
-        run, params, name=name, examples=gathered, split=parts, golden=golden, golden_file=golden_file,
+        run, params, name=name, examples=gathered, split=parts, golden=golden,
         notes=steps.note_hashes(read_documents(store.open(notes))),
     )  # fmt: skip
+    made = store.open(generated).read_json("generation.json") if generated else None
     run.update(dataset={
         **audited.read_json("verdict.json"), "waiting": gathered.facts["waiting"], "folder": str(parts.path),
-        "page": str(store.open(check).path / "page.html"), "recipe_file": run.read()["recipe_file"],
+        "page": str(store.open(check).path / "page.html"), "recipe_file": str(run.folder / "recipe.yaml"),
+        "generation": made and {key: made[key] for key in ("notes", "examples", "lost", "reasons")},
     })  # fmt: skip
     text = (audited.path / "card.md").read_text(encoding="utf-8")
     asserted = (audited.path / "audit.md").read_text(encoding="utf-8")

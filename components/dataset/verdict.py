@@ -7,16 +7,19 @@ asserts the suite on what was found; `datasets`, which all trainers load with, m
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from components.dataset.curation.gather import Origin
 from components.dataset.findings import SEVERITIES, Finding, Severity
 from components.dataset.params import DatasetParams
 from components.dataset.report import Report
 from components.dataset.reports.card import dataset_card
-from components.dataset.steps import check_settings
+from components.dataset.rules import RULES
+from components.dataset.steps import check_settings, golden_digest
 from components.store import Artefact, Run, Step, StepSpec, file_digest, progress_of, recorded_step, sha256_hex
 from components.store.spec import canonical_json
 
@@ -28,23 +31,29 @@ __all__ = ["audit_dataset", "audit_spec"]
 
 
 def audit_spec(
-    params: DatasetParams, *, split: str, examples: str, golden: Path | None, notes: Mapping[str, str]
-) -> StepSpec:
-    """Identity of the audit; `split` and `examples` are digests."""
+    params: DatasetParams, *, name: str, split: str, examples: str, golden: Sequence[Golden],
+    notes: Mapping[str, str],
+) -> StepSpec:  # fmt: skip
+    """Identity of the audit; `split` and `examples` are digests, `name` is that of the recipe, for the card."""
     check = params.check.model_dump(mode="json", exclude={"suite", "leave_out"})
-    inputs = {"split": split, "examples": examples, "notes": sha256_hex(canonical_json(dict(notes)))}
-    for name, file in (("golden", golden), ("suite", params.check.suite)):
-        if file is not None:
-            inputs[name] = file_digest(file)
-    return StepSpec("dataset.audit", 1, {"check": check, "stages": params.stages.model_dump()}, inputs)
+    inputs = {
+        "split": split, "examples": examples, "notes": sha256_hex(canonical_json(dict(notes))),
+        "golden": golden_digest(golden),
+    }  # fmt: skip
+    if params.check.suite is not None:
+        inputs["suite"] = file_digest(params.check.suite)
+    values = {"name": name, "check": check, "stages": params.stages.model_dump()}
+    return StepSpec("dataset.audit", 1, values, inputs)
 
 
 def audit_dataset(
     run: Run, params: DatasetParams, *, name: str, examples: Artefact, split: Artefact, golden: Sequence[Golden],
-    golden_file: Path | None, notes: Mapping[str, str],
+    notes: Mapping[str, str],
 ) -> Artefact:  # fmt: skip
     """Check what was split; seals `verdict.json`, `report.json`, `audit.json` and `card.md`."""
-    spec = audit_spec(params, split=split.digest, examples=examples.digest, golden=golden_file, notes=notes)
+    spec = audit_spec(
+        params, name=name, split=split.digest, examples=examples.digest, golden=golden, notes=notes
+    )  # fmt: skip
     with recorded_step(run, spec) as step:
         if not step.sealed:
             verdict = _audit(step, params, examples=examples, split=split, golden=golden, notes=notes, name=name)
@@ -62,8 +71,10 @@ def _audit(
     filled = [path for path in files.values() if path.stat().st_size]
     settings = check_settings(params.check)
     tell = progress_of("dataset.audit")
+    origins = {side: [Origin(*one) for one in split.read_jsonl(f"{side}.origins.jsonl")] for side in files}
     reports = [
         check_files([path], **settings, golden=golden, known_notes=notes, progress=tell,
+                    origins=[(one.file, one.line) for one in origins[side]],
                     held_out=[files["validation"]] if side == "train" and files["validation"] in filled else [])
         for side, path in files.items() if path in filled
     ]  # fmt: skip
@@ -71,7 +82,8 @@ def _audit(
     reports = [_by_name(report) for report in reports]
     audit = _asserted(params, reports)
     loaded = _loaded(filled, step.scratch)
-    reasons = list(_reasons(params.check.fail_on, reports, reading, audit))
+    places = {path.name: origins[side] for side, path in files.items()}
+    reasons = list(_reasons(params.check.fail_on, reports, reading, audit, places=places))
     rows = {side: _rows(path) for side, path in files.items()}
     if not rows["train"]:
         reasons.append("there is no example left to train on")
@@ -134,19 +146,34 @@ def _loaded(files: Sequence[Path], scratch: Path) -> dict[Path, int]:
 
 
 def _reasons(
-    fail_on: Severity, reports: Sequence[Report], reading: Sequence[Finding], audit: Sequence[AuditResult]
-) -> list[str]:
-    """Why the dataset may not be trained on, in words; none when it may."""
+    fail_on: Severity, reports: Sequence[Report], reading: Sequence[Finding], audit: Sequence[AuditResult], *,
+    places: Mapping[str, Sequence[Origin]],
+) -> Iterator[str]:  # fmt: skip
+    """Why the dataset may not be trained on, each with the first place where somebody wrote it; none when it may."""
     bad = SEVERITIES[SEVERITIES.index(fail_on) :]
-    found = [f"{one.file}:{one.line}: {one.rule} {one.message}" for one in reading if one.severity in bad]
-    counts: dict[str, int] = {}
+    yield from (f"{one.file}:{one.line}: {one.rule} {one.message}" for one in reading if one.severity in bad)
+    counts: Counter[str] = Counter()
+    first: dict[str, Finding] = {}
     for report in reports:
         for (rule, severity), count in report.counts.items():
-            if severity in bad:
-                counts[rule] = counts.get(rule, 0) + count
-    found += [f"{rule}: {count} finding{'s' if count > 1 else ''}" for rule, count in sorted(counts.items())]
-    found += [f"the audit of suite {result.suite} is not met" for result in audit if result.fails(fail_on)]
-    return found
+            counts[rule] += count if severity in bad else 0
+        for one in report.findings:
+            if one.severity in bad:
+                first.setdefault(one.rule, one)
+    for rule, count in sorted((+counts).items()):
+        one = first[rule]
+        where = "all of it"
+        if one.conversation is not None:
+            origin = places[one.file][one.conversation]
+            where = f"{origin.file}:{origin.line}" if origin.line else f"row {origin.place + 1} of {origin.file}"
+        often = "" if count == 1 else f"{count} times, first "
+        yield f"{rule} {RULES[rule].name}: {often}{where}: {one.message}"
+    for result in audit:
+        if result.fails(fail_on):
+            failed = [check for check in result.checks if not check.success and check.rule not in counts]
+            yield from (f"the audit of suite {result.suite}: {check.says} is not met" for check in failed[:5])
+    if not +counts and any(result.fails(fail_on) for result in audit):
+        yield "the audit of the suite is not met: audit.md says by which expectation"
 
 
 def _rows(path: Path) -> int:

@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 
 from components.dataset import steps as dataset
 from components.dataset.curation.generation_prompts import NOTE_TOKENS, REPLY_TOKENS
+from components.dataset.findings import SEVERITIES, Finding
+from components.dataset.reports.suite import load_suite
 from components.dataset.verdict import audit_spec
 from components.errors import InputError
-from components.evaluate import load_golden
+from components.evaluate import Question, load_golden
 from components.llm.counting import counter_of
 from components.llm.params import ChatParams
 from components.recipe.model import Recipe
@@ -58,7 +60,8 @@ def plan_dataset(planner: Planner, recipe: Recipe, *, world: World) -> PlannedDa
     who = Persona(recipe, collection, past=planner.past, world=world)
     planner.plan(lambda: who.spec, write=who.write)
     made = _plan_generation(planner, recipe, collection, who=who, world=world)
-    problems = _golden_problems(recipe)
+    golden, problems = _golden(recipe)
+    problems += _suite_problems(recipe)
 
     notes = dataset.note_hashes(collection.documents)
     if made is None or made.artefact is not None:
@@ -68,11 +71,12 @@ def plan_dataset(planner: Planner, recipe: Recipe, *, world: World) -> PlannedDa
             write=lambda step: dataset.write_gathered(step, found),
         )  # fmt: skip
         planner.add(facts=dataset.stage_facts(params, found))
+        problems += _reading_problems(recipe, found.findings)
     else:
         planner.note("dataset.gather", "run", "dataset.generate will make something new")
         examples = Input("dataset.gather", None, new=True)
     check = planner.plan(
-        lambda examples: dataset.check_spec(params, examples=examples, golden=recipe.evaluate.golden, notes=notes),
+        lambda examples: dataset.check_spec(params, examples=examples, golden=golden, notes=notes),
         words={"golden": "the file was changed"}, examples=examples,
     )  # fmt: skip
     split = planner.plan(
@@ -81,7 +85,7 @@ def plan_dataset(planner: Planner, recipe: Recipe, *, world: World) -> PlannedDa
     )  # fmt: skip
     planner.plan(
         lambda split, examples: audit_spec(
-            params, split=split, examples=examples, golden=recipe.evaluate.golden, notes=notes
+            params, name=recipe.name, split=split, examples=examples, golden=golden, notes=notes
         ),
         words={"golden": "the file was changed", "suite": "the suite was changed"}, split=split, examples=examples,
     )  # fmt: skip
@@ -136,11 +140,29 @@ def _work(
     return replace(work, usd_at_least=low, usd_at_most=high)
 
 
-def _golden_problems(recipe: Recipe) -> list[str]:
+def _golden(recipe: Recipe) -> tuple[list[Question], list[str]]:
+    """The golden questions, and what is wrong with them."""
     if recipe.evaluate.golden is None:
-        return []
+        return [], []
     try:
-        load_golden(recipe.evaluate.golden, known_paths=None)
+        return load_golden(recipe.evaluate.golden, known_paths=None), []
+    except InputError as error:
+        return [], [str(error)]
+
+
+def _suite_problems(recipe: Recipe) -> list[str]:
+    try:
+        _ = recipe.dataset.check.suite is None or load_suite(recipe.dataset.check.suite)
     except InputError as error:
         return [str(error)]
     return []
+
+
+def _reading_problems(recipe: Recipe, findings: Sequence[Finding]) -> list[str]:
+    """Rows that cannot be read, and the like: the verdict would be no."""
+    bad = SEVERITIES[SEVERITIES.index(recipe.dataset.check.fail_on) :]
+    found = [one for one in findings if one.severity in bad]
+    if not found:
+        return []
+    more = f" (and {len(found) - 1} more: `cervella data check` lists them)" if len(found) > 1 else ""
+    return [f"{found[0].file}:{found[0].line}: {found[0].rule} {found[0].message}{more}: not fit for training"]

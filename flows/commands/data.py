@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, get_args
 
@@ -59,8 +59,12 @@ def check(
     files = _expanded(files) or own
     if not files:
         raise InputError("no file to check: cervella data check FILE..., or -r RECIPE for its dataset.examples")
+    read = [*files, *held_out, *(one for one in (golden, baseline) if one)]
+    _check_outputs({"--json": json_out if json_out != "-" else None, "--html": html_out, "--fix": fix_out}, read)
+    left_out = 0
     if fix_out:
-        files = (_fixed(files, fix_out),)
+        left_out = _fixed(files, fix_out)
+        files = (fix_out,)
     settings = {**_settings(params), **{k: v for k, v in (("template", template), ("max_tokens", max_tokens)) if v}}
 
     from components.dataset.check import check_files
@@ -95,7 +99,7 @@ def check(
             write_atomic(Path(json_out), f"{text}\n".encode())
             lines.append(f"The report: {json_out}")
         click.echo("\n".join(lines))
-    return int(drift.worse if drift is not None else report.fails(fail))
+    return int(bool(left_out) or (drift.worse if drift is not None else report.fails(fail)))
 
 
 def _of_recipe(
@@ -132,15 +136,42 @@ def _expanded(files: Sequence[Path]) -> tuple[Path, ...]:
     return tuple(found)
 
 
-def _fixed(files: Sequence[Path], out: Path) -> Path:
+def _check_outputs(outputs: Mapping[str, str | Path | None], read: Sequence[Path]) -> None:
+    """Refuse, before anything is done, to write over what is read, or over a file that is no earlier report."""
+    for option, name in outputs.items():
+        if name is None:
+            continue
+        out = Path(name)
+        if out.is_dir():
+            raise InputError(f"{option} {out}: a folder; expected the name of a file to write")
+        if not out.parent.is_dir():
+            raise InputError(f"{option} {out}: the folder {out.parent} is not there")
+        if any(out.resolve() == file.resolve() for file in read):
+            raise InputError(f"{option} {out}: that is a file that is read; nothing is ever written over it")
+        beginning = b""
+        if option != "--fix" and out.exists():  # --fix refuses any file that is there
+            with out.open("rb") as file:
+                beginning = file.read(200).lower()
+        if beginning and not (beginning.startswith(b"<!doctype html>") or b'"version"' in beginning):
+            raise InputError(f"{option} {out}: there is a file already, and it is no earlier report; name another")
+
+
+def _fixed(files: Sequence[Path], out: Path) -> int:
+    """Mend a copy; returns the bytes that could not be read and are left out of it."""
     from components.dataset.files.fix import fix_file
 
     if len(files) > 1:
         raise InputError(f"--fix mends one file at a time, and {len(files)} are named")
-    changes = fix_file(files[0], out)
-    told = "nothing was to be mended" if not changes else f"{len(changes)} changes, listed in {out}.changes.jsonl"
+    changes = len(fix_file(files[0], out))
+    told = "nothing was to be mended"
+    if changes:
+        told = f"{changes} change{'' if changes == 1 else 's'}, listed in {out}.changes.jsonl"
+    left = Path(f"{out}.left-out")
+    left_out = left.stat().st_size if left.exists() else 0
+    if left_out:
+        told += f"; NOT in it is what could not be read, which is in {left}: mend it by hand"
     click.echo(f"{out}: {told}\n", err=True)
-    return out
+    return left_out
 
 
 def _questions(golden: Path | None) -> list[Question]:

@@ -86,7 +86,7 @@ def _of_recipe(
     reviews = reviews or loaded.dataset.reviews
     if reviews is None:
         raise InputError(f"{recipe}: dataset.reviews names no file, so no run would see a decision; set it to a path")
-    waiting = waiting_file(loaded.workspace)
+    waiting = waiting_file(loaded.workspace, recipe=loaded.name)
     own = (*([waiting] if waiting else []), *example_files(loaded.dataset))
     return files or own, reviews
 

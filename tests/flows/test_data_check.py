@@ -133,3 +133,33 @@ def test_help_imports_no_rule(root: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_nothing_that_is_there_is_written_over(here: Callable[..., Any], clean: Path, tmp_path: Path) -> None:
+    before = clean.read_bytes()
+    diary = tmp_path / "diary.txt"
+    diary.write_text("Oggi ho potato gli olivi.")
+    for option in ("--json", "--html", "--fix"):
+        for target in (clean, diary, tmp_path, tmp_path / "nowhere" / "report"):
+            done = here("data", "check", clean, option, target)
+            assert done.code == 2, (option, target)
+            assert str(target) in done.err
+    assert clean.read_bytes() == before and diary.read_text() == "Oggi ho potato gli olivi."
+    for option, name in (("--json", "report.json"), ("--html", "report.html")):  # of an earlier report there is a newer
+        assert here("data", "check", clean, option, tmp_path / name).code == 0
+        assert here("data", "check", clean, option, tmp_path / name).code == 0
+
+
+def test_what_mending_leaves_out_is_no_success(here: Callable[..., Any], clean: Path, tmp_path: Path) -> None:
+    clean.write_text(clean.read_text(encoding="utf-8") + '{"conversations": [\n', encoding="utf-8")
+    done = here("data", "check", clean, "--fix", tmp_path / "mended.jsonl")
+    assert done.code == 1
+    assert "left-out" in done.err and (tmp_path / "mended.jsonl.left-out").read_text() == '{"conversations": [\n'
+
+
+@pytest.mark.parametrize("text", ["", "%PDF-1.7\n", "not json\n"], ids=["empty", "pdf", "text"])
+def test_what_is_held_out_must_be_read_whole(here: Callable[..., Any], clean: Path, tmp_path: Path, text: str) -> None:
+    held = tmp_path / "held.jsonl"
+    held.write_text(text)
+    done = here("data", "check", clean, "--held-out", held)
+    assert done.code == 2 and f"{held}" in done.err and "held out" in done.err

@@ -42,13 +42,16 @@ class Corpus:
         golden: questions that no example may hold.
         held_out: (name of its file, conversation) that no example may be like.
         names: of the files, to be named in messages; else they are numbered from 1.
+        origins: (file, line or None) of each conversation in the order in which they are added, where messages shall
+            name another place than the file that is read.
     """
 
     def __init__(
         self, *, targets: Mapping[str, int] | None = None, golden: Sequence[Golden] = (),
         held_out: Iterable[tuple[str, Conversation]] = (), names: Sequence[str] = (),
+        origins: Sequence[tuple[str, int | None]] | None = None,
     ) -> None:  # fmt: skip
-        self._targets, self._names = targets, names
+        self._targets, self._names, self._origins = targets, names, origins
         self._shape = Shape()
         self._texts = Texts()
         held = list(held_out)
@@ -217,6 +220,10 @@ class Corpus:
                 yield row, Hit("E3", f"answers the first question of {self._where(first, row)} in another way")
 
     def _where(self, row: int, seen_from: int) -> str:
+        if self._origins is not None:
+            (file_name, number), (here, _) = self._origins[row], self._origins[seen_from]
+            place = "one" if number is None else f"line {number}"
+            return place if file_name == here and number is not None else f"{place} of {file_name}"
         file, line = self._files[row], f"line {self._lines[row]}"
         if file == self._files[seen_from]:
             return line

@@ -7,6 +7,7 @@ counted.
 from __future__ import annotations
 
 import glob
+import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from components.dataset.checks.provenance import STAGES
 from components.dataset.curation.reviews import ReviewLog, apply_reviews
 from components.dataset.files.formats import to_sharegpt
 from components.dataset.files.rows import Rows
-from components.dataset.findings import Finding
+from components.dataset.findings import Finding, Hit
 from components.dataset.rules import placed
 from components.errors import InputError
 
@@ -103,6 +104,13 @@ def gather(
     log = ReviewLog(reviews) if reviews is not None else None
 
     def take(row: dict[str, Any], origin: Origin) -> None:
+        try:
+            json.dumps(row, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            if not any((one.rule, one.file, one.line) == ("A2", origin.file, origin.line) for one in done.findings):
+                half = Hit("A2", "half a character, which no file can hold: the row is not taken")
+                done.findings.append(placed(half, file=origin.file, line=origin.line, conversation=origin.place))
+            return
         if log is not None:
             outcome = apply_reviews([row], log)
             done.reviewed.update(outcome.counts)

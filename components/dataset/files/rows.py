@@ -13,8 +13,9 @@ from components.dataset.files.formats import Conversions, detect_format, to_conv
 from components.dataset.files.reading import Reader, Row
 from components.dataset.findings import Hit
 from components.dataset.report import CheckedFile
+from components.errors import InputError
 
-__all__ = ["ReadRow", "Rows", "read_conversations"]
+__all__ = ["ReadRow", "Rows", "read_all", "read_conversations"]
 
 _SNIFFED = 200  # rows that tell a file's format
 
@@ -72,3 +73,21 @@ class Rows:
 def read_conversations(path: Path) -> Iterator[Conversation]:
     """The conversations of a file, in any format; rows that cannot be read are left out."""
     return (read.conversation for read in Rows(path) if read.conversation is not None)
+
+
+def read_all(path: Path) -> Iterator[Conversation]:
+    """The conversations of a file that must be read whole, such as what is held out.
+
+    Raises:
+        InputError: a row of it is no conversation, or it has none.
+    """
+    rows, count = Rows(path), 0
+    for read in rows:
+        if read.conversation is None or not read.conversation.turns:
+            why = read.hits[0].message if read.hits else "no conversation"
+            raise InputError(f"{path}:{read.row.line}: {why}; nothing would be held out for this row")
+        count += 1
+        yield read.conversation
+    if not count:
+        why = f" ({rows.hits[0][0].message})" if rows.hits else ""
+        raise InputError(f"{path}: no conversations{why}, so nothing would be held out")

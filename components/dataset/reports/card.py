@@ -66,6 +66,9 @@ def verdict_text(told: Mapping[str, Any]) -> str:
         "  stages: "
         + ", ".join(f"{name} {count} of {told['targets'][name]}" for name, count in told["stages"].items()),
     ]
+    if made := told.get("generation"):
+        why = f", most of them: {next(iter(made['reasons']), '')}" if made["reasons"] else ""
+        lines.append(f"  written by a model: {made['examples']} from {made['notes']} notes, {made['lost']} lost{why}")
     if told["waiting"]:
         lines.append(f"  {told['waiting']} examples wait for a review: cervella data review -r {told['recipe_file']}")
     return "\n".join([*lines, f"  files: {told['folder']}", f"  page:  {told['page']}"])
