@@ -42,11 +42,17 @@ _CODE = re.compile(r"\w+=(?:True|False|None|true|false|[A-Z_]+|\d+|[a-z_]+)|\w*(
 """An argument or an assignment, where a value was expected: `allow_access=True`."""
 _ASSIGNED = re.compile(
     rf"""(?ix) (?P<name> {ASSIGNED_NAME} )
+        (?: [ ] (?:del(?:l[oa])? | dei | di | of | for)\b (?: [ ] the\b )? )?
         (?: [ ] (?!or\b|o\b) [\w'/.-]{{1,20}} ){{0,3}}?
         ["'`*_\])]{{0,4}} [ \t]{{0,4}} (?P<sign> :=? | ={{1,3}} | => | \| | (?<=\s)è\b | (?<=\s)e'(?=\s) | (?<=\s)is\b
-          | (?<=[ \t]) ) ["'`*_ \t]{{0,6}} (?: \|[ \t]{{0,4}} )? ["'`*_]{{0,4}} (?P<value> [^\s"'`|<>]{{6,200}} )""",
+          | (?<=[ \t]) (?= \S{{0,200}}? [\d!@\#$%^&*+=?] ) )
+        ["'`*_ \t]{{0,6}} (?: \|[ \t]{{0,4}} )? ["'`*_]{{0,4}} (?P<value> [^\s"'`|<>]{{6,200}} )""",
 )
-"""`password = value`, `| Password | value |`, `la password del wifi è value`: the value is judged apart."""
+"""`password = value`, `| Password | value |`, `la password del wifi è value`: the value is judged apart.
+
+Without a sign or a verb before it a value must hold a digit or a sign: the word "server" in "password del server è" is
+none.
+"""
 
 _PAIR = re.compile(
     r"""(?ix) (?<![a-z/]) (?: credenziali | credentials? | log-?in | access[oi]? | wi-?fi | utente

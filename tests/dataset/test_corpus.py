@@ -288,9 +288,17 @@ def test_a_language_that_is_rare_is_told_where_it_stands_and_a_mixture_as_a_whol
             corpus.add(placed, language=others[at - 10] if 10 <= at < 10 + len(others) else "it")
         return [(line, hit.message) for _, line, _, hit in corpus.finish() if hit.rule == "E6"]
 
-    assert mixed("es") == [(11, "it is in es; 59 of 60 conversations are in it")]
-    assert mixed(*["en"] * 25) == [(None, "35 of 60 conversations are in it, 25 in en")]
+    assert mixed("es") == [(11, "this one is in Spanish; 59 of 60 conversations are in Italian")]
+    assert mixed(*["en"] * 25) == [(None, "35 of 60 conversations are in Italian, 25 in English")]
     assert mixed() == []
+
+
+def test_a_mixture_of_several_files_is_told_of_all_of_them_together() -> None:
+    corpus = Corpus()
+    for at, one in enumerate(many(40)):
+        corpus.add(Conversation(at, at + 1, one.turns), file=at // 30, language="en" if at >= 30 else "it")
+    (hit,) = [hit for *_, hit in corpus.finish() if hit.rule == "E6"]
+    assert hit.message == "30 of 40 conversations of all files together are in Italian, 10 in English"
 
 
 def test_all_of_one_shape() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -10,9 +11,11 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from chats import chat, glaive, rules, said  # noqa: E402
+from sentences import SENTENCES  # noqa: E402
 
 from components.dataset.checks.italian import italian_hits  # noqa: E402
-from components.dataset.checks.language import language_hits, language_of  # noqa: E402
+from components.dataset.checks.language import NAMES, language_hits, language_of  # noqa: E402
+from components.dataset.checks.voice import ASSISTANTS  # noqa: E402
 
 CLEAN = (
     "Ecco un po' di storia: l'hanno scelta loro, all'inizio dell'anno, perché c'è meno lavoro.",
@@ -112,6 +115,12 @@ def test_letters_of_other_languages_are_no_mojibake(text: str) -> None:
         "Spiacente, non sono in grado di rispondere.", "I'm sorry, but I can't assist with that request.",
         "I apologize, but I cannot help.", "I am unable to assist with that.",
         "Non posso soddisfare questa richiesta.",
+        "Sono ChatGPT, un modello di OpenAI, e ti aiuto.", "Certamente! Sono Claude, creato da Anthropic.",
+        "I'm ChatGPT, a large language model.", "Sono stata creata da Alibaba Cloud, e mi chiamo Qwen.",
+        "Mi chiamo Gemini.", "Ciao, sono Qwen e ti ascolto.", "Io sono GPT-4o.", "Il mio nome è DeepSeek.",
+        "Mi ha creata OpenAI.",
+        "Sono stata addestrata dall'Anthropic.", "My name is Claude.", "I am Copilot, your companion.",
+        "Hello! I’m Llama 3.",
         "Ho letto la nota con cura e l'ho riletta più volte per dirti questo.\n\nMi dispiace, ma\nnon posso\naiutarti.",
     ],
 )  # fmt: skip
@@ -127,11 +136,37 @@ def test_phrases_of_other_assistants(text: str) -> None:
         "I'm sorry to hear that.", "Come ai vecchi tempi.",
         "La nota «Come modello linguistico, non posso» è un esempio.", "Il modello linguistico scelto è Qwen.",
         "Sorry, my mistake: it was in May.", "Non ho trovato la decisione nelle note.", "Posso aiutarti a cercarla.",
+        "Sono Claude e Qwen i modelli che usiamo.", "I modelli sono Claude, Qwen e Gemini.",
+        "Ci sono Claude, ChatGPT e altri.", "Claude è un modello creato da Anthropic.",
+        "No, sono Cervella, non ChatGPT.",
+        "Gli altri, in ordine di costo, sono ChatGPT e Qwen.", "Io non sono ChatGPT.", "I'm not ChatGPT.",
+        "I'm using Claude for this.", "Le note sono un modello di chiarezza.", "Sono un modello di meta ragionevole.",
+        "Sono Gemini, Claude e Qwen.", "Sono andata da Google con Rosa.",
         "La coscienza di Zeno non è nelle note.", "We can't use it, because the model is too large.",
     ],
 )  # fmt: skip
 def test_prose_that_only_resembles_them(text: str) -> None:
     assert [hit for hit in italian_hits(said(text)) if hit.rule == "C10"] == []
+
+
+@pytest.mark.parametrize(
+    "form", ["Ecco. Sono {}.", "I'm {}, an assistant.", "Mi chiamo «{}»", "Certo! Sono {}, chiedi pure."]
+)
+def test_every_name_of_another_assistant_is_looked_at(form: str) -> None:
+    """The words of the quick look know all that the phrases know."""
+    names = "ChatGPT GPT-4 GPT Claude Qwen DeepSeek Gemini Bard Copilot Bing Llama Mistral Gemma Grok Phi Siri".split()
+    assert [name for name in names if not re.search(f"(?i:{ASSISTANTS})", name)] == []
+    found = {name for name in names if "C10" in rules(italian_hits(said(form.format(name))))}
+    assert found == (set() if "«" in form else set(names))  # quoted: somebody else's words
+
+
+@pytest.mark.parametrize("maker", "OpenAI Anthropic Google Meta Mistral Microsoft Alibaba DeepSeek".split())
+@pytest.mark.parametrize(
+    "form",
+    ["Sono stata creata da {}.", "Mi ha addestrata {}.", "Sono un modello di {}.", "Sono un assistente creato da {}."],
+)
+def test_every_maker_of_another_assistant_is_looked_at(form: str, maker: str) -> None:
+    assert rules(italian_hits(said(form.format(maker)), feminine=False)) == ["C10"]
 
 
 @pytest.mark.parametrize(
@@ -193,9 +228,24 @@ def test_languages(language: str | None, text: str) -> None:
     assert language_of(text) == language
 
 
+@pytest.mark.parametrize("language", SENTENCES)
+def test_a_short_sentence_is_told_as_its_own_language_or_none(language: str) -> None:
+    """Six in ten at least are told; words that languages share ("la", "no", "a") speak for none alone."""
+    sentences = SENTENCES[language]
+    assert len(set(sentences)) == 44
+    told = {sentence: language_of(sentence) for sentence in sentences}
+    assert {sentence: found for sentence, found in told.items() if found not in {language, None}} == {}
+    assert sum(found == language for found in told.values()) >= 27
+
+
+def test_every_language_that_is_told_has_a_name() -> None:
+    assert {language for language, _ in LANGUAGES if language} <= set(NAMES)
+
+
 def test_an_answer_in_another_language_is_told() -> None:
     (hit,) = language_hits(said(LANGUAGES[5][1]))
-    assert (hit.rule, hit.turn) == ("E6", 1) and "(es)" in hit.message and "(it)" in hit.message
+    assert (hit.rule, hit.turn) == ("E6", 1)
+    assert hit.message == "the answer is in Spanish, the question in Italian"
     assert rules(language_hits(said(LANGUAGES[3][1]))) == ["E6"]
     assert list(language_hits(said(LANGUAGES[0][1]))) == []
     assert list(language_hits(said(LANGUAGES[3][1], "Che cosa abbiamo deciso? Rispondi in inglese, per favore."))) == []

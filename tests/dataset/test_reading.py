@@ -196,6 +196,47 @@ def test_faults_of_an_array(tmp_path: Path, content: str, values: list[object], 
     assert set(rules(reader, rows)) == {"A1"}
 
 
+@pytest.mark.parametrize(
+    ("content", "rule", "words", "fix"),
+    [
+        pytest.param(b"prompt,answer\nciao,ehi\na,b\n", "A1", "looks like CSV (its first line: prompt, answer)",
+                     "JSONL", id="csv"),
+        pytest.param(b'\xef\xbb\xbf"id";"text"\r\n1;"a, b"\r\n', "A1",
+                     "looks like CSV with semicolons (its first line: id, text)", "JSONL", id="semicolons"),
+        pytest.param(b"id\ttext\n1\tciao\n", "A1", "looks like TSV", "JSONL", id="tsv"),
+        pytest.param(b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n1 0 obj\n", "A2", "the file is a PDF", "JSONL", id="pdf"),
+        pytest.param(b"PK\x03\x04\x14\0\0\0", "A2", "the file is a ZIP archive", "unpack it", id="zip"),
+        pytest.param(b"PAR1\x15\x04\0\0", "A2", "the file is a Parquet file", "JSONL", id="parquet"),
+        pytest.param((ROW + "\n").encode("utf-16"), "A2", "UTF-16 text", "save it as UTF-8", id="utf-16"),
+        pytest.param(ROW.encode("utf-16-be"), "A2", "UTF-16 text", "save it as UTF-8", id="utf-16-without-a-mark"),
+    ],
+)  # fmt: skip
+def test_a_file_that_is_something_else_is_told_by_its_name(
+    tmp_path: Path, content: bytes, rule: str, words: str, fix: str
+) -> None:
+    reader, rows = read(tmp_path, content)
+    assert rows == []
+    ((hit, line),) = reader.hits
+    assert (hit.rule, line) == (rule, 1)
+    assert words in hit.message and "nothing of it was read" in hit.message
+    assert hit.fix is not None and fix in hit.fix
+    assert reader.bytes == len(content)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param("prompt,answer\n" + ROW + "\n", id="a-line-before-the-rows"),
+        pytest.param("ciao, a tutti\n\nUna lettera senza colonne\n", id="prose"),
+        pytest.param("una riga, sola\n", id="one-line"),
+    ],
+)
+def test_lines_with_commas_are_not_always_a_table(tmp_path: Path, content: str) -> None:
+    reader, rows = read(tmp_path, content)
+    assert reader.hits == [] and rows
+    assert rows[0].hits[0].rule == "A1"
+
+
 def test_a_text_that_is_no_json_is_given_up(tmp_path: Path) -> None:
     reader, rows = read(tmp_path, "ciao\n" * 5000)
     assert len(rows) == 100

@@ -25,6 +25,10 @@ TEXTS = Path(__file__).with_name("report_texts")
 REPORTS: dict[str, Report] = {
     "clean": report_of(),
     "empty": report_of(conversations=0),
+    "unreadable": report_of(
+        [("A1", None, {"message": "the file looks like CSV; nothing of it was read", "line": 1})],
+        conversations=0,
+    ),
     "one-error": report_of([("B6", 2, {"turn": 1, "message": "the role 'bot' is none of ShareGPT's"})]),
     "warnings-only": report_of([("C2", 2, {"turn": 1}), ("C2", 3, {"turn": 3}), ("E5", None)]),
     "many-places": report_of(
@@ -71,7 +75,7 @@ def test_the_verdict_goes_by_what_shall_fail() -> None:
     report = REPORTS["warnings-only"]
     assert verdict(report).startswith("Fit for training, with 2 warnings and 1 remark")
     assert verdict(report, fail_on="warning").startswith("Not fit for training: 2 warnings and 1 remark")
-    assert verdict(REPORTS["empty"], fail_on="error").startswith("Not fit for training: 0 conversations")
+    assert verdict(REPORTS["empty"], fail_on="error") == "Not fit for training: no conversation could be read"
 
 
 def test_what_is_left_out_is_counted() -> None:
@@ -82,6 +86,14 @@ def test_what_is_left_out_is_counted() -> None:
         told[-1]
         == f"and {len(RULES) - shown} more rules: --json OUT has every finding, --html OUT shows them on a page"
     )
+
+
+def test_the_foot_can_be_left_out() -> None:
+    report = REPORTS["one-error"]
+    assert report_text(report).splitlines()[-1].startswith("--json OUT")
+    assert report_text(report, foot=False) == report_text(report).rpartition("\n\n")[0]
+    told = report_text(REPORTS["many-rules"], lines=20, foot=False).splitlines()
+    assert told[-1].startswith("and ") and told[-1].endswith(" more rules")
 
 
 def test_markdown_has_a_row_for_each_rule_and_holds_what_is_foreign() -> None:

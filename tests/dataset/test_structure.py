@@ -213,6 +213,26 @@ def test_a_real_conversation_is_clean(shared: Path, name: str) -> None:
     assert told(conversation_of(json.loads((shared / "data/sharegpt" / name).read_text("utf-8")))) == []
 
 
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        ({"prompt": "a", "chosen": "b", "rejected": "c"},
+         "; its keys are 'prompt', 'chosen', 'rejected': a pair of preferences (for DPO), not a conversation"),
+        ({"train": [{"conversations": [H, G]}]},
+         "; its key is 'train': the rows seem to lie under 'train'; write that list alone"),
+        ({"text": "x"}, "; its key is 'text'"),
+        ({f"key{at}": at for at in range(8)},
+         "; its keys are 'key0', 'key1', 'key2', 'key3', 'key4', 'key5' and 2 more"),
+        ({"k" * 50: 1, "train": []}, f"; its keys are '{'k' * 39}…', 'train'"),
+        ({}, "; it is empty"),
+    ],
+    ids=["preferences", "wrapped", "text", "many-keys", "long-key", "empty"],
+)  # fmt: skip
+def test_a_row_without_turns_says_what_it_has(row: dict[str, Any], told: str) -> None:
+    (hit,) = [hit for hit in structure_hits(conversation_of(row)) if hit.rule == "B1"]
+    assert hit.message == f"the row has no `conversations`{told}"
+
+
 def test_real_rows_of_another_format_have_no_turns(shared: Path) -> None:
     rows = json.loads((shared / "data/sharegpt/identity_alpaca.json").read_text("utf-8"))
     assert {tuple(told(conversation_of(row))) for row in rows} == {(("B1", None),)}

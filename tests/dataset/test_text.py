@@ -21,6 +21,7 @@ from components.dataset.checks.text import text_hits  # noqa: E402
 from components.dataset.conversation import Conversation  # noqa: E402
 from components.dataset.findings import Hit  # noqa: E402
 from components.dataset.rules import RULES  # noqa: E402
+from components.sncp.redact import redact  # noqa: E402
 
 CLEAN = "Abbiamo scelto Postgres, perché regge più scritture. La migrazione è finita."
 
@@ -206,11 +207,18 @@ def test_prose_about_buttons_is_none(text: str) -> None:
         "Ciao, sono {{name}}, come va?", "Cordiali saluti,\n[Your Name]", "Gentile [Nome], grazie.",
         "Da [Inserisci la data].", "[Il tuo nome], piacere.", "La risposta: TODO: scriverla.",
         "Lorem ipsum dolor sit amet.", "Vale [TBD].", "Firma: [Company Name].", "Scrivi a <your email> per altro.",
+        "La chiave è [REDACTED:anthropic-key].", "La password è [REDACTED:password], non dirla.", "Nome: [REDACTED]",
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("role", ["gpt", "human", "system"])
 def test_a_placeholder(role: str, text: str) -> None:
     assert "C9" in rules(text_hits(chat((role, text))))
+
+
+def test_the_mask_of_this_project_is_a_placeholder() -> None:
+    masked, _ = redact("La password del wifi è Mira" + "collo2026!", path="a.md")
+    assert "[REDACTED:password]" in masked
+    assert rules(text_hits(said(masked))) == ["C9"]
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ def test_a_faulty_recipe_is_told_by_line_and_column(here: Any, folder: Path, roo
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("run", "mvpp"), "neither a file nor a name in recipes/ (there: mvp"),
+        (("run", "mvpp"), "neither a file nor a name in recipes/ (there: dataset, mvp"),
         (("run", "nowhere.yaml"), "no such file"),
         (("rnu", "mvp"), "did you mean 'run'?"),
         (("run",), "RECIPE"),

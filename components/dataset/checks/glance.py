@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
-from components.dataset.checks.voice import is_masculine_word
+from components.dataset.checks.voice import ASSISTANTS, MAKERS, is_masculine_word
 from components.dataset.conversation import Conversation
 
 __all__ = [
@@ -87,10 +87,11 @@ _COUNTER = re.compile(r"\d{1,3}/\d{1,3}")
 _BRACKETS = re.compile(r"\[[^\W\d]")
 _SQUARES = re.compile(r"[\[［](?:/?[A-Z]|[|｜])|\]~|b\[|e~")
 _VOICES = re.compile(
-    r"(?i)\W*(?:un|l)?\W?(?:ai|ia|intelligenza|intelligence|model|modello|chatbot|assistant|assistente|sentimenti|emozioni"
-    r"|opinioni|coscienza|training|cut-?off|openai|anthropic|google|meta|alibaba|hugging|huggingface|sorry|apologi[sz]e"
-    r"|unable|able|cannot|can['’]t|dispiace|spiacente|scuso|scusa|posso|grado|possibile)\b"
+    r"(?i)\W*(?:un|l|d|dall|dell)?\W?(?:ai|ia|intelligenza|intelligence|model|modello|chatbot|assistant|assistente|sentimenti"
+    r"|emozioni|opinioni|coscienza|training|cut-?off|meta|hugging|sorry|apologi[sz]e|unable|able|cannot|can['’]t|dispiace"
+    rf"|spiacente|scuso|scusa|posso|grado|possibile|{ASSISTANTS}|{MAKERS})\b"
 )
+"""Each phrase of voice.py holds one of these words."""
 _FILLS = ("todo", "tbd", "fixme", "lorem", "ipsum")
 _SECRET_WORDS = (
     "pass", "pwd", "psw", "parola", "secret", "segret", "token", "key", "chiav", "credenzial", "credential", "api",

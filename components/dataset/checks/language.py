@@ -5,41 +5,87 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 from components.dataset.checks.glance import FENCE, Look, glance
 from components.dataset.conversation import Conversation
 from components.dataset.findings import Hit
 
-__all__ = ["language_hits", "language_of", "language_of_answers", "languages_of"]
+__all__ = ["NAMES", "language_hits", "language_of", "language_of_answers", "languages_of"]
+
+NAMES: Final = {
+    "it": "Italian", "en": "English", "es": "Spanish", "fr": "French", "de": "German", "pt": "Portuguese",
+    "nl": "Dutch", "ja": "Japanese", "ko": "Korean", "zh": "Chinese", "ru": "Russian", "ar": "Arabic",
+    "he": "Hebrew", "el": "Greek", "hi": "Hindi", "th": "Thai",
+}  # fmt: skip
+"""What a person calls the languages that `language_of` tells."""
 
 _COMMON = {
-    "it": "il lo gli le un una di del della dello dei degli delle al allo alla alle dal dalla dai dalle nel "
-    "nella nei nelle sul sulla sui sulle che è e ed non per con sono siamo sei ho hai ha abbiamo hanno "
-    "era erano ma anche come più questo questa questi queste quello quella perché cosa quando dove quale "
-    "quali quanto se ci si mi ti tra fra già così quindi poi ogni dopo prima ancora solo molto fare fatto "
-    "deve puoi può posso vuoi suo sua tuo tua mio mia ecco grazie ciao oggi stato essere però oppure "
-    "senza cui dell nell all dall sull c'è io te lui lei noi voi loro chi stata fa va sta poco meglio",
-    "en": "the of and to is are was were that this these those it with for from not be been have has had we you "
-    "they he she our your their his her its what when where which who why how an by as at or but there "
-    "will would can could should i i'm you're it's don't if then than into about just please me my do "
-    "does did so all any some more on in",
-    "es": "el los las un una de del al y que en es por para con no se lo su sus más como pero qué está están "
-    "son fue muy este esta estos estas eso esa porque cuando donde dónde cómo hay ya si sí mi tu te le "
-    "les nos desde hasta sobre entre también ser tiene tengo puede puedo hemos ha sido hola gracias usted",
-    "fr": "le la les un une des du de au aux et est sont dans pour que qui ne pas avec sur ce cette ces cet il "
-    "elle nous vous ils elles je tu mais ou où par plus comme être avoir a été son sa ses leur votre "
-    "notre mon c'est d'un d'une n'est j'ai qu'il très bonjour merci aussi fait",
-    "de": "der die das den dem des ein eine einen einem einer und ist sind war nicht mit für auf von zu im in "
-    "am es ich du er sie wir ihr sich auch als an aus bei nach wie was wenn dass oder aber kann können "
-    "haben hat wird werden noch nur mehr sehr hier bitte danke ja nein",
-    "pt": "o os as um uma do da dos das no na nos nas e que em é por para com não se seu sua mais como mas está "
-    "são foi muito este esta isso essa porque quando onde há já você eu ele ela também ser tem pode ao à "
-    "até olá obrigado obrigada pelo pela",
-    "nl": "de het een en van is zijn was niet met voor op te dat die dit deze in ik je jij hij zij wij we u ook "
-    "als aan uit bij naar hoe wat wanneer of maar kan kunnen hebben heeft wordt worden nog meer zeer hier "
-    "om er",
+    "it": "il lo la i gli le un uno una di del della dello dei degli delle a al allo alla alle ai agli dal dalla dai "
+    "dalle da nel nella nei nelle in sul sulla sui sulle su che chi è e ed o non no per con sono siamo siete "
+    "sei ho hai ha abbiamo avete hanno c'era era erano ma anche come più questo questa questi queste quello "
+    "quella quelli quelle quel perché cosa quando dove dov'è com'è qual quale quali quanto quanti se ci si mi "
+    "ti vi me ne tra fra già così quindi poi ogni dopo prima ancora solo molto molti tanto tutto tutti tutta "
+    "tutte fare fatto fai facciamo deve devi devo dobbiamo puoi può posso possiamo vuoi voglio vuole suo sua "
+    "suoi tuo tua tuoi mio mia miei nostro nostra ecco grazie ciao oggi ieri domani adesso ora sempre mai stato "
+    "stata essere però oppure senza cui dell nell all dall sull c'è io tu te ce ve lui lei noi voi loro fa va "
+    "vai sta stai poco meglio bene male sì mentre invece nessuno niente nulla qualche qualcosa alcuni alcune "
+    "altro altra altri altre stesso stessa qui qua lì là verso fino sotto sopra dentro fuori insieme subito "
+    "forse dice dico dimmi detto sai so viene vuol uomo anno giorno volta po nome cose casa lavoro tempo tiene",
+    "en": "the a of and to is are was were that this these those it with for from not be been have has had we you "
+    "they he she our your their his her its what when where which who why how an by as at or but there no in on "
+    "me will would can could should i i'm you're it's don't didn't doesn't isn't can't if then than into about "
+    "just please my do does did so all any some more let's that's there's up out after before only also over "
+    "they're him them us new now like one go get know think see because first come say said here never always "
+    "every",
+    "es": "el la lo los las un una unos unas de del al a y o que en es por para con no se su sus más como pero qué "
+    "está están estoy estamos son soy eres somos fue era eran muy este esta esto estos estas ese eso esa porque "
+    "cuando donde dónde cómo cuándo cuál quién hay ya si sí mi mis tu tus te le les nos me desde hasta sobre "
+    "entre también ser tiene tengo tienes tenemos puede puedo puedes podemos hemos has ha he han sido hola "
+    "gracias usted sin todo todos toda todas ni yo él ella ellos nosotros hoy ayer mañana ahora siempre nunca "
+    "nada algo bien hace hacer aquí allí así solo mucho muchos poco otra otro antes después mientras aunque "
+    "vamos quiero quiere va voy dos tres día año casa cada",
+    "fr": "le la les un une des du de au aux à a et est sont dans en pour que qui ne pas avec sur ce cette ces cet il "
+    "elle on nous vous ils elles je tu te se me y mais ou où par plus comme être avoir suis es sommes ai as "
+    "avons avez ont été était son sa ses leur leurs votre vos notre nos mon ma mes ton ta tes c'est d'un d'une "
+    "n'est j'ai qu'il très bonjour merci aussi fait faire si non oui tout tous toute toutes bien rien jamais "
+    "toujours aujourd'hui hier demain ici là sans sous chez entre avant après depuis quand quoi quel quelle "
+    "quelles quels pourquoi comment parce peut peux pouvez dit va vais deux trois jour maison car donc puis "
+    "encore déjà même lui eux s'il",
+    "de": "der die das den dem des ein eine einen einem einer und ist sind war nicht mit für auf von zu im in zum zur "
+    "am es ich du er sie wir ihr sich auch als an aus bei nach wie was wenn dass oder aber kann können da so um "
+    "mir haben hat habe wird werden noch nur mehr sehr hier bitte danke ja nein mich dich uns kein keine schon "
+    "über vor heute gestern morgen immer doch dann weil wo wer warum mein dein sein alle bis durch gegen ohne "
+    "unter",
+    "pt": "o a os as um uma uns umas do da dos das no na nos nas ao à aos às de e em é por para com não se seu sua "
+    "seus suas mais como mas ou que está estão estou estamos são sou somos foi era eram muito este esta isto "
+    "isso essa esse aquele aquela porque quando onde há já você vocês eu tu ele ela eles elas nós me te também "
+    "ser tem tenho temos pode posso podemos vai vou até olá obrigado obrigada pelo pela pelos pelas sem todo "
+    "todos toda todas tudo nada nem sim hoje ontem amanhã agora sempre nunca aqui ali bem fazer faz feito só "
+    "depois antes qual quem meu minha meus teu tua nosso nossa sobre entre num numa dois dia ano casa cada "
+    "quero quer lhe",
+    "nl": "de het een en van is zijn was niet met voor op te dat die dit deze in ik je jij hij zij wij we u ook me "
+    "mij als aan uit bij naar hoe wat wanneer of maar kan kunnen hebben heeft heb wordt worden nog meer zeer "
+    "hier er om geen al door over onder tot dan zo nu waar wie waarom mijn jouw uw ons onze haar hem hun zal "
+    "moet alle altijd nooit vandaag morgen gisteren ja nee omdat",
 }
-"""Function words, as `str.split` gives them, without signs at their edges."""
+"""Function words and others that are frequent, as `str.split` gives them, without signs at their edges.
+
+A word that several languages have is in the list of each: else it would speak for one alone, as "la" did for French.
+"""
+_ELIDED = {
+    "it": frozenset("l d un dell nell all dall sull c s t m quell quest".split()),
+    "fr": frozenset("l d c j m n s t qu jusqu lorsqu puisqu".split()),
+}
+"""What stands before an apostrophe."""
+_ENDINGS = {
+    "it": ("zione", "zioni", "sione", "sioni", "tà", "iamo", "gli", "glia", "ggio", "ggi", "cchi", "ò"),
+    "es": ("ión", "iones", "dad", "dades", "amos", "emos", "ña", "ño", "ñas", "ños"),
+    "fr": ("eux", "euse", "aient", "ée", "ées", "eau", "eaux"),
+    "pt": ("ção", "ções", "são", "ões", "ão", "dade", "dades", "amos", "emos", "nha", "nho", "lhe", "lho"),
+    "de": ("tung", "dung", "gung", "lung", "ungen", "keit", "heit", "lich", "schen"),
+}
+"""Of words of four letters or more, hardly found in the other languages."""
 _LANGUAGES = tuple(_COMMON)
 _BITS = 8
 _WORDS_THAT_TELL = (1 << _BITS) - 1
@@ -73,9 +119,13 @@ class _Tally(dict[str, int]):
 
     def __missing__(self, word: str) -> int:
         bare = word.strip(".,;:!?()[]*_\"“”«»…¿¡'’`-").lower().replace("’", "'")
+        first, elided, _ = bare.partition("'")
         tally = 0
         for place, language in enumerate(_LANGUAGES):
-            tally += (bare in _SETS[language] or bare.split("'")[0] in _SETS[language]) << (_BITS * place)
+            told = bare in _SETS[language] or first in _SETS[language]
+            told = told or bool(elided and first in _ELIDED.get(language, ()))
+            told = told or (len(bare) > 3 and bare.endswith(_ENDINGS.get(language, ())))
+            tally += told << (_BITS * place)
         if len(word) < 24:
             self[word] = tally
         return tally
@@ -152,7 +202,7 @@ def language_hits(conversation: Conversation) -> Iterator[Hit]:
     for look, language in languages_of(conversation):
         if look.role == "human":
             question, asked = look.text[:_MOST_CHARS], language
-        elif None not in (asked, language) and language != asked and len(look.words) > 3:
+        elif asked is not None and language is not None and language != asked and len(look.words) > 3:
             if not _ASKS_FOR_ANOTHER.search(question):
-                message = f"the answer is in another language ({language}) than the question ({asked})"
+                message = f"the answer is in {NAMES[language]}, the question in {NAMES[asked]}"
                 yield Hit("E6", message, look.turn)

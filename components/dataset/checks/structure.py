@@ -19,6 +19,8 @@ _KNOWN = frozenset({
 })  # fmt: skip
 _MARKS = {"images": "<image>", "videos": "<video>", "audios": "<audio>"}
 _KNOWN_ROLES = frozenset(ROLES)
+_MOST_KEYS = 6
+"""Of a row without turns that are told."""
 _DROPS = "LLaMA-Factory drops the row"
 
 
@@ -61,8 +63,26 @@ def _no_turns(conversation: Conversation) -> str:
     raw = conversation.raw
     value = raw.get("conversations", MISSING) if isinstance(raw, Mapping) else MISSING
     if value is MISSING:
-        return "the row has no `conversations`"
+        return f"the row has no `conversations`{_instead(raw)}"
     return f"`conversations` is {_kind(value)}, expected a list of turns"
+
+
+def _instead(raw: Any) -> str:
+    """What a row has that has no turns: its keys, and what they say it is."""
+    if not isinstance(raw, Mapping):
+        return ""
+    if not raw:
+        return "; it is empty"
+    keys = [_shown(str(key)) for key in list(raw)[:_MOST_KEYS]]
+    more = f" and {len(raw) - _MOST_KEYS} more" if len(raw) > _MOST_KEYS else ""
+    seen = f"; its key{'s are' if len(raw) > 1 else ' is'} {', '.join(keys)}{more}"
+    if "chosen" in raw and "rejected" in raw:
+        return f"{seen}: a pair of preferences (for DPO), not a conversation"
+    for key in raw:
+        rows = raw[key]
+        if len(raw) <= _MOST_KEYS and isinstance(rows, list) and rows and all(isinstance(row, Mapping) for row in rows):
+            return f"{seen}: the rows seem to lie under {_shown(str(key))}; write that list alone"
+    return seen
 
 
 def _turn_hits(place: int, turn: Turn, unknown: dict[str, list[int]]) -> Iterator[Hit]:

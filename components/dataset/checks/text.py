@@ -58,7 +58,8 @@ _BRACKETED = re.compile(
     r"(?=[ '’_-]\w)"
     r"|full|first|last|company|recipient|sender|customer|client|nome|cognome|data|indirizzo|azienda|name|date|address"
     r"|email|e-mail|phone|telefono|titolo|title|position|city|città|state|zip|signature|firma|url|xxx+)"
-    r"(?:[ '’_/-][\w'’&/ .-]{0,40})?\](?![(\[:\w])",
+    r"(?:[ '’_/-][\w'’&/ .-]{0,40})?\](?![(\[:\w])"
+    r"|\[(?:redacted|omissis|masked|removed)(?::[\w-]{1,40})?\](?![(\[:\w])",  # as components.sncp.redact writes it
     re.IGNORECASE,
 )
 _BRACED = re.compile(r"\{\{[ \t]*[^\W\d][\w .-]{0,40}\}\}(?!\})")

@@ -114,6 +114,10 @@ class Measurer:
         messages, text = rendered.messages, rendered.text
         if places is not None and not all(map(_is_whole, messages, places)):
             return None
+        if any(
+            message.role == "tool" and message.turn is not None and turns[message.turn].extra for message in messages
+        ):
+            return None  # results that follow each other share a block, and one of them may be trained
         end_token: Any = self._end
         own_system = messages[0].role != "system" and text.startswith(_SYSTEM)
         starts = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["MASCULINE_SELF", "OTHER_ASSISTANTS", "QUOTED", "REFUSALS", "is_masculine_word"]
+__all__ = ["ASSISTANTS", "MAKERS", "MASCULINE_SELF", "OTHER_ASSISTANTS", "QUOTED", "REFUSALS", "is_masculine_word"]
 
 _BETWEEN = r"(?:\s+(?:molto|davvero|proprio|sempre|già|anche|qui|ancora|così|più|tanto|ben|appena|mai|stato))*\s+"
 _FIRST_PERSON = r"\b(?:sono|ero|sarò|sarei|fui|sia\s+io|mi\s+sento|mi\s+sentivo|mi\s+ritengo|rimango|resto)"
@@ -25,6 +25,21 @@ MASCULINE_SELF = re.compile(rf"{_FIRST_PERSON}{_BETWEEN}?(?:\s*)(?:{_MASCULINE})
 
 _WORDS = frozenset(f"{_ADJECTIVES}|{_NOUNS}|stesso".split("|"))
 
+ASSISTANTS = (
+    r"chatgpt|gpt-?\d\w*|gpt|claude|qwen|deepseek|(?-i:Gemini|Bard|Copilot|Bing|Llama|LLaMA|Mistral|Mixtral|Gemma|Grok|"
+    r"Phi|Siri|Alexa|Cortana)"
+)
+MAKERS = r"openai|anthropic|google|(?-i:Meta|Mistral|Apple)|microsoft|alibaba|qwen|deepseek|hugging\s*face|xai"
+"""Names of other assistants, and who makes them; in capitals where the word is another one without."""
+
+_I_AM = (
+    r"(?:\b(?-i:Sono)|\bio\s+sono|\bmi\s+chiamo|\b(?:il\s+)?mio\s+nome\s+è"
+    r"|\b(?:ciao|salve|buongiorno|buonasera|certo|certamente|sì)\s*[,!.:]\s*sono"
+    r"|\bi(?:['’]m|\s+am)|\bmy\s+name\s+is|\bcall\s+me)"
+)
+"""Of one who speaks of herself: not "i modelli sono Claude e Qwen", nor "ci sono"."""
+_MADE = r"(?:creat|addestrat|svilupp?at|progettat|realizzat|programmat)"
+
 OTHER_ASSISTANTS = re.compile(
     "|".join(
         (
@@ -32,7 +47,13 @@ OTHER_ASSISTANTS = re.compile(
             # "AI" in capitals only: "come ai" is also "as to the".
             r"(?:in\s+quanto|come)\s+(?:un['’]\s*)?(?:ia|(?-i:AI)|intelligenza\s+artificiale)\b",
             r"sono\s+(?:solo\s+|soltanto\s+)?un(?:['’]|\s+)?\s*"
-            r"(?:assistente\s+virtuale|modello\s+(?:linguistico|di\s+linguaggio)|chatbot|intelligenza\s+artificiale|ia\b)",
+            r"(?:assistente\s+virtuale|modello\s+(?:linguistico|di\s+linguaggio)|chatbot|intelligenza\s+artificiale|ia\b"
+            rf"|(?:modello|assistente)\s+(?:di\s+|d['’]|{_MADE}[oa]\s+da(?:lla\s+|ll['’]|\s+))(?:{MAKERS})\b)",
+            # "Sono Claude e Qwen i modelli in uso" names them and is none of them.
+            rf"{_I_AM}\s+(?:solo\s+|just\s+)?(?:{ASSISTANTS})\b"
+            rf"(?!(?:,|\s+(?:e|ed|o|and|or))\s+(?:{ASSISTANTS})\b)",
+            rf"\bsono\s+(?:stat[oa]\s+)?{_MADE}[oa]\s+da(?:lla\s+|ll['’]|\s+)(?:{MAKERS})\b",
+            rf"\bmi\s+ha(?:nno)?\s+{_MADE}[oaie]\s+(?:{MAKERS})\b",
             r"non\s+ho\s+(?:sentimenti|emozioni|opinioni\s+personali|una\s+coscienza)",
             r"as\s+an?\s+(?:ai\b|artificial\s+intelligence|(?:large\s+)?language\s+model)",
             r"\bi(?:['’]m|\s+am)\s+(?:just\s+|only\s+)?an?\s+"

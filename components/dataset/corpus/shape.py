@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from components.dataset.checks.language import NAMES
 from components.dataset.checks.provenance import stage_of
 from components.dataset.conversation import ROLES, Conversation
 from components.dataset.corpus.leaks import source_note
@@ -46,6 +47,7 @@ class Shape:
 
     def __init__(self) -> None:
         self._rows = 0
+        self._files: set[int] = set()
         self._prompts: Counter[int] = Counter()
         self._turns: Counter[int] = Counter()
         self._exchanges: Counter[int] = Counter()
@@ -76,6 +78,7 @@ class Shape:
             trainable: tokens that carry loss.
         """
         self._rows += 1
+        self._files.add(place.file)
         self._prompts[hash(conversation.system_text().strip())] += 1
         self._turns[len(roles)] += 1
         self._roles.update(role if role in ROLES else "other" for role in roles)
@@ -157,15 +160,17 @@ class Shape:
         if total < FEW or len(self._languages) < 2:
             return
         (main, most), *_ = ranked = self._languages.most_common()
+        of_all = " of all files together" if len(self._files) > 1 else ""
+        share = f"{most} of {total} conversations{of_all} are in {_name(main)}"
         mixed = []
         for language, count in ranked[1:]:
             if count <= max(1, _RARE * total) and count == len(self._rare[language]):
                 for place in self._rare[language]:
-                    yield place, Hit("E6", f"it is in {language}; {most} of {total} conversations are in {main}")
+                    yield place, Hit("E6", f"this one is in {_name(language)}; {share}")
             else:
-                mixed.append(f"{count} in {language}")
+                mixed.append(f"{count} in {_name(language)}")
         if mixed:
-            yield whole, Hit("E6", f"{most} of {total} conversations are in {main}, {', '.join(mixed)}")
+            yield whole, Hit("E6", f"{share}, {', '.join(mixed)}")
 
     def _all_alike(self) -> Hit | None:
         if self._rows < FEW:
@@ -202,6 +207,10 @@ class Shape:
             if words and count > _SAME_OPENING * self._answers
         ]
         return Hit("E9", "; ".join(often)) if often else None
+
+
+def _name(language: str) -> str:
+    return NAMES.get(language, language)
 
 
 def opening(text: str) -> str:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
+import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -31,6 +32,16 @@ _BOM = b"\xef\xbb\xbf"
 _SPACE = b" \t\r\n"
 _GIVE_UP = 100  # lines, from the first: when none of them is JSON, the file is something else
 
+_MAGIC = (
+    (b"%PDF-", "a PDF", "name a file of conversations, JSONL or JSON"),
+    (b"PK\x03\x04", "a ZIP archive", "unpack it, and name the file of conversations in it"),
+    (b"PAR1", "a Parquet file", "write its rows as JSONL"),
+    (b"SQLite format 3\0", "an SQLite database", "write its rows as JSONL"),
+)
+"""First bytes, what they say that a file is, and what to do."""
+_WIDE = re.compile(rb"(?:[^\0]\0){4}|(?:\0[^\0]){4}")
+"""Of UTF-16 without a byte order mark."""
+_COLUMN = re.compile(rb"[A-Za-z_][\w .-]{0,40}")
 
 _NAMES = {list: "a list", str: "a text", int: "a number", float: "a number", bool: "true or false", type(None): "null"}
 
@@ -121,8 +132,8 @@ class Reader:
 
     def _parse(self, file: io.BufferedReader) -> Iterator[Row]:
         head = file.peek(_BLOCK)
-        if head.startswith((b"\xff\xfe", b"\xfe\xff")):
-            self.hits.append((Hit("A2", "the file is UTF-16; nothing of it was read"), 1))
+        if hit := _something_else(head):
+            self.hits.append((hit, 1))
             return
         if b"\0" in head[:1024] and head.lstrip(_BOM + _SPACE)[:1] not in (b"{", b"["):
             at = head.index(b"\0")
@@ -233,6 +244,25 @@ class Reader:
 
     def _fault(self, window: Window, message: str) -> None:
         self.hits.append((Hit("A1", f"{message} (line {window.line})"), window.line))
+
+
+def _something_else(head: bytes) -> Hit | None:
+    """What the file is where it is plainly no JSON, by its first bytes: nothing of it needs to be read."""
+    for magic, name, mend in _MAGIC:
+        if head.startswith(magic):
+            return Hit("A2", f"the file is {name}; nothing of it was read", fix=mend)
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")) or _WIDE.match(head):
+        return Hit("A2", "the file is UTF-16 text; nothing of it was read", fix="save it as UTF-8")
+    lines = [line for line in head[len(_BOM) * head.startswith(_BOM) :].splitlines()[:_GIVE_UP] if line.strip()]
+    if len(lines) < 2 or any(line.lstrip()[:1] in (b"{", b"[") for line in lines):
+        return None
+    for separator, name in ((b",", "CSV"), (b"\t", "TSV"), (b";", "CSV with semicolons")):
+        names = [each.strip(b" \"'") for each in lines[0].split(separator)]
+        if len(names) > 1 and all(map(_COLUMN.fullmatch, names)) and separator in lines[1]:
+            shown_names = ", ".join(each.decode() for each in names[:4])
+            message = f"the file looks like {name} (its first line: {shown_names}); nothing of it was read"
+            return Hit("A1", message, fix="write each conversation as one JSON object a line (JSONL)")
+    return None
 
 
 def _too_long(raw: bytes) -> Hit:

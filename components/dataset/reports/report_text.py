@@ -21,10 +21,11 @@ _PLACES = ((3, 3, 3), (3, 2, 1), (3, 1, 0), (3, 0, 0), (2, 0, 0), (1, 0, 0), (0,
 def verdict(report: Report, *, fail_on: Severity = "error") -> str:
     """One sentence: whether it may be trained on, and what was found."""
     conversations = counted(len(report.rows), "conversation")
-    if not report.rows:
-        return f"Not fit for training: {conversations} in {counted(len(report.files), 'file')}"
     totals = report.summary()["findings"]
     found = [counted(totals[severity], NOUNS[severity]) for severity in reversed(SEVERITIES) if totals[severity]]
+    if not report.rows:
+        files = "" if len(report.files) == 1 else f" of {counted(len(report.files), 'file')}"
+        return f"Not fit for training: {f'{_listed(found)}; ' if found else ''}no conversation{files} could be read"
     if not found:
         return f"Fit for training: nothing found in {conversations}"
     clean = sum(not row.rules for row in report.rows)
@@ -32,10 +33,11 @@ def verdict(report: Report, *, fail_on: Severity = "error") -> str:
     return f"{head}{_listed(found)} in {conversations}, of which {clean:,} {'is' if clean == 1 else 'are'} clean"
 
 
-def report_text(report: Report, *, fail_on: Severity = "error", lines: int = _LINES) -> str:
+def report_text(report: Report, *, fail_on: Severity = "error", lines: int = _LINES, foot: bool = True) -> str:
     """Verdict, then for each file and rule how often, the first places and how to mend it; errors first.
 
-    Shows as many places of each rule as fit into `lines`, of errors longest, and says what it left out.
+    Shows as many places of each rule as fit into `lines`, of errors longest, and says what it left out. `foot`: say
+    where the rest is found; False where both files were asked for already.
     """
     head = [verdict(report, fail_on=fail_on)]
     groups = _groups(report)
@@ -51,9 +53,10 @@ def report_text(report: Report, *, fail_on: Severity = "error", lines: int = _LI
         body = body[: -left - 1]
     shown = sum(line.startswith(_MARK) and line[len(_MARK)] != " " for line in body)
     rest = len(groups) - shown
-    foot = f"and {counted(rest, 'more rule')}: " if rest else ""
-    foot += "--json OUT has every finding, --html OUT shows them on a page"
-    return "\n".join([*head, *body, "", foot])
+    last = [f"and {counted(rest, 'more rule')}"] if rest else []
+    if foot:
+        last.append("--json OUT has every finding, --html OUT shows them on a page")
+    return "\n".join([*head, *body, *(["", ": ".join(last)] if last else [])])
 
 
 def report_markdown(report: Report, *, fail_on: Severity = "error", rules: int = 60) -> str:
