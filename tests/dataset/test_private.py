@@ -75,7 +75,8 @@ def test_nothing_is_missed_that_the_masking_of_notes_finds(name: str) -> None:
     "text",
     [
         "| Servizio | Password |\n|---|---|\n| booking | {} |", "credenziali: admin / {}",
-        "La password del wifi è {}", "La password del server è {}, non dirla.", "psw: {}", "login: mario@hotel.it / {}", "password:\n  {}",
+        "La password del wifi è {}", "La password del server è {}, non dirla.",
+        "psw: {}", "login: mario@hotel.it / {}", "password:\n  {}",
         "db:\n  password: >-\n    {}\n  host: x", '{"password": "{}"}',
         '{"user":"rafa","password":"{}","remember":true}', "https://rafa:{}@hotel.it/", "PASSWORD={}",
         "login(password={})",
