@@ -37,7 +37,7 @@ from components.store.parts import Parts, former, write_parts
 __all__ = ["collect_notes", "collect_spec", "read_documents", "read_notes", "stored_documents", "write_notes"]
 
 _STEP = "sncp.collect"
-_VERSION = 7
+_VERSION = 8
 _DOCUMENTS = "documents"
 _SKETCHES = "sketches"
 

@@ -69,9 +69,9 @@ def in_a_process(root: Path, *arguments: object, limits: str = "", **environment
 # --- the whole -----------------------------------------------------------------------------------------------------
 
 
-def test_a_healthy_installation_shows_no_trouble(root: Path, tmp_path: Path) -> None:
-    for name in ("PREFECT_API_URL", "OMP_NUM_THREADS"):
-        assert name not in os.environ
+def test_a_healthy_installation_shows_no_trouble(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("PREFECT_API_URL", "OMP_NUM_THREADS"):  # a test before this one may have loaded a model
+        monkeypatch.delenv(name, raising=False)
     code, found = in_a_process(root, "-w", tmp_path / "new")
     troubles = {name: check for name, check in found.items() if check["level"] != "ok"}
     assert (code, troubles) == (0, {})
