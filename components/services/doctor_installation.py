@@ -168,7 +168,7 @@ def check_models(folders: Sequence[Path], *, deep: bool = False) -> Iterator[Che
         if found is None:
             faults.append(f"{name} is not installed")
             continue
-        # Not `found.files`: once some library has imported the backport importlib_metadata, missing files are not in it.
+        # Not `found.files`: once a library has imported the backport importlib_metadata, it leaves missing files out.
         for file, told, listed in csv.reader((found.read_text("RECORD") or "").splitlines()):
             if not listed or file.endswith(".pyc"):
                 continue
