@@ -69,8 +69,8 @@ def variants(tree: Node, *, pinned: Sequence[str], faults: list[Fault]) -> list[
         return []
     before = len(faults)
     phase = items.get("phase")
-    if phase is not None and phase.value == "reindex":
-        what = "a reindex scores nothing, so there is nothing to compare"
+    if phase is not None and phase.value in ("reindex", "dataset"):
+        what = f"phase {phase.value} scores nothing, so there is nothing to compare"
         faults.append(Fault(matrix.key_at or matrix.at, "matrix", what, "phase: mvp, or -o matrix=null"))
     axes = {key: node for key, node in _axes(matrix, (), faults) if not _is_pinned(key, pinned)}
     values = {key: _values(key, node, faults) for key, node in axes.items()}

@@ -125,8 +125,8 @@ def test_what_is_no_matrix_is_refused(kitchen: Any, good: str, text: str, says: 
 
 def test_a_reindex_has_no_matrix(kitchen: Any, edited: Any) -> None:
     error = kitchen.refused(edited("phase: mvp", "phase: reindex") + TWO)
-    assert "a reindex scores nothing" in str(error) and "-o matrix=null" in str(error)
-    assert "a reindex scores nothing" in str(kitchen.refused(edited("mvp", "mvp") + TWO, "phase=reindex"))
+    assert "phase reindex scores nothing" in str(error) and "-o matrix=null" in str(error)
+    assert "phase reindex scores nothing" in str(kitchen.refused(edited("mvp", "mvp") + TWO, "phase=reindex"))
 
 
 @given(
