@@ -22,7 +22,7 @@ setup: $(VENV)/.ready  ## make .venv from the locked, hashed requirements
 $(VENV)/.ready: requirements.lock requirements-tools.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
 	  || { echo "cervella needs Python 3.11; name it with: make PYTHON=/path/to/python3.11"; exit 2; }
-	@echo "Setting up .venv (first time: several hundred MB to download, 1.7 GB on disk)"
+	@echo "Setting up .venv (first time: several hundred MB to download, 2.1 GB on disk)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv --without-pip $(VENV)
 	@test -x $(VENV)/tools/bin/pip || $(PYTHON) -m venv $(VENV)/tools
 	@$(VENV)/tools/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-tools.lock
