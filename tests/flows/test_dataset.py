@@ -129,7 +129,7 @@ def test_what_is_bad_stops_the_dataset_and_leaks_are_left_out(
     told = done.json["dataset"]
     assert not told["passed"]
     reasons = "\n".join(told["reasons"])
-    assert "C1" in reasons and f"{path}:41: A1" in reasons and "suite" in reasons
+    assert f"C1 empty: {path}:4: " in reasons and f"{path}:41: A1" in reasons
     report = json.loads((Path(told["page"]).parent / "report.json").read_text(encoding="utf-8"))
     [empty] = [found for found in report["findings"] if found["rule"] == "C1"]
     assert (empty["file"], empty["line"]) == (str(path), 4)  # where a person can mend it
