@@ -53,7 +53,7 @@ def check(
     """Check FILEs of conversations (ShareGPT; OpenAI, Alpaca and others are converted) as a trainer would take them.
 
     Every fault that trainers accept in silence is told with its line and how to mend it. Exit 0: nothing found from
-    --fail-on on; 1: something; 2: a file cannot be read. FILE is never changed.
+    --fail-on on; 1: something; 2: a file is not there or cannot be opened. FILE is never changed.
     """
     params, own, golden, notes = _of_recipe(recipe, overrides, files, golden)
     files = _expanded(files) or own

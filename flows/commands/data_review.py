@@ -102,23 +102,17 @@ class _Example:
 def _examples(files: Sequence[Path], stage: str | None) -> tuple[list[_Example], int]:
     """The examples of `stage`, or all, in order; and how many rows are none."""
     from components.dataset.checks.provenance import stage_of
-    from components.dataset.conversation import MISSING
-    from components.dataset.files.formats import detect_format, to_conversation, to_sharegpt
-    from components.dataset.files.reading import Reader
+    from components.dataset.files.formats import to_sharegpt
+    from components.dataset.files.rows import Rows
 
     found, strange = [], 0
     for path in files:
-        rows = list(Reader(path))
-        format_ = detect_format([row.value for row in rows[:200] if row.value is not MISSING])
-        for row in rows:
-            if row.value is MISSING:
-                strange += 1
-                continue
-            conversation, _ = to_conversation(row.value, index=row.index, line=row.line, format=format_)
-            if not conversation.turns:
+        for read in Rows(path):
+            conversation = read.conversation
+            if conversation is None or not conversation.turns:
                 strange += 1
             elif stage is None or stage_of(conversation) == stage:
-                found.append(_Example(f"{path}:{row.line}", to_sharegpt(conversation), conversation))
+                found.append(_Example(f"{path}:{read.row.line}", to_sharegpt(conversation), conversation))
     return found, strange
 
 
