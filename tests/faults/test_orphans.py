@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -26,9 +27,12 @@ def of_workspace(workspace: Path) -> dict[int, str]:
         try:
             words = (entry / "cmdline").read_bytes()
             told = [words, (entry / "environ").read_bytes(), os.fsencode(os.readlink(entry / "cwd"))]
-            told += [os.fsencode(os.readlink(file)) for file in (entry / "fd").iterdir()]
+            files = list((entry / "fd").iterdir())
         except OSError:  # it has just ended
             continue
+        for file in files:
+            with contextlib.suppress(OSError):  # this one file was closed meanwhile: the process lives on
+                told.append(os.fsencode(os.readlink(file)))
         if any(name in text for text in told):
             found[int(entry.name)] = words.replace(b"\0", b" ").decode(errors="replace")
     return found
