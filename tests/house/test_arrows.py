@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-ORDER = ["store", "llm", "sncp", "index", "persona", "answer", "dataset", "evaluate", "registry", "services", "recipe"]
+ORDER = [
+    "store", "llm", "sncp", "index", "persona", "answer", "dataset", "train", "evaluate", "registry", "services", "recipe",
+]  # fmt: skip
 FOR_ALL = {"components.errors", "components.params", "components"}
 ROOT = Path(__file__).resolve().parents[2]
 ROOMS = sorted(path.name for path in (ROOT / "components").iterdir() if path.is_dir() and path.name != "__pycache__")

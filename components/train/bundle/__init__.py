@@ -1,0 +1,1 @@
+"""Training elsewhere: one file to take along, one to bring back."""

@@ -1,0 +1,1 @@
+"""A training at work: the child, its progress, what it really used, and whether it succeeded."""
