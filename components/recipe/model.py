@@ -17,14 +17,16 @@ from components.persona.params import PersonaParams
 from components.recipe.privacy import PrivacyParams
 from components.registry.params import GateParams, RegistryParams
 from components.sncp.params import SncpParams
+from components.train.params import TrainParams
 
 __all__ = ["LATER_PHASES", "LATER_SECTIONS", "Phase", "Recipe"]
 
-Phase = Literal["mvp", "reindex", "dataset"]
-"""What a run does: mvp walks the whole road once, reindex brings the index up to date, dataset makes the examples."""
+Phase = Literal["mvp", "reindex", "dataset", "optimize"]
+"""What a run does: mvp walks the whole road once, reindex brings the index up to date, dataset makes the examples,
+optimize trains an adapter on them and walks the road with it."""
 
-LATER_PHASES = ("optimize", "scale")
-LATER_SECTIONS = ("train", "roadmap", "serve", "execution")
+LATER_PHASES = ("scale",)
+LATER_SECTIONS = ("roadmap", "serve", "execution")
 """Names that are reserved: this version says that it does not know them yet."""
 
 
@@ -43,7 +45,7 @@ class Recipe(Params):
     description: str = Field(default="", description="one line for the list of recipes")
     phase: Phase = Field(
         description="mvp: index, answer, score, gate, register; reindex: notes and index only; "
-        "dataset: examples for training, checked and split"
+        "dataset: examples for training, checked and split; optimize: all of these, and an adapter trained on them"
     )
     workspace: RecipePath = Field(default=Path(".cervella"), description="folder of everything that a run writes")
     sncp: SncpParams = Field(description="which notes are read, and what is masked in them")
@@ -58,6 +60,7 @@ class Recipe(Params):
     dataset: DatasetParams = Field(
         default=DatasetParams(), description="examples for training: where they come from, what they must be"
     )
+    train: TrainParams = Field(default=TrainParams(), description="the adapter of phase optimize: how it is trained")
     evaluate: EvaluateParams = Field(default=EvaluateParams(), description="what is scored, on which questions")
     gate: GateParams = Field(default=GateParams(), description="thresholds: what is good enough")
     registry: RegistryParams = Field(default=RegistryParams(), description="where runs and releases are recorded")

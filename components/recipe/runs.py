@@ -16,15 +16,15 @@ from components.store import Run, write_atomic
 __all__ = ["MATRIX", "STEPS", "check_steps", "open_run", "start_combination", "start_run"]
 
 _INDEXING = ("sncp.collect", "index.chunk", "index.build")
+_DATASET = ("dataset.generate", "dataset.gather", "dataset.check", "dataset.split", "dataset.audit")
+_SCORING = ("evaluate.retrieval", "evaluate.answers", "evaluate.score", "registry.gate", "registry.register")
 STEPS: dict[str, tuple[str, ...]] = {
-    "mvp": (
-        *_INDEXING, "persona.compile", "evaluate.retrieval", "evaluate.answers", "evaluate.score", "registry.gate",
-        "registry.register",
-    ),
+    "mvp": (*_INDEXING, "persona.compile", *_SCORING),
     "reindex": _INDEXING,
-    "dataset": (
-        "sncp.collect", "persona.compile", "dataset.generate", "dataset.gather", "dataset.check", "dataset.split",
-        "dataset.audit",
+    "dataset": ("sncp.collect", "persona.compile", *_DATASET),
+    "optimize": (
+        *_INDEXING, "persona.compile", *_DATASET, "train.prepare", "train.base", "train.run", "train.losses",
+        "train.export", *_SCORING,
     ),
 }  # fmt: skip
 """Phase -> its steps, in order."""
