@@ -1,0 +1,195 @@
+"""Trainer environments: where they are, which lock they are made from, and whether they are still as installed.
+
+An environment is a virtual environment in a folder named after its trainer and its lock. It exists once
+`environment.json` lies in it, which the installer writes last: what a kill left has none, and is not an environment.
+Looking is cheap (no program is started); it sees a Python that is gone, packages that were added, removed or replaced,
+and another torch. Not seen: a file that was changed inside a package. `repair.broken_imports` imports the trainer.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import hashlib
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+from components.errors import InputError, TerminalError
+from components.train.params import TrainerName
+
+__all__ = [
+    "NAMES", "Environment", "environment_folder", "fault_of", "find_environment", "installed_packages", "lock_digest",
+    "lock_file", "locked_packages", "read_environment", "record_digest", "site_packages", "torch_version",
+    "trainer_name", "trainer_version", "trainers_folder",
+]  # fmt: skip
+
+NAMES: tuple[TrainerName, ...] = get_args(TrainerName)
+MARK = "environment.json"
+_LOCKS = Path(__file__).with_name("locks")
+_PINNED = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)==([^\s;\\]+)", re.MULTILINE)
+_TORCH = re.compile(r"^# torch==(\S+)", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Environment:
+    """An installed trainer.
+
+    Attributes:
+        name: of the trainer.
+        folder: of the virtual environment.
+        python: its interpreter; programs that run with it have the trainer's packages.
+        lock: SHA-256 of the lock that it was made from, in hex.
+        trainer_version: as installed.
+        torch: version, with its build, such as 2.13.0+cpu.
+        torch_digest: SHA-256 of torch's list of files: which build it is, exactly.
+        cuda: whether that torch is built for NVIDIA GPUs.
+    """
+
+    name: TrainerName
+    folder: Path
+    python: Path
+    lock: str
+    trainer_version: str
+    torch: str
+    torch_digest: str
+    cuda: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values only."""
+        return {**asdict(self), "folder": str(self.folder), "python": str(self.python)}
+
+
+def trainer_name(text: str) -> TrainerName:
+    """The trainer of that name. InputError, with the nearest one, when there is none."""
+    for name in NAMES:
+        if text == name:
+            return name
+    near = difflib.get_close_matches(text.lower().replace("-", ""), NAMES, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(NAMES)}"
+    raise InputError(f"no trainer {text!r}: {hint}")
+
+
+def lock_file(name: TrainerName) -> Path:
+    """The project's lock of a trainer: requirements with hashes; torch is named in a comment on top."""
+    return _LOCKS / f"{name}.lock"
+
+
+@functools.cache
+def _lock_text(name: TrainerName) -> str:
+    path = lock_file(name)
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise TerminalError(f"{path}: the lock of {name} cannot be read ({error.strerror}); git checkout it") from error
+
+
+def lock_digest(name: TrainerName) -> str:
+    """SHA-256 of the trainer's lock in this project: what an environment must be made from. Needs no environment."""
+    return hashlib.sha256(_lock_text(name).encode()).hexdigest()
+
+
+def locked_packages(name: TrainerName) -> dict[str, str]:
+    """Package -> version of a trainer's lock, torch not among them."""
+    return dict(_PINNED.findall(_lock_text(name)))
+
+
+def trainer_version(name: TrainerName) -> str:
+    """The trainer's own version in its lock."""
+    return locked_packages(name)[name]
+
+
+def torch_version(name: TrainerName) -> str:
+    """The version of torch that goes with a trainer's lock."""
+    found = _TORCH.search(_lock_text(name))
+    if not found:
+        raise TerminalError(f"{lock_file(name)}: no line `# torch==VERSION`; make it anew with `make lock`")
+    return found[1]
+
+
+def trainers_folder(environment: Mapping[str, str] = os.environ) -> Path:
+    """Where environments of trainers are: $CERVELLA_TRAINERS, else in the user's cache folder."""
+    if named := environment.get("CERVELLA_TRAINERS"):
+        return Path(os.path.abspath(os.path.expanduser(named)))
+    cache = environment.get("XDG_CACHE_HOME", "")
+    base = Path(cache) if os.path.isabs(cache) else Path.home() / ".cache"
+    return base / "cervella" / "trainers"
+
+
+def environment_folder(name: TrainerName) -> Path:
+    """The folder of the environment that this version of the project asks for."""
+    return trainers_folder() / f"{name}-{lock_digest(name)[:12]}"
+
+
+def site_packages(folder: Path) -> Path | None:
+    """The folder of an environment's packages; None when it has none."""
+    return next(iter(sorted(folder.glob("lib/python3.*/site-packages"))), None)
+
+
+def installed_packages(folder: Path) -> list[str]:
+    """Packages of an environment as `name-version`, as their own records are named."""
+    site = site_packages(folder)
+    return sorted(path.name.removesuffix(".dist-info") for path in site.glob("*.dist-info")) if site else []
+
+
+def record_digest(folder: Path) -> str | None:
+    """SHA-256 of torch's list of installed files, each with its own hash: which build of torch this is."""
+    site = site_packages(folder)
+    record = next(iter(site.glob("torch-*.dist-info/RECORD")), None) if site else None
+    return hashlib.sha256(record.read_bytes()).hexdigest() if record else None
+
+
+def read_environment(folder: Path) -> dict[str, Any] | None:
+    """What the installer wrote about an environment; None when there is nothing, or nothing that can be read."""
+    try:
+        found = json.loads((folder / MARK).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    wanted = ("name", "lock", "trainer_version", "torch", "torch_digest", "cuda", "packages")
+    return found if isinstance(found, dict) and all(key in found for key in wanted) else None
+
+
+def fault_of(name: TrainerName, folder: Path) -> str | None:
+    """Why an environment cannot be used; None when it is as it was installed. Starts no program."""
+    told = read_environment(folder)
+    if told is None:
+        return "its installation did not come to its end" if folder.is_dir() else "it is not installed"
+    if told["name"] != name or told["lock"] != lock_digest(name):
+        return "it was made from another lock"
+    python = folder / "bin" / "python"
+    if not os.access(python, os.X_OK):
+        there = "its Python is gone" if not os.path.lexists(python) else "the Python that it was made with is gone"
+        return f"{there} ({python})"
+    here, then = set(installed_packages(folder)), set(told["packages"])
+    for what, packages in (("missing", then - here), ("not of it", here - then)):
+        if packages:
+            shown = ", ".join(sorted(packages)[:3]) + (f" and {len(packages) - 3} more" if len(packages) > 3 else "")
+            return f"packages were changed by hand: {what}: {shown}"
+    if record_digest(folder) != told["torch_digest"]:
+        return "torch is another build than the one that was installed"
+    return None
+
+
+def find_environment(name: TrainerName) -> Environment:
+    """The installed environment of a trainer.
+
+    Raises:
+        TerminalError: it is not installed, or broken; the message names the command that mends it.
+    """
+    folder = environment_folder(name)
+    fault = fault_of(name, folder)
+    told = read_environment(folder)
+    if fault is not None or told is None:
+        raise TerminalError(
+            f"the environment of {name} cannot be used: {fault} ({folder}). "
+            f"`cervella trainers install {name}` makes it, and tells before how large it is and how long it takes"
+        )
+    return Environment(
+        name=name, folder=folder, python=folder / "bin" / "python", lock=told["lock"],
+        trainer_version=told["trainer_version"], torch=told["torch"], torch_digest=told["torch_digest"],
+        cuda=told["cuda"],
+    )  # fmt: skip
