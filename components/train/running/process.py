@@ -1,0 +1,121 @@
+"""A trainer as a child process: started, followed, and ended with us, whichever way we end.
+
+The child is in the caller's own process group, so that a terminal's Ctrl-C reaches it too. When this process is killed,
+the child is (inside/child.py asks Linux for it, elsewhere it looks by itself). That is tied to the thread that starts
+it: start and wait in one thread, as `run_trainer` does.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from components.train.job import INSIDE, LOG, MODEL, PROGRESS
+from components.train.running.progress import Follow, Progress, Speedometer
+
+__all__ = ["GRACE", "Progress", "child_environment", "run_trainer"]
+
+GRACE = 120.0
+"""Seconds that a training has, after Ctrl-C, to end its step and save a checkpoint; a second Ctrl-C ends it at once."""
+_GRACE_OF_OTHERS = 20.0  # whoever else ends us (Prefect's cancel) waits half a minute before it kills
+_POLL = 0.25
+_QUIET = {
+    "AXOLOTL_DO_NOT_TRACK": "1", "DO_NOT_TRACK": "1", "MLFLOW_DISABLE_TELEMETRY": "true", "WANDB_MODE": "disabled",
+    "UNSLOTH_DISABLE_STATISTICS": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "TOKENIZERS_PARALLELISM": "false",
+    "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8",
+}  # fmt: skip
+_LEFT_OUT = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "WORLD_SIZE", "RANK", "LOCAL_RANK")
+
+
+def child_environment(folder: Path, *, python: Path, more: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Environment variables of a trainer: ours without our packages, no telemetry, no hub where the base is here.
+
+    What trainers cache of the examples stays in the folder of the job.
+    """
+    found = {name: value for name, value in os.environ.items() if name not in _LEFT_OUT}
+    found |= _QUIET
+    found["PATH"] = f"{python.parent}{os.pathsep}{found.get('PATH', os.defpath)}"
+    found["HF_DATASETS_CACHE"] = str(folder.absolute() / "cache")
+    if (folder / MODEL).exists():
+        found |= {"HF_HUB_OFFLINE": "1"}
+    return found | dict(more or {})
+
+
+def run_trainer(
+    folder: Path,
+    *,
+    python: Path,
+    entry: str,
+    tell: Callable[[Progress], None],
+    environment: Mapping[str, str] | None = None,
+) -> int:
+    """Train what lies in the folder of a job; it goes on where an earlier sitting was stopped.
+
+    Args:
+        folder: of the job.
+        python: of the trainer's environment.
+        entry: script in the job's `inside/`.
+        tell: called with each progress, in this thread.
+        environment: variables for the trainer beside ours.
+
+    Returns:
+        Exit code of the trainer. It says little: trainers end with 0 without an adapter. `judge` tells.
+
+    Raises:
+        KeyboardInterrupt: after Ctrl-C, once the trainer has saved a checkpoint, or `GRACE` seconds have passed.
+    """
+    follow, speed = Follow(folder / PROGRESS), Speedometer()
+
+    def read() -> None:
+        for event in follow.new():
+            tell(speed.take(event))
+
+    tell(Progress(0, 0, None, None, None, None, "starting"))
+    command = [str(python), f"{INSIDE}/child.py", str(os.getpid()), entry]
+    with (folder / LOG).open("ab") as log:
+        child = subprocess.Popen(  # noqa: S603
+            command,
+            cwd=folder,
+            env=child_environment(folder, python=python, more=environment),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        while not _ended(child):
+            read()
+            if not threading.main_thread().is_alive():
+                raise KeyboardInterrupt  # it went to the main thread, which is gone and now waits for this one
+        read()
+    except BaseException as error:
+        _stop(child, read, interrupted=isinstance(error, KeyboardInterrupt))
+        raise
+    if child.returncode in (130, -2):
+        raise KeyboardInterrupt
+    return child.returncode
+
+
+def _ended(child: subprocess.Popen[bytes]) -> bool:
+    try:
+        child.wait(timeout=_POLL)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
+def _stop(child: subprocess.Popen[bytes], read: Callable[[], None], *, interrupted: bool) -> None:
+    """Let the trainer save a checkpoint and end; end it where that takes too long, or at a second Ctrl-C."""
+    try:
+        child.send_signal(2 if interrupted else 15)  # a terminal sent the same already: twice within a second is once
+        end = time.monotonic() + (GRACE if interrupted else _GRACE_OF_OTHERS)
+        while not _ended(child) and time.monotonic() < end:
+            if interrupted:
+                read()
+    finally:
+        if child.poll() is None:
+            child.kill()
+            child.wait()
