@@ -45,7 +45,7 @@ class Recipe(Params):
     description: str = Field(default="", description="one line for the list of recipes")
     phase: Phase = Field(
         description="mvp: index, answer, score, gate, register; reindex: notes and index only; "
-        "dataset: examples for training, checked and split; optimize: all of these, and an adapter trained on them"
+        "dataset: examples for training, checked and split; optimize: dataset, an adapter trained on it, then as mvp"
     )
     workspace: RecipePath = Field(default=Path(".cervella"), description="folder of everything that a run writes")
     sncp: SncpParams = Field(description="which notes are read, and what is masked in them")

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from components.dataset import steps as dataset
+from components.dataset.curation.gather import Gathered
 from components.dataset.curation.generation_prompts import NOTE_TOKENS, REPLY_TOKENS
 from components.dataset.findings import SEVERITIES, Finding
+from components.dataset.params import DatasetParams
 from components.dataset.reports.suite import load_suite
 from components.dataset.verdict import audit_spec
 from components.errors import InputError
@@ -26,7 +28,7 @@ from components.sncp import Collection, Document
 from components.sncp import steps as sncp
 from components.store import Artefact
 
-__all__ = ["PlannedDataset", "plan_dataset"]
+__all__ = ["PlannedDataset", "PlannedExamples", "plan_dataset", "plan_examples"]
 
 _ASKED = 1000  # tokens: what a request says beside persona, note and answer, at most
 
@@ -40,6 +42,23 @@ class PlannedDataset:
     problems: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class PlannedExamples:
+    """What is known ahead of time of the examples.
+
+    Attributes:
+        gathered: as they were read; None where a model will first write some.
+        split: the two files.
+        audit: their verdict.
+        problems: why the run would stop.
+    """
+
+    gathered: Gathered | None
+    split: Input
+    audit: Input
+    problems: tuple[str, ...]
+
+
 def plan_dataset(planner: Planner, recipe: Recipe, *, world: World) -> PlannedDataset:
     """Plan the steps of phase dataset. Examples are read for real, so their stages are known ahead of time.
 
@@ -47,7 +66,7 @@ def plan_dataset(planner: Planner, recipe: Recipe, *, world: World) -> PlannedDa
         InputError: the notes, or a file of examples, cannot be read.
         TerminalError: notes that must stay on this machine would leave it.
     """
-    params, collection = recipe.dataset, world.read_notes(recipe)
+    collection = world.read_notes(recipe)
     check_privacy(recipe, collection.documents)
     before = newest_notes(planner.past)
     changes = compare_notes(sncp.read_documents(before) if before else None, collection.documents)
@@ -56,21 +75,26 @@ def plan_dataset(planner: Planner, recipe: Recipe, *, world: World) -> PlannedDa
         words={"notes": changes.words()}, write=lambda step: sncp.write_notes(step, collection),
     )  # fmt: skip
     planner.add(facts=changes.facts())
-
     who = Persona(recipe, collection, past=planner.past, world=world)
     planner.plan(lambda: who.spec, write=who.write)
+    made = plan_examples(planner, recipe, collection, who=who, world=world)
+    return PlannedDataset(collection, changes, made.problems)
+
+
+def plan_examples(
+    planner: Planner, recipe: Recipe, collection: Collection, *, who: Persona, world: World
+) -> PlannedExamples:
+    """Plan the steps from generation to audit; notes and persona are planned already."""
+    params = recipe.dataset
     made = _plan_generation(planner, recipe, collection, who=who, world=world)
     golden, problems = _golden(recipe)
     problems += _suite_problems(recipe)
 
+    found = None
     notes = dataset.note_hashes(collection.documents)
     if made is None or made.artefact is not None:
         found = dataset.gathered(params, generated=made.artefact if made else None)
-        examples = planner.plan(
-            lambda: dataset.gather_spec(params, found), words={"examples": "the files or their reviews changed"},
-            write=lambda step: dataset.write_gathered(step, found),
-        )  # fmt: skip
-        planner.add(facts=dataset.stage_facts(params, found))
+        examples = _plan_gathering(planner, params, found)
         problems += _reading_problems(recipe, found.findings)
     else:
         planner.note("dataset.gather", "run", "dataset.generate will make something new")
@@ -83,13 +107,22 @@ def plan_dataset(planner: Planner, recipe: Recipe, *, world: World) -> PlannedDa
         lambda examples, check: dataset.split_spec(params, examples=examples, check=check),
         examples=examples, check=check,
     )  # fmt: skip
-    planner.plan(
+    audit = planner.plan(
         lambda split, examples: audit_spec(
             params, name=recipe.name, split=split, examples=examples, golden=golden, notes=notes
         ),
         words={"golden": "the file was changed", "suite": "the suite was changed"}, split=split, examples=examples,
     )  # fmt: skip
-    return PlannedDataset(collection, changes, tuple(problems))
+    return PlannedExamples(found, split, audit, tuple(problems))
+
+
+def _plan_gathering(planner: Planner, params: DatasetParams, found: Gathered) -> Input:
+    examples = planner.plan(
+        lambda: dataset.gather_spec(params, found), words={"examples": "the files or their reviews changed"},
+        write=lambda step: dataset.write_gathered(step, found),
+    )  # fmt: skip
+    planner.add(facts=dataset.stage_facts(params, found))
+    return examples
 
 
 def _plan_generation(

@@ -41,8 +41,8 @@ class PrivacyParams(Params):
 def leaving(recipe: Recipe, *, asked: bool = False) -> dict[str, str]:
     """Key of the recipe -> where the words of notes go by it, for all that is not on this machine.
 
-    Of a run of the recipe's phase: in phase mvp also the chat model, in phase dataset the models that write examples
-    and no embedder; in both what records them (MLflow, and the Prefect server that the environment names). `asked`: of
+    Of a run of the recipe's phase: in phases mvp and optimize also the chat model, in phase dataset and optimize the
+    models that write examples, in phase dataset no embedder; in all three what records them (MLflow, and the Prefect server that the environment names). `asked`: of
     a question from the terminal, which is recorded nowhere.
     """
     trusted = recipe.privacy.trusted_hosts
@@ -50,13 +50,14 @@ def leaving(recipe: Recipe, *, asked: bool = False) -> dict[str, str]:
     if asked or recipe.phase != "dataset":
         embedding = recipe.index.embedding
         found["index.embedding.model"] = leaves_to(embedding.model, api_base=embedding.api_base, trusted_hosts=trusted)
-    writes = recipe.phase == "dataset" and recipe.dataset.generate.per_note > 0
-    chats = {"llm.chat.model": recipe.llm.chat} if asked or recipe.phase == "mvp" or writes else {}
+    writes = recipe.phase in ("dataset", "optimize") and recipe.dataset.generate.per_note > 0
+    answers = asked or recipe.phase in ("mvp", "optimize")
+    chats = {"llm.chat.model": recipe.llm.chat} if answers or writes else {}
     if writes and recipe.llm.judge is not None:
         chats["llm.judge.model"] = recipe.llm.judge
     for key, chat in chats.items():
         found[key] = leaves_to(chat.model, api_base=chat.api_base, trusted_hosts=trusted)
-    if recipe.phase in ("mvp", "dataset") and not asked:
+    if recipe.phase != "reindex" and not asked:
         uri = recipe.registry.tracking_uri or ""
         elsewhere = "://" in uri or uri.startswith("databricks")  # anything else is a path
         if elsewhere and not uri.startswith(("sqlite:", "file:")) and not is_here(uri, trusted):

@@ -53,11 +53,12 @@ class _Values:
         return here
 
 
+_SCORED = ("mvp", "optimize")  # phases that answer questions
 Rule = Callable[[_Values], Iterator[_Problem]]
 
 
 def _golden(get: _Values) -> Iterator[_Problem]:
-    if get("phase") == "mvp" and get("evaluate.golden") is None:
+    if get("phase") in _SCORED and get("evaluate.golden") is None:
         yield _Problem(
             "evaluate.golden", "is missing: without questions there is nothing to score",
             "a file of golden questions, or phase: reindex",
@@ -65,7 +66,7 @@ def _golden(get: _Values) -> Iterator[_Problem]:
 
 
 def _persona(get: _Values) -> Iterator[_Problem]:
-    if get("phase") == "mvp" and get("persona.constitution") is None and get("persona.dna") is None:
+    if get("phase") in _SCORED and get("persona.constitution") is None and get("persona.dna") is None:
         yield _Problem(
             "persona", "names neither constitution nor dna: there is nothing to make a system prompt of",
             "persona.constitution, persona.dna or both",

@@ -1,0 +1,45 @@
+"""Whether this machine can train what a recipe asks for."""
+
+from __future__ import annotations
+
+from components.errors import TerminalError
+from components.train.environments.find import find_environment
+from components.train.params import TrainParams
+
+__all__ = ["check_machine", "machine_problem", "needs_gpu"]
+
+
+def needs_gpu(params: TrainParams) -> str | None:
+    """Why the training needs a GPU; None when a processor will do."""
+    if params.trainer == "unsloth":
+        return "Unsloth trains on GPUs alone"
+    if params.base.quantization != "none":
+        return f"train.base.quantization is {params.base.quantization}"
+    if params.precision != "fp32":
+        return f"train.precision is {params.precision}"
+    if params.optimizer != "adamw_torch":
+        return f"train.optimizer is {params.optimizer}"
+    return None
+
+
+def machine_problem(params: TrainParams) -> str | None:
+    """Why this machine cannot train it, and what to do; None when it can."""
+    try:
+        found = find_environment(params.trainer)
+    except TerminalError as error:
+        return str(error)
+    why = needs_gpu(params)
+    if why and not found.cuda:
+        return (
+            f"this machine has no GPU that the installed {params.trainer} can use, and {why}. Train elsewhere: "
+            "`cervella train pack RECIPE` makes one file for Colab's free T4 or any other machine. To see the "
+            "machinery here: recipes/optimize-smoke.yaml"
+        )
+    return None
+
+
+def check_machine(params: TrainParams) -> None:
+    """Raise TerminalError when this machine cannot train it."""
+    problem = machine_problem(params)
+    if problem:
+        raise TerminalError(problem)

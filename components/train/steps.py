@@ -1,0 +1,167 @@
+"""The steps of training after `train.prepare`: `train.base`, `train.run`, `train.losses`, `train.export`.
+
+`train.run` works in its scratch folder, which survives kills: the same command goes on from the last whole checkpoint.
+Its artefact is sealed only when what the trainer left says that it succeeded; no exit code does.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from components.errors import TerminalError
+from components.store import Artefact, Run, Step, StepSpec, Store, progress_of, recorded_step
+from components.train.base import base_identity, recover_base
+from components.train.environments.find import Environment, lock_digest
+from components.train.job import EFFECTIVE, JOB, LOG, OUT, PROGRESS, Job
+from components.train.params import TrainParams
+from components.train.prepare import files_digest, read_job, write_job
+from components.train.running.masks import audit_masks
+from components.train.running.outcome import Outcome, judge
+from components.train.running.process import Progress, run_trainer
+from components.train.running.readback import differences
+from components.train.trainers import trainer
+
+__all__ = [
+    "ADAPTER", "base_spec", "export_model", "export_spec", "losses_spec", "measure", "model_of", "recover", "run_spec",
+    "seal_run", "train_adapter",
+]  # fmt: skip
+
+ADAPTER = ("adapter_model.safetensors", "adapter_config.json")
+RESULT, MASKS = "result.json", "masks.json"
+_TOKENIZER = (
+    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja", "added_tokens.json",
+    "vocab.json", "merges.txt", "tokenizer.model",
+)  # fmt: skip
+"""Of what a trainer may leave beside the adapter: the files that belong to it."""
+
+
+def base_spec(params: TrainParams) -> StepSpec | None:
+    """Identity of the step that recovers the weights of a packaged model; None where the base is no such model."""
+    if not str(params.base.model).startswith("local/"):
+        return None
+    values = {"trainer": params.trainer, "lock": lock_digest(params.trainer)}
+    return StepSpec("train.base", 1, values, {"base": str(base_identity(params.base)["sha256"])})
+
+
+def recover(run: Run, params: TrainParams, *, environment: Environment) -> Artefact | None:
+    """Recover the base's weights, where they come in a package; seals a model in Hugging Face's form."""
+    spec = base_spec(params)
+    if spec is None:
+        return None
+    with recorded_step(run, spec) as step:
+        if not step.sealed:
+            recover_base(step.path(JOB).parent)
+            step.note(model=str(params.base.model))
+    return step.artefact
+
+
+def model_of(params: TrainParams, base: Artefact | None) -> Path | None:
+    """Folder of the base model; None where it comes from the hub."""
+    return base.path if base else params.base.folder
+
+
+def run_spec(params: TrainParams, *, job: Job, prepared: str, base: Mapping[str, Any]) -> StepSpec:
+    """Identity of a training. `prepared`: digest of `train.prepare`; `base`: of `components.train.base.base_identity`."""
+    values = {
+        "trainer": params.trainer, "version": trainer(params.trainer).VERSION, "lock": lock_digest(params.trainer),
+        "files": files_digest(job), "base": dict(base),
+    }  # fmt: skip
+    return StepSpec("train.run", 1, values, {"prepared": prepared})
+
+
+def train_adapter(
+    run: Run, params: TrainParams, *, prepared: Artefact, base: Artefact | None, environment: Callable[[], Environment],
+    live: Callable[[StepSpec, Job], Any], tell: Callable[[Progress], None] = lambda progress: None,
+) -> Artefact:  # fmt: skip
+    """Train; seals the adapter and all that proves how it came about.
+
+    Args:
+        run: the run.
+        params: section `train`.
+        prepared: what a trainer is given.
+        base: the recovered base, where it comes in a package.
+        environment: of the trainer; asked only when there is something to train.
+        live: makes a context manager whose value is called with each progress (MLflow, Prefect).
+        tell: called with each progress too.
+
+    Raises:
+        TerminalError: the training failed, or is not what was asked for; what it left is kept, to go on from.
+    """
+    job = read_job(prepared)
+    spec = run_spec(params, job=job, prepared=prepared.digest, base=base_identity(params.base))
+    with recorded_step(run, spec) as step:
+        if not step.sealed:
+            found = environment()
+            folder = step.scratch / "job"
+            write_job(folder, prepared=prepared.path, model=model_of(params, base))
+            started = _begun(folder)
+            bar = progress_of(spec.name)
+            with live(spec, job) as record:
+
+                def told(progress: Progress) -> None:
+                    if progress.event == "begin":
+                        check_begin(folder, job)
+                    if progress.steps:
+                        bar(progress.step, progress.steps)
+                    record(progress)
+                    tell(progress)
+
+                code = run_trainer(folder, python=found.python, entry=trainer(params.trainer).ENTRY, tell=told)
+            outcome = judge(folder, job, started=started, code=code)
+            seal_run(step, folder, job, outcome=outcome, environment=found.to_dict())
+    return step.artefact
+
+
+def _begun(folder: Path) -> float:
+    """When the first sitting of this training began (unix seconds)."""
+    file = folder / "started.json"
+    if not file.exists():
+        file.write_text(json.dumps(time.time()), encoding="utf-8")
+    return float(json.loads(file.read_bytes()))
+
+
+def check_begin(folder: Path, job: Job) -> None:
+    """Stop a training that is not the one that was asked for, before it has cost anything.
+
+    Raises:
+        TerminalError: each setting that is other than asked; rows that carry no loss.
+    """
+    effective = json.loads((folder / EFFECTIVE).read_bytes())
+    wrong = differences(job, effective)
+    if wrong:
+        raise TerminalError(
+            f"{job.params.trainer} would not train what the recipe says: {'; '.join(wrong)}. Nothing was trained; "
+            f"its own view of it is {folder / EFFECTIVE}"
+        )
+    audit_masks(folder, job)
+
+
+def seal_run(
+    step: Step, folder: Path, job: Job, *, outcome: Outcome, environment: Mapping[str, Any]
+) -> None:  # fmt: skip
+    """Write the artefact of a training that `judge` found good; `folder`: of the job, trained here or elsewhere."""
+    from components.train.report.page import run_page
+
+    for name in (*ADAPTER, *_TOKENIZER):
+        if (folder / OUT / name).is_file():
+            shutil.copyfile(folder / OUT / name, step.path(name))
+    for file in [folder / EFFECTIVE, folder / PROGRESS, folder / LOG, *folder.glob("masks-*.jsonl")]:
+        if file.is_file():
+            shutil.copyfile(file, step.path(file.name))
+    for name, text in trainer(job.params.trainer).files(job).items():
+        step.write_text(Path(name).name, text)
+    step.write_json(JOB, job.to_dict())
+    step.write_json(RESULT, outcome.to_dict())
+    step.write_json(MASKS, audit_masks(folder, job).to_dict())
+    step.write_json("environment.json", dict(environment))
+    step.write_text("page.html", run_page(folder, job, outcome=outcome, environment=environment))
+    step.note(
+        steps=outcome.steps, train_loss=outcome.train_loss, best_eval_loss=outcome.best_eval_loss,
+        base_eval_loss=outcome.base_eval_loss, seconds=outcome.seconds,
+    )  # fmt: skip
