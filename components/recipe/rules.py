@@ -15,6 +15,7 @@ from components.recipe.faults import Fault, mask
 from components.recipe.resolve import Keys, Resolved
 from components.recipe.shape import default_of, nearest
 from components.sncp.globs import Glob
+from components.train.params import TrainParams
 
 __all__ = ["EMBEDDER_TOKENS", "check_files", "check_rules"]
 
@@ -166,7 +167,23 @@ def _privacy(get: _Values) -> Iterator[_Problem]:
             )  # fmt: skip
 
 
-RULES: tuple[Rule, ...] = (_golden, _persona, _chunk, _candidates, _weight, _window, _urls, _models, _keys, _privacy)
+def _extra(get: _Values) -> Iterator[_Problem]:
+    """Keys for the trainer itself: those that it knows, and that are neither dangerous nor the section's own."""
+    if not get("train.extra"):
+        return
+    from components.train.extra import check_extra
+
+    try:
+        params = TrainParams.model_validate(get("train"))
+    except ValueError:
+        raise _Unknown from None  # the section's own faults are told already
+    for fault in check_extra(params.trainer, params):
+        yield _Problem(f"train.extra.{fault.key}", fault.message, fault.expected)
+
+
+RULES: tuple[Rule, ...] = (
+    _golden, _persona, _chunk, _candidates, _weight, _window, _urls, _models, _keys, _privacy, _extra,
+)  # fmt: skip
 
 
 def check_rules(resolved: Resolved, *, faulty: frozenset[str]) -> list[Fault]:
