@@ -31,12 +31,13 @@ def open_partner(
     budget: Budget | None = None,
     leave_out_local: bool = False,
     trusted_hosts: Collection[str] = (),
+    adapter: Path | None = None,
 ) -> Partner:
     """The partner of a recipe, on an index that is open. Its responses are cached under `workspace`.
 
     `budget`: what a run has left; none: the recipe's, for one question or one scoring from the terminal.
     `leave_out_local`: give the model nothing that must not leave this machine. `trusted_hosts`: of `api_base`, count as
-    this machine.
+    this machine. `adapter`: of a model `local/...`, as GGUF.
     """
     budget = budget or Budget(per_run_usd=llm.budget.per_run_usd, per_query_usd=llm.budget.per_query_usd)
     chat = load_chat(
@@ -44,6 +45,7 @@ def open_partner(
         budget=budget,
         trusted_hosts=trusted_hosts,
         cache=workspace / "cache" / "responses.sqlite" if llm.cache else None,
+        adapter=adapter,
     )
     return Partner(
         index=index, search=search, prompt=prompt, session=session, chat=chat, params=answer, budget=budget,

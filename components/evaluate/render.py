@@ -23,6 +23,10 @@ _LABELS = {
     "search_p95_ms": "search, 95th percentile",
     "cost_per_query_usd": "cost of an answer, mean",
     "cost_max_usd": "cost of an answer, highest",
+    "train_loss": "loss on the training examples, last epoch",
+    "held_out_perplexity": "perplexity on the held-out examples",
+    "base_perplexity": "the same, of the base without adapter",
+    "perplexity_against_base": "the first over the second; below 1: training helped",
 }
 _HEAD = ("score", "what", "value", "95 % interval", "n")
 _GROUP_HEAD = ("group", "n", "recall_at_1", "recall_at_5", "recall_at_10", "mrr", "ndcg_at_10")

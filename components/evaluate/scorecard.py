@@ -14,6 +14,7 @@ from components.evaluate.checks import CHECKS
 from components.evaluate.intervals import Measure, mean_measure, percentile_measure, rate_measure
 from components.evaluate.records import AnswerRecord
 from components.evaluate.retrieval import RetrievalScore
+from components.evaluate.training import TrainingScores
 
 __all__ = ["build_scorecard"]
 
@@ -27,6 +28,7 @@ def build_scorecard(
     bootstrap_samples: int = 1000,
     seed: int = 13,
     evidence: Mapping[str, Any] | None = None,
+    training: TrainingScores | None = None,
 ) -> dict[str, Any]:
     """One JSON object: `{metrics, groups, questions, unanswerable, answers, checks, evidence}`.
 
@@ -38,7 +40,8 @@ def build_scorecard(
     - refused_unanswerable, wrongly_refused: share of answers that say "not in the notes", where it is so and where not
 
     `expected`: how many answers were asked for; those that never came count as failed. `evidence`: what it was scored
-    on (index version, digest of the golden file ...), kept as it is.
+    on (index version, digest of the golden file ...), kept as it is. `training`: of phase optimize; its scores are
+    among the metrics (see `components.evaluate.training`), what they rest on is `evidence.training`.
 
     Raises TerminalError for NaN, for an answer given twice and for more answers than expected.
     """
@@ -52,6 +55,10 @@ def build_scorecard(
         milliseconds = [seconds * 1000 for seconds in search_seconds]
         metrics["search_p50_ms"] = percentile_measure(milliseconds, 0.50)
         metrics["search_p95_ms"] = percentile_measure(milliseconds, 0.95)
+    known = dict(evidence or {})
+    if training is not None:
+        metrics |= training.measures
+        known["training"] = dict(training.evidence)
     return retrieval.to_dict() | {
         "metrics": {name: measure.to_dict() for name, measure in metrics.items()},
         "answers": {
@@ -64,7 +71,7 @@ def build_scorecard(
             "errors": [{"id": answer.id, "error": answer.error} for answer in answers if answer.error is not None],
         },
         "checks": _check_counts(scored),
-        "evidence": dict(evidence or {}),
+        "evidence": known,
     }
 
 

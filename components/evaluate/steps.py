@@ -14,6 +14,7 @@ from components.evaluate.params import EvaluateParams
 from components.evaluate.records import AnswerRecord
 from components.evaluate.retrieval import RankedFile, RetrievalScore, rank_files, score_retrieval
 from components.evaluate.scorecard import build_scorecard
+from components.evaluate.training import read_training
 from components.index.params import SearchParams
 from components.index.ranking import RANKING_VERSION
 from components.llm.params import LlmParams
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from components.index import Index
 
 __all__ = [
+    "adapter_file",
     "answer_questions",
     "answers_spec",
     "ask_all",
@@ -56,9 +58,13 @@ def retrieval_spec(params: EvaluateParams, search: SearchParams, *, index: str) 
 
 def answers_spec(
     params: EvaluateParams, search: SearchParams, llm: LlmParams, answer: AnswerParams, *, index: str, prompt: str,
-    leave_out_local: bool = False,
+    leave_out_local: bool = False, adapter: str | None = None,
 ) -> StepSpec:  # fmt: skip
-    """Identity of the step that answers golden questions; `index` and `prompt` are digests of their artefacts."""
+    """Identity of the step that answers golden questions.
+
+    `index` and `prompt` are digests of their artefacts, `adapter` that of the exported adapter that the model answers
+    with, if it does.
+    """
     chat = llm.chat.model_dump(mode="json", exclude={"timeout_seconds", "retries", "api_key_env"})
     values = {
         "search": search.model_dump(mode="json") | {"ranking": RANKING_VERSION},
@@ -69,13 +75,20 @@ def answers_spec(
         "leave_out_local": leave_out_local,
     }
     inputs = {"index": index, "prompt": prompt, "golden": file_digest(golden_path(params))}
+    if adapter is not None:
+        inputs["adapter"] = adapter
     return StepSpec("evaluate.answers", 3, values, inputs)
 
 
-def score_spec(params: EvaluateParams, answer: AnswerParams, *, retrieval: str, answers: str) -> StepSpec:
-    """Identity of the scorecard."""
+def score_spec(
+    params: EvaluateParams, answer: AnswerParams, *, retrieval: str, answers: str, losses: str | None = None
+) -> StepSpec:
+    """Identity of the scorecard. `losses`: digest of `train.losses`, in phase optimize."""
     values = params.model_dump(mode="json", include={"bootstrap_samples", "seed"}) | {"min_score": answer.min_score}
-    return StepSpec("evaluate.score", 1, values, {"retrieval": retrieval, "answers": answers})
+    inputs = {"retrieval": retrieval, "answers": answers}
+    if losses is not None:
+        inputs["losses"] = losses
+    return StepSpec("evaluate.score", 1, values, inputs)
 
 
 def retrieve_all(
@@ -171,17 +184,20 @@ def answer_questions(
     built: Artefact,
     prompt: Artefact,
     leave_out_local: bool = False,
+    exported: Artefact | None = None,
 ) -> Artefact:
     """Answer the chosen golden questions; seals `answers.jsonl`. `partner` is only opened when there is work.
 
     Answers that failed are sealed as failed, and asked again by the next run: a key that was missing, a server that was
-    down or a budget that was spent is no part of the step's identity.
+    down or a budget that was spent is no part of the step's identity. `exported`: the adapter that `partner` answers
+    with.
     """
     questions = load_golden(golden_path(params), known_paths=known_paths)
     chosen = choose_questions(questions, params.answers, params.seed)
     spec = answers_spec(
-        params, search, llm, answer, index=built.digest, prompt=prompt.digest, leave_out_local=leave_out_local
-    )
+        params, search, llm, answer, index=built.digest, prompt=prompt.digest, leave_out_local=leave_out_local,
+        adapter=exported.digest if exported else None,
+    )  # fmt: skip
     with recorded_step(run, spec, force=failed_answers(Store(run.workspace).find(spec)) > 0) as step:
         if not step.sealed:
             opened = partner() if chosen else None
@@ -225,11 +241,29 @@ def score_rows(
     )
 
 
+def adapter_file(exported: Artefact) -> Path:
+    """The GGUF adapter of a sealed `train.export`. Raises TerminalError where there is none to answer with."""
+    found = sorted(name for name in exported.manifest["outputs"] if name.endswith(".gguf"))
+    if len(found) != 1:
+        raise TerminalError(
+            f"{exported.id} holds {len(found)} GGUF adapters, one is needed to answer with it: "
+            "set train.export.gguf_adapter to true"
+        )
+    return exported.file(found[0])
+
+
 def score(
-    run: Run, params: EvaluateParams, answer: AnswerParams, *, retrieval: Artefact, answers: Artefact
-) -> Artefact:
-    """Compute the scorecard; seals `scorecard.json` and `questions.jsonl` (a row a question, for people)."""
-    with recorded_step(run, score_spec(params, answer, retrieval=retrieval.digest, answers=answers.digest)) as step:
+    run: Run, params: EvaluateParams, answer: AnswerParams, *, retrieval: Artefact, answers: Artefact,
+    losses: Artefact | None = None,
+) -> Artefact:  # fmt: skip
+    """Compute the scorecard; seals `scorecard.json` and `questions.jsonl` (a row a question, for people).
+
+    `losses`: the sealed `train.losses` of phase optimize.
+    """
+    spec = score_spec(
+        params, answer, retrieval=retrieval.digest, answers=answers.digest, losses=losses.digest if losses else None
+    )
+    with recorded_step(run, spec) as step:
         if not step.sealed:
             rows = list(retrieval.read_jsonl("retrieval.jsonl"))
             questions = [
@@ -249,6 +283,7 @@ def score(
                     "golden": retrieval.manifest["inputs"]["golden"],
                     "index": retrieval.manifest["inputs"]["index"],
                 },
+                training=read_training(losses, samples=params.bootstrap_samples, seed=params.seed) if losses else None,
             )
             step.write_json("scorecard.json", card)
             step.write_jsonl("questions.jsonl", question_rows(questions, found, records))

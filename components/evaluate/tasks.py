@@ -35,10 +35,15 @@ def retrieve_questions(run: Run, params: EvaluateParams, index_params: IndexPara
 def answer_questions(
     run: Run, params: EvaluateParams, index_params: IndexParams, llm: LlmParams, answer: AnswerParams,
     *, index: str, prompt: str, leave_out_local: bool = False, trusted_hosts: Sequence[str] = (),
+    exported: str | None = None,
 ) -> str:  # fmt: skip
-    """Answer the chosen golden questions as the partner would; returns the artefact's id."""
+    """Answer the chosen golden questions as the partner would; returns the artefact's id.
+
+    `exported`: of phase optimize, the artefact of the adapter. A model `local/...` answers with it; a server has it
+    under the name that the recipe asks for.
+    """
     store = Store(run.workspace)
-    built, compiled = store.open(index), store.open(prompt)
+    built, compiled, adapter = store.open(index), store.open(prompt), store.open(exported) if exported else None
     opened = open_index(index_params, workspace=run.workspace, built=built)
     text, session = read_persona(compiled)
     with run_budget(run, llm.budget) as left:
@@ -47,17 +52,24 @@ def answer_questions(
             partner=lambda: open_partner(
                 workspace=run.workspace, index=opened, search=index_params.search, prompt=text, session=session,
                 llm=llm, answer=answer, budget=left, leave_out_local=leave_out_local, trusted_hosts=trusted_hosts,
+                adapter=steps.adapter_file(adapter) if adapter and llm.chat.model.startswith("local/") else None,
             ),
             known_paths=opened.paths(), built=built, prompt=compiled, leave_out_local=leave_out_local,
+            exported=adapter,
         )  # fmt: skip
     return answers.id
 
 
 @task(name="score")
-def score(run: Run, params: EvaluateParams, answer: AnswerParams, *, retrieval: str, answers: str) -> str:
-    """Compute the scorecard and show it; returns the artefact's id."""
+def score(
+    run: Run, params: EvaluateParams, answer: AnswerParams, *, retrieval: str, answers: str, losses: str | None = None
+) -> str:
+    """Compute the scorecard and show it; returns the artefact's id. `losses`: of phase optimize."""
     store = Store(run.workspace)
-    card = steps.score(run, params, answer, retrieval=store.open(retrieval), answers=store.open(answers))
+    card = steps.score(
+        run, params, answer, retrieval=store.open(retrieval), answers=store.open(answers),
+        losses=store.open(losses) if losses else None,
+    )  # fmt: skip
     scorecard = card.read_json("scorecard.json")
     run.update(scorecard=scorecard)
     create_markdown_artifact(key="scorecard", markdown=scorecard_markdown(scorecard), description="Scorecard")

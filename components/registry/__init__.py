@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from components.registry.gate import CRITERIA, Criterion, GateReport, Verdict, decide
-from components.registry.mlflow_log import Registered, register, sqlite_uri
+from components.registry.mlflow_log import Registered, register
 from components.registry.params import GateParams, RegistryParams
 from components.registry.release import build_release, release_digest
 from components.registry.render import gate_markdown, render_gate
+from components.store.mlflow_door import sqlite_uri
 
 __all__ = [
     "CRITERIA",

@@ -4,8 +4,9 @@ GO needs proof, not luck: a criterion passes when its whole 95 % interval is on 
 when the whole interval is on the bad side, and is INCONCLUSIVE in between. What is missing, NaN, or computed although
 answers failed is NO-GO; what is honestly unknown (a price) is INCONCLUSIVE.
 
-Not covered: questions that are easier than real ones, golden questions that leaked into prompts, and each criterion is
-tested alone (five 95 % intervals do not make a 95 % verdict).
+Not covered: questions that are easier than real ones, golden questions that leaked into prompts, held-out examples that
+are easier than what people will ask, and each criterion is tested alone (five 95 % intervals do not make a 95 %
+verdict).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any, Literal
 
 from components.errors import TerminalError
 
-__all__ = ["CRITERIA", "Criterion", "GateReport", "Verdict", "decide"]
+__all__ = ["CRITERIA", "Criterion", "GateReport", "Verdict", "criteria_of", "decide"]
 
 Verdict = Literal["GO", "NO-GO", "INCONCLUSIVE"]
 
@@ -27,21 +28,34 @@ _Z95 = 1.959963984540054
 
 @dataclass(frozen=True)
 class _Rule:
-    """`name` is both the metric of the scorecard and the threshold of the recipe."""
+    """`name` is both the metric of the scorecard and the threshold of the recipe.
+
+    kind: `factor`: the exponential of a mean, whose interval is as wide on both sides by a factor; `whole`: computed on
+    all there is, so that it may come without an interval. `below`: the threshold itself is not good enough.
+    """
 
     name: str
     at_least: bool
-    kind: Literal["rate", "mean", "percentile", "cost"]
+    kind: Literal["rate", "mean", "percentile", "cost", "factor", "whole"]
     from_answers: bool
+    of: str = "questions"
+    below: bool = False
 
 
+_MVP = (
+    _Rule("recall_at_5", True, "rate", False),
+    _Rule("mrr", True, "mean", False),
+    _Rule("persona_checks", True, "rate", True),
+    _Rule("latency_p95_seconds", False, "percentile", True),
+    _Rule("cost_per_query_usd", False, "cost", True),
+)
 CRITERIA: Mapping[str, tuple[_Rule, ...]] = {
-    "mvp": (
-        _Rule("recall_at_5", True, "rate", False),
-        _Rule("mrr", True, "mean", False),
-        _Rule("persona_checks", True, "rate", True),
-        _Rule("latency_p95_seconds", False, "percentile", True),
-        _Rule("cost_per_query_usd", False, "cost", True),
+    "mvp": _MVP,
+    "optimize": (
+        *_MVP,
+        _Rule("train_loss", False, "whole", False, "training examples"),
+        _Rule("held_out_perplexity", False, "factor", False, "held-out examples"),
+        _Rule("perplexity_against_base", False, "factor", False, "held-out examples", below=True),
     ),
 }
 """Phase -> its closed list of criteria."""
@@ -100,15 +114,21 @@ def decide(*, phase: str, thresholds: Mapping[str, float], scorecard: Mapping[st
 
     Raises TerminalError for a phase without criteria, or a criterion without a threshold.
     """
-    if phase not in CRITERIA:
-        raise TerminalError(f"No gate for phase {phase!r}; expected one of: {', '.join(CRITERIA)}.")
-    missing = [rule.name for rule in CRITERIA[phase] if rule.name not in thresholds]
+    rules = criteria_of(phase)
+    missing = [rule.name for rule in rules if rule.name not in thresholds]
     if missing:
         raise TerminalError(f"The gate of phase {phase} lacks thresholds: gate.{', gate.'.join(missing)}.")
-    criteria = tuple(_decide(rule, float(thresholds[rule.name]), scorecard) for rule in CRITERIA[phase])
+    criteria = tuple(_decide(rule, float(thresholds[rule.name]), scorecard) for rule in rules)
     verdicts = {criterion.verdict for criterion in criteria}
     verdict: Verdict = "NO-GO" if "NO-GO" in verdicts else "INCONCLUSIVE" if "INCONCLUSIVE" in verdicts else "GO"
     return GateReport(phase, verdict, criteria)
+
+
+def criteria_of(phase: str) -> tuple[_Rule, ...]:
+    """What is decided in a phase. Raises TerminalError for a phase without criteria."""
+    if phase not in CRITERIA:
+        raise TerminalError(f"No gate for phase {phase!r}; expected one of: {', '.join(CRITERIA)}.")
+    return CRITERIA[phase]
 
 
 def _decide(rule: _Rule, threshold: float, scorecard: Mapping[str, Any]) -> Criterion:
@@ -152,22 +172,33 @@ def _weigh(
         unknown = {
             "cost": "the price of the model is unknown",
             "percentile": "no time was measured",
+            "factor": f"no {rule.of} to measure it on",
+            "whole": "it was not measured",
         }.get(rule.kind, "no question of this kind")
         return "INCONCLUSIVE", unknown, None
-    if rule.kind == "mean" and n < _MIN_FOR_BOOTSTRAP:
-        return "INCONCLUSIVE", f"{n} questions are too few for an interval", _MIN_FOR_BOOTSTRAP
+    if rule.kind in ("mean", "factor") and n < _MIN_FOR_BOOTSTRAP:
+        more = f": it takes {_MIN_FOR_BOOTSTRAP} or more" if rule.kind == "factor" else ""
+        return "INCONCLUSIVE", f"{n} {rule.of} are too few for an interval{more}", _MIN_FOR_BOOTSTRAP
+    side = "below" if rule.below else "at least" if rule.at_least else "at most"
+
+    def meets(number: float) -> bool:
+        if rule.at_least:
+            return number >= threshold
+        return number < threshold if rule.below else number <= threshold
+
+    if rule.kind == "whole" and low is None and high is None:
+        verdict: Verdict = "GO" if meets(value) else "NO-GO"
+        return verdict, f"{'is' if meets(value) else 'misses'} {side} {threshold:g}, on all {n} {rule.of}", None
     good, bad = (low, high) if rule.at_least else (high, low)
-    sign = 1 if rule.at_least else -1
-    side = "at least" if rule.at_least else "at most"
-    if good is not None and sign * (good - threshold) >= 0:
+    if good is not None and meets(good):
         return "GO", f"the whole interval is {side} {threshold:g}", None
-    if bad is not None and sign * (bad - threshold) < 0:
+    if bad is not None and not meets(bad):
         return "NO-GO", f"the whole interval misses {side} {threshold:g}", None
-    if sign * (value - threshold) <= 0:
-        return "INCONCLUSIVE", f"misses {side} {threshold:g}, but so narrowly that {n} questions cannot tell", None
+    if (value <= threshold) if rule.at_least else (value >= threshold):
+        return "INCONCLUSIVE", f"misses {side} {threshold:g}, but so narrowly that {n} {rule.of} cannot tell", None
     needed = _needed(rule, threshold, value, good, n)
     more = f"; about {needed} would" if needed else "; more would"
-    return "INCONCLUSIVE", f"meets {side} {threshold:g}, but {n} questions cannot show it{more}", needed
+    return "INCONCLUSIVE", f"meets {side} {threshold:g}, but {n} {rule.of} cannot show it{more}", needed
 
 
 def _needed(rule: _Rule, threshold: float, value: float, good: float | None, n: int) -> int | None:
@@ -179,6 +210,8 @@ def _needed(rule: _Rule, threshold: float, value: float, good: float | None, n: 
         return math.ceil(math.log(0.025) / math.log(0.95))
     if rule.kind == "percentile":
         return None  # depends on the shape of the tail
+    if rule.kind == "factor":
+        value, good, threshold = (math.log(max(number, 1e-300)) for number in (value, good, threshold))
     # The half-width of an interval of a mean shrinks with the square root of n.
     return math.ceil(n * ((value - good) / (value - threshold)) ** 2)
 

@@ -11,29 +11,28 @@ lock file in the artifact root lets one in at a time).
 from __future__ import annotations
 
 import json
-import logging
 import os
 import shutil
-import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from components.errors import InputError
 from components.evaluate import scorecard_markdown
 from components.registry.gate import GateReport
-from components.registry.mlflow_database import make_database
-from components.registry.mlflow_errors import check_sqlite, checked_model_name, explained
-from components.registry.mlflow_values import clip_lines, metric_values, param_values, table_json
+from components.registry.mlflow_values import checked_model_name, clip_lines, metric_values, param_values, table_json
 from components.registry.release import release_digest
 from components.registry.render import gate_markdown
-from components.store import canonical_json, hold, sha256_hex
+from components.registry.trained import Trained
+from components.store import canonical_json, sha256_hex
+from components.store.mlflow_door import mlflow_folder, open_client, open_experiment, sqlite_uri
+from components.store.mlflow_errors import explained
 
 __all__ = ["Registered", "register", "registered_key", "sqlite_uri"]
 
 _KEY, _RELEASE, _TEXT = "cervella.key", "cervella.release", "cervella.text_sha256"
+_TRAINING = "cervella.train"  # of the run that was recorded while it trained: components/train/live.py
 _BATCH = 100  # params per call; MLflow refuses more
 _METRIC_BATCH = 1000
 _TAG_LIMIT = 8000  # characters of a run's tag
@@ -61,7 +60,7 @@ class Registered:
 
 @dataclass(frozen=True)
 class Job:
-    """A run that is to be recorded, with the key that it is found again by."""
+    """A run that is to be recorded, with the key that it is found again by. `copies`: path in MLflow -> file."""
 
     release: str
     key: str
@@ -70,13 +69,7 @@ class Job:
     metrics: dict[str, float]
     tags: dict[str, str]
     files: dict[str, str]
-
-
-def sqlite_uri(folder: Path) -> str:
-    """Tracking URI of the database `mlflow.db` in `folder`; raises InputError where SQLite could not find it again."""
-    if "?" in str(folder):
-        raise InputError(f"{folder}: a folder with '?' in its name cannot hold the MLflow database; rename it.")
-    return f"sqlite:///{folder.absolute() / 'mlflow.db'}"
+    copies: Mapping[str, Path] = field(default_factory=dict)
 
 
 def register(
@@ -96,6 +89,7 @@ def register(
     prompt: str,
     prompt_tokens: int,
     tags: Mapping[str, str] | None = None,
+    training: Trained | None = None,
     at: Callable[[str], None] = lambda point: None,
 ) -> Registered:
     """Record a scored candidate; registering the same again changes nothing and returns the same.
@@ -109,6 +103,7 @@ def register(
     - `scorecard`: from `build_scorecard`; unknown values (None) become no metric, NaN raises
     - `questions`: rows of the table of questions, one mapping each
     - `prompt`, `prompt_tokens`: system prompt and its length in tokens of `persona.tokenizer`
+    - `training`: of phase optimize, from `components.registry.trained.read_trained`
     - `at`: called with the name of each point that a crash could hit (for tests)
 
     The first use of a database creates its schema (about 10 s). Raises InputError for a name or URI that MLflow cannot
@@ -123,10 +118,14 @@ def register(
     job = make_job(
         run_name, release, recipe_yaml, params, scorecard, gate, questions, prompt, prompt_tokens, tags or {}
     )
+    if training:
+        job = _with_training(job, training)
     prompt_name = _prompt_name(model_name)
     with mlflow_folder(artifact_root) as folder, explained(tracking_uri):
         client = open_client(tracking_uri)
         experiment_id = open_experiment(client, experiment, artifact_root)
+        if training and (live := _trained_in(client, experiment_id, training)):
+            job = replace(job, tags={**job.tags, "cervella.training_run": live})
         run_id, created = find_or_begin(client, experiment_id, job, folder, at)
         prompt_version = find_prompt(client, model_name, prompt, prompt_tokens, experiment_id, at)
         version = find_version(client, model_name, job, run_id, gate, at)
@@ -203,6 +202,21 @@ def make_job(
     )
 
 
+def _with_training(job: Job, training: Trained) -> Job:
+    """The run of phase optimize: with the adapter, and all that says how it was trained."""
+    return replace(
+        job, metrics={**job.metrics, **training.metrics}, tags={**job.tags, **training.tags},
+        files={**job.files, **training.texts}, copies=training.files,
+    )  # fmt: skip
+
+
+def _trained_in(client: Any, experiment_id: str, training: Trained) -> str | None:
+    """The run that was recorded while this adapter was trained; None: there is none (it was trained elsewhere)."""
+    wanted = f"tags.`{_TRAINING}` = '{training.fingerprint}'"
+    found = client.search_runs([experiment_id], wanted, max_results=1, order_by=["attributes.start_time DESC"])
+    return str(found[0].info.run_id) if found else None
+
+
 def _pretty(value: Any) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
@@ -211,31 +225,6 @@ def _prompt_name(model_name: str) -> str:
     """Prompts and models share one name space, and prompt names are stricter."""
     plain = "".join(c if c.isascii() and (c.isalnum() or c in "_.-") else "-" for c in model_name)
     return f"{plain}-persona"
-
-
-@contextmanager
-def mlflow_folder(artifact_root: Path | None) -> Iterator[Path]:
-    """A temporary folder, with the artifact root to ourselves when it is here, and MLflow told to be quiet."""
-    _quiet()
-    if artifact_root is None:
-        with tempfile.TemporaryDirectory() as temporary:
-            yield Path(temporary)
-        return
-    artifact_root.mkdir(parents=True, exist_ok=True)
-    with hold(artifact_root / ".register.lock", what="register"):
-        for left in artifact_root.glob(".register-*"):  # of a process that was killed
-            shutil.rmtree(left, ignore_errors=True)
-        with tempfile.TemporaryDirectory(prefix=".register-", dir=artifact_root) as temporary:
-            yield Path(temporary)
-
-
-def _quiet() -> None:
-    """Before mlflow is imported: else it asks a host of its own whether it may send telemetry."""
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("DO_NOT_TRACK", "true")
-    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # stdout is ours: `run --json`
-    # "Creating initial database tables" is no news for whoever runs a recipe, and its errors are told by `explained`.
-    logging.getLogger("mlflow.store.db").setLevel(logging.CRITICAL)
 
 
 def link(client: Any, run_id: str, model_name: str, version: int, prompt_version: int) -> None:
@@ -248,29 +237,6 @@ def link(client: Any, run_id: str, model_name: str, version: int, prompt_version
 def key_tag(key: str) -> dict[str, str]:
     """The tag that a run is found again by."""
     return {_KEY: key}
-
-
-def open_client(tracking_uri: str) -> Any:
-    """A client of MLflow. For the holder of the lock of `mlflow_folder`."""
-    check_sqlite(tracking_uri)
-    make_database(tracking_uri)
-    from mlflow.tracking import MlflowClient
-
-    return MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
-
-
-def open_experiment(client: Any, name: str, artifact_root: Path | None) -> str:
-    """Id of the experiment, made when there is none."""
-    found = client.get_experiment_by_name(name)
-    if found is None:
-        location = None if artifact_root is None else artifact_root.absolute().as_uri()
-        return str(client.create_experiment(name, artifact_location=location))
-    if found.lifecycle_stage != "active":
-        raise InputError(
-            f"The MLflow experiment {name!r} was deleted. Restore it (mlflow experiments restore -x "
-            f"{found.experiment_id}) or set registry.experiment to another name."
-        )
-    return str(found.experiment_id)
 
 
 def find_or_begin(
@@ -289,6 +255,13 @@ def find_or_begin(
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
+    for name, source in job.copies.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(source, path)  # MLflow makes the copy: one is enough
+        except OSError:
+            shutil.copyfile(source, path)
     client.log_artifacts(run.info.run_id, str(folder))
     at("artifacts logged")
     return str(run.info.run_id), True

@@ -17,9 +17,10 @@ from typing import Any
 from components.registry import mlflow_log as log
 from components.registry.compare import Candidate, best_of, comparison_markdown, comparison_rows
 from components.registry.gate import GateReport
-from components.registry.mlflow_errors import checked_model_name, explained
-from components.registry.mlflow_values import param_values, table_json
+from components.registry.mlflow_values import checked_model_name, param_values, table_json
 from components.store import canonical_json, sha256_hex
+from components.store.mlflow_door import mlflow_folder, open_client, open_experiment
+from components.store.mlflow_errors import explained
 
 __all__ = ["Child", "RegisteredMatrix", "register_matrix"]
 
@@ -84,9 +85,9 @@ def register_matrix(
     checked_model_name(model_name)
     best = children[[child.name for child in children].index(candidates[_best(candidates)].name)]
     key = sha256_hex(canonical_json([[child.name, child.key] for child in children]))
-    with log.mlflow_folder(artifact_root) as folder, explained(tracking_uri):
-        client = log.open_client(tracking_uri)
-        experiment_id = log.open_experiment(client, experiment, artifact_root)
+    with mlflow_folder(artifact_root) as folder, explained(tracking_uri):
+        client = open_client(tracking_uri)
+        experiment_id = open_experiment(client, experiment, artifact_root)
         parent = _parent(key, run_name, recipe_yaml, axes, candidates, tags)
         parent_id, created = log.find_or_begin(client, experiment_id, parent, _sub(folder, "parent"), at)
         ids: dict[str, str] = {}

@@ -8,13 +8,20 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from components.errors import TerminalError
+from components.errors import InputError, TerminalError
 
-__all__ = ["clip_lines", "metric_values", "param_values", "table_json"]
+__all__ = ["checked_model_name", "clip_lines", "metric_values", "param_values", "table_json"]
 
 _NAME_LIMIT = 250
 _PARAM_LIMIT = 6000
 _ODD = re.compile(r"[^\w.\- /]")
+
+
+def checked_model_name(name: str) -> str:
+    """`name`, when MLflow can hold and find it; else raises InputError."""
+    if not name.strip() or re.search(r"[/:'\"`\\]", name):
+        raise InputError(f"registry.model_name is {name!r}; expected a name without / : quotes and backslashes.")
+    return name
 
 
 def metric_values(scorecard: Mapping[str, Any]) -> dict[str, float]:

@@ -10,7 +10,7 @@ __all__ = ["GateParams", "RegistryParams"]
 
 
 class GateParams(Params):
-    """Thresholds of phase mvp; defaults are the owner's success metrics."""
+    """Thresholds; defaults are the owner's success metrics. Those of the adapter count in phase optimize only."""
 
     recall_at_5: float = Field(
         default=0.80, ge=0, le=1, description="at least; share of questions with a gold note in the first 5"
@@ -22,6 +22,17 @@ class GateParams(Params):
     latency_p95_seconds: float = Field(default=3.0, gt=0, description="at most; question to answer (seconds)")
     cost_per_query_usd: float = Field(
         default=0.10, ge=0, description="at most; mean of the answered questions (US dollars)"
+    )
+    train_loss: float = Field(
+        default=0.5, gt=0, description="at most; mean loss of the last epoch on the training examples (nats a token)"
+    )
+    held_out_perplexity: float = Field(
+        default=10.0,
+        gt=1,
+        description="at most; of the adapter on the held-out examples, on the tokens that carry loss",
+    )
+    perplexity_against_base: float = Field(
+        default=1.0, gt=0, description="below; perplexity of the adapter over that of its base on the same examples"
     )
 
 

@@ -23,15 +23,17 @@ def build_release(
     search: Mapping[str, Any],
     answer: Mapping[str, Any],
     adapter: str | None = None,
+    adapted: Mapping[str, Any] | None = None,
     session: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The release as JSON values.
 
     `prompt`: system prompt, whole. `chat`: model and how it is sampled. `embedder`: its id (`Embedder.id`). `chunk`,
-    `search`, `answer`: those sections of the recipe. `adapter`: digest of a LoRA adapter. `session`: how session
-    context is chosen and cut; its text is a note and no part of the release.
+    `search`, `answer`: those sections of the recipe. `adapter`: digest of a LoRA adapter, `adapted`: the base
+    model that it was trained on, as `components.train.base.base_identity` tells it. `session`: how session context is
+    chosen and cut; its text is a note and no part of the release.
     """
-    return {
+    release: dict[str, Any] = {
         "format": 1,
         "persona": {"prompt": prompt, "session": None if session is None else dict(session)},
         "base_model": dict(chat),
@@ -39,6 +41,9 @@ def build_release(
         "index": {"embedder": embedder, "chunk": dict(chunk), "search": dict(search)},
         "answer": dict(answer),
     }
+    if adapted is not None:
+        release["adapted"] = dict(adapted)
+    return release
 
 
 def release_digest(release: Mapping[str, Any]) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from components.registry.gate import Criterion, GateReport
+from components.registry.gate import CRITERIA, Criterion, GateReport
 
 __all__ = ["gate_markdown", "render_gate"]
 
+_BELOW = {rule.name for rules in CRITERIA.values() for rule in rules if rule.below}
 _HEAD = ("criterion", "verdict", "value", "95 % interval", "threshold", "n", "why")
 
 
@@ -29,7 +30,8 @@ def gate_markdown(report: GateReport) -> str:
 def _row(criterion: Criterion) -> tuple[str, ...]:
     low, high = _number(criterion.low, "?"), _number(criterion.high, "?")
     interval = "" if criterion.low is None and criterion.high is None else f"{low} to {high}"
-    bound = f"{'>=' if criterion.at_least else '<='} {criterion.threshold:g}"
+    sign = ">=" if criterion.at_least else "<" if criterion.name in _BELOW else "<="
+    bound = f"{sign} {criterion.threshold:g}"
     value = _number(criterion.value, "unknown")
     return (criterion.name, criterion.verdict, value, interval, bound, str(criterion.n), criterion.reason)
 

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.registry.compare import Candidate
-from components.registry.gate import GateReport, decide
-from components.registry.mlflow_log import Registered, register, registered_key, sqlite_uri
+from components.registry.gate import GateReport, criteria_of, decide
+from components.registry.mlflow_log import Registered, register, registered_key
 from components.registry.mlflow_matrix import Child, RegisteredMatrix, register_matrix
 from components.registry.params import GateParams, RegistryParams
 from components.registry.release import build_release
+from components.registry.trained import Trained
 from components.store import Artefact, Run, StepSpec, read_runs, recorded_step, told_step
+from components.store import mlflow_door as door
 
 if TYPE_CHECKING:
     from components.answer import AnswerParams
@@ -33,14 +35,15 @@ __all__ = [
 ]
 
 
-def gate_spec(params: GateParams, *, scorecard: str) -> StepSpec:
-    """Identity of the gate."""
-    return StepSpec("registry.gate", 1, params.model_dump(mode="json"), {"scorecard": scorecard})
+def gate_spec(params: GateParams, *, scorecard: str, phase: str = "mvp") -> StepSpec:
+    """Identity of the gate: the thresholds of the phase, and no others."""
+    values = params.model_dump(mode="json", include={rule.name for rule in criteria_of(phase)})
+    return StepSpec("registry.gate", 1, values, {"scorecard": scorecard})
 
 
 def judge(run: Run, params: GateParams, *, phase: str, scorecard: Artefact) -> Artefact:
     """Decide GO, NO-GO or INCONCLUSIVE; seals `gate.json`."""
-    with recorded_step(run, gate_spec(params, scorecard=scorecard.digest)) as step:
+    with recorded_step(run, gate_spec(params, scorecard=scorecard.digest, phase=phase)) as step:
         if not step.sealed:
             report = decide(
                 phase=phase, thresholds=params.model_dump(), scorecard=scorecard.read_json("scorecard.json")
@@ -50,9 +53,13 @@ def judge(run: Run, params: GateParams, *, phase: str, scorecard: Artefact) -> A
 
 
 def release_of(
-    *, prompt: str, embedder: str, persona: PersonaParams, index: IndexParams, llm: LlmParams, answer: AnswerParams
-) -> dict[str, Any]:
-    """The release that a run scored: persona, base model, index configuration."""
+    *, prompt: str, embedder: str, persona: PersonaParams, index: IndexParams, llm: LlmParams, answer: AnswerParams,
+    training: Artefact | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """The release that a run scored: persona, base model, index configuration, and the adapter of a sealed `train.run`.
+
+    Of the adapter its weights count and the base that they belong to, not how long it took or where it was trained.
+    """
     return build_release(
         prompt=prompt,
         chat=llm.chat.model_dump(mode="json", exclude={"timeout_seconds", "retries", "api_key_env"}),
@@ -61,6 +68,8 @@ def release_of(
         search=index.search.model_dump(mode="json"),
         answer=answer.model_dump(mode="json"),
         session=persona.session.model_dump(mode="json") if persona.session else None,
+        adapter=str(training.manifest["outputs"]["adapter_model.safetensors"]["sha256"]) if training else None,
+        adapted=training.manifest["params"]["base"] if training else None,
     )
 
 
@@ -74,17 +83,17 @@ def record(
     gate: Artefact,
     scorecard: Artefact,
     prompt: Artefact,
+    training: Trained | None = None,
 ) -> Registered:
     """Record run, prompt and release in MLflow; the very same is recorded once.
 
     Not a step of the store: MLflow is mutable and may have lost what it once had, so it is asked each time.
     """
     with told_step(run, "registry.register") as told:
-        folder = run.workspace / "mlflow"
-        folder.mkdir(parents=True, exist_ok=True)
+        uri = tracking_uri(run.workspace, params)
         done = register(
-            tracking_uri=tracking_uri(run.workspace, params),
-            artifact_root=None if tracking_uri(run.workspace, params).startswith("http") else folder / "artifacts",
+            tracking_uri=uri,
+            artifact_root=door.artifacts_of(run.workspace, uri),
             experiment=params.experiment,
             model_name=params.model_name,
             alias=params.alias,
@@ -101,6 +110,7 @@ def record(
                 "cervella.run": run.id,
                 "cervella.index": str(scorecard.read_json("scorecard.json")["evidence"]["index"]),
             },
+            training=training,
         )
         told.update(
             status="done" if done.created else "skipped",
@@ -122,11 +132,9 @@ def record_matrix(
 ) -> RegisteredMatrix:  # fmt: skip
     """Record all combinations of a matrix in MLflow: as `record`, once for the very same."""
     with told_step(run, "registry.register") as told:
-        folder = run.workspace / "mlflow"
-        folder.mkdir(parents=True, exist_ok=True)
         uri = tracking_uri(run.workspace, params)
         done = register_matrix(
-            tracking_uri=uri, artifact_root=None if uri.startswith("http") else folder / "artifacts",
+            tracking_uri=uri, artifact_root=door.artifacts_of(run.workspace, uri),
             experiment=params.experiment, model_name=params.model_name, alias=params.alias, run_name=run.id,
             recipe_yaml=recipe_yaml, axes=axes, children=children, candidates=candidates,
             tags={"cervella.run": run.id},
@@ -169,12 +177,12 @@ def registered_before(workspace: Path, params: RegistryParams, *, key: str) -> s
 
 def registration_key(
     persona: PersonaParams, index: IndexParams, llm: LlmParams, answer: AnswerParams,
-    *, prompt: str, built: Artefact, scorecard: Artefact, gate: Artefact,
+    *, prompt: str, built: Artefact, scorecard: Artefact, gate: Artefact, training: Artefact | None = None,
 ) -> str:  # fmt: skip
     """The key under which `record` records these; without MLflow."""
     release = release_of(
         prompt=prompt, embedder=str(built.read_json("index.json")["embedder"]),
-        persona=persona, index=index, llm=llm, answer=answer,
+        persona=persona, index=index, llm=llm, answer=answer, training=training,
     )  # fmt: skip
     report = GateReport.from_dict(gate.read_json("gate.json"))
     return registered_key(release=release, scorecard=scorecard.read_json("scorecard.json"), gate=report)
@@ -190,4 +198,4 @@ def flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
 
 def tracking_uri(workspace: Path, params: RegistryParams) -> str:
     """Where MLflow keeps its record."""
-    return params.tracking_uri or sqlite_uri(workspace / "mlflow")
+    return door.tracking_uri(workspace, params.tracking_uri)

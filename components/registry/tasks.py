@@ -19,6 +19,7 @@ from components.registry.gate import GateReport
 from components.registry.mlflow_matrix import Child
 from components.registry.params import GateParams, RegistryParams
 from components.registry.render import gate_markdown
+from components.registry.trained import read_trained
 from components.store import Run, Store
 
 __all__ = ["Release", "compare", "gate", "register"]
@@ -98,19 +99,28 @@ def _child(run: Run, told: Mapping[str, Any], recipe: Release, store: Store, mad
 
 
 @task(name="register", retries=2, retry_delay_seconds=5, retry_condition_fn=is_transient)
-def register(run: Run, recipe: Release, *, index: str, gate: str, scorecard: str, prompt: str) -> int:
-    """Record run, prompt and release in MLflow; returns the release's version."""
+def register(
+    run: Run, recipe: Release, *, index: str, gate: str, scorecard: str, prompt: str,
+    training: str | None = None, losses: str | None = None, export: str | None = None,
+) -> int:  # fmt: skip
+    """Record run, prompt and release in MLflow; returns the release's version.
+
+    `training`, `losses`, `export`: artefacts of phase optimize, whose release has an adapter.
+    """
     store = Store(run.workspace)
-    compiled = store.open(prompt)
+    compiled, trained = store.open(prompt), store.open(training) if training else None
     release = steps.release_of(
         prompt=compiled.read_text("prompt.md"),
         embedder=str(store.open(index).read_json("index.json")["embedder"]),
-        persona=recipe.persona, index=recipe.index, llm=recipe.llm, answer=recipe.answer,
+        persona=recipe.persona, index=recipe.index, llm=recipe.llm, answer=recipe.answer, training=trained,
     )  # fmt: skip
     done = steps.record(
         run, recipe.registry, release=release, recipe_yaml=(run.folder / "recipe.yaml").read_text(encoding="utf-8"),
         recipe_values=recipe.model_dump(mode="json"),
         gate=store.open(gate), scorecard=store.open(scorecard), prompt=compiled,
+        training=None if trained is None else read_trained(
+            trained, losses=store.open(losses) if losses else None, export=store.open(export) if export else None
+        ),
     )  # fmt: skip
     create_link_artifact(
         key="mlflow",

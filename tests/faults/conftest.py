@@ -24,7 +24,7 @@ def nursery(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nu
 def furnished(tmp_path_factory: pytest.TempPathFactory, examples: Path) -> Path:
     """A house in which nothing has run. MLflow's empty database, which takes ten seconds to make, is in it."""
     from components.registry import sqlite_uri
-    from components.registry.mlflow_database import make_database
+    from components.store.mlflow_database import make_database
 
     folder = tmp_path_factory.mktemp("furnished")
     furnish(folder, examples)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from components.store import sync_folder
+from components.store.files import sync_folder
 
 __all__ = ["make_database"]
 

@@ -8,19 +8,12 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from components.errors import InputError, TerminalError, TransientError
+from components.errors import TerminalError, TransientError
 
-__all__ = ["check_sqlite", "checked_model_name", "explained"]
+__all__ = ["check_sqlite", "explained"]
 
 _OURS = {"alembic_version", "experiments"}
 _TRANSIENT = {"TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "INTERNAL_ERROR"}
-
-
-def checked_model_name(name: str) -> str:
-    """`name`, when MLflow can hold and find it; else raises InputError."""
-    if not name.strip() or re.search(r"[/:'\"`\\]", name):
-        raise InputError(f"registry.model_name is {name!r}; expected a name without / : quotes and backslashes.")
-    return name
 
 
 def check_sqlite(tracking_uri: str) -> None:

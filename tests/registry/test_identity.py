@@ -1,0 +1,87 @@
+"""What phase mvp has sealed and recorded stays what it is: its steps, releases and records keep their digests.
+
+The digests are those of the version before phase optimize. Where one changes, all that workspaces hold of that step is
+done again: change it only with the step's version, and say so in CHANGELOG.md.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from components.answer import AnswerParams
+from components.evaluate import EvaluateParams
+from components.evaluate import steps as evaluate
+from components.index import IndexParams, SearchParams
+from components.index import steps as index
+from components.llm.params import ChatParams, LlmParams
+from components.persona import PersonaParams
+from components.persona import steps as persona
+from components.persona.params import SessionParams
+from components.registry import GateParams, decide, release_digest
+from components.registry import steps as registry
+from components.registry.mlflow_log import registered_key
+from components.store import StepSpec
+from tests.registry.conftest import THRESHOLDS, make_scorecard
+
+A, B = "a" * 64, "b" * 64
+ANSWER, SEARCH = AnswerParams(), SearchParams()
+LLM = LlmParams(chat=ChatParams(model="local/smollm2-135m-instruct"))
+PERSONA = PersonaParams(session=SessionParams())
+
+
+def specs(golden: Path) -> list[StepSpec]:
+    """Every step of phase mvp after the notes, with the defaults of this version."""
+    params = EvaluateParams(golden=golden)
+    texts = persona.PersonaTexts(constitution=("c.md", "Uno."), dna=None, session=("p.md", "Due."))
+    return [
+        index.chunk_spec(IndexParams(), notes=A),
+        index.build_spec(IndexParams(), chunks=A),
+        persona.compile_spec(PERSONA, texts),
+        evaluate.retrieval_spec(params, SEARCH, index=A),
+        evaluate.answers_spec(params, SEARCH, LLM, ANSWER, index=A, prompt=B),
+        evaluate.answers_spec(params, SEARCH, LLM, ANSWER, index=A, prompt=B, leave_out_local=True),
+        evaluate.score_spec(params, ANSWER, retrieval=A, answers=B),
+        registry.gate_spec(GateParams(), scorecard=A),
+    ]
+
+
+SEALED: dict[str, str] = {
+    "0 index.chunk": "f7b00f125f14fff168053a2c8b294ed224c5d9a274268e039d42425218bdbeca",
+    "1 index.build": "9231e56bda4f1133229008874547f196b088b7e7e49d537cb2d8582dad252062",
+    "2 persona.compile": "4be8c265db6473b3d3fadd9dc73420d280b3d121f2d746fa792a87f33f59d6df",
+    "3 evaluate.retrieval": "3ab5c47b39ba2a280689217ce516f8fb5ee844300da0fb5e9656298c2a72e899",
+    "4 evaluate.answers": "afe4cf15efb81bfb564c8c8e458ebde5eeb073f64f34d03ab854f676ee7355f6",
+    "5 evaluate.answers": "dfaea28b96112017628462f7eee97e064985cb6111bbe142b0a660d4689af0ab",
+    "6 evaluate.score": "81a72d25b116a35be97b84939d4d6510ab8366000e840ac7de752e479f49a8ad",
+    "7 registry.gate": "6b36b48c2f07bb3c4b2c06282b92707dbd68c439bf256885153eaf80f4fdacec",
+}
+
+
+@pytest.fixture
+def golden(tmp_path: Path) -> Path:
+    file = tmp_path / "golden.jsonl"
+    file.write_text('{"id": "q1"}\n', encoding="utf-8")
+    return file
+
+
+def test_the_steps_keep_their_fingerprints(golden: Path) -> None:
+    found = {f"{number} {spec.name}": spec.fingerprint for number, spec in enumerate(specs(golden))}
+    assert found == SEALED
+
+
+def test_a_release_without_an_adapter_keeps_its_digest() -> None:
+    release = registry.release_of(
+        prompt="Sei Cervella.", embedder="fake/e@1", persona=PERSONA, index=IndexParams(), llm=LLM, answer=ANSWER
+    )
+    assert release_digest(release) == "2f8ee6667c72d265ff25c6ee4e9dbfb65ea978f0d5a2cd7c586b6ead5476481e"
+
+
+def test_a_record_keeps_the_key_that_it_is_found_again_by() -> None:
+    scorecard = make_scorecard(questions=4, found=3, answers=2, right=1)
+    report = decide(phase="mvp", thresholds=THRESHOLDS, scorecard=scorecard)
+    assert (
+        registered_key(release={"prompt": "Sei Cervella."}, scorecard=scorecard, gate=report)
+        == "bb3dd4a00d78aa25bf4193db15035158a77bf6055bcaa0881a772f776fcc8727"
+    )
