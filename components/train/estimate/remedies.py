@@ -1,0 +1,63 @@
+"""What to change so that a training fits: the effective batch stays as it is, the cheapest change comes first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from components.train.estimate.architecture import Architecture
+from components.train.estimate.hardware import HARDWARE
+from components.train.estimate.memory import Band, fused_loss, memory_parts, total
+from components.train.params import TrainParams
+
+__all__ = ["remedies"]
+
+_LENGTHS = (8192, 6144, 4096, 3072, 2048, 1536, 1024, 768, 512)
+
+
+def remedies(shape: Architecture, params: TrainParams, *, longest: int, usable: float) -> list[str]:
+    """Changes that are each enough by themselves; those that only may be enough come last, and say so."""
+    sure: list[str] = []
+    maybe: list[str] = []
+
+    def needs(changed: TrainParams, tokens: int) -> Band:
+        return total(memory_parts(shape, changed, longest=tokens))
+
+    for said, changed in _changes(params):
+        low, high = needs(changed, longest)
+        if high <= usable:
+            sure.append(said)
+        elif low <= usable:
+            maybe.append(f"{said} (which may be enough)")
+    if not sure:  # examples have to be shorter as well
+        shorter: list[tuple[int, str]] = []
+        for said, changed in (("", params), *_changes(params)):
+            fits = (length for length in _LENGTHS if length < longest and needs(changed, length)[1] <= usable)
+            length = next(fits, 0)
+            if length:
+                shorter.append((-length, f"max_tokens {length}" + (f" and {said}" if said else "")))
+        sure = [said for _, said in sorted(shorter)]
+    others = [HARDWARE[name] for name in HARDWARE if name not in ("cpu", params.hardware)]
+    larger = [machine for machine in others if machine.usable_gib > usable]
+    named = next((machine.label for machine in larger if needs(params, longest)[1] <= machine.usable_gib), None)
+    return [*sure[:2], *maybe[:1], *([f"a larger GPU, such as {_a(named)}"] if named and usable else [])]
+
+
+def _changes(params: TrainParams) -> Iterator[tuple[str, TrainParams]]:
+    if params.batch_size > 1:
+        effective = params.batch_size * params.accumulation
+        changed = params.model_copy(update={"batch_size": 1, "accumulation": effective})
+        yield f"batch_size 1 with accumulation {effective}, which trains the same", changed
+    if not params.gradient_checkpointing:
+        yield "gradient_checkpointing true", params.model_copy(update={"gradient_checkpointing": True})
+    if params.hardware == "cpu":
+        return
+    if params.base.quantization == "none":
+        base = params.base.model_copy(update={"quantization": "nf4"})
+        yield "base.quantization nf4", params.model_copy(update={"base": base})
+    if not fused_loss(params):
+        unsloth = params.model_copy(update={"trainer": "unsloth", "extra": {}})
+        yield "trainer unsloth, which never holds the logits of a whole batch", unsloth
+
+
+def _a(label: str) -> str:
+    return f"an {label}" if label[0] in "AHLR" else f"a {label}"
