@@ -17,13 +17,13 @@ from pathlib import Path
 from components.train.job import INSIDE, LOG, MODEL, PROGRESS
 from components.train.running.progress import Follow, Progress, Speedometer
 
-__all__ = ["GRACE", "Progress", "child_environment", "run_trainer"]
+__all__ = ["GRACE", "QUIET", "Progress", "child_environment", "run_trainer"]
 
 GRACE = 120.0
 """Seconds that a training has, after Ctrl-C, to end its step and save a checkpoint; a second Ctrl-C ends it at once."""
 _GRACE_OF_OTHERS = 20.0  # whoever else ends us (Prefect's cancel) waits half a minute before it kills
 _POLL = 0.25
-_QUIET = {
+QUIET = {
     "AXOLOTL_DO_NOT_TRACK": "1", "DO_NOT_TRACK": "1", "MLFLOW_DISABLE_TELEMETRY": "true", "WANDB_MODE": "disabled",
     "UNSLOTH_DISABLE_STATISTICS": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "TOKENIZERS_PARALLELISM": "false",
     "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8",
@@ -37,7 +37,7 @@ def child_environment(folder: Path, *, python: Path, more: Mapping[str, str] | N
     What trainers cache of the examples stays in the folder of the job.
     """
     found = {name: value for name, value in os.environ.items() if name not in _LEFT_OUT}
-    found |= _QUIET
+    found |= QUIET
     found["PATH"] = f"{python.parent}{os.pathsep}{found.get('PATH', os.defpath)}"
     found["HF_DATASETS_CACHE"] = str(folder.absolute() / "cache")
     if (folder / MODEL).exists():
