@@ -1,0 +1,59 @@
+"""Whether an environment holds what its lock says, and whether its trainer can be imported (in a child: half a minute)."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+from components.train.environments import find
+from components.train.environments.child import run_logged, tail
+from components.train.params import TrainerName
+
+__all__ = ["TRIALS", "broken_imports", "misfits"]
+
+TRIALS: dict[TrainerName, str] = {
+    "axolotl": "import axolotl.train, axolotl.cli.config",
+    "llamafactory": "import llamafactory.train.tuner",
+    "unsloth": "import torch, os; torch.cuda.is_available() or os.environ.update(UNSLOTH_ALLOW_CPU='1'); import unsloth",
+}
+"""What is imported to see that a trainer works."""
+_LEFT_OUT = {"torchvision", "torchaudio"}
+"""Asked for by trainers and never used for text; their builds do not go with every build of torch."""
+_ASKED = re.compile(r"requires `([A-Za-z0-9._-]+)[^`]*`, but (.*)")
+
+
+def _norm(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def misfits(name: TrainerName, folder: Path, *, uv: str) -> list[str]:
+    """How an environment differs from its lock: packages with another version, and requirements that are not met."""
+    here = {_norm(one): version for one, version in (p.rsplit("-", 1) for p in find.installed_packages(folder))}
+    wrong = [
+        f"{package} is {here.get(_norm(package), 'missing')}, the lock says {version}"
+        for package, version in find.locked_packages(name).items()
+        if here.get(_norm(package)) != version
+    ]
+    if here.get("torch", "").split("+")[0] != find.torch_version(name):
+        wrong.append(f"torch is {here.get('torch', 'missing')}, the lock says {find.torch_version(name)}")
+    done = subprocess.run(  # noqa: S603
+        [uv, "pip", "check", "--no-config", "--python", str(folder / "bin" / "python")],
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    for asked, told in _ASKED.findall(done.stderr + done.stdout):
+        if _norm(asked) not in _LEFT_OUT:
+            wrong.append(f"{asked}: {told}")
+    return wrong
+
+
+def broken_imports(
+    name: TrainerName, python: Path, *, log: Path, tick: Callable[[], None] = lambda: None
+) -> str | None:
+    """Why the trainer of an environment cannot be imported; None when it can."""
+    code = run_logged([str(python), "-I", "-c", TRIALS[name]], log=log, tick=tick)
+    if code == 0:
+        return None
+    last = tail(log, 1).strip()
+    return f"{name} cannot be imported ({last})" if code > 0 else f"importing {name} ended with signal {-code}"

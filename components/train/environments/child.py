@@ -1,0 +1,79 @@
+"""Programs that an installation starts: their output goes to a log, and none outlives the installation."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+__all__ = ["QUIET", "run_logged", "tail"]
+
+_TIED = Path(__file__).with_name("tied.py")
+QUIET = {
+    "AXOLOTL_DO_NOT_TRACK": "1",
+    "DO_NOT_TRACK": "1",
+    "HF_HUB_OFFLINE": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "UNSLOTH_DISABLE_STATISTICS": "1",
+    "WANDB_MODE": "disabled",
+}
+"""No library may call its makers, nor look for anything, when a trainer is only tried."""
+_NOT_HANDED_ON = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "VIRTUAL_ENV")
+
+
+def run_logged(
+    command: Sequence[str], *, log: Path, tick: Callable[[], None], environment: Mapping[str, str] | None = None
+) -> int:
+    """Run a command, its output added to `log`. Returns its exit code.
+
+    It gets a session of its own, and whatever ends this function ends all of it. Should this process be killed, the
+    kernel ends the command (Linux).
+
+    Args:
+        command: the program's path, and its arguments.
+        log: file that what it prints is added to.
+        tick: called twice a second while it works.
+        environment: variables that it gets besides this process's own.
+    """
+    handed = {key: value for key, value in os.environ.items() if key not in _NOT_HANDED_ON}
+    with log.open("ab") as output:
+        output.write(f"\n$ {' '.join(command)}\n".encode())
+        output.flush()
+        child = subprocess.Popen(  # noqa: S603
+            [sys.executable, "-I", "-S", str(_TIED), str(os.getpid()), *command],
+            stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
+            env={**handed, **QUIET, **(environment or {})},
+        )  # fmt: skip
+    try:
+        while True:
+            try:
+                return child.wait(timeout=0.5)
+            except subprocess.TimeoutExpired:
+                tick()
+    finally:
+        if child.poll() is None:
+            _end(child)
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(child.pid, number)  # a session of its own is a group of that number
+            child.wait(timeout=5)
+        except ProcessLookupError:
+            return
+        except subprocess.TimeoutExpired:
+            continue
+
+
+def tail(log: Path, lines: int = 12) -> str:
+    """The end of a log, indented."""
+    try:
+        text = log.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return "  (there is no log)"
+    told = [line.rstrip() for line in text.splitlines() if line.strip()][-lines:]
+    return "\n".join(f"  {line[:300]}" for line in told)

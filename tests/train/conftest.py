@@ -1,0 +1,46 @@
+"""Fixtures of the tests of training: the real environments of trainers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from components.train.environments import Environment, find_environment, lock_digest
+from components.train.environments.find import installed_packages, record_digest, trainer_name
+from components.train.environments.install import install
+
+
+@pytest.fixture(scope="session")
+def trainer_environment() -> Callable[[str], Environment]:
+    """`trainer_environment("axolotl")`: that trainer's environment, installed now when it is missing or broken.
+
+    CERVELLA_TEST_TRAINER_AXOLOTL (and the like) names the Python of another environment to take instead, as it is.
+    Tests that use this are slow.
+    """
+    found: dict[str, Environment] = {}
+
+    def get(name: str) -> Environment:
+        if name not in found:
+            named = os.environ.get(f"CERVELLA_TEST_TRAINER_{name.upper()}")
+            found[name] = _as_it_is(name, Path(named)) if named else _installed(name)
+        return found[name]
+
+    return get
+
+
+def _installed(name: str) -> Environment:
+    trainer = trainer_name(name)
+    install(trainer, say=lambda text: print(f"{name}: {text}"))
+    return find_environment(trainer)
+
+
+def _as_it_is(name: str, python: Path) -> Environment:
+    folder, trainer = python.parent.parent, trainer_name(name)
+    versions = dict(package.rsplit("-", 1) for package in installed_packages(folder))
+    return Environment(
+        name=trainer, folder=folder, python=python, lock=lock_digest(trainer), trainer_version=versions[name],
+        torch=versions["torch"], torch_digest=record_digest(folder) or "", cuda="+cpu" not in versions["torch"],
+    )  # fmt: skip
