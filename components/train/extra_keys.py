@@ -145,7 +145,7 @@ _REFUSED: dict[TrainerName, tuple[tuple[str, str], ...]] = {
             "save_first_step save_safetensors resume_from_checkpoint auto_resume_from_checkpoints "
             "load_best_model_at_end metric_for_best_model greater_is_better logging_steps dynamic_checkpoint "
             "output_dir dataloader_drop_last eval_sample_packing sample_packing sample_packing_* "
-            "multipack_real_batches jagged_restart_* pad_to_sequence_len",
+            "multipack_real_batches jagged_restart_*",
         ),
         (
             _TASK,
@@ -253,7 +253,7 @@ _ALLOWED: dict[TrainerName, str] = {
         "lora_embedding_kernel lora_mlp_kernel lora_o_kernel lora_on_cpu lora_qkv_kernel loraplus_lr_ratio "
         "loss_watchdog_patience loss_watchdog_threshold low_cpu_mem_usage lr_div_factor lr_groups "
         "lr_quadratic_warmup lr_scheduler_kwargs max_memory neftune_noise_alpha optim_args optim_target_modules "
-        "pad_to_multiple_of profiler_steps profiler_steps_start qgalore_* remove_unused_columns sdpa_varlen "
+        "pad_to_multiple_of pad_to_sequence_len profiler_steps profiler_steps_start qgalore_* remove_unused_columns sdpa_varlen "
         "selective_checkpointing shuffle_merged_datasets tf32 tiled_mlp tiled_mlp_num_shards "
         "tiled_mlp_use_original_mlp torch_compile torch_compile_* torch_empty_cache_steps use_eaft"
     ),
