@@ -61,6 +61,7 @@ class Manifest:
         cervella: version that packed it.
         fingerprint: of the step `train.run` that it is the result of.
         spec: that step: step, version, params, inputs.
+        asked: section `train` of the recipe as it was then.
         job: file of the bundle's job folder -> SHA-256.
         files: of the result.
     """
@@ -69,6 +70,7 @@ class Manifest:
     cervella: str
     fingerprint: str
     spec: dict[str, Any]
+    asked: dict[str, Any]
     job: dict[str, str]
     files: dict[str, Entry]
 
@@ -201,8 +203,9 @@ def _manifest(stream: _Stream, name: str, size: int, file: Path) -> Manifest:
             )
         files = {str(key): Entry(**_entry(value)) for key, value in told["files"].items()}
         manifest = Manifest(
-            recipe=_text(told["recipe"]), cervella=_text(told["cervella"]), fingerprint=_text(told["fingerprint"]),
-            spec=dict(told["spec"]), job={_text(key): _text(value) for key, value in told["job"].items()}, files=files,
+            *(_text(told[key]) for key in ("recipe", "cervella", "fingerprint")),
+            *(dict(told[key]) for key in ("spec", "asked")),
+            job={_text(key): _text(value) for key, value in told["job"].items()}, files=files,
         )  # fmt: skip
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise _bad(file, f"its manifest cannot be understood ({type(error).__name__})") from None

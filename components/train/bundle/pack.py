@@ -108,7 +108,8 @@ def pack(
     texts["manifest.json"] = _json(
         {
             "format": FORMAT, "kind": KIND, "cervella": version, "recipe": recipe, "fingerprint": spec.fingerprint,
-            "spec": spec.to_dict(), "trainer": _trainer(job), "needs_gpu": needs_gpu(job.params),
+            "spec": spec.to_dict(), "asked": job.params.model_dump(mode="json"), "trainer": _trainer(job),
+            "needs_gpu": needs_gpu(job.params),
             "base": str(job.params.base.model or "the base model in job/model"), "environment": QUIET,
             "steps": job.schedule.steps, "rows": {"train": job.train_rows, "validation": job.validation_rows},
             "estimate": list(estimate), "files": dict(sorted(listed.items())),
@@ -183,7 +184,7 @@ def _model_files(model: Path) -> Iterator[Path]:
 def _check_size(size: int, *, with_base: bool) -> None:
     if size > BASE_BYTES and not with_base:
         raise TerminalError(
-            f"the base model would travel in the bundle, and has {size / 1e9:.1f} GB. Say --with-base to take it along, "
+            f"the base model would travel in the bundle: it has {size / 1e9:.1f} GB. Say --with-base to take it along, "
             "or name a model of the hub in train.base.model, which is downloaded where it is trained"
         )
 

@@ -363,7 +363,7 @@ def pack_result(manifest: dict[str, Any], python: Path, gpu: dict[str, str] | No
     files = {name: path for name, path in sorted(files.items()) if path.is_file()}
     told = {
         "format": 1, "kind": "cervella.train.result",
-        **{key: manifest[key] for key in ("cervella", "recipe", "fingerprint", "spec", "trainer")},
+        **{key: manifest[key] for key in ("cervella", "recipe", "fingerprint", "spec", "asked", "trainer")},
         "job": {name: entry["sha256"] for name, entry in manifest["files"].items() if name.startswith("job/")},
         "files": {
             name: {"sha256": digest(path), "bytes": path.stat().st_size, "modified": path.stat().st_mtime}
