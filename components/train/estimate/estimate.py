@@ -119,9 +119,9 @@ def estimate(
     setup = _setup_hours(shape, params)
     costs = _costs(params, hours=hours, setup=setup)
     facts = Facts(params, shape, work, need, usable, parts, verdict, hours, setup, measured, widest)
-    refusal = None
-    if verdict == "does not fit" and shape is not None and need is not None:
-        refusal = _refusal(facts, remedies(shape, params, longest=widest, usable=usable))
+    tight = shape is not None and verdict in ("may not fit", "does not fit")
+    changes = remedies(shape, params, longest=widest, usable=usable) if shape is not None and tight else []
+    refusal = _refusal(facts, changes) if verdict == "does not fit" and parts else None
     disk = _disk_gb(shape, params) if shape else None
     cpu = params.hardware == "cpu"
     return Estimate(
@@ -129,7 +129,7 @@ def estimate(
         setup_hours=setup, usd=_range([cost.usd for cost in costs]), costs=costs, disk_gb=disk,
         trainable=lora_parameters(shape, params.lora.r, params.lora.targets) if shape else None, verdict=verdict,
         fits=verdict != "does not fit", refusal=refusal, measured=measured is not None and hours is not None,
-        notes=tuple(told(facts, refusal=refusal, costs=_cost_lines(costs), disk=disk)),
+        notes=tuple(told(facts, refusal=refusal, changes=changes, costs=_cost_lines(costs), disk=disk)),
     )  # fmt: skip
 
 
@@ -156,11 +156,10 @@ def _refusal(facts: Facts, changes: list[str]) -> str:
         "weights": "the base model itself",
         "activations": "what each layer keeps of a batch until the gradients are known",
     }.get(largest.name, largest.name)
-    change = " To change: " + "; or ".join(changes) + "." if changes else " Take a smaller base model."
     return (
         f"does not fit: batch_size {facts.params.batch_size} x {facts.longest:,} tokens needs {facts.need[0]:.0f} GiB "
-        f"at the least, a {HARDWARE[facts.params.hardware].label} has {facts.usable:.1f}. The most go to the "
-        f"{largest.name} ({largest.low:.0f} GiB): {why}.{change}"
+        f"at the least, {HARDWARE[facts.params.hardware].one} has {facts.usable:.1f}. The most go to the "
+        f"{largest.name} ({largest.low:.0f} GiB): {why}. To change: {'; or '.join(changes)}."
     )
 
 

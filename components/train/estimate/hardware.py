@@ -37,6 +37,13 @@ class Hardware:
     mfu: tuple[float, float]
     mfu_source: str
 
+    @property
+    def one(self) -> str:
+        """With its article: a T4, an RTX 4090; this machine for a processor."""
+        if not self.tflops:
+            return "this machine"
+        return f"an {self.label}" if self.label[0] in "AHLR" else f"a {self.label}"
+
 
 _FROM_A100 = "guess: as on an A100"
 

@@ -94,5 +94,8 @@ def total(parts: list[Part]) -> Band:
 
 
 def _upcasts(params: TrainParams) -> bool:
-    """Whether the trainer keeps the embeddings of a 4-bit model in 32 bit, as peft does when it prepares one."""
-    return params.trainer == "axolotl" and params.extra.get("embeddings_skip_upcast") is False
+    """Whether the trainer keeps the embeddings of a 4-bit model in 32 bit, as peft does when it prepares one.
+
+    Axolotl does, but where our configuration says no (on a T4); LLaMA-Factory and Unsloth prepare models their own way.
+    """
+    return params.trainer == "axolotl" and params.hardware != "t4"

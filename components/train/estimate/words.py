@@ -43,31 +43,32 @@ class Facts:
         return self.shape.vocab if self.shape else 0
 
 
-def told(facts: Facts, *, refusal: str | None, costs: list[str], disk: Band | None) -> Iterator[str]:
-    """The lines, the most important first."""
+def told(
+    facts: Facts, *, refusal: str | None, changes: list[str], costs: list[str], disk: Band | None
+) -> Iterator[str]:
+    """The lines, the most important first. `changes`: that would make it fit for sure."""
     if facts.shape is None:
         name = facts.params.base.model or facts.params.base.folder
         yield f"memory and hours: not known, since the shape of {name} is not (train.base.folder is read)"
     elif refusal:
         yield refusal
     else:
-        yield from _memory(facts)
+        yield from _memory(facts, changes)
     yield from _hours(facts)
     if costs:
         yield "money, setting up included: " + "; ".join(costs)
     elif facts.hours is not None:
-        label = HARDWARE[facts.params.hardware].label
-        yield f"money: no price of a {label} is known; train.prices names a file of prices"
+        yield f"money: no price of {HARDWARE[facts.params.hardware].one} is known; train.prices names a file of them"
     if disk is not None:
         yield f"disk: {_gb(disk[1])} for base model, checkpoints and exports, beside the trainer itself"
     yield from _caution(facts)
 
 
-def _memory(facts: Facts) -> Iterator[str]:
+def _memory(facts: Facts, changes: list[str]) -> Iterator[str]:
     params, need, shape = facts.params, facts.need, facts.shape
     if need is None or shape is None:
         return
-    where = "this machine" if params.hardware == "cpu" else f"a {HARDWARE[params.hardware].label}"
+    where = HARDWARE[params.hardware].one
     measured = facts.measured is not None and facts.measured.peak_gib and need[0] == facts.measured.peak_gib
     how = "measured" if measured else f"batches of {params.batch_size} x {facts.longest:,} tokens"
     of = f" of the {facts.usable:.1f} of {where}" if facts.usable else ""
@@ -76,7 +77,7 @@ def _memory(facts: Facts) -> Iterator[str]:
         most = ", ".join(f"{part.name} {part.low:.1f} to {part.high:.1f}" for part in facts.parts[:3])
         yield f"  the most of it: {most}"
     if facts.verdict == "may not fit":
-        yield "  if it runs out of memory: a smaller batch_size with a larger accumulation, or fewer max_tokens"
+        yield "  if it runs out of memory: " + "; or ".join(changes)
     if params.max_tokens > facts.longest:
         low, high = total(memory_parts(shape, params, longest=params.max_tokens))
         if facts.usable and high > facts.usable:
