@@ -35,6 +35,7 @@ COMMANDS = {
     "ask": ("ask", "Ask the partner a question; the answer names its sources"),
     "score": ("score", "Score the published index, and the answers, on golden questions"),
     "data": ("data", "Conversations for training: check any file of them, review them"),
+    "train": ("train", "Training elsewhere, without a GPU of one's own: pack, unpack"),
     "index": ("index", "The published index: status"),
     "runs": ("past", "List the runs of a workspace, newest first"),
     "show": ("past", "Show one run: steps, scorecard, gate"),
@@ -49,7 +50,7 @@ GROUPS = {
     "The recipe language": ("recipes", "schema", "validate", "explain"),
     "Running": ("plan", "run", "reindex"),
     "Asking": ("search", "ask", "score"),
-    "Training data": ("data",),
+    "Training": ("data", "train"),
     "What there is": ("index", "runs", "show", "diff", "gc", "forget"),
 }
 """How `--help` shows them; a command that is in no group comes last."""

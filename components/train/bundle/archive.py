@@ -203,9 +203,9 @@ def _manifest(stream: _Stream, name: str, size: int, file: Path) -> Manifest:
             )
         files = {str(key): Entry(**_entry(value)) for key, value in told["files"].items()}
         manifest = Manifest(
-            *(_text(told[key]) for key in ("recipe", "cervella", "fingerprint")),
-            *(dict(told[key]) for key in ("spec", "asked")),
-            job={_text(key): _text(value) for key, value in told["job"].items()}, files=files,
+            recipe=_text(told["recipe"]), cervella=_text(told["cervella"]), fingerprint=_text(told["fingerprint"]),
+            spec=dict(told["spec"]), asked=dict(told["asked"]), files=files,
+            job={_text(key): _text(value) for key, value in told["job"].items()},
         )  # fmt: skip
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise _bad(file, f"its manifest cannot be understood ({type(error).__name__})") from None

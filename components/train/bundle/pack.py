@@ -31,7 +31,7 @@ from components.train.machine import needs_gpu
 from components.train.running.process import QUIET
 from components.train.trainers import trainer
 
-__all__ = ["BASE_BYTES", "Bundle", "base_bytes", "bundle_name", "pack", "result_name"]
+__all__ = ["BASE_BYTES", "Bundle", "base_bytes", "bundle_name", "check_size", "pack", "result_name"]
 
 FORMAT, KIND = 1, "cervella.train.bundle"
 BASE_BYTES = 2_000_000_000
@@ -96,7 +96,7 @@ def pack(
     """
     job = Job.from_dict(json.loads((folder / JOB).read_bytes()))
     model = folder / MODEL if (folder / MODEL).exists() else None
-    _check_size(base_bytes(model), with_base=with_base)
+    check_size(base_bytes(model), with_base=with_base)
     name, result = bundle_name(recipe, spec.fingerprint), result_name(spec.fingerprint)
     texts, files = _contents(folder, job, model)
     _check_paths(texts, folder)
@@ -181,7 +181,8 @@ def _model_files(model: Path) -> Iterator[Path]:
     return (path for path in sorted(model.iterdir()) if path.is_file() and not path.name.startswith("."))
 
 
-def _check_size(size: int, *, with_base: bool) -> None:
+def check_size(size: int, *, with_base: bool) -> None:
+    """Raise TerminalError when a base model of that many bytes travels only when it is asked for, and was not."""
     if size > BASE_BYTES and not with_base:
         raise TerminalError(
             f"the base model would travel in the bundle: it has {size / 1e9:.1f} GB. Say --with-base to take it along, "

@@ -1,0 +1,16 @@
+"""Training: pack, unpack."""
+
+from __future__ import annotations
+
+import click
+
+from flows.commands.train_elsewhere import pack_command, unpack_command
+
+
+@click.group("train")
+def train_command() -> None:
+    """Training: what it would take, and training on another machine."""
+
+
+train_command.add_command(pack_command, "pack")
+train_command.add_command(unpack_command, "unpack")
