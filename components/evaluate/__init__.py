@@ -10,7 +10,7 @@ from components.evaluate.records import AnswerRecord
 from components.evaluate.render import render_scorecard, scorecard_markdown
 from components.evaluate.retrieval import DEPTH, QuestionScore, RankedFile, RetrievalScore, rank_files, score_retrieval
 from components.evaluate.scorecard import build_scorecard
-from components.evaluate.training import HeldOut, TrainingScores, perplexity_measure, training_scores
+from components.evaluate.training import TrainingScores, training_scores
 
 __all__ = [
     "CHECKS",
@@ -18,7 +18,6 @@ __all__ = [
     "AnswerRecord",
     "Check",
     "EvaluateParams",
-    "HeldOut",
     "Measure",
     "Question",
     "QuestionScore",
@@ -30,7 +29,6 @@ __all__ = [
     "choose_questions",
     "guess_language",
     "load_golden",
-    "perplexity_measure",
     "persona_checks",
     "rank_files",
     "render_scorecard",

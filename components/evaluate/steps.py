@@ -283,7 +283,7 @@ def score(
                     "golden": retrieval.manifest["inputs"]["golden"],
                     "index": retrieval.manifest["inputs"]["index"],
                 },
-                training=read_training(losses, samples=params.bootstrap_samples, seed=params.seed) if losses else None,
+                training=read_training(losses, seed=params.seed) if losses else None,
             )
             step.write_json("scorecard.json", card)
             step.write_jsonl("questions.jsonl", question_rows(questions, found, records))

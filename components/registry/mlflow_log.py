@@ -21,13 +21,14 @@ from typing import Any
 from components.errors import InputError
 from components.evaluate import scorecard_markdown
 from components.registry.gate import GateReport
-from components.registry.mlflow_values import checked_model_name, clip_lines, metric_values, param_values, table_json
+from components.registry.mlflow_values import checked_model_name, clip_lines, metric_values, table_json
 from components.registry.release import release_digest
 from components.registry.render import gate_markdown
 from components.registry.trained import Trained
 from components.store import canonical_json, sha256_hex
 from components.store.mlflow_door import mlflow_folder, open_client, open_experiment, sqlite_uri
 from components.store.mlflow_errors import explained
+from components.store.mlflow_params import param_values
 
 __all__ = ["Registered", "register", "registered_key", "sqlite_uri"]
 

@@ -17,10 +17,11 @@ from typing import Any
 from components.registry import mlflow_log as log
 from components.registry.compare import Candidate, best_of, comparison_markdown, comparison_rows
 from components.registry.gate import GateReport
-from components.registry.mlflow_values import checked_model_name, param_values, table_json
+from components.registry.mlflow_values import checked_model_name, table_json
 from components.store import canonical_json, sha256_hex
 from components.store.mlflow_door import mlflow_folder, open_client, open_experiment
 from components.store.mlflow_errors import explained
+from components.store.mlflow_params import param_values
 
 __all__ = ["Child", "RegisteredMatrix", "register_matrix"]
 

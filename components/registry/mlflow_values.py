@@ -9,12 +9,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from components.errors import InputError, TerminalError
+from components.store.mlflow_params import plain_name
 
-__all__ = ["checked_model_name", "clip_lines", "metric_values", "param_values", "table_json"]
-
-_NAME_LIMIT = 250
-_PARAM_LIMIT = 6000
-_ODD = re.compile(r"[^\w.\- /]")
+__all__ = ["checked_model_name", "clip_lines", "metric_values", "table_json"]
 
 
 def checked_model_name(name: str) -> str:
@@ -32,28 +29,9 @@ def metric_values(scorecard: Mapping[str, Any]) -> dict[str, float]:
     """
     values = _flat("", scorecard["metrics"])
     for group, metrics in scorecard["groups"].items():
-        values |= _flat(f"{_name(group.replace(':', '.'))}/", metrics)
+        values |= _flat(f"{plain_name(group.replace(':', '.'))}/", metrics)
     answers = scorecard["answers"]
     return values | {f"answers.{name}": float(answers[name]) for name in ("expected", "scored", "failed")}
-
-
-def param_values(params: Mapping[str, Any]) -> dict[str, str]:
-    """Parameters as MLflow takes them: name -> text (JSON for anything that is no text), cut at 6000 characters.
-
-    Two names that become one are told apart by a number.
-    """
-    values: dict[str, str] = {}
-    for name, value in params.items():
-        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True, default=str)
-        if len(text) > _PARAM_LIMIT:
-            note = f" ... ({len(text)} characters; whole in recipe.yaml)"
-            text = text[: _PARAM_LIMIT - len(note)] + note
-        plain, number = _name(name), 2
-        unique = plain
-        while unique in values:
-            unique, number = f"{plain[: _NAME_LIMIT - 4]}_{number}", number + 1
-        values[unique] = text
-    return values
 
 
 def table_json(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -83,11 +61,5 @@ def _flat(prefix: str, metrics: Mapping[str, Any]) -> dict[str, float]:
                 continue
             if not math.isfinite(number):
                 raise TerminalError(f"The score {prefix}{name} has the {part} {number}: expected a number, or none.")
-            values[f"{prefix}{_name(name)}" + ("" if part == "value" else f".{part}")] = float(number)
+            values[f"{prefix}{plain_name(name)}" + ("" if part == "value" else f".{part}")] = float(number)
     return values
-
-
-def _name(name: str) -> str:
-    """Letters, digits, `_ - . /` and spaces; no part that a file system would read as a way up."""
-    parts = [part for part in _ODD.sub("_", name).split("/") if part.strip(". ")]
-    return "/".join(parts)[:_NAME_LIMIT].rstrip("/") or "_"

@@ -15,6 +15,7 @@ from components.registry.release import build_release
 from components.registry.trained import Trained
 from components.store import Artefact, Run, StepSpec, read_runs, recorded_step, told_step
 from components.store import mlflow_door as door
+from components.store.mlflow_params import flat
 
 if TYPE_CHECKING:
     from components.answer import AnswerParams
@@ -186,14 +187,6 @@ def registration_key(
     )  # fmt: skip
     report = GateReport.from_dict(gate.read_json("gate.json"))
     return registered_key(release=release, scorecard=scorecard.read_json("scorecard.json"), gate=report)
-
-
-def flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
-    """Nested values by their dotted keys, as a recipe's overrides name them: `index.chunk.max_tokens` -> 200."""
-    found: dict[str, Any] = {}
-    for key, value in values.items():
-        found |= flat(value, f"{before}{key}.") if isinstance(value, Mapping) and value else {f"{before}{key}": value}
-    return found
 
 
 def tracking_uri(workspace: Path, params: RegistryParams) -> str:

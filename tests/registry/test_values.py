@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.errors import TerminalError
-from components.registry.mlflow_values import clip_lines, metric_values, param_values, table_json
+from components.registry.mlflow_values import clip_lines, metric_values, table_json
+from components.store.mlflow_params import param_values
 
 
 def test_metrics_carry_their_interval_and_unknown_ones_are_left_out(scorecard: Any) -> None:

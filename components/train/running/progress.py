@@ -26,6 +26,7 @@ class Progress:
         tokens_per_second: running mean over training steps, evaluations left out.
         seconds_left: at the pace of this sitting, evaluations and checkpoints included.
         event: starting, begin, log, eval, save, stopping or end.
+        learning_rate: of that step, when the event is of one.
     """
 
     step: int
@@ -35,15 +36,21 @@ class Progress:
     tokens_per_second: float | None
     seconds_left: float | None
     event: str
+    learning_rate: float | None = None
 
 
 class Speedometer:
-    """Tokens a second and time left, out of one event after the other."""
+    """Tokens a second and time left, out of one event after the other.
+
+    `tokens` and `seconds`: of all training steps that could be measured, evaluations and checkpoints left out.
+    """
 
     def __init__(self) -> None:
         self.tokens_per_second: float | None = None
         self.seconds_left: float | None = None
         self.steps = 0
+        self.tokens = 0
+        self.seconds = 0.0
         self._begun = (0.0, 0)
         self._last: tuple[float, int | None] = (0.0, None)
         self._tokens: int | None = None
@@ -54,8 +61,8 @@ class Speedometer:
         if kind == "begin":
             self.steps = int(event["steps"])
             self._begun = (now, step)
-            self._last = (now, None)
             self._tokens = 0 if step == 0 else None
+            self._last = (now, self._tokens)
         elif kind == "log":
             self.steps = int(event["steps"])
             self._measure(now, int(event["tokens"]))
@@ -69,12 +76,14 @@ class Speedometer:
         return Progress(
             step=step, steps=self.steps, loss=event.get("loss"), eval_loss=event.get("eval_loss"),
             tokens_per_second=self.tokens_per_second, seconds_left=self.seconds_left, event=kind,
+            learning_rate=event.get("learning_rate"),
         )  # fmt: skip
 
     def _measure(self, now: float, tokens: int) -> None:
         before, seen = self._last
         if seen is not None and tokens > seen and now > before:
             speed = (tokens - seen) / (now - before)
+            self.tokens, self.seconds = self.tokens + tokens - seen, self.seconds + now - before
             mean = self.tokens_per_second
             self.tokens_per_second = speed if mean is None else (1 - _NEW) * mean + _NEW * speed
         self._last, self._tokens = (now, tokens), tokens
