@@ -5,6 +5,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 UV := $(VENV)/tools/bin/uv
+WORKERS ?= 2
 QUESTION ?= Quanto è la caparra ad agosto?
 export LITELLM_LOCAL_MODEL_COST_MAP := True
 export MLFLOW_DISABLE_TELEMETRY := true
@@ -37,11 +38,11 @@ demo: setup  ## run phase mvp on the example notes, then search and ask; succeed
 	@echo; echo '$$ cervella ask recipes/mvp.yaml "$(QUESTION)"'
 	@$(BIN)/cervella ask recipes/mvp.yaml "$(QUESTION)" || test $$? -eq 1
 
-test: setup  ## all tests, slow ones included (what CI runs)
-	$(BIN)/python -m pytest
+test: setup  ## all tests, slow ones included (what CI runs; WORKERS=2 at once)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 test-fast: setup  ## tests without real servers, models and kills
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist worksteal
 
 check: setup  ## format, lint, types, generated files up to date
 	$(BIN)/ruff format --check .
