@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from components.llm.speeds import measured_speed, speeds_file
 from components.recipe.model import Recipe
@@ -27,6 +27,11 @@ from components.recipe.plan_steps import PlannedStep, Planner
 from components.recipe.plan_work import Seconds, Work, total
 from components.recipe.plan_world import World
 from components.recipe.runs import STEPS, check_steps
+from components.sncp import Collection
+
+if TYPE_CHECKING:
+    from components.recipe.plan_training import PlannedTraining
+    from components.train.estimate import Estimate
 
 __all__ = ["Plan", "PlannedStep", "plan_run", "plan_runs"]
 
@@ -49,6 +54,7 @@ class Plan:
         rest: seconds of everything that is no model's work, as the last runs of this phase took; None: not measured.
         models: of embedding and of chat.
         problems: why the run would stop, as far as it is known ahead of time.
+        training: what it takes on the hardware that the recipe names; None: there is nothing to train.
     """
 
     recipe: str
@@ -61,6 +67,7 @@ class Plan:
     rest: float | None
     models: tuple[str, str]
     problems: tuple[str, ...] = ()
+    training: Estimate | None = None
 
     @property
     def work(self) -> Work:
@@ -95,6 +102,7 @@ class Plan:
                 **self.work.to_dict(),
                 "seconds_besides_models": self.rest,
             },
+            **({"training": self.training.to_dict()} if self.training else {}),
             "problems": list(self.problems),
         }
 
@@ -136,17 +144,39 @@ def _plan(planner: Planner, recipe: Recipe, world: World, *, registers: bool) ->
 
         made = plan_dataset(planner, recipe, world=world)
         return _told(planner, recipe, world, made.notes, made.collection.digests, made.problems, published=published)
-    who = Persona(recipe, world.read_notes(recipe), past=planner.past, world=world) if recipe.phase == "mvp" else None
+    asks = recipe.phase != "reindex"
+    who = Persona(recipe, world.read_notes(recipe), past=planner.past, world=world) if asks else None
     found = plan_index(planner, recipe, world=world)
-    problems = list(found.problems)
+    problems, training = list(found.problems), None
     if who is not None:
-        problems += plan_scores(planner, recipe, found, who=who, world=world, registers=registers)
-    return _told(planner, recipe, world, found.notes, found.collection.digests, problems, published=published)
+        prompt = planner.plan(lambda: who.spec, write=who.write)
+        if recipe.phase == "optimize":
+            training, more = _plan_adapter(planner, recipe, found.collection, who, world)
+            problems += more
+        problems += plan_scores(
+            planner, recipe, found, who=who, prompt=prompt, world=world, registers=registers, training=training
+        )
+    return _told(
+        planner, recipe, world, found.notes, found.collection.digests, problems, published=published,
+        training=training.estimate if training else None,
+    )  # fmt: skip
+
+
+def _plan_adapter(
+    planner: Planner, recipe: Recipe, collection: Collection, who: Persona, world: World
+) -> tuple[PlannedTraining, list[str]]:
+    """The steps from the examples to the exported adapter; and why the run would stop."""
+    from components.recipe.plan_dataset import plan_examples  # neither is read for the plans of other phases
+    from components.recipe.plan_training import plan_training
+
+    examples = plan_examples(planner, recipe, collection, who=who, world=world)
+    training = plan_training(planner, recipe, examples)
+    return training, [*examples.problems, *training.problems]
 
 
 def _told(
     planner: Planner, recipe: Recipe, world: World, notes: NoteChanges, files: Mapping[str, str],
-    problems: Sequence[str], *, published: str | None,
+    problems: Sequence[str], *, published: str | None, training: Estimate | None = None,
 ) -> Plan:  # fmt: skip
     order = {name: place for place, name in enumerate(STEPS[recipe.phase])}
     steps = sorted(planner.steps, key=lambda step: order[step.name])
@@ -156,6 +186,7 @@ def _told(
     return Plan(
         recipe.name, recipe.phase, recipe.workspace, tuple(steps), notes, published, files,
         rest.seconds_for(1) if rest else None, (recipe.index.embedding.model, recipe.llm.chat.model), tuple(problems),
+        training,
     )  # fmt: skip
 
 

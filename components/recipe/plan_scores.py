@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache, cached_property
+from typing import TYPE_CHECKING
 
 from components.answer.messages import build_request
 from components.errors import CervellaError
@@ -27,6 +28,9 @@ from components.recipe.privacy import prompts_without_local
 from components.registry import steps as registry
 from components.sncp import Collection
 from components.store import Artefact, Step
+
+if TYPE_CHECKING:
+    from components.recipe.plan_training import PlannedTraining
 
 __all__ = ["Persona", "chat_dollars", "chat_seconds", "plan_scores"]
 
@@ -63,10 +67,13 @@ class Persona:
 
 
 def plan_scores(
-    planner: Planner, recipe: Recipe, found: PlannedIndex, *, who: Persona, world: World, registers: bool
-) -> list[str]:
-    """Plan the steps of phase mvp after the index. Returns why the run would stop, as far as it is known."""
-    prompt = planner.plan(lambda: who.spec, write=who.write)
+    planner: Planner, recipe: Recipe, found: PlannedIndex, *, who: Persona, prompt: Input, world: World,
+    registers: bool, training: PlannedTraining | None = None,
+) -> list[str]:  # fmt: skip
+    """Plan the steps that ask and score. Returns why the run would stop, as far as it is known.
+
+    `prompt`: the compiled persona, planned already; `training`: of phase optimize, whose adapter is what is asked.
+    """
     words = {"golden": "the file was changed"}
 
     retrieval = planner.plan(
@@ -81,11 +88,12 @@ def plan_scores(
     problems = list(found.golden.problems) if planner.last.action == "run" else []
 
     answers = planner.plan(
-        lambda index, prompt: evaluate.answers_spec(
+        lambda index, prompt, exported=None: evaluate.answers_spec(
             recipe.evaluate, recipe.index.search, recipe.llm, recipe.answer, index=index, prompt=prompt,
-            leave_out_local=prompts_without_local(recipe),
+            leave_out_local=prompts_without_local(recipe), adapter=exported,
         ),
         words=words, redo=_failed, index=found.built, prompt=prompt,
+        exported=training.exported if training else None,
     )  # fmt: skip
     if planner.last.action != "skip":
         chosen = choose_questions(found.golden.questions, recipe.evaluate.answers, recipe.evaluate.seed)
@@ -94,14 +102,17 @@ def plan_scores(
         planner.add(facts={"answers": len(chosen)}, work=work)
 
     scorecard = planner.plan(
-        lambda retrieval, answers: evaluate.score_spec(
-            recipe.evaluate, recipe.answer, retrieval=retrieval, answers=answers
+        lambda retrieval, answers, losses=None: evaluate.score_spec(
+            recipe.evaluate, recipe.answer, retrieval=retrieval, answers=answers, losses=losses
         ),
-        retrieval=retrieval, answers=answers,
+        retrieval=retrieval, answers=answers, losses=training.losses if training else None,
     )  # fmt: skip
-    gate = planner.plan(lambda scorecard: registry.gate_spec(recipe.gate, scorecard=scorecard), scorecard=scorecard)
+    gate = planner.plan(
+        lambda scorecard: registry.gate_spec(recipe.gate, scorecard=scorecard, phase=recipe.phase), scorecard=scorecard
+    )
     if registers:
-        _plan_register(planner, recipe, built=found.built, scorecard=scorecard, gate=gate, who=who)
+        trained = training.trained if training else None
+        _plan_register(planner, recipe, built=found.built, scorecard=scorecard, gate=gate, who=who, trained=trained)
     return problems
 
 
@@ -167,16 +178,19 @@ def chat_seconds(chat: ChatParams, least: int, most: int, world: World) -> Secon
 
 
 def _plan_register(
-    planner: Planner, recipe: Recipe, *, built: Input, scorecard: Input, gate: Input, who: Persona
-) -> None:
+    planner: Planner, recipe: Recipe, *, built: Input, scorecard: Input, gate: Input, who: Persona,
+    trained: Input | None,
+) -> None:  # fmt: skip
     """MLflow is asked each time; what it has already is not made twice."""
     action: Action = "run"
     reason = "MLflow is asked each time; what it has is not made twice"
-    if scorecard.artefact and gate.artefact and built.artefact:  # nothing of it has to be made first
+    made = scorecard.artefact and gate.artefact and built.artefact and (trained is None or trained.artefact)
+    if made and scorecard.artefact and gate.artefact and built.artefact:  # nothing of it has to be made first
         try:
             key = registry.registration_key(
                 recipe.persona, recipe.index, recipe.llm, recipe.answer, prompt=who.compiled[0].text,
                 built=built.artefact, scorecard=scorecard.artefact, gate=gate.artefact,
+                training=trained.artefact if trained else None,
             )  # fmt: skip
         except CervellaError:
             key = ""

@@ -108,7 +108,7 @@ class Planner:
         words: Mapping[str, str] | None = None,
         redo: Callable[[Artefact], str | None] = lambda found: None,
         write: Callable[[Step], object] | None = None,
-        **inputs: Input,
+        **given_inputs: Input | None,
     ) -> Input:
         """Plan a step.
 
@@ -117,8 +117,9 @@ class Planner:
             words: what is other about inputs that are no output of a step, by name, for the reason.
             redo: why a sealed artefact is not good enough, none when it is.
             write: writes what the step will make, where that hangs on its inputs alone.
-            inputs: what is known of its inputs.
+            given_inputs: what is known of its inputs, by name; one that is None is none.
         """
+        inputs = {name: given for name, given in given_inputs.items() if given is not None}
         spec = spec_of(**{name: given.digest or UNKNOWN for name, given in inputs.items()})
         said = {**{name: given.why for name, given in inputs.items() if given.why}, **(words or {})}
         unknown = [given for given in inputs.values() if given.digest is None]

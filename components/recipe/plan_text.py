@@ -60,6 +60,8 @@ def totals_lines(plan: Plan) -> list[str]:
     lines = [("steps", ", ".join(counts)), ("notes", _notes(plan))]
     lines += _stages(plan)
     lines += work_lines(plan.work, models=plan.models)
+    if plan.training:
+        lines += [("train", note) for note in plan.training.notes]
     lines.append(("time", _time(plan)))
     lines += [("stops", problem) for problem in plan.problems]
     return [f"  {name:<6}  {text}" for name, text in lines]

@@ -9,16 +9,16 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from components.errors import TerminalError
-from components.store import Artefact, Run, Step, StepSpec, Store, progress_of, recorded_step
+from components.store import Artefact, Run, Step, StepSpec, progress_of, recorded_step, write_atomic
 from components.train.base import base_identity, recover_base
 from components.train.environments.find import Environment, lock_digest
-from components.train.job import EFFECTIVE, JOB, LOG, OUT, PROGRESS, Job
+from components.train.job import EFFECTIVE, JOB, LOG, MODEL, OUT, PROGRESS, Job
+from components.train.losses import measure_losses
 from components.train.params import TrainParams
 from components.train.prepare import files_digest, read_job, write_job
 from components.train.running.masks import audit_masks
@@ -28,12 +28,12 @@ from components.train.running.readback import differences
 from components.train.trainers import trainer
 
 __all__ = [
-    "ADAPTER", "base_spec", "export_model", "export_spec", "losses_spec", "measure", "model_of", "recover", "run_spec",
-    "seal_run", "train_adapter",
+    "ADAPTER", "MEASURED", "base_spec", "check_begin", "export_model", "export_spec", "losses_spec", "measure",
+    "model_of", "recover", "run_spec", "seal_run", "sum_up_losses", "train_adapter", "training_facts",
 ]  # fmt: skip
 
 ADAPTER = ("adapter_model.safetensors", "adapter_config.json")
-RESULT, MASKS = "result.json", "masks.json"
+RESULT, MASKS, MEASURED = "result.json", "masks.json", "measured.json"
 _TOKENIZER = (
     "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja", "added_tokens.json",
     "vocab.json", "merges.txt", "tokenizer.model",
@@ -45,11 +45,10 @@ def base_spec(params: TrainParams) -> StepSpec | None:
     """Identity of the step that recovers the weights of a packaged model; None where the base is no such model."""
     if not str(params.base.model).startswith("local/"):
         return None
-    values = {"trainer": params.trainer, "lock": lock_digest(params.trainer)}
-    return StepSpec("train.base", 1, values, {"base": str(base_identity(params.base)["sha256"])})
+    return StepSpec("train.base", 1, {}, {"base": str(base_identity(params.base)["sha256"])})
 
 
-def recover(run: Run, params: TrainParams, *, environment: Environment) -> Artefact | None:
+def recover(run: Run, params: TrainParams) -> Artefact | None:
     """Recover the base's weights, where they come in a package; seals a model in Hugging Face's form."""
     spec = base_spec(params)
     if spec is None:
@@ -66,11 +65,15 @@ def model_of(params: TrainParams, base: Artefact | None) -> Path | None:
     return base.path if base else params.base.folder
 
 
-def run_spec(params: TrainParams, *, job: Job, prepared: str, base: Mapping[str, Any]) -> StepSpec:
-    """Identity of a training. `prepared`: digest of `train.prepare`; `base`: of `components.train.base.base_identity`."""
+def run_spec(params: TrainParams, *, job: Job | None, prepared: str, base: Mapping[str, Any]) -> StepSpec:
+    """Identity of a training.
+
+    `prepared`: digest of `train.prepare`, which `job` was read from; `base`: of `components.train.base.base_identity`.
+    Without a job, which is not known before the examples are, the identity is not known either: for plans only.
+    """
     values = {
         "trainer": params.trainer, "version": trainer(params.trainer).VERSION, "lock": lock_digest(params.trainer),
-        "files": files_digest(job), "base": dict(base),
+        "files": files_digest(job) if job else "?", "base": dict(base),
     }  # fmt: skip
     return StepSpec("train.run", 1, values, {"prepared": prepared})
 
@@ -114,6 +117,7 @@ def train_adapter(
 
                 code = run_trainer(folder, python=found.python, entry=trainer(params.trainer).ENTRY, tell=told)
             outcome = judge(folder, job, started=started, code=code)
+            measure(folder, job, python=found.python)
             seal_run(step, folder, job, outcome=outcome, environment=found.to_dict())
     return step.artefact
 
@@ -142,6 +146,19 @@ def check_begin(folder: Path, job: Job) -> None:
     audit_masks(folder, job)
 
 
+def measure(folder: Path, job: Job, *, python: Path) -> None:
+    """Measure the losses of base and adapter on what was held out; kept in the job's folder as `measured.json`."""
+    if (folder / MEASURED).exists():
+        return
+    found = measure_losses(
+        python=python, model=str((folder / MODEL).resolve()) if job.model == MODEL else job.model,
+        revision=job.params.base.revision, precision=job.params.precision, adapter=folder / OUT,
+        masks={"validation": folder / "masks-validation.jsonl"}, folder=folder / "losses",
+        tell=progress_of("train.run losses"),
+    )  # fmt: skip
+    write_atomic(folder / MEASURED, json.dumps(found.to_dict()).encode())
+
+
 def seal_run(
     step: Step, folder: Path, job: Job, *, outcome: Outcome, environment: Mapping[str, Any]
 ) -> None:  # fmt: skip
@@ -151,7 +168,8 @@ def seal_run(
     for name in (*ADAPTER, *_TOKENIZER):
         if (folder / OUT / name).is_file():
             shutil.copyfile(folder / OUT / name, step.path(name))
-    for file in [folder / EFFECTIVE, folder / PROGRESS, folder / LOG, *folder.glob("masks-*.jsonl")]:
+    records = (EFFECTIVE, PROGRESS, LOG, MEASURED)
+    for file in [*(folder / name for name in records), *folder.glob("masks-*.jsonl")]:
         if file.is_file():
             shutil.copyfile(file, step.path(file.name))
     for name, text in trainer(job.params.trainer).files(job).items():
@@ -165,3 +183,42 @@ def seal_run(
         steps=outcome.steps, train_loss=outcome.train_loss, best_eval_loss=outcome.best_eval_loss,
         base_eval_loss=outcome.base_eval_loss, seconds=outcome.seconds,
     )  # fmt: skip
+
+
+def losses_spec(*, trained: str) -> StepSpec:
+    """Identity of what is told of an adapter's losses; `trained`: digest of `train.run`."""
+    return StepSpec("train.losses", 1, {}, {"trained": trained})
+
+
+def sum_up_losses(run: Run, *, trained: Artefact) -> Artefact:
+    """Losses of base and adapter, example by example; seals `losses.json`.
+
+    Raises:
+        TerminalError: they were not measured where it was trained.
+    """
+    with recorded_step(run, losses_spec(trained=trained.digest)) as step:
+        if not step.sealed:
+            if MEASURED not in trained.manifest["outputs"]:
+                raise TerminalError(f"{trained.id} has no losses of base and adapter: train it again")
+            measured, result = trained.read_json(MEASURED), trained.read_json(RESULT)
+            told = {
+                **measured, "train_loss": result["mean_last_epoch_loss"], "train_rows": read_job(trained).train_rows,
+                "adapter": trained.manifest["outputs"][ADAPTER[0]]["sha256"],
+            }  # fmt: skip
+            step.write_json("losses.json", told)
+            step.note(examples=len(measured["splits"]["validation"]["base"]))
+    return step.artefact
+
+
+def training_facts(trained: Artefact) -> dict[str, Any]:
+    """What `cervella run` and `show` tell of a training."""
+    result, job = trained.read_json(RESULT), read_job(trained)
+    keys = (
+        "trainer", "trainer_version", "steps", "steps_asked", "stopped_early", "mean_last_epoch_loss",
+        "base_eval_loss", "best_eval_loss", "best_step", "trainable_parameters", "tokens_per_second", "seconds",
+    )  # fmt: skip
+    return {
+        **{key: result[key] for key in keys}, "base": str(job.params.base.model or job.model),
+        "train_rows": job.train_rows, "validation_rows": job.validation_rows, "folder": str(trained.path),
+        "page": str(trained.path / "page.html"),
+    }  # fmt: skip

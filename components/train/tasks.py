@@ -59,7 +59,7 @@ def prepare(run: Run, params: TrainParams, dataset: DatasetParams, *, split: str
 @task(name="recover base model")
 def recover_base(run: Run, params: TrainParams) -> str | None:
     """Recover the weights of a packaged base; returns the artefact's id, None where the base is another."""
-    found = steps.recover(run, params, environment=lambda: find_environment(params.trainer))
+    found = steps.recover(run, params)
     return found.id if found else None
 
 
