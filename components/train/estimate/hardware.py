@@ -50,7 +50,7 @@ _FROM_A100 = "guess: as on an A100"
 HARDWARE: Mapping[HardwareName, Hardware] = {
     "t4": Hardware(
         "T4", 16, 14.7, (7, 5), {"fp32": 8.1, "fp16": 65}, (0.15, 0.30),
-        "0.25 from one run (Qwen3-14B, Axolotl, packed 4096, Colab); 0.15 as a floor is a guess",
+        "0.25 from one run (Qwen3-14B, Axolotl, packed 4096, Colab), 0.14 on rows of 256 tokens from another",
     ),
     "l4": Hardware(
         "L4", 24, 22.1, (8, 9), {"fp32": 30.3, "fp16": 121, "bf16": 121}, (0.15, 0.40),
@@ -61,7 +61,7 @@ HARDWARE: Mapping[HardwareName, Hardware] = {
         "guess: as on an RTX 4090",
     ),
     "rtx4090": Hardware(
-        "RTX 4090", 24, 23.6, (8, 9), {"fp32": 82.6, "fp16": 165, "bf16": 165}, (0.25, 0.70),
+        "RTX 4090", 24, 23.6, (8, 9), {"fp32": 82.6, "fp16": 165, "bf16": 165}, (0.25, 0.75),
         "0.70 from one run (Llama-3.1-8B, torchtune, compiled); the floor is a guess",
     ),
     "a100-40": Hardware(
