@@ -11,14 +11,15 @@ from typing import Any
 SEAL = "digest.json"
 
 
-def seal(checkpoint: str) -> None:
-    """Write the digests of a checkpoint's files beside them, once it is complete."""
-    path = os.path.join(checkpoint, SEAL)
+def seal(checkpoint: str) -> dict[str, str]:
+    """Write the digests of a checkpoint's files beside them, once it is complete; returns them."""
+    path, digests = os.path.join(checkpoint, SEAL), _digests(checkpoint)
     with open(path + ".tmp", "w", encoding="utf-8") as file:
-        json.dump(_digests(checkpoint), file)
+        json.dump(digests, file)
         file.flush()
         os.fsync(file.fileno())
     os.replace(path + ".tmp", path)
+    return digests
 
 
 def is_whole(checkpoint: str) -> bool:

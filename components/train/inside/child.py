@@ -9,6 +9,7 @@ checkpoints that a kill left half written are removed.
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import runpy
 import signal
@@ -29,9 +30,18 @@ def main() -> None:
     here = os.path.dirname(os.path.abspath(__file__))
     if here not in sys.path:
         sys.path.insert(0, here)
+    _choose_device()
     importlib.import_module("checkpoints").remove_broken()
     sys.argv = sys.argv[2:]
     runpy.run_path(os.path.join(here, script), run_name="__main__")
+
+
+def _choose_device() -> None:
+    """One GPU: transformers would take all, and with them larger batches than asked. None for a job for the CPU."""
+    with open("job.json", encoding="utf-8") as file:
+        hardware = json.load(file)["params"]["hardware"]
+    named = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
+    os.environ["CUDA_VISIBLE_DEVICES"] = "" if hardware == "cpu" else named
 
 
 def _leave(number: int, frame: object) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 
 
@@ -9,6 +10,7 @@ def main() -> None:
     """Train; go on from the newest checkpoint where there is one."""
     # Rows are prepared anew each time: Axolotl would load what a kill left half written.
     shutil.rmtree("prepared", ignore_errors=True)
+    os.environ["AXOLOTL_DATASET_NUM_PROC"] = "0"  # written in this process too, not by a new one
     from axolotl.utils import set_pytorch_cuda_alloc_conf
 
     set_pytorch_cuda_alloc_conf()

@@ -72,6 +72,7 @@ def make_telling(
                 "config": config(),
             }
             _write_json("effective.json", self.effective)
+            _end_line("progress.jsonl")
             _tell("begin", step=state.global_step, steps=state.max_steps)
 
         def on_step_end(self, args: Any, state: Any, control: Any, **given: Any) -> None:
@@ -100,8 +101,8 @@ def make_telling(
 
         def on_save(self, args: Any, state: Any, control: Any, **given: Any) -> None:
             checkpoint = os.path.join(args.output_dir, f"checkpoint-{state.global_step}")
-            checkpoints.seal(checkpoint)
-            _tell("save", step=state.global_step, checkpoint=checkpoint)
+            adapter = checkpoints.seal(checkpoint).get("adapter_model.safetensors")
+            _tell("save", step=state.global_step, checkpoint=checkpoint, adapter=adapter)
             if self.signal:
                 self.leave()
 
@@ -139,6 +140,15 @@ def _tell(event: str, **values: Any) -> None:
     line = json.dumps({"event": event, "time": time.time(), **values}) + "\n"
     with open("progress.jsonl", "a", encoding="utf-8") as file:
         file.write(line)
+
+
+def _end_line(name: str) -> None:
+    """A kill may have cut the last line short: what follows must not be lost with it."""
+    with open(name, "ab+") as file:
+        if file.tell():
+            file.seek(-1, os.SEEK_END)
+            if file.read() != b"\n":
+                file.write(b"\n")
 
 
 def _write_json(name: str, value: Any) -> None:

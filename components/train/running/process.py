@@ -12,9 +12,11 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from pathlib import Path
 
 from components.train.job import INSIDE, LOG, MODEL, PROGRESS
+from components.train.running.causes import ENDED, STARTED
 from components.train.running.progress import Follow, Progress, Speedometer
 
 __all__ = ["GRACE", "QUIET", "Progress", "child_environment", "run_trainer"]
@@ -77,6 +79,8 @@ def run_trainer(
     tell(Progress(0, 0, None, None, None, None, "starting"))
     command = [str(python), f"{INSIDE}/child.py", str(os.getpid()), entry]
     with (folder / LOG).open("ab") as log:
+        log.write(f"{STARTED}{datetime.now().astimezone().isoformat(timespec='seconds')}\n".encode())
+        log.flush()
         child = subprocess.Popen(  # noqa: S603
             command,
             cwd=folder,
@@ -94,6 +98,9 @@ def run_trainer(
     except BaseException as error:
         _stop(child, read, interrupted=isinstance(error, KeyboardInterrupt))
         raise
+    finally:
+        with (folder / LOG).open("ab") as log:
+            log.write(f"\n{ENDED}{child.poll()}\n".encode())
     if child.returncode in (130, -2):
         raise KeyboardInterrupt
     return child.returncode

@@ -2,7 +2,7 @@
 
 Facts behind the less obvious lines: research on trainers, section 1. Axolotl drops unknown keys without a word, drops
 rows that are too long unless told to raise, keeps prepared rows by the name of their file, takes one warmup step for
-two, and turns on GPU kernels on a CPU. The last step is evaluated by our callback.
+two, turns on GPU kernels on a CPU, and gives datasets the tokenizer's template whatever the global one is.
 """
 
 from __future__ import annotations
@@ -83,12 +83,12 @@ def config(job: Job) -> dict[str, Any]:
         # One of them written turns off that all four turn themselves on, also where there is no GPU.
         **dict.fromkeys(("lora_mlp_kernel", "lora_qkv_kernel", "lora_o_kernel", "lora_embedding_kernel"), False),
         "chat_template": TEMPLATES[base.template],
-        "datasets": [_dataset(job.train_file)],
-        "test_datasets": [_dataset(job.validation_file)],
+        "datasets": [_dataset(job.train_file, base.template)],
+        "test_datasets": [_dataset(job.validation_file, base.template)],
         "val_set_size": 0,
         "shuffle_merged_datasets": False,  # the Trainer shuffles, by the seed; masks stay in the order of the file
         "dataset_prepared_path": "prepared",
-        "dataset_num_proc": 1,
+        "dataset_num_proc": 0,  # in this process: each other one imports everything again, and may outlive it
         "dataloader_num_workers": 0,
         "output_dir": OUT,
         "sequence_len": params.max_tokens,
@@ -138,12 +138,13 @@ def config(job: Job) -> dict[str, Any]:
     return values
 
 
-def _dataset(name: str) -> dict[str, Any]:
+def _dataset(name: str, template: str) -> dict[str, Any]:
     return {
         "path": f"{DATA}/{name}",
         "ds_type": "json",
         "split": "train",
         "type": "chat_template",
+        "chat_template": TEMPLATES[template],  # the global one is not taken for datasets
         "field_messages": "messages",
         "field_tools": "tools",
         "message_field_training": "train",
@@ -168,7 +169,8 @@ def expected(job: Job) -> list[Expected]:
         Expected("train.base.model", "config.base_model", job.model),
         Expected("train.base.model", "peft.base_model_name_or_path", job.model),
         Expected("train.base.quantization", "config.load_in_4bit", nf4),
-        Expected("train.base.template", "config.chat_template", TEMPLATES[params.base.template]),
+        Expected("train.base.template", "config.datasets.0.chat_template", TEMPLATES[params.base.template]),
+        Expected("train.base.template", "config.test_datasets.0.chat_template", TEMPLATES[params.base.template]),
         Expected("train.lora.r", "peft.r", params.lora.r),
         Expected("train.lora.alpha", "peft.lora_alpha", params.lora.alpha),
         Expected("train.lora.dropout", "peft.lora_dropout", params.lora.dropout),
