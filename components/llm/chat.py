@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypedDict
 
-from components.errors import TerminalError, TransientError
+from components.errors import InputError, TerminalError, TransientError
 from components.llm.budget import Budget
 from components.llm.names import check_model_name, is_remote
 from components.llm.places import refuse_local
@@ -193,19 +193,26 @@ def load_chat(
     cache: Path | None = None,
     local_only: bool = False,
     trusted_hosts: Collection[str] = (),
+    adapter: Path | None = None,
 ) -> Chat:
     """The chat model of that name.
 
     `local/smollm2-135m-instruct` and `fake/chat?...` answer in this process; any other name is litellm's, at
     `api_base` if given, with the key in the environment variable `api_key_env`, read at each call. `cache` is the
     SQLite file of the response cache, used at temperature 0 only. `trusted_hosts` are names in `api_base` that count
-    as this machine.
+    as this machine. `adapter` is a LoRA adapter as GGUF, for `local/smollm2-135m-instruct`; its digest is part of what
+    answers are cached by. A server elsewhere has its adapters under names of their own.
 
     Raises:
-        InputError: unknown `local/` or `fake/` name.
+        InputError: unknown `local/` or `fake/` name; an adapter for a model that is not `local/`.
         TerminalError: its package is not installed; `local_only` and the model is remote.
     """
     check_model_name(model, kind="chat")
+    if adapter and not model.startswith("local/"):
+        raise InputError(
+            f"an adapter file can be put on local/smollm2-135m-instruct, not on {model}: a server serves an adapter "
+            "under a name of its own; ask for that name"
+        )
     backend: Backend
     if is_remote(model):
         if local_only:
@@ -224,8 +231,9 @@ def load_chat(
         from components.llm.local_chat import SmolLM2Chat
 
         backend = SmolLM2Chat(
-            temperature=temperature, context_tokens=context_tokens, timeout_seconds=timeout_seconds, seed=seed
-        )
+            temperature=temperature, context_tokens=context_tokens, timeout_seconds=timeout_seconds, seed=seed,
+            adapter=adapter,
+        )  # fmt: skip
     request = {
         "model": backend.identity, "temperature": temperature, "context_tokens": context_tokens, "seed": seed,
     }  # fmt: skip

