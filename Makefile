@@ -77,6 +77,7 @@ lock: setup  ## resolve the dependencies anew (then run make check test)
 	  --no-header --output-file requirements.lock
 	echo uv | $(UV) pip compile - --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 	  --output-file requirements-tools.lock
+	$(BIN)/python -m components.train.environments.lock
 
 clean:  ## remove .venv and caches; your runs under .cervella stay
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -36,6 +36,7 @@ COMMANDS = {
     "score": ("score", "Score the published index, and the answers, on golden questions"),
     "data": ("data", "Conversations for training: check any file of them, review them"),
     "train": ("train", "Training elsewhere, without a GPU of one's own: pack, unpack"),
+    "trainers": ("trainers", "Programs that train, each in an environment of its own: list, install"),
     "index": ("index", "The published index: status"),
     "runs": ("past", "List the runs of a workspace, newest first"),
     "show": ("past", "Show one run: steps, scorecard, gate"),
@@ -50,7 +51,7 @@ GROUPS = {
     "The recipe language": ("recipes", "schema", "validate", "explain"),
     "Running": ("plan", "run", "reindex"),
     "Asking": ("search", "ask", "score"),
-    "Training": ("data", "train"),
+    "Training": ("data", "train", "trainers"),
     "What there is": ("index", "runs", "show", "diff", "gc", "forget"),
 }
 """How `--help` shows them; a command that is in no group comes last."""

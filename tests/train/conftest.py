@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from components.errors import TerminalError
 from components.train.environments import Environment, find_environment, lock_digest
 from components.train.environments.find import installed_packages, record_digest, trainer_name
 from components.train.environments.install import install
@@ -33,6 +35,8 @@ def trainer_environment() -> Callable[[str], Environment]:
 
 def _installed(name: str) -> Environment:
     trainer = trainer_name(name)
+    with contextlib.suppress(TerminalError):
+        return find_environment(trainer)
     install(trainer, say=lambda text: print(f"{name}: {text}"))
     return find_environment(trainer)
 

@@ -1,9 +1,14 @@
-"""Whether an environment holds what its lock says, and whether its trainer can be imported (in a child: half a minute)."""
+"""Whether an environment holds what its lock says, and whether its trainer can be imported (half a minute, in a child).
+
+Unsloth refuses to be imported on a machine without a GPU; UNSLOTH_ALLOW_CPU=1, which its own tests use, lets the whole
+package be imported, and nothing be trained. So here it is known to be installed whole, and no more.
+"""
 
 from __future__ import annotations
 
 import re
 import subprocess
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +21,9 @@ __all__ = ["TRIALS", "broken_imports", "misfits"]
 TRIALS: dict[TrainerName, str] = {
     "axolotl": "import axolotl.train, axolotl.cli.config",
     "llamafactory": "import llamafactory.train.tuner",
-    "unsloth": "import torch, os; torch.cuda.is_available() or os.environ.update(UNSLOTH_ALLOW_CPU='1'); import unsloth",
+    "unsloth": "import os, torch\n"
+    "if not torch.cuda.is_available(): os.environ['UNSLOTH_ALLOW_CPU'] = '1'\n"
+    "import unsloth",
 }
 """What is imported to see that a trainer works."""
 _LEFT_OUT = {"torchvision", "torchaudio"}
@@ -52,7 +59,8 @@ def broken_imports(
     name: TrainerName, python: Path, *, log: Path, tick: Callable[[], None] = lambda: None
 ) -> str | None:
     """Why the trainer of an environment cannot be imported; None when it can."""
-    code = run_logged([str(python), "-I", "-c", TRIALS[name]], log=log, tick=tick)
+    with tempfile.TemporaryDirectory() as folder:  # Unsloth writes a cache where it is started
+        code = run_logged([str(python), "-I", "-c", TRIALS[name]], log=log, tick=tick, folder=Path(folder))
     if code == 0:
         return None
     last = tail(log, 1).strip()

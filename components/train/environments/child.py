@@ -25,7 +25,12 @@ _NOT_HANDED_ON = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "VIRTUAL_ENV")
 
 
 def run_logged(
-    command: Sequence[str], *, log: Path, tick: Callable[[], None], environment: Mapping[str, str] | None = None
+    command: Sequence[str],
+    *,
+    log: Path,
+    tick: Callable[[], None],
+    environment: Mapping[str, str] | None = None,
+    folder: Path | None = None,
 ) -> int:
     """Run a command, its output added to `log`. Returns its exit code.
 
@@ -37,6 +42,7 @@ def run_logged(
         log: file that what it prints is added to.
         tick: called twice a second while it works.
         environment: variables that it gets besides this process's own.
+        folder: that it works in; this process's own when none is given.
     """
     handed = {key: value for key, value in os.environ.items() if key not in _NOT_HANDED_ON}
     with log.open("ab") as output:
@@ -44,7 +50,7 @@ def run_logged(
         output.flush()
         child = subprocess.Popen(  # noqa: S603
             [sys.executable, "-I", "-S", str(_TIED), str(os.getpid()), *command],
-            stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
+            stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True, cwd=folder,
             env={**handed, **QUIET, **(environment or {})},
         )  # fmt: skip
     try:

@@ -20,10 +20,11 @@ from pathlib import Path
 from typing import Any, get_args
 
 from components.errors import InputError, TerminalError
+from components.store import is_held
 from components.train.params import TrainerName
 
 __all__ = [
-    "NAMES", "Environment", "environment_folder", "fault_of", "find_environment", "installed_packages", "lock_digest",
+    "NAMES", "Environment", "environment_folder", "fault_of", "find_environment", "install_lock", "installed_packages", "lock_digest",
     "lock_file", "locked_packages", "read_environment", "record_digest", "site_packages", "torch_version",
     "trainer_name", "trainer_version", "trainers_folder",
 ]  # fmt: skip
@@ -125,6 +126,12 @@ def environment_folder(name: TrainerName) -> Path:
     return trainers_folder() / f"{name}-{lock_digest(name)[:12]}"
 
 
+def install_lock(name: TrainerName) -> Path:
+    """The file that whoever installs a trainer holds locked."""
+    folder = environment_folder(name)
+    return folder.parent / ".locks" / folder.name
+
+
 def site_packages(folder: Path) -> Path | None:
     """The folder of an environment's packages; None when it has none."""
     return next(iter(sorted(folder.glob("lib/python3.*/site-packages"))), None)
@@ -137,10 +144,19 @@ def installed_packages(folder: Path) -> list[str]:
 
 
 def record_digest(folder: Path) -> str | None:
-    """SHA-256 of torch's list of installed files, each with its own hash: which build of torch this is."""
+    """SHA-256 of torch's list of files, each with its own hash: which build this is, the same on every machine.
+
+    Left out is what an installer writes: scripts, which hold a path, compiled files, and notes of its own.
+    """
     site = site_packages(folder)
     record = next(iter(site.glob("torch-*.dist-info/RECORD")), None) if site else None
-    return hashlib.sha256(record.read_bytes()).hexdigest() if record else None
+    if record is None:
+        return None
+    lines = record.read_text(encoding="utf-8").splitlines()
+    own = sorted(
+        line for line in lines if ",sha256=" in line and not line.startswith("..") and ".dist-info/" not in line
+    )
+    return hashlib.sha256("\n".join(own).encode()).hexdigest()
 
 
 def read_environment(folder: Path) -> dict[str, Any] | None:
@@ -156,6 +172,8 @@ def read_environment(folder: Path) -> dict[str, Any] | None:
 def fault_of(name: TrainerName, folder: Path) -> str | None:
     """Why an environment cannot be used; None when it is as it was installed. Starts no program."""
     told = read_environment(folder)
+    if told is None and is_held(install_lock(name)):
+        return "it is being installed now"
     if told is None:
         return "its installation did not come to its end" if folder.is_dir() else "it is not installed"
     if told["name"] != name or told["lock"] != lock_digest(name):

@@ -6,9 +6,13 @@ the lock says, and can the trainer be imported? -> `environment.json`, atomicall
 without that file, which counts as nothing and which the next installation empties; what was downloaded stays in uv's
 cache, so it costs seconds. It is made in place, since programs of a virtual environment hold its absolute path.
 
-Not covered by a hash: torch and the libraries of CUDA (their versions are pinned; the digest of torch's list of files is
-recorded) and, for what comes as source (Axolotl: langdetect and a few like it), build tools, which are held to the
+Not covered by a hash: torch and the libraries of CUDA (their versions are pinned; the digest of torch's list of files
+is recorded) and, for what comes as source (Axolotl: langdetect and a few like it), build tools, which are held to the
 lock's versions.
+
+torchvision and torchaudio are left out, though trainers ask for them: for text neither is used, and the ones on the
+public index do not go with every build of torch ("operator torchvision::nms does not exist"). LLaMA-Factory imports
+torchaudio all the same, so an empty module of that name is put there.
 """
 
 from __future__ import annotations
@@ -45,7 +49,7 @@ __all__ = ["STUBS", "install", "needs_installing"]
 Say = Callable[[str], None]
 Tick = Callable[[], None]
 STUBS = {"llamafactory": ("torchaudio",)}
-"""Modules that a trainer imports and, for text, never uses: empty ones, since no build of them goes with every torch."""
+"""Modules that a trainer imports and, for text, never uses: empty ones."""
 _NETWORK = (
     "dns error", "failed to lookup", "error sending request", "connection refused", "connection reset", "timed out",
     "network is unreachable", "request failed after", "tls handshake", "no route to host", "failed to fetch",
@@ -82,9 +86,12 @@ def install(
     """
     supported()
     uv, folder, cuda = find_uv(), find.environment_folder(name), has_nvidia_gpu() and not cpu
-    what = f"install {name}"
-    locks = folder.parent / ".locks"
-    with hold(locks / folder.name, what=what, timeout_seconds=3600, waiting=lambda who: say(f"waiting for {who}")):
+    with hold(
+        find.install_lock(name),
+        what=f"install {name}",
+        timeout_seconds=3600,
+        waiting=lambda who: say(f"waiting for {who}"),
+    ):
         fault = "asked to be made anew" if repair else needs_installing(name, cuda=cuda)
         if fault is None and (fault := broken_imports(name, folder / "bin" / "python", log=_log(folder))) is None:
             say(f"{name} {find.trainer_version(name)} is installed and can be imported: {folder}")
@@ -175,7 +182,7 @@ class _Installation:
         return any(words in text for words in _NETWORK)
 
     def torch(self, sources: Sources) -> None:
-        """torch by version: a build of this machine's own where its owner has one, else the one that fits its GPU."""
+        """Install torch by version: a build that lies on this machine, where there is one, else the one for its GPU."""
         version = find.torch_version(self.name)
         common = ("pip", "install", "--no-config", "--python", str(self.python), "--constraint", str(self.lock))
         plain = sources.options()
@@ -216,8 +223,9 @@ class _Installation:
         versions = dict(one.rsplit("-", 1) for one in find.installed_packages(self.folder))
         told = {
             "name": self.name, "lock": find.lock_digest(self.name), "trainer_version": versions[self.name],
-            "torch": versions["torch"], "torch_digest": find.record_digest(self.folder), "cuda": "+cpu" not in versions["torch"],
-            "python": ".".join(map(str, sys.version_info[:3])), "installed": datetime.now(UTC).isoformat(timespec="seconds"),
+            "torch": versions["torch"], "torch_digest": find.record_digest(self.folder),
+            "cuda": "+cpu" not in versions["torch"], "python": ".".join(map(str, sys.version_info[:3])),
+            "installed": datetime.now(UTC).isoformat(timespec="seconds"),
             "seconds": round(time.monotonic() - self.begun, 1), "bytes": folder_bytes(self.folder),
             "packages": find.installed_packages(self.folder),
         }  # fmt: skip

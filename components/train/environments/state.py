@@ -1,0 +1,81 @@
+"""All trainers at a glance: which are installed, which are broken, what they take, and what is left of older locks."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from components.store import is_held
+from components.train.environments import find
+from components.train.environments.expect import expected
+from components.train.environments.find import NAMES
+from components.train.environments.machine import folder_bytes, has_nvidia_gpu
+from components.train.params import TrainerName
+
+__all__ = ["State", "older_environments", "states"]
+
+
+@dataclass(frozen=True)
+class State:
+    """One trainer on this machine.
+
+    Attributes:
+        name: of the trainer.
+        version: that this project's lock asks for.
+        state: installed, missing, being installed now, or broken.
+        why: it cannot be used; None when it can.
+        folder: of its environment, also where there is none yet.
+        torch: version with its build; None when it is not known.
+        cuda: whether it is for NVIDIA GPUs: as installed, or as it would be.
+        bytes: on disk, or to expect.
+        seconds: that installing took, or will take.
+    """
+
+    name: TrainerName
+    version: str
+    state: Literal["installed", "missing", "installing", "broken"]
+    why: str | None
+    folder: Path
+    torch: str | None
+    cuda: bool
+    bytes: int
+    seconds: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values only."""
+        return {
+            "name": self.name, "version": self.version, "state": self.state, "why": self.why,
+            "folder": str(self.folder), "python": str(self.folder / "bin" / "python"), "torch": self.torch,
+            "cuda": self.cuda, "bytes": self.bytes, "seconds": self.seconds,
+        }  # fmt: skip
+
+
+def states() -> list[State]:
+    """Every trainer. Starts no program of an environment; one that is broken is measured, which takes a moment."""
+    return [_state(name, gpu=has_nvidia_gpu()) for name in NAMES]
+
+
+def _state(name: TrainerName, *, gpu: bool) -> State:
+    folder = find.environment_folder(name)
+    fault, told = find.fault_of(name, folder), find.read_environment(folder) or {}
+    cuda = bool(told.get("cuda", gpu))
+    awaited = expected(name, cuda=cuda)
+    there = folder.is_dir()
+    busy = is_held(find.install_lock(name))
+    size = int(told.get("bytes", 0)) or (folder_bytes(folder) if there else awaited.bytes)
+    return State(
+        name=name, version=find.trainer_version(name),
+        state="installed" if fault is None else "installing" if busy else "broken" if there else "missing", why=fault, folder=folder,
+        torch=told.get("torch"), cuda=cuda, bytes=size, seconds=float(told.get("seconds", awaited.seconds)),
+    )  # fmt: skip
+
+
+def older_environments() -> list[tuple[Path, int]]:
+    """Environments of other locks than this version's, with the bytes that removing them may free."""
+    used = {find.environment_folder(name) for name in NAMES}
+    own = re.compile(rf"(?:{'|'.join(NAMES)})-[0-9a-f]{{12}}$")
+    folder = find.trainers_folder()
+    others = [path for path in sorted(folder.iterdir()) if own.match(path.name)] if folder.is_dir() else []
+    return [(path, folder_bytes(path)) for path in others if path.is_dir() and path not in used]
