@@ -19,6 +19,12 @@ class Plugin(BasePlugin):  # type: ignore[misc]
             "restore_callback_states_from_checkpoint": True,  # evaluations without a gain, of an earlier sitting
         }
 
+    def pre_lora_load(self, cfg: Any, model: Any) -> None:
+        """Axolotl seeds the order of the examples, not the first weights of the adapter: these are made next."""
+        from transformers import set_seed
+
+        set_seed(cfg.seed)
+
     def add_callbacks_post_trainer(self, cfg: Any, trainer: Any) -> list[Any]:
         """The callback that tells."""
 

@@ -2,14 +2,13 @@
 
 The child is in the caller's own process group, so that a terminal's Ctrl-C reaches it too. When this process is killed,
 the child is (inside/child.py asks Linux for it, elsewhere it looks by itself). That is tied to the thread that starts
-it: start and wait in one thread, as `run_trainer` does.
+it: start and wait in one thread, as `run_trainer` does; in the main one, where Python tells of Ctrl-C.
 """
 
 from __future__ import annotations
 
 import os
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -92,8 +91,6 @@ def run_trainer(
     try:
         while not _ended(child):
             read()
-            if not threading.main_thread().is_alive():
-                raise KeyboardInterrupt  # it went to the main thread, which is gone and now waits for this one
         read()
     except BaseException as error:
         _stop(child, read, interrupted=isinstance(error, KeyboardInterrupt))

@@ -2,7 +2,8 @@
 
 Facts behind the less obvious lines: research on trainers, section 1. Axolotl drops unknown keys without a word, drops
 rows that are too long unless told to raise, keeps prepared rows by the name of their file, takes one warmup step for
-two, turns on GPU kernels on a CPU, and gives datasets the tokenizer's template whatever the global one is.
+two, turns on GPU kernels on a CPU, gives datasets the tokenizer's template whatever the global one is, and does not
+seed the adapter's first weights (our plugin does).
 """
 
 from __future__ import annotations
