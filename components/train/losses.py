@@ -22,7 +22,10 @@ from components.errors import TerminalError
 from components.train.ask_inside import ask_inside
 from components.train.params import Precision
 
-__all__ = ["Losses", "Perplexity", "RowLoss", "SplitLosses", "measure_losses", "perplexity", "perplexity_ratio"]
+__all__ = [
+    "Losses", "Perplexity", "RowLoss", "SplitLosses", "losses_request", "measure_losses", "perplexity",
+    "perplexity_ratio", "read_losses",
+]  # fmt: skip
 
 _DRAWS, _LEAST = 2000, 10
 _DTYPES: dict[Precision, str] = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
@@ -101,11 +104,20 @@ def measure_losses(
         TerminalError: it could not be measured, or a loss is not a number.
     """
     request = {
-        "model": model, "revision": revision, "dtype": _DTYPES[precision],
+        **losses_request(model, revision=revision, precision=precision),
         "adapter": str(adapter.absolute()) if adapter else None,
         "masks": {name: str(path.absolute()) for name, path in masks.items()},
     }  # fmt: skip
-    found = ask_inside("measure_losses.py", request, python=python, folder=folder, tell=tell)
+    return read_losses(ask_inside("measure_losses.py", request, python=python, folder=folder, tell=tell))
+
+
+def losses_request(model: str, *, revision: str | None, precision: Precision) -> dict[str, Any]:
+    """What `inside/measure_losses.py` is asked, but for adapter, masks and where its answer goes."""
+    return {"model": model, "revision": revision, "dtype": _DTYPES[precision]}
+
+
+def read_losses(found: Mapping[str, Any]) -> Losses:
+    """The answer of `inside/measure_losses.py`. Raises TerminalError: a loss is not a number."""
     splits = {
         name: SplitLosses(*(_rows(sides.get(side, []), of=f"{name}, {side}") for side in ("base", "adapted")))
         for name, sides in found["splits"].items()

@@ -61,8 +61,9 @@ def test_it_holds_all_that_a_training_needs_in_one_folder(tmp_path: Path) -> Non
     inside = {f"job/inside/{path.name}" for path in (tmp_path / "job" / "inside").glob("*.py")}
     data = {f"job/data/{path.name}" for path in (tmp_path / "job" / "data").iterdir()}
     assert len(data) == 2 and "job/inside/child.py" in inside
-    own = {"README.md", "train.py", "install.py", "train.ipynb", "manifest.json", "requirements.lock",
-           "requirements-uv.lock", "job/job.json", "job/config.yaml"}  # fmt: skip
+    own = {"README.md", "train.py", "train.ipynb", "manifest.json", "requirements.lock", "requirements-uv.lock",
+           "job/job.json", "job/config.yaml"}  # fmt: skip
+    own |= {f"parts/{name}.py" for name in ("common", "install", "keeping", "result")}
     assert set(names_of(bundle)) == {f"{top}/{name}" for name in own | inside | data}
 
 

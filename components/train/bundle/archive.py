@@ -29,12 +29,11 @@ _MB = 1 << 20
 _MANIFEST_BYTES = 4 * _MB
 _FILES = 200
 _ALLOWED: tuple[tuple[str, int], ...] = (
-    (r"out/adapter_model\.safetensors", 8000 * _MB),
+    (r"out/(checkpoint-\d{1,9}/)?adapter_model\.safetensors", 8000 * _MB),
     (r"out/adapter_config\.json", _MB),
     (r"out/(tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab)\.json", 64 * _MB),
     (r"out/(chat_template\.jinja|merges\.txt|tokenizer\.model)", 64 * _MB),
-    (r"out/checkpoint-\d{1,9}/trainer_state\.json", 64 * _MB),
-    (r"(effective|environment|started)\.json", 16 * _MB),
+    (r"(effective|environment|started|losses)\.json", 64 * _MB),
     (r"progress\.jsonl|trainer\.log", 512 * _MB),
     (r"masks-(train|validation)\.jsonl", 2000 * _MB),
 )

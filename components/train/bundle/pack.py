@@ -1,7 +1,7 @@
 """Writes a bundle: one zip file with all that a training needs on a machine that has a GPU and nothing of ours.
 
-    train-<recipe>-<job>/  README.md  train.py  install.py  train.ipynb  manifest.json
-                           requirements.lock  requirements-uv.lock  job/ (the folder of `components.train.job`)
+    train-<recipe>-<job>/  README.md  train.py  train.ipynb  manifest.json  requirements.lock  requirements-uv.lock
+                           parts/ (what train.py is made of)  job/ (the folder of `components.train.job`)
 
 Equal arguments give equal bytes, on machines with the same zlib. No key, no path and no name of this machine is in it.
 A crash leaves the bundle that was there before, or none; a hidden file beside it at most.
@@ -27,6 +27,7 @@ from components.train.bundle.readme import readme
 from components.train.environments.find import lock_file, torch_version, trainer_version
 from components.train.environments.install import STUBS
 from components.train.job import DATA, INSIDE, JOB, MODEL, Job
+from components.train.losses import losses_request
 from components.train.machine import needs_gpu
 from components.train.running.process import QUIET
 from components.train.trainers import trainer
@@ -110,6 +111,7 @@ def pack(
             "format": FORMAT, "kind": KIND, "cervella": version, "recipe": recipe, "fingerprint": spec.fingerprint,
             "spec": spec.to_dict(), "asked": job.params.model_dump(mode="json"), "trainer": _trainer(job),
             "needs_gpu": needs_gpu(job.params),
+            "losses": losses_request(job.model, revision=job.params.base.revision, precision=job.params.precision),
             "base": str(job.params.base.model or "the base model in job/model"), "environment": QUIET,
             "steps": job.schedule.steps, "rows": {"train": job.train_rows, "validation": job.validation_rows},
             "estimate": list(estimate), "files": dict(sorted(listed.items())),
@@ -128,7 +130,7 @@ def _contents(folder: Path, job: Job, model: Path | None) -> tuple[dict[str, str
     for path in sorted((folder / INSIDE).glob("*.py")):
         texts[f"job/{INSIDE}/{path.name}"] = path.read_text(encoding="utf-8")
     for path in sorted(_THERE.glob("*.py")):
-        texts[path.name] = path.read_text(encoding="utf-8")
+        texts[path.name if path.name == "train.py" else f"parts/{path.name}"] = path.read_text(encoding="utf-8")
     texts["requirements.lock"] = lock_file(job.params.trainer).read_text(encoding="utf-8")
     texts["requirements-uv.lock"] = _UV.read_text(encoding="utf-8")
     files = {f"job/{DATA}/{name}": folder / DATA / name for name in (job.train_file, job.validation_file)}

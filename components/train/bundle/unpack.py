@@ -17,13 +17,15 @@ from pathlib import Path
 from typing import Any
 
 from components.errors import InputError, TerminalError
-from components.store import Artefact, Step, StepSpec, file_digest
+from components.store import Artefact, Step, StepSpec, file_digest, write_atomic
 from components.train.bundle.archive import Manifest, unpack_files
+from components.train.environments.find import find_environment
 from components.train.job import EFFECTIVE, INSIDE, Job
+from components.train.losses import read_losses
 from components.train.prepare import neutral, write_job
 from components.train.running.outcome import Outcome, judge
 from components.train.running.readback import differences
-from components.train.steps import seal_run
+from components.train.steps import MEASURED, measure, seal_run
 
 __all__ = ["changes", "check_asked", "take_home"]
 
@@ -101,12 +103,34 @@ def take_home(
         started = float(_read(file, folder / "started.json"))
         if wrong := differences(job, _read(file, folder / EFFECTIVE)):
             raise TerminalError(f"{file}: the trainer used other settings than the recipe's: {'; '.join(wrong)}")
-        outcome = judge(folder, job, started=started, code=0)
+        outcome = judge(folder, job, started=started)
+        _losses(file, folder, job)
         environment = dict(_read(file, folder / "environment.json"))
         seal_run(step, folder, job, outcome=outcome, environment={**environment, "elsewhere": True})
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return outcome
+
+
+def _losses(file: Path, folder: Path, job: Job) -> None:
+    """Losses of base and adapter as they were measured there; where that failed, measured here."""
+    if (folder / "losses.json").exists():
+        try:
+            found = read_losses(_read(file, folder / "losses.json"))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise InputError(f"{file}: losses.json cannot be understood ({error!r}). Nothing was taken") from None
+        if any({len(one.base), len(one.adapted)} != {job.validation_rows} for one in found.splits.values()):
+            raise TerminalError(f"{file}: losses.json is not of the {job.validation_rows} held-out examples")
+        write_atomic(folder / MEASURED, json.dumps(found.to_dict()).encode())
+        return
+    try:
+        python = find_environment(job.params.trainer).python
+    except TerminalError as error:
+        raise TerminalError(
+            f"{file} has no losses of base and adapter: they could not be measured where it was trained, and cannot be "
+            f"here: {error}"
+        ) from None
+    measure(folder, job, python=python)
 
 
 def _check_job(file: Path, manifest: Manifest, folder: Path) -> None:

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent
+ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "environment"
 READY = FOLDER / "ready.json"
 SETTINGS = ("PYTHONPATH", "PYTHONHOME", "UV_CONSTRAINT", "UV_BUILD_CONSTRAINT", "UV_OVERRIDE", "UV_PRERELEASE",

@@ -12,55 +12,33 @@ Python instead of installing any. All that it writes lies beside it, and in FOLD
 from __future__ import annotations
 
 import argparse
-import gzip
-import hashlib
-import importlib
-import io
 import json
 import os
-import platform
 import shutil
 import signal
 import subprocess
 import sys
-import tarfile
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent
-JOB, OUT = ROOT / "job", ROOT / "job" / "out"
-HALF, DONE = ".half", ".trained"
-NOT_PASSED_ON = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "WORLD_SIZE", "RANK", "LOCAL_RANK")
-TOLD = (
-    "effective.json",
-    "progress.jsonl",
-    "masks-train.jsonl",
-    "masks-validation.jsonl",
-    "trainer.log",
-    "started.json",
+sys.path.insert(0, str(Path(__file__).resolve().parent / "parts"))
+
+from common import (  # type: ignore[import-not-found]  # noqa: E402
+    ADAPTER,
+    JOB,
+    NOT_PASSED_ON,
+    OUT,
+    ROOT,
+    Stop,
+    digest,
+    look_for_gpu,
+    packages_of,
+    say,
 )
-"""Of the job's folder: what tells how the training went. It goes into the result, and to --keep."""
-ADAPTER = "adapter_model.safetensors"
-TAKEN = (
-    ADAPTER, "adapter_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
-    "chat_template.jinja", "added_tokens.json", "vocab.json", "merges.txt", "tokenizer.model",
-)  # fmt: skip
-"""Of job/out: what goes into the result."""
-PACKAGES = """
-import importlib.metadata, json, platform
-found = {one.metadata["Name"]: one.version for one in importlib.metadata.distributions() if one.metadata["Name"]}
-print(json.dumps({"python": platform.python_version(), "packages": dict(sorted(found.items()))}))
-"""
 
-
-class Stop(Exception):  # noqa: N818  # it ends the script; the text is for a person
-    """It cannot be done."""
-
-
-def say(text: str) -> None:
-    """A line, seen at once."""
-    print(text, flush=True)
+TRAINED = ROOT / ".trained"
 
 
 def main() -> int:
@@ -93,20 +71,6 @@ def main() -> int:
         return 130
 
 
-def whole(manifest: dict[str, Any], gpu: dict[str, str] | None, folder: Path | None) -> None:
-    """Install, train and pack."""
-    keep = folder.absolute() / f"training-{manifest['fingerprint'][:16]}" if folder else None
-    python = interpreter(manifest["trainer"])
-    restore(keep)
-    train(manifest, python, keep)
-    result = pack_result(manifest, python, gpu)
-    if keep is not None:
-        shutil.copyfile(result, keep.parent / result.name)
-        say(f"Copied to {keep.parent / result.name}")
-    say(f"The result: {result} ({result.stat().st_size / 1e6:.1f} MB)\n"
-        f"Take it home, and there: cervella train unpack {result.name}")  # fmt: skip
-
-
 def verified() -> dict[str, Any]:
     """The bundle's manifest; Stop where a file is missing or was changed on its way."""
     try:
@@ -119,26 +83,6 @@ def verified() -> dict[str, Any]:
         if not path.is_file() or digest(path) != entry["sha256"]:
             raise Stop(f"{name} is missing, or not as it was packed; unzip the whole bundle again")
     return manifest
-
-
-def digest(path: Path) -> str:
-    """SHA-256 of a file, in hex."""
-    sha = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            sha.update(block)
-    return sha.hexdigest()
-
-
-def look_for_gpu() -> dict[str, str] | None:
-    """Name, memory and driver of the first NVIDIA GPU; None where there is none."""
-    command = ["nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"]
-    try:
-        told = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout  # noqa: S603
-    except (OSError, subprocess.SubprocessError):
-        return None
-    parts = [part.strip() for part in told.splitlines()[0].split(",")] if told.strip() else []
-    return dict(zip(("name", "memory", "driver"), parts, strict=True)) if len(parts) == 3 else None
 
 
 def tell_what(manifest: dict[str, Any], gpu: dict[str, str] | None) -> None:
@@ -171,11 +115,37 @@ class Alone:
         self.file.close()
 
 
+def whole(manifest: dict[str, Any], gpu: dict[str, str] | None, folder: Path | None) -> None:
+    """Install, train, measure and pack."""
+    from keeping import restore  # type: ignore[import-not-found]
+    from result import measure, pack_result  # type: ignore[import-not-found]
+
+    keep = folder.absolute() / f"training-{manifest['fingerprint'][:16]}" if folder else None
+    python = interpreter(manifest["trainer"])
+    variables = {key: value for key, value in os.environ.items() if key not in NOT_PASSED_ON} | manifest["environment"]
+    variables["PATH"] = f"{python.parent}{os.pathsep}{variables.get('PATH', os.defpath)}"
+    variables["HF_DATASETS_CACHE"] = str(JOB / "cache")
+    if (JOB / "model").exists():
+        variables["HF_HUB_OFFLINE"] = "1"
+    if not TRAINED.exists():
+        if keep is not None:
+            restore(keep)
+        train(manifest["trainer"]["entry"], python, variables, keep)
+        TRAINED.touch()
+    measure(manifest, python, variables)
+    result = pack_result(manifest, python, gpu)
+    if keep is not None:
+        shutil.copyfile(result, keep.parent / result.name)
+        say(f"Copied to {keep.parent / result.name}")
+    say(f"The result: {result} ({result.stat().st_size / 1e6:.1f} MB)\n"
+        f"Take it home, and there: cervella train unpack {result.name}")  # fmt: skip
+
+
 def interpreter(wanted: dict[str, str]) -> Path:
     """The Python that has the trainer: the one that is named, or the one that install.py makes."""
     python = Path(os.environ.get("CERVELLA_TRAINER_PYTHON") or ROOT / "environment" / "bin" / "python")
     if "CERVELLA_TRAINER_PYTHON" not in os.environ:
-        if subprocess.run([sys.executable, str(ROOT / "install.py")], check=False).returncode:  # noqa: S603
+        if subprocess.run([sys.executable, str(ROOT / "parts" / "install.py")], check=False).returncode:  # noqa: S603
             raise Stop("without the trainer there is nothing to train with")
     found = packages_of(python)["packages"]
     version, torch = found.get(wanted["name"]), str(found.get("torch")).split("+")[0]
@@ -186,83 +156,23 @@ def interpreter(wanted: dict[str, str]) -> Path:
     return python
 
 
-def packages_of(python: Path) -> dict[str, Any]:
-    """Version and packages of a Python."""
-    try:
-        told = subprocess.run([str(python), "-c", PACKAGES], capture_output=True, text=True, check=True)  # noqa: S603
-        return dict(json.loads(told.stdout))
-    except (OSError, subprocess.SubprocessError, ValueError) as error:
-        raise Stop(f"{python} cannot be started as a Python ({error})") from None
+def train(entry: str, python: Path, variables: dict[str, str], keep: Path | None) -> None:
+    """Run the trainer and tell how it goes, until it is done; it goes on where an earlier sitting was cut."""
+    from keeping import keep_safe
 
-
-# Checkpoints that survive the machine ------------------------------------------------------------------------------
-
-
-def checkpoints(folder: Path) -> dict[int, Path]:
-    """The checkpoints of a folder that are as the trainer wrote them, by their step."""
-    sys.path[:0] = [str(JOB / "inside")]
-    is_whole = importlib.import_module("checkpoints").is_whole
-    found = {path.name.removeprefix("checkpoint-"): path for path in folder.glob("checkpoint-*") if path.is_dir()}
-    return {int(step): path for step, path in found.items() if step.isdigit() and is_whole(str(path))}
-
-
-def keep_safe(keep: Path) -> None:
-    """Make `keep` have the checkpoints that are here, each whole or not at all, and what tells of the training."""
-    keep.mkdir(parents=True, exist_ok=True)
-    here, there = checkpoints(OUT), checkpoints(keep)
-    for step in here.keys() - there.keys():
-        copy_whole(here[step], keep)
-    for name in TOLD:
-        if (JOB / name).exists():
-            shutil.copyfile(JOB / name, keep / name)
-    for step in there.keys() - here.keys():  # the trainer removed it: it keeps the newest and the best
-        shutil.rmtree(there[step])
-
-
-def restore(keep: Path | None) -> None:
-    """Bring checkpoints back from `keep`, where it has newer ones than this machine."""
-    kept = checkpoints(keep) if keep is not None and keep.is_dir() else {}
-    if keep is None or max(kept, default=0) <= max(checkpoints(OUT), default=0):
-        return
-    OUT.mkdir(exist_ok=True)
-    for path in kept.values():
-        copy_whole(path, OUT)
-    for name in TOLD:
-        if (keep / name).exists():
-            shutil.copyfile(keep / name, JOB / name)
-    say(f"Going on from {keep}, step {max(kept)}")
-
-
-def copy_whole(checkpoint: Path, to: Path) -> None:
-    """Copy a checkpoint into a folder; what a cut leaves there is no checkpoint."""
-    half = to / f"{HALF}-{checkpoint.name}"
-    for left in (half, to / checkpoint.name):
-        shutil.rmtree(left, ignore_errors=True)
-    shutil.copytree(checkpoint, half)
-    half.rename(to / checkpoint.name)
-
-
-# Training ----------------------------------------------------------------------------------------------------------
-
-
-def train(manifest: dict[str, Any], python: Path, keep: Path | None) -> None:
-    """Run the trainer and tell how it goes, until it is done."""
-    if (ROOT / DONE).exists():
-        return
-    if not (JOB / "started.json").exists():
-        (JOB / "started.json").write_text(json.dumps(time.time()), encoding="utf-8")
-    variables = {key: value for key, value in os.environ.items() if key not in NOT_PASSED_ON} | manifest["environment"]
-    variables["PATH"] = f"{python.parent}{os.pathsep}{variables.get('PATH', os.defpath)}"
-    variables["HF_DATASETS_CACHE"] = str(JOB / "cache")
-    if (JOB / "model").exists():
-        variables["HF_HUB_OFFLINE"] = "1"
+    started, log = JOB / "started.json", JOB / "trainer.log"
+    if not started.exists():
+        started.write_text(json.dumps(time.time()), encoding="utf-8")
     progress = Progress(JOB / "progress.jsonl")
     say("Training; loading the model takes a while (job/trainer.log has all that the trainer says)")
-    command = [str(python), "inside/child.py", str(os.getpid()), manifest["trainer"]["entry"]]
-    with (JOB / "trainer.log").open("ab") as log:
+    with log.open("ab") as file:
+        now = datetime.now().astimezone().isoformat(timespec="seconds")
+        file.write(f"--- cervella: training starts or goes on, {now}\n".encode())
+        file.flush()
         child = subprocess.Popen(  # noqa: S603
-            command, cwd=JOB, env=variables, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
-        )
+            [str(python), "inside/child.py", str(os.getpid()), entry], cwd=JOB, env=variables,
+            stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT,
+        )  # fmt: skip
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda got, frame: child.send_signal(got))
         ended = False
@@ -270,22 +180,19 @@ def train(manifest: dict[str, Any], python: Path, keep: Path | None) -> None:
             time.sleep(0.5)
             ended = child.poll() is not None  # asked before looking: what it wrote last is told as well
             if progress.tell() and keep is not None:
-                try:
-                    keep_safe(keep)
-                except OSError as error:
-                    say(f"note: checkpoints cannot be copied to {keep} ({error}); the training goes on")
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+                keep_safe(keep)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        file.write(f"\n--- cervella: the trainer ended with exit code {child.returncode}\n".encode())
     code = child.returncode
     if code in (130, 143, -signal.SIGINT, -signal.SIGTERM):
         raise KeyboardInterrupt
     if code or not (OUT / ADAPTER).is_file():
-        say("\n".join((JOB / "trainer.log").read_text(encoding="utf-8", errors="replace").splitlines()[-25:]))
+        say("\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-25:]))
         raise Stop(
             f"the trainer ended with code {code}{'' if code else ', without an adapter'}. Its last lines stand above, "
             "all are in job/trainer.log. Start train.py again to go on from the last checkpoint"
         )
-    (ROOT / DONE).touch()
 
 
 class Progress:
@@ -341,53 +248,6 @@ class Progress:
         each = (event["time"] - self.begun[0]) / (event["step"] - self.begun[1])
         minutes = each * (event["steps"] - event["step"]) / 60
         return f"  {minutes:.0f} min left" if minutes >= 1 else "  less than a minute left"
-
-
-# The result --------------------------------------------------------------------------------------------------------
-
-
-def pack_result(manifest: dict[str, Any], python: Path, gpu: dict[str, str] | None) -> Path:
-    """Write `result-<job>.tar.gz`: the adapter and all that proves how it came about, with SHA-256 of every file."""
-    found = packages_of(python)
-    trainer = manifest["trainer"]
-    environment = {
-        "name": trainer["name"], "trainer_version": trainer["version"], "lock": trainer["lock"],
-        "torch": found["packages"].get("torch"), "torch_digest": None, "cuda": gpu is not None, "elsewhere": True,
-        "from_lock": "CERVELLA_TRAINER_PYTHON" not in os.environ, "python": found["python"],
-        "system": f"{platform.system()} {platform.machine()}", "gpu": gpu, "packages": found["packages"],
-    }  # fmt: skip
-    (ROOT / "environment.json").write_text(json.dumps(environment, indent=1) + "\n", encoding="utf-8")
-    files = {"environment.json": ROOT / "environment.json", **{name: JOB / name for name in TOLD}}
-    files |= {f"out/{name}": OUT / name for name in TAKEN}
-    files |= {f"out/{one.name}/trainer_state.json": one / "trainer_state.json" for one in checkpoints(OUT).values()}
-    files = {name: path for name, path in sorted(files.items()) if path.is_file()}
-    told = {
-        "format": 1, "kind": "cervella.train.result",
-        **{key: manifest[key] for key in ("cervella", "recipe", "fingerprint", "spec", "asked", "trainer")},
-        "job": {name: entry["sha256"] for name, entry in manifest["files"].items() if name.startswith("job/")},
-        "files": {
-            name: {"sha256": digest(path), "bytes": path.stat().st_size, "modified": path.stat().st_mtime}
-            for name, path in files.items()
-        },
-    }  # fmt: skip
-    result = ROOT / f"result-{manifest['fingerprint'][:16]}.tar.gz"
-    half = result.with_name(result.name + HALF)
-    with half.open("wb") as file, gzip.GzipFile(filename="", fileobj=file, mode="wb", compresslevel=6, mtime=0) as thin:
-        with tarfile.open(fileobj=thin, mode="w", format=tarfile.USTAR_FORMAT) as archive:
-            data = json.dumps(told, indent=1).encode()
-            archive.addfile(entry_of("manifest.json", len(data)), io.BytesIO(data))
-            for name, path in files.items():
-                with path.open("rb") as opened:
-                    archive.addfile(entry_of(name, told["files"][name]["bytes"]), opened)
-    half.replace(result)
-    return result
-
-
-def entry_of(name: str, size: int) -> tarfile.TarInfo:
-    """A plain file of an archive, with nothing in it of this machine's users and times."""
-    entry = tarfile.TarInfo(name)
-    entry.size, entry.mode = size, 0o644
-    return entry
 
 
 if __name__ == "__main__":
