@@ -72,6 +72,7 @@ def make_telling(
                 "config": config(),
             }
             _write_json("effective.json", self.effective)
+            _refuse_silent("training", rows)
             _end_line("progress.jsonl")
             _tell("begin", step=state.global_step, steps=state.max_steps)
 
@@ -97,6 +98,7 @@ def make_telling(
                 _write_masks("masks-validation.jsonl", rows)
                 self.effective["data"].update(_data("validation", rows))
                 _write_json("effective.json", self.effective)
+                _refuse_silent("held-out", rows)
             _tell("eval", step=state.global_step, eval_loss=metrics.get("eval_loss"))
 
         def on_save(self, args: Any, state: Any, control: Any, **given: Any) -> None:
@@ -177,6 +179,15 @@ def _write_masks(name: str, rows: list[tuple[list[int], list[int]]]) -> None:
     with open(name + ".tmp", "w", encoding="utf-8") as file:
         file.writelines(json.dumps({"ids": ids, "trained": trained}) + "\n" for ids, trained in rows)
     os.replace(name + ".tmp", name)
+
+
+def _refuse_silent(what: str, rows: list[tuple[list[int], list[int]]]) -> None:
+    """Before hours are spent: nothing is learnt from a row without loss, and an evaluation of one is NaN."""
+    silent = [number for number, (_, trained) in enumerate(rows) if not trained]
+    if silent:
+        raise ValueError(
+            f"no token carries loss in {len(silent)} of {len(rows)} {what} examples, as in {silent[0] + 1}"
+        )
 
 
 def _data(side: str, rows: list[tuple[list[int], list[int]]]) -> dict[str, int]:
