@@ -11,7 +11,7 @@ import pytest
 
 from components.errors import TerminalError
 from components.train.environments import Environment, find_environment, lock_digest
-from components.train.environments.find import installed_packages, record_digest, trainer_name
+from components.train.environments.find import built_for_cuda, installed_packages, record_digest, trainer_name
 from components.train.environments.install import install
 
 
@@ -46,5 +46,5 @@ def _as_it_is(name: str, python: Path) -> Environment:
     versions = dict(package.rsplit("-", 1) for package in installed_packages(folder))
     return Environment(
         name=trainer, folder=folder, python=python, lock=lock_digest(trainer), trainer_version=versions[name],
-        torch=versions["torch"], torch_digest=record_digest(folder) or "", cuda="+cpu" not in versions["torch"],
+        torch=versions["torch"], torch_digest=record_digest(folder) or "", cuda=built_for_cuda(folder),
     )  # fmt: skip

@@ -46,8 +46,8 @@ def misfits(name: TrainerName, folder: Path, *, uv: str) -> list[str]:
     if here.get("torch", "").split("+")[0] != find.torch_version(name):
         wrong.append(f"torch is {here.get('torch', 'missing')}, the lock says {find.torch_version(name)}")
     done = subprocess.run(  # noqa: S603
-        [uv, "pip", "check", "--no-config", "--python", str(folder / "bin" / "python")],
-        capture_output=True, text=True, timeout=300, check=False,
+        [uv, "pip", "check", "--python", str(folder / "bin" / "python")],
+        capture_output=True, text=True, timeout=300, check=False, cwd=folder,
     )  # fmt: skip
     for asked, told in _ASKED.findall(done.stderr + done.stdout):
         if _norm(asked) not in _LEFT_OUT:

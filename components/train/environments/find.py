@@ -24,9 +24,9 @@ from components.store import is_held
 from components.train.params import TrainerName
 
 __all__ = [
-    "NAMES", "Environment", "environment_folder", "fault_of", "find_environment", "install_lock", "installed_packages", "lock_digest",
-    "lock_file", "locked_packages", "read_environment", "record_digest", "site_packages", "torch_version",
-    "trainer_name", "trainer_version", "trainers_folder",
+    "MARK", "NAMES", "Environment", "built_for_cuda", "environment_folder", "fault_of", "find_environment",
+    "install_lock", "installed_packages", "lock_digest", "lock_file", "locked_packages", "read_environment",
+    "record_digest", "site_packages", "torch_version", "trainer_name", "trainer_version", "trainers_folder",
 ]  # fmt: skip
 
 NAMES: tuple[TrainerName, ...] = get_args(TrainerName)
@@ -159,6 +159,16 @@ def record_digest(folder: Path) -> str | None:
     return hashlib.sha256("\n".join(own).encode()).hexdigest()
 
 
+def built_for_cuda(folder: Path) -> bool:
+    """Whether the torch of an environment is built for NVIDIA GPUs (it works without one as well)."""
+    site = site_packages(folder)
+    try:
+        text = (site / "torch" / "version.py").read_text(encoding="utf-8") if site else ""
+    except OSError:
+        return False
+    return re.search(r"^cuda\b.*= *['\"]", text, re.MULTILINE) is not None
+
+
 def read_environment(folder: Path) -> dict[str, Any] | None:
     """What the installer wrote about an environment; None when there is nothing, or nothing that can be read."""
     try:
@@ -172,8 +182,6 @@ def read_environment(folder: Path) -> dict[str, Any] | None:
 def fault_of(name: TrainerName, folder: Path) -> str | None:
     """Why an environment cannot be used; None when it is as it was installed. Starts no program."""
     told = read_environment(folder)
-    if told is None and is_held(install_lock(name)):
-        return "it is being installed now"
     if told is None:
         return "its installation did not come to its end" if folder.is_dir() else "it is not installed"
     if told["name"] != name or told["lock"] != lock_digest(name):
@@ -201,6 +209,8 @@ def find_environment(name: TrainerName) -> Environment:
     folder = environment_folder(name)
     fault = fault_of(name, folder)
     told = read_environment(folder)
+    if fault is not None and is_held(install_lock(name)):
+        raise TerminalError(f"the environment of {name} is being installed now ({folder}): wait until it is done")
     if fault is not None or told is None:
         raise TerminalError(
             f"the environment of {name} cannot be used: {fault} ({folder}). "

@@ -41,7 +41,7 @@ from components.train.environments.machine import (
     supported,
     uv_cache,
 )
-from components.train.environments.uv import Sources, find_uv, pip_sources
+from components.train.environments.uv import find_uv, pip_sources
 from components.train.params import TrainerName
 
 __all__ = ["STUBS", "install", "needs_installing"]
@@ -54,6 +54,8 @@ _NETWORK = (
     "dns error", "failed to lookup", "error sending request", "connection refused", "connection reset", "timed out",
     "network is unreachable", "request failed after", "tls handshake", "no route to host", "failed to fetch",
 )  # fmt: skip
+_FULL = ("no space left", "os error 28")
+_SAME_EVERYWHERE = (*_FULL, "hash mismatch")
 
 
 def needs_installing(name: TrainerName, *, cuda: bool) -> str | None:
@@ -62,8 +64,8 @@ def needs_installing(name: TrainerName, *, cuda: bool) -> str | None:
     if fault := find.fault_of(name, folder):
         return fault
     told = find.read_environment(folder) or {}
-    if bool(told.get("cuda")) != cuda:
-        return "it is for machines " + ("without a GPU" if cuda else "with an NVIDIA GPU")
+    if cuda and not told.get("cuda"):
+        return "it is for machines without a GPU, and this one has one"
     return None
 
 
@@ -115,6 +117,7 @@ class _Installation:
         self.name, self.uv, self.folder, self.cuda, self.say = name, str(uv), folder, cuda, say
         self.lock, self.log = find.lock_file(name), _log(folder)
         self.python = folder / "bin" / "python"
+        self.sources = pip_sources()
         self.begun, self.free = time.monotonic(), free_bytes(folder)
         self.tick: Tick = lambda: tick(max(0, self.free - free_bytes(folder)))
 
@@ -128,12 +131,9 @@ class _Installation:
         base = str(Path(sys.base_prefix) / "bin" / f"python{sys.version_info[0]}.{sys.version_info[1]}")
         python = base if os.access(base, os.X_OK) else sys.executable
         self.uv_does("venv", "--quiet", "--no-project", "--clear", "--python", python, str(self.folder))
-        self.torch(pip_sources())
+        self.torch()
         self.say(f"{len(find.locked_packages(self.name))} packages, each with the hash of its lock")
-        self.packages(
-            "--no-deps", "--require-hashes", "--build-constraints", str(self.lock), "-r", str(self.lock),
-            sources=pip_sources(),
-        )  # fmt: skip
+        self.packages()
         self.stubs()
         self.say("a trial: is it what the lock says, and can it be imported?")
         self.trial()
@@ -141,21 +141,23 @@ class _Installation:
 
     def see_that_it_fits(self) -> None:
         """Tell what it will take, and refuse where the disk has not that much."""
-        told = expected(self.name, cuda=self.cuda)
-        cache = uv_cache()
-        places = [self.folder] if same_disk(self.folder, cache) else [self.folder, cache]
+        told, cache = expected(self.name, cuda=self.cuda), uv_cache()
         self.say(
             f"{self.name} {find.trainer_version(self.name)} with torch {find.torch_version(self.name)} for "
             f"{'NVIDIA GPUs' if self.cuda else 'the CPU'}: about {size(told.bytes)} on disk"
-            + (f", and as much in {cache}, which is on another one" if len(places) > 1 else "")
+            + ("" if same_disk(self.folder, cache) else f", as much in {cache}, which is on another one")
             + f", {told.time} with nothing downloaded before"
         )
-        for place in places:
-            if (free := free_bytes(place)) < told.bytes * 1.1:
+        self.room_for(told.bytes)
+
+    def room_for(self, needed: int) -> None:
+        """Refuse where the disk of environments, or the one of downloads, has not that much and a tenth more."""
+        for place in (self.folder, uv_cache()):
+            if (free := free_bytes(place)) < needed * 1.1:
                 raise TerminalError(
-                    f"{place}: {size(free)} are free, and {self.name} takes about {size(told.bytes)}. Free some "
-                    f"space (`uv cache prune`, environments of older locks in {self.folder.parent}), or name a folder "
-                    "on a larger disk with CERVELLA_TRAINERS (for environments) and UV_CACHE_DIR (for downloads)"
+                    f"{place}: {size(free)} are free, and {self.name} takes about {size(needed)}. Free some space "
+                    f"(`uv cache prune`, environments of older locks in {self.folder.parent}), or name folders on a "
+                    "larger disk with CERVELLA_TRAINERS (environments) and UV_CACHE_DIR (downloads)"
                 )
 
     def uv_does(self, *arguments: str) -> None:
@@ -164,12 +166,17 @@ class _Installation:
             raise self.failed(f"uv {arguments[0]} failed")
 
     def uv_fails(self, *arguments: str) -> bool:
-        return run_logged([self.uv, *arguments], log=self.log, tick=self.tick, environment={"UV_NO_PROGRESS": "1"}) != 0
+        """Run uv, away from the project, whose settings are not for trainers. Whether it failed."""
+        environment = {"UV_NO_PROGRESS": "1", "UV_PYTHON_DOWNLOADS": "never"}
+        command = [self.uv, *arguments]
+        return run_logged(command, log=self.log, tick=self.tick, environment=environment, folder=self.log.parent) != 0
 
-    def packages(self, *arguments: str, sources: Sources) -> None:
-        """Install packages; without a network, from what was downloaded before."""
-        command = ("pip", "install", "--no-config", "--python", str(self.python), *arguments)
-        if not self.uv_fails(*command, *sources.options()):
+    def packages(self) -> None:
+        """Install what the lock names; without a network, from what was downloaded before."""
+        lock = str(self.lock)
+        command = ("pip", "install", "--python", str(self.python), "--no-deps", "--require-hashes",
+                   "--build-constraints", lock, "-r", lock, *self.sources.options())  # fmt: skip
+        if not self.uv_fails(*command):
             return
         if self.no_network():
             self.say("no network: from what was downloaded before")
@@ -181,27 +188,28 @@ class _Installation:
         text = tail(self.log, 40).lower()
         return any(words in text for words in _NETWORK)
 
-    def torch(self, sources: Sources) -> None:
+    def torch(self) -> None:
         """Install torch by version: a build that lies on this machine, where there is one, else the one for its GPU."""
-        version = find.torch_version(self.name)
-        common = ("pip", "install", "--no-config", "--python", str(self.python), "--constraint", str(self.lock))
-        plain = sources.options()
+        version, sources = find.torch_version(self.name), self.sources
+        common = ("pip", "install", "--python", str(self.python), "--constraint", str(self.lock))
+        index = ["--default-index", sources.index] if sources.index else []
         ways: list[tuple[str, list[str]]] = []
         if not self.cuda and sources.local_build("torch", version, "cpu"):
-            ways.append(("of this machine's own packages", [f"torch=={version}+cpu", *plain]))
+            ways.append(("for the CPU, which lies on this machine", [f"torch=={version}+cpu", *sources.options()]))
         backend = "auto" if self.cuda else "cpu"
-        index = ["--default-index", sources.index] if sources.index else []
         ways.append(("for this machine", [f"torch=={version}", "--torch-backend", backend, *index]))
-        ways.append(("as the index has it, which is the one with CUDA", [f"torch=={version}", *index]))
-        if not self.cuda:
-            ways.append(("of what was downloaded before", [f"torch=={version}+cpu", "--offline", *plain]))
-        ways.append(("of what was downloaded before", [f"torch=={version}", "--offline", *plain]))
+        ways.append(("as the package index has it, with CUDA", [f"torch=={version}", *index]))
+        # Without a network, what was downloaded before: the CPU's build first, since it is not the index's.
+        before = [f"torch=={version}+cpu", f"torch=={version}"][self.cuda :]
+        ways += [("from what was downloaded before", [one, "--offline", *sources.options()]) for one in before]
         for told, arguments in ways:
             self.say(f"torch {version} {told}")
+            if "with CUDA" in told and not self.cuda:
+                self.room_for(expected(self.name, cuda=True).bytes)
             if not self.uv_fails(*common, *arguments):
                 return
-            if not self.no_network():
-                break  # not there for want of a network: another way would say the same
+            if any(words in tail(self.log, 40).lower() for words in _SAME_EVERYWHERE):
+                break
         raise self.failed(f"torch {version} could not be installed")
 
     def stubs(self) -> None:
@@ -215,6 +223,8 @@ class _Installation:
     def trial(self) -> None:
         if wrong := misfits(self.name, self.folder, uv=self.uv):
             raise self.failed(f"what is installed is not what the lock says: {'; '.join(wrong[:5])}")
+        if self.cuda and not find.built_for_cuda(self.folder):
+            raise self.failed("torch was only to be had for the CPU, and this machine has a GPU (--cpu takes that)")
         if wrong_import := broken_imports(self.name, self.python, log=self.log, tick=self.tick):
             raise self.failed(wrong_import)
 
@@ -224,7 +234,7 @@ class _Installation:
         told = {
             "name": self.name, "lock": find.lock_digest(self.name), "trainer_version": versions[self.name],
             "torch": versions["torch"], "torch_digest": find.record_digest(self.folder),
-            "cuda": "+cpu" not in versions["torch"], "python": ".".join(map(str, sys.version_info[:3])),
+            "cuda": find.built_for_cuda(self.folder), "python": ".".join(map(str, sys.version_info[:3])),
             "installed": datetime.now(UTC).isoformat(timespec="seconds"),
             "seconds": round(time.monotonic() - self.begun, 1), "bytes": folder_bytes(self.folder),
             "packages": find.installed_packages(self.folder),
@@ -235,7 +245,7 @@ class _Installation:
         """An error with the end of the log, and what to do."""
         text = tail(self.log, 60).lower()
         again = "the same command goes on from what was downloaded"
-        if "no space left" in text or "os error 28" in text:
+        if any(words in text for words in _FULL):
             mend = f"the disk is full: free some space, or set CERVELLA_TRAINERS and UV_CACHE_DIR; {again}"
         elif "hash mismatch" in text:
             mend = "a package is not the one that was locked: ask who runs the package index, do not use it"

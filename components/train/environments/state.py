@@ -63,12 +63,14 @@ def _state(name: TrainerName, *, gpu: bool) -> State:
     cuda = bool(told.get("cuda", gpu))
     awaited = expected(name, cuda=cuda)
     there = folder.is_dir()
-    busy = is_held(find.install_lock(name))
+    unusable: Literal["installing", "broken", "missing"] = "broken" if there else "missing"
+    if is_held(find.install_lock(name)):
+        unusable = "installing"
     size = int(told.get("bytes", 0)) or (folder_bytes(folder) if there else awaited.bytes)
     return State(
-        name=name, version=find.trainer_version(name),
-        state="installed" if fault is None else "installing" if busy else "broken" if there else "missing", why=fault, folder=folder,
-        torch=told.get("torch"), cuda=cuda, bytes=size, seconds=float(told.get("seconds", awaited.seconds)),
+        name=name, version=find.trainer_version(name), state="installed" if fault is None else unusable, why=fault,
+        folder=folder, torch=told.get("torch"), cuda=cuda, bytes=size,
+        seconds=float(told.get("seconds", awaited.seconds)),
     )  # fmt: skip
 
 
