@@ -5,6 +5,7 @@ The folder of a job (all paths in its files are relative to it; the trainer's wo
     job.json             what is asked: `Job.to_dict()`
     config.yaml|json     the trainer's own configuration, and what else it needs (dataset_info.json)
     data/                train-<sha16>.jsonl, validation-<sha16>.jsonl in the rows that the trainer takes
+    audited/             train.jsonl, validation.jsonl: the rows as they were audited; masks are held against them
     inside/              our scripts that run in the trainer's environment; they import nothing of this project
     model/               the base model, where it does not come from the hub (a link or a folder)
     out/                 written by the trainer: checkpoints, adapter, tokenizer
@@ -23,10 +24,10 @@ from typing import Any
 
 from components.train.params import TrainParams
 
-__all__ = ["DATA", "EFFECTIVE", "INSIDE", "JOB", "LOG", "MODEL", "OUT", "PROGRESS", "Job", "Schedule", "schedule"]
+__all__ = ["AUDITED", "DATA", "EFFECTIVE", "INSIDE", "JOB", "LOG", "MODEL", "OUT", "PROGRESS", "Job", "Schedule", "schedule"]
 
 JOB, PROGRESS, EFFECTIVE, LOG = "job.json", "progress.jsonl", "effective.json", "trainer.log"
-DATA, INSIDE, MODEL, OUT = "data", "inside", "model", "out"
+AUDITED, DATA, INSIDE, MODEL, OUT = "audited", "data", "inside", "model", "out"
 
 
 @dataclass(frozen=True)

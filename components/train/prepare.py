@@ -18,7 +18,7 @@ from components.dataset.conversation import Conversation
 from components.dataset.steps import read_rows
 from components.errors import TerminalError
 from components.store import Artefact, Run, Step, StepSpec, recorded_step, sha256_hex, write_atomic
-from components.train.job import DATA, INSIDE, JOB, MODEL, Job, schedule
+from components.train.job import AUDITED, DATA, INSIDE, JOB, MODEL, Job, schedule
 from components.train.params import TrainParams
 from components.train.trainers import trainer
 
@@ -54,7 +54,7 @@ def _template(params: TrainParams, stand_in: TemplateName) -> TemplateName:
 def prepare(
     run: Run, params: TrainParams, *, split: Artefact, audit: Artefact, template: TemplateName
 ) -> Artefact:  # fmt: skip
-    """Write the job's data; seals `job.json`, `counts.json` and the two files of rows.
+    """Write the job's data; seals `job.json`, `counts.json`, the two files of rows, and both as audited.
 
     Raises:
         TerminalError: the audit did not pass, nothing is held out, or an example is too long for the trainer.
@@ -88,6 +88,7 @@ def write_prepared(step: Step, params: TrainParams, *, files: dict[str, Path], t
         data = b"".join(json.dumps(row, ensure_ascii=False).encode() + b"\n" for row in rows)
         names[side] = f"{side}-{sha256_hex(data)[:16]}.jsonl"
         step.path(names[side]).write_bytes(data)
+        shutil.copyfile(files[side], step.path(f"{AUDITED}-{side}.jsonl"))  # masks are held against these
         counts[side] = count_rows(conversations, template=_template(params, template))
     longest = max(one["longest"] for one in counts.values())
     if longest > params.max_tokens and params.base.template in _MEASURED:
@@ -145,6 +146,9 @@ def write_job(folder: Path, *, prepared: Path, model: Path | None) -> Job:
     (folder / INSIDE).mkdir(exist_ok=True)
     for script in inside.glob("*.py"):
         shutil.copyfile(script, folder / INSIDE / script.name)
+    (folder / AUDITED).mkdir(exist_ok=True)
+    for side in ("train", "validation"):
+        shutil.copyfile(prepared / f"{AUDITED}-{side}.jsonl", folder / AUDITED / f"{side}.jsonl")
     link = folder / MODEL
     if model is not None and not link.exists():
         link.unlink(missing_ok=True)

@@ -115,8 +115,8 @@ def train_adapter(
                     record(progress)
                     tell(progress)
 
-                code = run_trainer(folder, python=found.python, entry=trainer(params.trainer).ENTRY, tell=told)
-            outcome = judge(folder, job, started=started, code=code)
+                run_trainer(folder, python=found.python, entry=trainer(params.trainer).ENTRY, tell=told)
+            outcome = judge(folder, job, started=started)
             measure(folder, job, python=found.python)
             seal_run(step, folder, job, outcome=outcome, environment=found.to_dict())
     return step.artefact
@@ -143,7 +143,7 @@ def check_begin(folder: Path, job: Job) -> None:
             f"{job.params.trainer} would not train what the recipe says: {'; '.join(wrong)}. Nothing was trained; "
             f"its own view of it is {folder / EFFECTIVE}"
         )
-    audit_masks(folder, job)
+    audit_masks(folder, job.params.base.template)
 
 
 def measure(folder: Path, job: Job, *, python: Path) -> None:
@@ -165,6 +165,7 @@ def seal_run(
     """Write the artefact of a training that `judge` found good; `folder`: of the job, trained here or elsewhere."""
     from components.train.report.page import run_page
 
+    audits = audit_masks(folder, job.params.base.template)
     for name in (*ADAPTER, *_TOKENIZER):
         if (folder / OUT / name).is_file():
             shutil.copyfile(folder / OUT / name, step.path(name))
@@ -176,9 +177,9 @@ def seal_run(
         step.write_text(Path(name).name, text)
     step.write_json(JOB, job.to_dict())
     step.write_json(RESULT, outcome.to_dict())
-    step.write_json(MASKS, audit_masks(folder, job).to_dict())
+    step.write_json(MASKS, {side: audit.to_dict() for side, audit in audits.items()})
     step.write_json("environment.json", dict(environment))
-    step.write_text("page.html", run_page(folder, job, outcome=outcome, environment=environment))
+    step.write_text("page.html", run_page(folder, job, outcome=outcome, environment=environment, audits=audits))
     step.note(
         steps=outcome.steps, train_loss=outcome.train_loss, best_eval_loss=outcome.best_eval_loss,
         base_eval_loss=outcome.base_eval_loss, seconds=outcome.seconds,

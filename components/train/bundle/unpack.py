@@ -30,7 +30,7 @@ from components.train.steps import MEASURED, measure, seal_run
 __all__ = ["changes", "check_asked", "take_home"]
 
 _FOLDER = "elsewhere"
-_CODE = ("auto_map", "auto_mapping", "custom_pipelines")
+_CODE = ("auto_map", "custom_pipelines")
 """Keys of JSON files by which libraries import code that comes with a model."""
 
 
@@ -151,6 +151,9 @@ def _check_code(file: Path, folder: Path) -> None:
         found = _read(file, path)
         if isinstance(found, dict) and (bad := next((key for key in _CODE if found.get(key)), None)):
             raise InputError(f"{file}: {path.name} names code to import ({bad}). Nothing was taken")
+        library = (found.get("auto_mapping") or {}).get("parent_library") if isinstance(found, dict) else None
+        if library is not None and not str(library).startswith("transformers.models."):  # as Unsloth writes it
+            raise InputError(f"{file}: {path.name} names code to import ({library}). Nothing was taken")
 
 
 def _read(file: Path, path: Path) -> Any:

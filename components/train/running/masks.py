@@ -12,9 +12,11 @@ from typing import Any, cast, get_args
 from components.dataset.checks.templates import TemplateName
 from components.dataset.checks.tokens import Measurer
 from components.dataset.conversation import Conversation
+from components.dataset.steps import read_rows
 from components.errors import TerminalError
+from components.train.job import AUDITED
 
-__all__ = ["MaskAudit", "RowMask", "compare_masks", "read_masks"]
+__all__ = ["MaskAudit", "RowMask", "audit_masks", "compare_masks", "read_masks"]
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,28 @@ class MaskAudit:
 def read_masks(path: Path) -> list[dict[str, Any]]:
     """The rows of masks-train.jsonl or masks-validation.jsonl."""
     return [json.loads(line) for line in path.read_bytes().splitlines()]
+
+
+def audit_masks(folder: Path, template: str) -> dict[str, MaskAudit]:
+    """Hold the masks in the folder of a job against its audited rows; side -> audit.
+
+    Raises:
+        TerminalError: as `compare_masks`; or a row carries loss on other tokens than were audited.
+    """
+    audits = {}
+    for side in ("train", "validation"):
+        masks = read_masks(folder / f"masks-{side}.jsonl")
+        audits[side] = compare_masks(list(read_rows(folder / AUDITED / f"{side}.jsonl")), masks, template)
+    wrong = [(side, row) for side, audit in audits.items() for row in audit.differing]
+    if wrong:
+        side, row = wrong[0]
+        raise TerminalError(
+            f"the trainer would learn other tokens than were audited, in {len(wrong)} of "
+            f"{sum(len(audit.rows) for audit in audits.values())} examples that were looked at; first in row "
+            f"{row.row + 1} of the {side} examples: {row.difference}. Mend or leave out that example; the trainer's "
+            f"tokens are in {folder / f'masks-{side}.jsonl'}"
+        )
+    return audits
 
 
 def compare_masks(rows: Sequence[Conversation], masks: Sequence[dict[str, Any]], template: str) -> MaskAudit:
