@@ -167,22 +167,24 @@ def _privacy(get: _Values) -> Iterator[_Problem]:
             )  # fmt: skip
 
 
-def _extra(get: _Values) -> Iterator[_Problem]:
-    """Keys for the trainer itself: those that it knows, and that are neither dangerous nor the section's own."""
-    if not get("train.extra"):
+def _trainer(get: _Values) -> Iterator[_Problem]:
+    """What the trainer cannot do; and keys for itself that it does not know, or that it may not be given."""
+    if not get("train.extra") and not get("train.packing"):
         return
-    from components.train.extra import check_extra
+    from components.train.extra import cannot, check_extra
 
     try:
         params = TrainParams.model_validate(get("train"))
     except ValueError:
         raise _Unknown from None  # the section's own faults are told already
+    for key, message, expected in cannot(params.trainer, params):
+        yield _Problem(f"train.{key}", message, expected)
     for fault in check_extra(params.trainer, params):
         yield _Problem(f"train.extra.{fault.key}", fault.message, fault.expected)
 
 
 RULES: tuple[Rule, ...] = (
-    _golden, _persona, _chunk, _candidates, _weight, _window, _urls, _models, _keys, _privacy, _extra,
+    _golden, _persona, _chunk, _candidates, _weight, _window, _urls, _models, _keys, _privacy, _trainer,
 )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from typing import Any
 from components.train.extra_keys import ATTENTION, FORBIDDEN_ANYWHERE, RECIPE_KEYS, allowed_keys, refusal_of
 from components.train.params import TrainerName, TrainParams
 
-__all__ = ["ExtraFault", "check_extra", "extra_faults", "trainer_schema"]
+__all__ = ["ExtraFault", "cannot", "check_extra", "extra_faults", "trainer_schema"]
 
 _TITLES: dict[TrainerName, str] = {"axolotl": "Axolotl", "llamafactory": "LLaMA-Factory", "unsloth": "Unsloth"}
 _KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text", "null": "null"}
@@ -49,6 +49,15 @@ def check_extra(trainer: TrainerName, params: TrainParams) -> list[ExtraFault]:
     from components.train.trainers import trainer as module_of
 
     return list(_Check(trainer, module_of(trainer).set_by_us(params)).of_map(params.extra, _keys(trainer), ()))
+
+
+def cannot(trainer: TrainerName, params: TrainParams) -> list[tuple[str, str, str]]:
+    """What of the section itself the trainer cannot do: key below `train`, what is wrong, what is expected instead."""
+    from components.train.trainers import trainer as module_of
+
+    ask = getattr(module_of(trainer), "cannot", None)
+    found: list[tuple[str, str, str]] = ask(params) if ask else []
+    return found
 
 
 @cache

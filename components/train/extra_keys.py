@@ -239,7 +239,50 @@ _REFUSED: dict[TrainerName, tuple[tuple[str, str], ...]] = {
         ),
         ("write enable_liger_kernel", "use_liger_kernel"),
     ),
-    "unsloth": (),
+    "unsloth": (
+        (_CODE, "sft.model_init_kwargs load.on_model_resolved"),
+        (_CREDENTIAL, "sft.hub_token"),
+        (_NETWORK, "sft.push_to_hub sft.hub_* sft.report_to sft.run_name sft.project sft.trackio_*"),
+        (
+            _SEVERAL,
+            "load.device_map load.device_map_planner_kwargs sft.deepspeed sft.fsdp sft.fsdp_config sft.ddp_* "
+            "sft.local_rank sft.accelerator_config sft.parallelism_config sft.average_tokens_across_devices "
+            "sft.log_on_each_node sft.save_on_each_node sft.log_level_replica",
+        ),
+        (
+            _DATA,
+            "sft.dataset_* sft.length_column_name sft.shuffle_dataset sft.max_length sft.truncation_mode "
+            "sft.packing sft.packing_strategy sft.eval_packing sft.padding_free",
+        ),
+        (_MASK, "sft.assistant_only_loss sft.completion_only_loss sft.label_names"),
+        (_TEXT, "load.fix_tokenizer load.resize_model_vocab sft.chat_template_path sft.eos_token sft.pad_token"),
+        (
+            _ADAPTER,
+            "lora.ensure_weight_tying lora.finetune_last_n_layers lora.init_lora_weights lora.layers_* "
+            "lora.loftq_config lora.modules_to_save lora.target_parameters lora.use_rslora",
+        ),
+        (_BASE, "load.rope_scaling load.use_exact_model_name load.model_name load.revision"),
+        (
+            _PRECISION,
+            "load.load_in_* load.full_finetuning load.float32_mixed_precision load.qat_scheme lora.qat_scheme "
+            "sft.bf16 sft.fp16 sft.bf16_full_eval sft.fp16_full_eval sft.use_cpu",
+        ),
+        (_PATH, "lora.temporary_location sft.output_dir sft.resume_from_checkpoint"),
+        (
+            _STEPS,
+            "sft.auto_find_batch_size sft.eval_* sft.batch_eval_metrics sft.save_* sft.load_best_model_at_end "
+            "sft.metric_for_best_model sft.greater_is_better sft.logging_strategy sft.logging_first_step "
+            "sft.logging_nan_inf_filter sft.dataloader_drop_last sft.enable_jit_checkpoint "
+            "sft.restore_callback_states_from_checkpoint sft.ignore_data_skip sft.do_* sft.prediction_loss_only "
+            "sft.remove_unused_columns sft.disable_tqdm",
+        ),
+        (
+            _OTHER,
+            "load.fast_inference load.gpu_memory_utilization load.float8_kv_cache load.max_lora_rank "
+            "load.disable_log_stats load.text_only sft.include_for_metrics",
+        ),
+        (_DEAD, "lora.max_seq_length"),
+    ),
 }
 
 _ALLOWED: dict[TrainerName, str] = {
@@ -253,7 +296,8 @@ _ALLOWED: dict[TrainerName, str] = {
         "lora_embedding_kernel lora_mlp_kernel lora_o_kernel lora_on_cpu lora_qkv_kernel loraplus_lr_ratio "
         "loss_watchdog_patience loss_watchdog_threshold low_cpu_mem_usage lr_div_factor lr_groups "
         "lr_quadratic_warmup lr_scheduler_kwargs max_memory neftune_noise_alpha optim_args optim_target_modules "
-        "pad_to_multiple_of pad_to_sequence_len profiler_steps profiler_steps_start qgalore_* remove_unused_columns sdpa_varlen "
+        "pad_to_multiple_of pad_to_sequence_len profiler_steps profiler_steps_start qgalore_* remove_unused_columns "
+        "sdpa_varlen "
         "selective_checkpointing shuffle_merged_datasets tf32 tiled_mlp tiled_mlp_num_shards "
         "tiled_mlp_use_original_mlp torch_compile torch_compile_* torch_empty_cache_steps use_eaft"
     ),
@@ -269,7 +313,17 @@ _ALLOWED: dict[TrainerName, str] = {
         "torch_compile torch_compile_* torch_empty_cache_steps train_sampling_strategy upcast_layernorm use_cache "
         "use_dft_loss use_eaft_loss use_reentrant_gc"
     ),
-    "unsloth": "",
+    "unsloth": (
+        "load.offload_embedding load.unsloth_tiled_mlp lora.checkpoint_skip_layers lora.offload_layers "
+        "sft.activation_offloading sft.adam_beta1 sft.adam_beta2 sft.adam_epsilon sft.data_seed "
+        "sft.dataloader_in_order sft.dataloader_multiprocessing_context sft.dataloader_num_workers "
+        "sft.dataloader_persistent_workers sft.dataloader_pin_memory sft.dataloader_prefetch_factor sft.debug "
+        "sft.full_determinism sft.gradient_checkpointing_kwargs sft.include_num_input_tokens_seen "
+        "sft.label_smoothing_factor sft.liger_kernel_config sft.log_level sft.lr_scheduler_kwargs "
+        "sft.neftune_noise_alpha sft.optim_args sft.optim_target_modules sft.pad_to_multiple_of "
+        "sft.router_aux_loss_coef sft.skip_memory_metrics sft.tf32 sft.torch_compile sft.torch_compile_* "
+        "sft.torch_empty_cache_steps sft.train_sampling_strategy sft.use_cache sft.use_liger_kernel"
+    ),
 }  # fmt: skip
 
 

@@ -3,8 +3,8 @@
     PYTHON tests/train/record_trainer_schemas.py axolotl|llamafactory|unsloth components/train/schemas/NAME.json
 
 Axolotl: the fields of its pydantic model (its own `config-schema` falls back to names and texts, because one type has
-no JSON schema). LLaMA-Factory: the dataclasses that its parser reads. Unsloth: what our runner hands on to, as the
-dotted groups of its configuration. A type is a list of alternatives: "int", "float", "bool", "str", "null", "any",
+no JSON schema). LLaMA-Factory: the dataclasses that its parser reads. Unsloth: what our runner hands on to, in
+three groups. A type is a list of alternatives: "int", "float", "bool", "str", "null", "any",
 {"enum": [...]}, {"list": type}, {"map": type} or {"model": name of one of `models`}.
 """
 
@@ -16,6 +16,7 @@ import enum
 import importlib.metadata
 import inspect
 import json
+import os
 import sys
 import types
 import typing
@@ -89,13 +90,14 @@ class Recorder:
         for name, parameter in inspect.signature(function).parameters.items():
             if name in ("self", "model") or parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
                 continue
-            annotation = parameter.annotation
+            annotation, default = parameter.annotation, parameter.default
             if annotation is not parameter.empty and not isinstance(annotation, str):
                 found[name] = self.type_of(annotation)
+                if default is None and not {"null", "any"} & set(map(str, found[name])):
+                    found[name].append("null")
             else:
-                found[name] = [_PLAIN[type(parameter.default)]] if type(parameter.default) in _PLAIN else ["any"]
-            if parameter.default is None and "null" not in found[name]:
-                found[name] = [*found[name], "null"]
+                known = default is not None and type(default) in _PLAIN
+                found[name] = [_PLAIN[type(default)]] if known else ["any"]
         return found
 
 
@@ -117,16 +119,19 @@ def llamafactory(recorder: Recorder) -> dict[str, Any]:
 
 
 def unsloth(recorder: Recorder) -> dict[str, Any]:
-    from unsloth import FastLanguageModel  # first: it patches what comes after
+    os.environ["UNSLOTH_ALLOW_CPU"] = "1"  # for tests: the functions for GPUs, also where there is none
+    from unsloth import FastLanguageModel  # first: it changes what is imported after it
 
     # isort: split
     from trl import SFTConfig
 
-    return {
-        **{f"load.{key}": kinds for key, kinds in recorder.parameters_of(FastLanguageModel.from_pretrained).items()},
-        **{f"lora.{key}": kinds for key, kinds in recorder.parameters_of(FastLanguageModel.get_peft_model).items()},
-        **{f"sft.{key}": kinds for key, kinds in recorder.fields_of_dataclass(SFTConfig).items()},
+    groups = {
+        "load": recorder.parameters_of(FastLanguageModel.from_pretrained),
+        "lora": recorder.parameters_of(FastLanguageModel.get_peft_model),
+        "sft": recorder.fields_of_dataclass(SFTConfig),
     }
+    recorder.models.update(groups)
+    return {name: [{"model": name}] for name in groups}
 
 
 def main(name: str, out: Path) -> None:
