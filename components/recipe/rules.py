@@ -169,8 +169,8 @@ def _privacy(get: _Values) -> Iterator[_Problem]:
 
 def _trainer(get: _Values) -> Iterator[_Problem]:
     """What the trainer cannot do; and keys for itself that it does not know, or that it may not be given."""
-    if not get("train.extra") and not get("train.packing"):
-        return
+    if not get("train.extra") and not get("train.packing") and get("train.precision") != "fp32":
+        return  # nothing that a trainer could mind; its module is not even loaded
     from components.train.extra import cannot, check_extra
 
     try:

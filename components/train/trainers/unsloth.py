@@ -31,7 +31,7 @@ _TORCH = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 _OTHER_WAYS = frozenset({
     "load.load_in_8bit", "load.load_in_16bit", "load.load_in_fp8", "load.full_finetuning", "load.revision",
     "lora.use_rslora", "lora.modules_to_save", "sft.warmup_ratio", "sft.resume_from_checkpoint",
-    "sft.save_only_model", "sft.use_cpu", "sft.eval_packing", "sft.padding_free", "sft.assistant_only_loss",
+    "sft.save_only_model", "sft.use_cpu", "sft.eval_packing", "sft.assistant_only_loss",
     "sft.completion_only_loss",
 })  # fmt: skip
 
@@ -75,10 +75,14 @@ def set_by_us(params: TrainParams) -> frozenset[str]:
 
 def cannot(params: TrainParams) -> list[tuple[str, str, str]]:
     """What of the section Unsloth cannot do as it is meant: key, what is wrong, what is expected instead."""
-    if not params.packing:
-        return []
-    return [("packing", "rows are given to Unsloth with their labels, and those it does not pack",
-             "false, or trainer: axolotl")]  # fmt: skip
+    found = []
+    if params.packing:
+        found.append(("packing", "rows are given to Unsloth with their labels, and those it does not pack",
+                      "false, or trainer: axolotl"))  # fmt: skip
+    if params.precision == "fp32" and params.hardware != "cpu":
+        found.append(("precision", "Unsloth computes in 16 bit on a GPU, whatever is asked",
+                      "bf16, or fp16 on a T4; or trainer: axolotl"))  # fmt: skip
+    return found
 
 
 def config(job: Job) -> dict[str, Any]:
@@ -113,6 +117,7 @@ def config(job: Job) -> dict[str, Any]:
             "dataset_kwargs": {"skip_prepare_dataset": True},  # rows have ids and labels already
             "max_length": params.max_tokens,
             "packing": False,
+            "padding_free": False,  # where there is a GPU it would join the examples of a batch
             "per_device_train_batch_size": params.batch_size,
             "per_device_eval_batch_size": params.batch_size,
             "gradient_accumulation_steps": params.accumulation,
