@@ -243,7 +243,7 @@ class Progress:
 
     def left(self, event: dict[str, Any]) -> str:
         """The time that is left, if the steps to come take as long as those of this sitting."""
-        if self.begun is None or event["step"] <= self.begun[1]:
+        if self.begun is None or not self.begun[1] < event["step"] < event["steps"]:
             return ""
         each = (event["time"] - self.begun[0]) / (event["step"] - self.begun[1])
         minutes = each * (event["steps"] - event["step"]) / 60
