@@ -20,12 +20,13 @@ from components.errors import TerminalError
 from components.store import Artefact, Run, Step, StepSpec, recorded_step, sha256_hex, write_atomic
 from components.train.job import AUDITED, DATA, INSIDE, JOB, MODEL, Job, schedule
 from components.train.params import TrainParams
-from components.train.trainers import trainer
+from components.train.trainers import Trainer, trainer
 
 __all__ = ["Counts", "count_rows", "neutral", "prepare", "prepare_spec", "read_job", "write_job", "write_prepared"]
 
 Counts = dict[str, int]
 """Of the rows of one side: rows, tokens, trained (tokens that carry loss), longest."""
+_TOLD = 10
 _MEASURED: tuple[TemplateName, ...] = ("qwen3", "smollm2")
 
 
@@ -84,7 +85,7 @@ def write_prepared(step: Step, params: TrainParams, *, files: dict[str, Path], t
         if not conversations:
             what = "no example is left to train on" if side == "train" else "no example is held out"
             raise TerminalError(f"{what}: add examples, or raise dataset.split.validation_share")
-        rows = [module.row(one) for one in conversations]
+        rows = _rows(module, conversations)
         data = b"".join(json.dumps(row, ensure_ascii=False).encode() + b"\n" for row in rows)
         names[side] = f"{side}-{sha256_hex(data)[:16]}.jsonl"
         step.path(names[side]).write_bytes(data)
@@ -108,6 +109,22 @@ def write_prepared(step: Step, params: TrainParams, *, files: dict[str, Path], t
     step.write_json(JOB, job.to_dict())
     step.write_json("counts.json", counts)
     step.note(train=job.train_rows, validation=job.validation_rows, steps=job.schedule.steps)
+
+
+def _rows(module: Trainer, conversations: Sequence[Conversation]) -> list[dict[str, Any]]:
+    """In the trainer's form; all that it cannot train are told at once."""
+    rows, wrong = [], []
+    for one in conversations:
+        try:
+            rows.append(module.row(one))
+        except TerminalError as error:
+            wrong.append(str(error))
+    if wrong:
+        more = f"\n- and {len(wrong) - _TOLD} more" if len(wrong) > _TOLD else ""
+        listed = "".join(f"\n- {text}" for text in wrong[:_TOLD])
+        count = f"{len(wrong)} of {len(conversations)} examples"
+        raise TerminalError(f"{count} cannot be trained as they stand:{listed}{more}")
+    return rows
 
 
 def count_rows(conversations: Sequence[Conversation], *, template: TemplateName) -> Counts:

@@ -14,8 +14,8 @@ from labels import IGNORED, Encoder  # type: ignore[import-not-found]
 TEMPLATE = "cervella"
 
 
-def register() -> None:
-    """Make LLaMA-Factory know the template."""
+def register(most: int) -> None:
+    """Make LLaMA-Factory know the template; it would cut what has more than `most` tokens, so that is refused."""
     from llamafactory.data.template import Template, register_template
 
     class Served(Template):  # type: ignore[misc]
@@ -30,6 +30,8 @@ def register() -> None:
                 self._encoder = Encoder(tokenizer)
             first = [{"role": "system", "content": system}] if system else []
             ids, labels = self._encoder.encode([*first, *map(_message, messages)], tools or None)
+            if len(ids) > most:
+                raise ValueError(f"a sequence of {len(ids)} tokens is longer than train.max_tokens, {most}")
             return _pairs(ids, labels)
 
     register_template(name=TEMPLATE, template_class=Served)
@@ -67,9 +69,9 @@ def main() -> None:
     from telling import make_telling  # type: ignore[import-not-found]
     from transformers import TrainerCallback
 
-    register()
     with open("config.yaml", encoding="utf-8") as file:
         arguments = yaml.safe_load(file)
+    register(arguments["cutoff_len"])
     callbacks: list[Any] = []
 
     class Once(TrainerCallback):  # type: ignore[misc]

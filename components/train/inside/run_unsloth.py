@@ -32,9 +32,9 @@ def find_gpu() -> str | None:
     try:
         driver = ctypes.CDLL(name)
     except OSError:
-        return "this machine has no NVIDIA driver"
+        return "this machine has no driver of an NVIDIA GPU"
     if driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count)) or not count.value:
-        return "the NVIDIA driver shows no GPU"
+        return "the driver shows no GPU"
     return None
 
 
@@ -107,7 +107,7 @@ def rows(encoder: Any, file: str, *, most: int) -> Any:
             except ValueError as error:
                 raise ValueError(f"{file}, row {number}: {error}") from error
             if len(ids) > most:
-                raise ValueError(f"{file}, row {number}: {len(ids)} tokens, at most {most} (train.max_tokens)")
+                raise ValueError(f"a sequence of {len(ids)} tokens is longer than train.max_tokens, {most}")
             found.append({"input_ids": ids, "attention_mask": [1] * len(ids), "labels": labels})
     return Dataset.from_list(found)
 
