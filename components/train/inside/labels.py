@@ -26,7 +26,10 @@ class Encoder:
         silent = self._render(_BRIEF[:1], None, add_generation_prompt=True, enable_thinking=False)
         if not thinking.startswith(plain):
             raise ValueError("the chat template rewrites what stands before an answer: it cannot be trained here")
-        self._header = thinking[len(plain) :]
+        # Mistral's templates write nothing before an answer but the end of the question.
+        self._header = thinking[len(plain) :] or plain[plain.rindex("?") + 1 :]
+        if not self._header:
+            raise ValueError("the chat template has no mark before an answer: it cannot be told from what it answers")
         # What is written for the model before an answer without reasoning: Qwen3's empty block.
         self._silence = silent[len(thinking) :] if silent.startswith(thinking) else ""
         whole = self._render(_BRIEF, None, add_generation_prompt=False)
@@ -54,8 +57,6 @@ class Encoder:
         encoded = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
         ids: list[int] = list(encoded["input_ids"])
         labels = [IGNORED] * len(ids)
-        if not self._header:
-            raise ValueError("the chat template has no mark before an answer: it cannot be told from what it answers")
         answers = [number for number, one in enumerate(given) if one["role"] == "assistant"]
         # Two texts that look like a header would shift every answer: then nothing is trained rather than something.
         if text.count(self._header) != len(answers) or any(self._end_text in str(one.get("content")) for one in given):
