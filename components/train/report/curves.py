@@ -19,6 +19,7 @@ Point = tuple[int, float]
 """(step, value)"""
 
 _MOST_POINTS = 500
+_MOST_LOSS = 1e6  # what is beyond has no place on any paper
 CURVE_STYLE = """
 .curves text { font: 12px system-ui, sans-serif; fill: var(--ink); } .curves .soft { fill: var(--soft); }
 .curves .grid { stroke: var(--line); stroke-width: 1; } .curves .epoch { stroke-dasharray: 2 4; }
@@ -82,7 +83,7 @@ def read_curves(events: Iterable[Mapping[str, Any]], *, best_step: int | None = 
         for name, points in found.items():
             value = event.get(name)
             if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
-                points[step] = float(value)
+                points[step] = min(max(float(value), -_MOST_LOSS), _MOST_LOSS)
     held_out = tuple(sorted(found["eval_loss"].items()))
     after = [point for point in held_out if point[0] > 0]
     best = next((point for point in after if point[0] == best_step), None)
