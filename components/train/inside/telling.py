@@ -221,6 +221,7 @@ def _model(model: Any) -> dict[str, Any]:
         "trainable_dtypes": sorted({str(one.dtype).removeprefix("torch.") for one in trainable}),
         "adapted_modules": adapted,
         "device": str(base.device),
+        "gpu": _gpu(),
     }
 
 
@@ -236,6 +237,12 @@ def _peak_memory() -> int:
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _gpu() -> str | None:
+    import torch
+
+    return str(torch.cuda.get_device_name()) if torch.cuda.is_available() else None
 
 
 def _peak_gpu() -> int | None:
