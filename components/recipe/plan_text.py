@@ -46,7 +46,7 @@ def _takes(step: PlannedStep) -> str:
     if work.calls_at_most:
         told.append(f"{_range(work.calls_at_least, work.calls_at_most)} {_plural('call', work.calls_at_most)}")
     if not told and step.name != "registry.register":
-        kinds = ("notes", "chunks", "questions", "answers", "tokens", "examples")
+        kinds = ("notes", "chunks", "questions", "answers", "tokens", "examples", "steps")
         told = [f"{facts[kind]:,} {kind}" for kind in kinds if isinstance(facts.get(kind), int)][:1]
     return ", ".join(told)
 

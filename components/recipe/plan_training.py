@@ -12,6 +12,7 @@ from components.errors import InputError, TerminalError
 from components.recipe.model import Recipe
 from components.recipe.plan_dataset import PlannedExamples
 from components.recipe.plan_steps import Input, Planner
+from components.recipe.plan_work import Seconds, Work
 from components.store import Artefact, Step
 from components.train import steps as train
 from components.train.base import base_identity
@@ -74,7 +75,9 @@ def plan_training(planner: Planner, recipe: Recipe, examples: PlannedExamples) -
         problems += [problem] if problem else []
         made = _estimate(recipe, prepared.artefact, examples)
         if made is not None:
-            planner.add(facts={"steps": job.schedule.steps} if job else {})
+            hours = made.hours
+            seconds = Seconds(hours[0] * 3600, hours[1] * 3600, made.measured) if hours else None
+            planner.add(facts={"steps": job.schedule.steps} if job else {}, work=Work(seconds=seconds))
             problems += [made.refusal] if made.refusal else []
     losses = planner.plan(lambda trained: train.losses_spec(trained=trained), trained=trained)
     exported = planner.plan(lambda trained: train.export_spec(params, trained=trained), trained=trained)

@@ -48,6 +48,7 @@ def prefect_environment(workspace: Path, *, console_level: str = "CRITICAL") -> 
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": console_level,
         "PREFECT_LOGGING_TO_API_ENABLED": "true",
         "PREFECT_LOGGING_EXTRA_LOGGERS": "cervella",  # what a run tells in the terminal is in the UI as well
+        "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",  # what is told after a run goes to the terminal alone
         "PREFECT_CLI_PROMPT": "false",
     }
 

@@ -164,8 +164,8 @@ def write_job(folder: Path, *, prepared: Path, model: Path | None) -> Job:
     for script in inside.glob("*.py"):
         shutil.copyfile(script, folder / INSIDE / script.name)
     (folder / AUDITED).mkdir(exist_ok=True)
-    for side in ("train", "validation"):
-        shutil.copyfile(prepared / f"{AUDITED}-{side}.jsonl", folder / AUDITED / f"{side}.jsonl")
+    for rows in prepared.glob(f"{AUDITED}-*.jsonl"):
+        shutil.copyfile(rows, folder / AUDITED / rows.name.removeprefix(f"{AUDITED}-"))
     link = folder / MODEL
     if model is not None and not link.exists():
         link.unlink(missing_ok=True)
