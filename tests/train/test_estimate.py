@@ -228,7 +228,7 @@ def test_a_measured_speed_narrows_the_band_and_says_where_it_is_from() -> None:
     tokens = 3 * 540 * 800 + 13 * 60 * 800 * 2 / 6  # three passes; an evaluation each 17 of 204 steps, one before
     assert found.hours[0] * 3600 == pytest.approx(0.85 * tokens / 500)
     assert any(note == "measured on another T4: 500 tokens a second over 203 steps, 2026-11-20" for note in found.notes)
-    here = expect(of(), measured=replace(SPEED, machine=machine_here()))
+    here = expect(of(), measured=replace(SPEED, machine=machine_here("t4")))
     assert any(note.startswith("measured on this machine: 500 tokens") for note in here.notes)
     assert not any("uncalibrated" in note for note in here.notes)
     assert any("uncalibrated" in note for note in guessed.notes)
@@ -258,10 +258,10 @@ def test_a_processor_has_no_hours_until_they_are_measured() -> None:
     assert found.hours is None and found.usd is None
     assert any(note == "hours: not measured (nothing was measured on this processor)" for note in found.notes)
     speed = replace(SPEED, trainer="axolotl", model="local/smollm2-135m-instruct", hardware="cpu", peak_gib=2.0,
-                    machine=machine_here(), tokens_per_second=60.0)  # fmt: skip
+                    machine=machine_here("cpu"), tokens_per_second=60.0)  # fmt: skip
     measured = expect(params, measured=speed)
     assert measured.hours is not None and measured.usd == (0.0, 0.0)
-    assert measured.memory_gib == found.memory_gib
+    assert measured.memory_gib == (2.0, 2.5)
 
 
 # Dollars and disk

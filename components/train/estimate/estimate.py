@@ -135,8 +135,9 @@ def estimate(
 
 def _needed(parts: tuple[Part, ...], params: TrainParams, measured: Speed | None, longest: int) -> Band | None:
     """Memory by formula; where the same training was measured with rows as long, what it held."""
-    if measured and measured.peak_gib and measured.longest >= longest and params.hardware != "cpu":
-        return measured.peak_gib, measured.peak_gib + 1.0  # the peak is torch's; its CUDA context comes on top
+    if measured and measured.peak_gib and measured.longest >= longest:
+        # A GPU's peak is torch's own: its context, and what it keeps for the next batch, come on top.
+        return measured.peak_gib, measured.peak_gib + (0.5 if params.hardware == "cpu" else 1.0)
     return total(list(parts)) if parts else None
 
 

@@ -20,7 +20,9 @@ from components.llm.machine import usable_cpus
 from components.store import sha256_hex, write_atomic
 from components.train.params import HardwareName, TrainerName, TrainParams
 
-__all__ = ["Speed", "base_name", "machine_here", "measured_speed", "remember_speed", "speeds_file"]
+__all__ = [
+    "Speed", "base_name", "gpu_here", "machine_here", "measured_speed", "remember_speed", "settings_of", "speeds_file",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ def settings_of(params: TrainParams) -> str:
 
 def measured_speed(file: Path, params: TrainParams) -> Speed | None:
     """The newest speed that counts for the training, one of this machine before others; None: nothing was measured."""
-    here = machine_here()
+    here = machine_here(params.hardware)
     found = [
         speed for speed in _read(file)
         if (speed.trainer, speed.model, speed.hardware, speed.settings)
@@ -116,22 +118,21 @@ def _speed(entry: Any) -> Speed | None:
         return None
 
 
+def machine_here(hardware: HardwareName) -> str:
+    """This machine, as far as trainings on such hardware go: its GPU, or a digest of its name and processors."""
+    gpu = gpu_here() if hardware != "cpu" else None
+    return gpu or f"cpu-{sha256_hex(f'{platform.node()} {platform.machine()} {usable_cpus()}'.encode())[:12]}"
+
+
 @cache
-def machine_here() -> str:
-    """This machine: the names of its GPUs, or a digest of its name and processors."""
-    gpus = _gpus()
-    if gpus:
-        return gpus
-    return f"cpu-{sha256_hex(f'{platform.node()} {platform.machine()} {usable_cpus()}'.encode())[:12]}"
-
-
-def _gpus() -> str:
+def gpu_here() -> str | None:
+    """Name of the first GPU of this machine, which is the one that trains; None: it has none that torch could use."""
     program = shutil.which("nvidia-smi")
     if program is None:
-        return ""
+        return None
     command = [program, "--query-gpu=name", "--format=csv,noheader"]
     try:
         said = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)  # noqa: S603
     except (OSError, subprocess.SubprocessError):
-        return ""
-    return ", ".join(said.stdout.split("\n")).strip(", ")
+        return None
+    return next((line.strip() for line in said.stdout.splitlines() if line.strip()), None)

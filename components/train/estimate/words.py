@@ -108,7 +108,7 @@ def _caution(facts: Facts) -> Iterator[str]:
     params = facts.params
     speed = facts.measured
     if speed is not None and facts.hours is not None:
-        if speed.machine == machine_here():
+        if speed.machine == machine_here(params.hardware):
             where = "on this machine"
         else:
             where = f"on another {HARDWARE[speed.hardware].label}"
