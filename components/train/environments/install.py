@@ -193,15 +193,15 @@ class _Installation:
         version, sources = find.torch_version(self.name), self.sources
         common = ("pip", "install", "--python", str(self.python), "--constraint", str(self.lock))
         index = ["--default-index", sources.index] if sources.index else []
+        local, plain, offline = [f"torch=={version}+cpu"], [f"torch=={version}"], ["--offline", *sources.options()]
         ways: list[tuple[str, list[str]]] = []
         if not self.cuda and sources.local_build("torch", version, "cpu"):
-            ways.append(("for the CPU, which lies on this machine", [f"torch=={version}+cpu", *sources.options()]))
-        backend = "auto" if self.cuda else "cpu"
-        ways.append(("for this machine", [f"torch=={version}", "--torch-backend", backend, *index]))
-        ways.append(("as the package index has it, with CUDA", [f"torch=={version}", *index]))
+            told = "for the CPU, which lies on this machine"
+            ways += [(told, [*local, *sources.options()]), (f"{told}; nothing else is asked for", [*local, *offline])]
+        ways.append(("for this machine", [*plain, "--torch-backend", "auto" if self.cuda else "cpu", *index]))
+        ways.append(("as the package index has it, with CUDA", [*plain, *index]))
         # Without a network, what was downloaded before: the CPU's build first, since it is not the index's.
-        before = [f"torch=={version}+cpu", f"torch=={version}"][self.cuda :]
-        ways += [("from what was downloaded before", [one, "--offline", *sources.options()]) for one in before]
+        ways += [("from what was downloaded before", [*one, *offline]) for one in [local, plain][self.cuda :]]
         for told, arguments in ways:
             self.say(f"torch {version} {told}")
             if "with CUDA" in told and not self.cuda:
