@@ -83,6 +83,7 @@ def unpack_command(file: Path, recipe: str | None, overrides: tuple[str, ...]) -
     """
     from components.train.bundle.archive import read_manifest
     from components.train.bundle.unpack import check_asked, take_home
+    from components.train.estimate.probe import remember_training
 
     manifest = read_manifest(file)
     with ready(recipe or manifest.recipe, overrides) as found:
@@ -91,6 +92,8 @@ def unpack_command(file: Path, recipe: str | None, overrides: tuple[str, ...]) -
             there = step.sealed
             if not there:
                 take_home(file, manifest, step, job=found.job, prepared=found.prepared, model=found.model)
+        if not there:
+            remember_training(found.run.workspace, found.loaded.recipe.train, trained=step.artefact.path, here=False)
     facts = step.artefact.facts
     loss = f", held-out loss {facts['best_eval_loss']:.3f}" if facts.get("best_eval_loss") is not None else ""
     click.echo(

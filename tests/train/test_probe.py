@@ -13,7 +13,7 @@ import pytest
 from components.errors import InputError, TerminalError
 from components.train.environments import Environment
 from components.train.estimate import Speed, estimate, measured_speed, remember_speed, speeds_file
-from components.train.estimate.probe import STEPS, check_hardware, probe, speed_of_training, write_probe
+from components.train.estimate.probe import STEPS, check_hardware, probe, remember_training, write_probe
 from components.train.estimate.speeds import base_name, machine_here, settings_of
 from components.train.job import Job
 from components.train.params import HardwareName, TrainParams
@@ -147,22 +147,33 @@ def test_a_speed_that_is_none_is_not_kept(tmp_path: Path) -> None:
     assert not speeds_file(tmp_path).exists()
 
 
-def test_a_finished_training_leaves_its_speed(tmp_path: Path) -> None:
+OUTCOME = Outcome(
+    trainer="axolotl", trainer_version="0.19.0", steps=20, steps_asked=20, stopped_early=False, train_loss=1.0,
+    mean_last_epoch_loss=1.0, best_eval_loss=1.0, best_step=20, base_eval_loss=2.0, eval_perplexity=2.7,
+    trainable_parameters=1, expected_trainable_parameters=1, tokens=9000, tokens_per_second=123.4, seconds=80.0,
+    peak_memory_bytes=2**30, peak_gpu_bytes=None, sittings=1,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("here", [True, False], ids=["here", "elsewhere"])
+def test_a_finished_training_leaves_its_speed(tmp_path: Path, here: bool) -> None:
     params = small_params()
-    job = Job.from_dict(json.loads((prepared(tmp_path, params) / "job.json").read_bytes()))
-    outcome = Outcome(
-        trainer="axolotl", trainer_version="0.19.0", steps=20, steps_asked=20, stopped_early=False, train_loss=1.0,
-        mean_last_epoch_loss=1.0, best_eval_loss=1.0, best_step=20, base_eval_loss=2.0, eval_perplexity=2.7,
-        trainable_parameters=1, expected_trainable_parameters=1, tokens=9000, tokens_per_second=123.4, seconds=80.0,
-        peak_memory_bytes=2**30, peak_gpu_bytes=None, sittings=1,
-    )  # fmt: skip
+    trained = prepared(tmp_path, params)  # with its job.json, as a sealed training has it
     data = {"train_rows": 40, "train_tokens": 4000, "train_longest": 120}
-    speed = speed_of_training(params, job=job, outcome=outcome, data=data, here=True)
+    (trained / "effective.json").write_text(json.dumps({"data": data}), "utf-8")
+    (trained / "result.json").write_text(json.dumps(OUTCOME.to_dict()), "utf-8")
+    speed = remember_training(tmp_path, params, trained=trained, here=here)
+    assert speed is not None
     assert (speed.tokens_per_second, speed.steps, speed.batch_tokens, speed.longest) == (123.4, 20, 200.0, 120)
-    assert (speed.peak_gib, speed.machine) == (1.0, machine_here("cpu"))
-    assert speed_of_training(params, job=job, outcome=outcome, data=data, here=False).machine == "elsewhere"
-    remember_speed(speeds_file(tmp_path), speed)
-    assert measured_speed(speeds_file(tmp_path), params) == speed
+    assert (speed.peak_gib, speed.machine) == (1.0, machine_here("cpu") if here else "elsewhere")
+    assert measured_speed(speeds_file(tmp_path), params) == (speed if here else None)
+
+
+def test_a_training_of_one_step_leaves_none(tmp_path: Path) -> None:
+    trained = prepared(tmp_path, small_params())
+    (trained / "result.json").write_text(json.dumps(replace(OUTCOME, tokens_per_second=None).to_dict()), "utf-8")
+    assert remember_training(tmp_path, small_params(), trained=trained, here=True) is None
+    assert not speeds_file(tmp_path).exists()
 
 
 # Three real steps

@@ -17,7 +17,15 @@ from typing import Any
 from components.errors import InputError, TerminalError
 from components.store import write_atomic
 from components.train.estimate.memory import GIB
-from components.train.estimate.speeds import Speed, base_name, gpu_here, machine_here, settings_of
+from components.train.estimate.speeds import (
+    Speed,
+    base_name,
+    gpu_here,
+    machine_here,
+    remember_speed,
+    settings_of,
+    speeds_file,
+)
 from components.train.job import EFFECTIVE, JOB, LOG, PROGRESS, Job, schedule
 from components.train.params import HardwareName, TrainParams
 from components.train.prepare import write_job
@@ -27,7 +35,7 @@ from components.train.running.process import Progress, run_trainer
 from components.train.running.progress import Event, read_events
 from components.train.trainers import trainer
 
-__all__ = ["STEPS", "check_hardware", "probe", "speed_of_training", "write_probe"]
+__all__ = ["STEPS", "check_hardware", "probe", "remember_training", "write_probe"]
 
 STEPS = 3
 """The first one loads what is loaded once, so the speed is that of the others."""
@@ -118,21 +126,26 @@ def check_hardware(named: HardwareName, gpu: str | None) -> None:
         )
 
 
-def speed_of_training(params: TrainParams, *, job: Job, outcome: Outcome, data: Mapping[str, Any], here: bool) -> Speed:
-    """The speed that a whole training had, to be remembered.
+def remember_training(workspace: Path, params: TrainParams, *, trained: Path, here: bool) -> Speed | None:
+    """Keep the speed that a whole training had; None: it was too short to tell.
 
     Args:
+        workspace: whose plans shall count with it.
         params: section `train` of the recipe.
-        job: what the trainer was asked for.
-        outcome: as it was judged.
-        data: what the trainer told of its rows: `data` of effective.json.
-        here: whether it ran on this machine; else it came back in a bundle.
+        trained: folder of the sealed `train.run`.
+        here: whether it ran on this machine; else it came back from another one.
     """
-    peak = outcome.peak_memory_bytes if params.hardware == "cpu" else outcome.peak_gpu_bytes
-    return _speed(
-        params, job=job, data=data, tokens_per_second=outcome.tokens_per_second or 0.0, steps=outcome.steps, peak=peak,
-        machine=machine_here(params.hardware) if here else "elsewhere",
+    outcome = Outcome.from_dict(json.loads((trained / "result.json").read_bytes()))
+    if not outcome.tokens_per_second:
+        return None
+    speed = _speed(
+        params, job=Job.from_dict(json.loads((trained / JOB).read_bytes())),
+        data=json.loads((trained / EFFECTIVE).read_bytes())["data"], tokens_per_second=outcome.tokens_per_second,
+        steps=outcome.steps, machine=machine_here(params.hardware) if here else "elsewhere",
+        peak=outcome.peak_memory_bytes if params.hardware == "cpu" else outcome.peak_gpu_bytes,
     )  # fmt: skip
+    remember_speed(speeds_file(workspace), speed)
+    return speed
 
 
 def _speed(
