@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from components.dataset.conversation import Conversation
-from components.train.job import JOB, Job, schedule
+from components.dataset.files.formats import to_sharegpt
+from components.train.job import AUDITED, JOB, Job, schedule
 from components.train.params import TrainParams
 from components.train.prepare import write_job
 from components.train.trainers import trainer
@@ -69,6 +70,8 @@ def make_job(
         data = b"".join(json.dumps(module.row(one)).encode() + b"\n" for one in conversations)
         names[side] = f"{side}-{hashlib.sha256(data).hexdigest()[:16]}.jsonl"
         (prepared / names[side]).write_bytes(data)
+        audited = b"".join(json.dumps(to_sharegpt(one)).encode() + b"\n" for one in conversations)
+        (prepared / f"{AUDITED}-{side}.jsonl").write_bytes(audited)
     job = Job(
         params=params,
         model="model" if params.base.folder or str(params.base.model).startswith("local/") else str(params.base.model),
