@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "environment"
 READY = FOLDER / "ready.json"
 SETTINGS = ("PYTHONPATH", "PYTHONHOME", "UV_CONSTRAINT", "UV_BUILD_CONSTRAINT", "UV_OVERRIDE", "UV_PRERELEASE",
+            "UV_SYSTEM_PYTHON", "UV_PYTHON", "VIRTUAL_ENV",
             "PIP_CONSTRAINT", "PIP_TARGET", "PIP_REQUIREMENT")  # fmt: skip
 """Of the machine, that would change what is installed (Colab sets some)."""
 
@@ -52,7 +53,11 @@ def install(wanted: dict[str, Any], python: Path) -> None:
     uv, lock = find_uv(), str(ROOT / "requirements.lock")
     run(uv, "venv", "--quiet", "--no-project", "--python", wanted["python"], str(FOLDER))
     add = [uv, "pip", "install", "--quiet", "--no-config", "--python", str(python)]
-    run(*add, "--constraint", lock, "--torch-backend", "auto", f"torch=={wanted['torch']}")
+    torch = [*add, "--constraint", lock, f"torch=={wanted['torch']}"]
+    try:
+        run(*torch, "--torch-backend", "auto")  # the build that fits the driver
+    except subprocess.CalledProcessError:
+        run(*torch)  # as the package index has it
     run(*add, "--no-deps", "--require-hashes", "--build-constraints", lock, "-r", lock)
     for module in wanted["stubs"]:  # imported by the trainer, and not used for text
         next(FOLDER.glob("lib/python3.*/site-packages")).joinpath(f"{module}.py").touch()
