@@ -17,12 +17,14 @@ _RUNPOD: dict[HardwareName, str] = {
     "a100-40": "NVIDIA A100 80GB PCIe", "a100-80": "NVIDIA A100-SXM4-80GB", "h100": "NVIDIA H100 80GB HBM3",
 }  # fmt: skip
 _IMAGE = "pytorch/pytorch:2.8.0-cuda12.8-cudnn9-runtime"
-"""Only its driver and its Python matter: the trainer and its torch are installed by the bundle."""
+_RUNPOD_IMAGE = "runpod/pytorch:1.0.3-cu1281-torch291-ubuntu2404"
+"""Only their driver and their Python matter: the trainer and its torch are installed by the bundle."""
 _START = """\
-ssh -p PORT root@HOST 'cd /root && python3 -m zipfile -e {bundle} .'
-ssh -p PORT root@HOST 'cd /root/{folder} && nohup python3 train.py > train.out 2>&1 &'
-ssh -p PORT root@HOST 'tail -f /root/{folder}/train.out'  # Ctrl-C ends the looking, not the training
-scp -P PORT root@HOST:/root/{folder}/{result} ."""
+scp -P PORT $B.zip root@HOST:/root/
+ssh -p PORT root@HOST "cd /root && python3 -m zipfile -e $B.zip ."
+ssh -p PORT root@HOST "cd /root/$B && nohup python3 train.py > train.out 2>&1 < /dev/null &"
+ssh -p PORT root@HOST "tail -f /root/$B/train.out"        # Ctrl-C ends the looking, not the training
+scp -P PORT root@HOST:/root/$B/{result} ."""
 _TEXT = """\
 # {recipe}: training in a bundle
 
@@ -54,12 +56,13 @@ It installs the trainer beside itself, trains, and writes `{result}`. After a cu
 ## Vast.ai
 
 ```sh
+B={folder}
 pip install vastai && vastai set api-key YOUR_KEY
+vastai create ssh-key "$(cat ~/.ssh/id_ed25519.pub)"       # once
 vastai search offers 'gpu_name={vast} num_gpus=1 disk_space>={disk} inet_down>200 reliability>0.98' -o dph
 vastai create instance OFFER --image {image} --disk {disk} --ssh --direct
 vastai show instances                                     # until it says: running
 vastai ssh-url INSTANCE                                   # ssh://root@HOST:PORT
-scp -P PORT {bundle} root@HOST:/root/
 {start}
 vastai destroy instance INSTANCE                          # it costs until then, stopped as well
 ```
@@ -67,15 +70,17 @@ vastai destroy instance INSTANCE                          # it costs until then,
 ## RunPod
 
 ```sh
-runpodctl doctor                                          # asks for the key, once
-runpodctl pod create --image {image} --gpu-id "{runpod}" --container-disk-in-gb {disk} --name {recipe}
+B={folder}
+runpodctl doctor                                          # asks for the key and for SSH, once
+runpodctl pod create --name {recipe} --gpu-id "{runpod}" \\
+  --image {runpod_image} --container-disk-in-gb {disk} --ports 22/tcp
 runpodctl pod list                                        # until it says: RUNNING
 runpodctl ssh info POD                                    # HOST and PORT
-scp -P PORT {bundle} root@HOST:/root/                     # or: runpodctl send FILE here, runpodctl receive CODE there
 {start}
 runpodctl pod delete POD                                  # it costs until then
 ```
 
+Without SSH, `runpodctl send FILE` on one side and `runpodctl receive CODE` on the other carry a file.
 Versions of these two programs differ: `--help` of each says what yours calls an option.
 
 ## At home
@@ -109,7 +114,7 @@ def readme(
     gpu = hardware if hardware in _RUNPOD else "rtx4090"
     names = {"bundle": bundle, "folder": bundle.removesuffix(".zip"), "result": result}
     return _TEXT.format(
-        **names, recipe=recipe, rows=rows, model=model, facts="\n".join(f"- {line}" for line in facts),
-        start=_START.format(**names), vast=_VAST.get(hardware, "RTX_4090"), runpod=_RUNPOD[gpu], image=_IMAGE,
-        disk=disk_gb,
+        **names, recipe=recipe, rows=rows, model=model, facts="\n".join(f"- {line.strip()}" for line in facts),
+        start=_START.format(result=result), disk=disk_gb, vast=_VAST.get(hardware, "RTX_4090"), runpod=_RUNPOD[gpu],
+        image=_IMAGE, runpod_image=_RUNPOD_IMAGE,
     )  # fmt: skip
