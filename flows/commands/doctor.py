@@ -68,6 +68,7 @@ def _looks(
     from components.services import doctor_installation as installation
     from components.services import doctor_machine as machine
     from components.services import doctor_workspace as here
+    from components.services.doctor_trainers import check_trainers
 
     root = Path(__file__).resolve().parents[2]
     folders = installation.site_folders()
@@ -82,6 +83,8 @@ def _looks(
     yield "threads", machine.check_threads
     yield "loopback", machine.check_loopback
     yield "prefect", machine.check_prefect_url
+    trains = loaded is not None and loaded.recipe.phase == "optimize"
+    yield "trainers", lambda: check_trainers(loaded.recipe.train.trainer if loaded and trains else None)
     index = None
     if loaded is not None:
         from components.index.steps import index_uri

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from components.errors import TerminalError
-from components.train.environments import Environment, find_environment, lock_digest
+from components.train.environments import Environment, find, find_environment, lock_digest
 from components.train.environments.find import built_for_cuda, installed_packages, record_digest, trainer_name
 from components.train.environments.install import install
+from tests.train.small_trainers import environment, make
 
 
 @pytest.fixture(scope="session")
@@ -48,3 +51,47 @@ def _as_it_is(name: str, python: Path) -> Environment:
         name=trainer, folder=folder, python=python, lock=lock_digest(trainer), trainer_version=versions[name],
         torch=versions["torch"], torch_digest=record_digest(folder) or "", cuda=built_for_cuda(folder),
     )  # fmt: skip
+
+
+@contextmanager
+def of_small_trainers(folder: Path, cache: Path) -> Iterator[None]:
+    """Only what lies in `folder` is there to be installed."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment(folder, cache).items():
+            patch.setenv(name, value)
+        patch.setattr(find, "_LOCKS", folder / "locks")
+        find._lock_text.cache_clear()
+        yield
+    find._lock_text.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of uv, in which it keeps what it knows about interpreters."""
+    return tmp_path_factory.mktemp("uv")
+
+
+@pytest.fixture
+def small(tmp_path: Path, cache: Path) -> Iterator[Path]:
+    """A small Axolotl that can be installed from this folder alone."""
+    folder = make(tmp_path / "small")
+    with of_small_trainers(folder, cache):
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def furnished(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
+    """A folder with a small Axolotl, installed."""
+    folder = make(tmp_path_factory.mktemp("furnished") / "small")
+    with of_small_trainers(folder, cache):
+        install("axolotl", say=print)
+    return folder
+
+
+@pytest.fixture
+def whole(tmp_path: Path, furnished: Path, cache: Path) -> Iterator[Environment]:
+    """An installed Axolotl that may be broken."""
+    folder = tmp_path / "small"
+    shutil.copytree(furnished, folder, symlinks=True)
+    with of_small_trainers(folder, cache):
+        yield find_environment("axolotl")

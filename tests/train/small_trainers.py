@@ -1,6 +1,7 @@
 """Trainers that weigh nothing: real wheels, named like Axolotl and torch, with a real lock, installed by the real uv.
 
-As a program (`python small_trainers.py FOLDER HOW`) it installs the small Axolotl of a folder and dies as it is told.
+As a program (`python small_trainers.py FOLDER TRAINER POINT`) it installs a trainer with the locks of that folder, and
+kills itself where it is about to say what has POINT in it.
 """
 
 from __future__ import annotations
@@ -86,19 +87,19 @@ def environment(folder: Path, cache: Path) -> dict[str, str]:
     }  # fmt: skip
 
 
-def _main(folder: Path, how: str) -> None:
+def _main(locks: Path, name: str, point: str) -> None:
     from components.train.environments import find
     from components.train.environments.install import install
 
-    find._LOCKS = folder / "locks"
+    find._LOCKS = locks
 
     def say(text: str) -> None:
         print(text, flush=True)
-        if how and how in text:
+        if point and point in text:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    install("axolotl", say=say)
+    install(find.trainer_name(name), say=say)
 
 
 if __name__ == "__main__":
-    _main(Path(sys.argv[1]), sys.argv[2])
+    _main(Path(sys.argv[1]), sys.argv[2], sys.argv[3])

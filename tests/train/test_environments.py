@@ -11,8 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -22,53 +21,9 @@ from components.errors import InputError, TerminalError
 from components.train.environments import Environment, find, find_environment
 from components.train.environments.install import install, needs_installing
 from components.train.environments.state import older_environments, states
-from tests.train.small_trainers import TORCH, VERSION, environment, make, pinned, wheel
+from tests.train.small_trainers import TORCH, VERSION, pinned, wheel
 
 DYING = Path(__file__).with_name("small_trainers.py")
-
-
-@contextmanager
-def of_small_trainers(folder: Path, cache: Path) -> Iterator[None]:
-    """Only what lies in `folder` is there to be installed."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in environment(folder, cache).items():
-            patch.setenv(name, value)
-        patch.setattr(find, "_LOCKS", folder / "locks")
-        find._lock_text.cache_clear()
-        yield
-    find._lock_text.cache_clear()
-
-
-@pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of uv, in which it keeps what it knows about interpreters."""
-    return tmp_path_factory.mktemp("uv")
-
-
-@pytest.fixture
-def small(tmp_path: Path, cache: Path) -> Iterator[Path]:
-    """A small Axolotl that can be installed from this folder alone."""
-    folder = make(tmp_path / "small")
-    with of_small_trainers(folder, cache):
-        yield folder
-
-
-@pytest.fixture(scope="session")
-def furnished(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
-    """A folder with a small Axolotl, installed."""
-    folder = make(tmp_path_factory.mktemp("furnished") / "small")
-    with of_small_trainers(folder, cache):
-        install("axolotl", say=print)
-    return folder
-
-
-@pytest.fixture
-def whole(tmp_path: Path, furnished: Path, cache: Path) -> Iterator[Environment]:
-    """An installed Axolotl that may be broken."""
-    folder = tmp_path / "small"
-    shutil.copytree(furnished, folder, symlinks=True)
-    with of_small_trainers(folder, cache):
-        yield find_environment("axolotl")
 
 
 @pytest.fixture
@@ -80,11 +35,11 @@ def mark() -> Path:
     return find.environment_folder("axolotl") / find.MARK
 
 
-def start(root: Path, small: Path, how: str = "", **variables: str) -> subprocess.Popen[str]:
+def start(root: Path, small: Path, point: str = "", **variables: str) -> subprocess.Popen[str]:
     """The installer as a program of its own."""
     return subprocess.Popen(
-        [sys.executable, str(DYING), str(small), how], cwd=root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        text=True, env={**os.environ, "PYTHONPATH": str(root), **variables},
+        [sys.executable, str(DYING), str(small / "locks"), "axolotl", point],
+        cwd=root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, "PYTHONPATH": str(root), **variables},
     )  # fmt: skip
 
 
