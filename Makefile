@@ -13,7 +13,7 @@ export DO_NOT_TRACK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export HF_HUB_OFFLINE := 1
 
-.PHONY: help setup demo test test-fast check format lock bench bench-retrieval bench-overhead bench-reindex bench-validation clean
+.PHONY: help setup demo test test-fast check format lock bench bench-retrieval bench-overhead bench-reindex bench-validation bench-training clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -57,7 +57,7 @@ format: setup  ## write what check wants
 	$(BIN)/cervella schema --write
 	$(BIN)/python -m docs.reference
 
-bench: bench-retrieval bench-overhead bench-reindex bench-validation  ## all benchmarks
+bench: bench-retrieval bench-overhead bench-reindex bench-validation bench-training  ## all benchmarks
 
 bench-retrieval: setup  ## recall, MRR, nDCG: full text, vectors, RRF, ours (NOTES=dir GOLDEN=file, or SQUAD=file)
 	$(BIN)/python -m benchmarks.retrieval $(if $(SQUAD),--squad-it $(SQUAD),--notes $(or $(NOTES),examples/sncp) --golden $(or $(GOLDEN),examples/golden.jsonl))
@@ -71,6 +71,9 @@ bench-reindex: setup  ## what a reindex costs when little changed (COUNT=10000 g
 bench-validation: setup  ## what the check of a dataset costs (COUNT=100000 conversations), and planted faults beside a rival
 	$(BIN)/python -m benchmarks.validation --conversations $(or $(COUNT),100000)
 	$(BIN)/python -m benchmarks.validation --rival
+
+bench-training: setup  ## estimates of training (memory, time) against published runs
+	$(BIN)/python -m benchmarks.training_estimates
 
 lock: setup  ## resolve the dependencies anew (then run make check test)
 	$(UV) pip compile pyproject.toml --extra dev --python-version 3.11 --generate-hashes --no-emit-index-url \

@@ -35,7 +35,7 @@ COMMANDS = {
     "ask": ("ask", "Ask the partner a question; the answer names its sources"),
     "score": ("score", "Score the published index, and the answers, on golden questions"),
     "data": ("data", "Conversations for training: check any file of them, review them"),
-    "train": ("train", "Training elsewhere, without a GPU of one's own: pack, unpack"),
+    "train": ("train", "Training: how fast this machine is, and training elsewhere"),
     "trainers": ("trainers", "Programs that train, each in an environment of its own: list, install"),
     "index": ("index", "The published index: status"),
     "runs": ("past", "List the runs of a workspace, newest first"),
