@@ -17,11 +17,14 @@ from components.store import Run
 from flows.dataset import dataset
 from flows.matrix import matrix
 from flows.mvp import mvp
+from flows.optimize import optimize
 from flows.reindex import reindex
 
 __all__ = ["PHASES", "run_phase", "run_recipe"]
 
-PHASES: dict[str, Callable[..., Any]] = {"mvp": mvp, "reindex": reindex, "dataset": dataset, MATRIX: matrix}
+PHASES: dict[str, Callable[..., Any]] = {
+    "mvp": mvp, "reindex": reindex, "dataset": dataset, "optimize": optimize, MATRIX: matrix,
+}  # fmt: skip
 RECIPES = Path(os.environ.get("CERVELLA_RECIPES", Path(__file__).resolve().parent.parent / "recipes"))
 # A Literal that is built when this file is imported becomes a dropdown in the UI's run form.
 NAMES = tuple(sorted(path.stem for path in RECIPES.glob("[!_]*.yaml")))

@@ -28,10 +28,11 @@ os.environ.update(
 )
 
 
-# CI tries the same examples each time, so that a change is judged by itself; elsewhere new ones are looked for.
-settings.register_profile("ci", derandomize=True)
-if os.environ.get("CI"):
-    settings.load_profile("ci")
+# CI tries the same examples each time, so that a change is judged by itself; elsewhere new ones are looked for. How
+# long one takes says something of the machine alone.
+settings.register_profile("here", deadline=None)
+settings.register_profile("ci", derandomize=True, deadline=None)
+settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 
 @pytest.fixture(scope="session")

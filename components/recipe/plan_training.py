@@ -17,6 +17,7 @@ from components.store import Artefact, Step
 from components.train import steps as train
 from components.train.base import base_identity
 from components.train.estimate import Estimate, estimate, measured_speed, speeds_file
+from components.train.export.export import export_spec
 from components.train.machine import machine_problem
 from components.train.prepare import Counts, count_rows, prepare_spec, read_job, write_prepared
 
@@ -80,7 +81,7 @@ def plan_training(planner: Planner, recipe: Recipe, examples: PlannedExamples) -
             planner.add(facts={"steps": job.schedule.steps} if job else {}, work=Work(seconds=seconds))
             problems += [made.refusal] if made.refusal else []
     losses = planner.plan(lambda trained: train.losses_spec(trained=trained), trained=trained)
-    exported = planner.plan(lambda trained: train.export_spec(params, trained=trained), trained=trained)
+    exported = planner.plan(lambda trained: export_spec(params, trained=trained), trained=trained)
     return PlannedTraining(trained, losses, exported, made, tuple(problems))
 
 

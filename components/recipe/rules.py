@@ -74,6 +74,32 @@ def _persona(get: _Values) -> Iterator[_Problem]:
         )  # fmt: skip
 
 
+def _answers_with_adapter(get: _Values) -> Iterator[_Problem]:
+    """A model that answers in this process must be the one that was trained."""
+    chat, base = get("llm.chat.model"), get("train.base.model")
+    if get("phase") != "optimize" or not str(chat).startswith("local/"):
+        return
+    if chat != base:
+        yield _Problem(
+            "llm.chat.model", f"{chat} would answer without the adapter, which is of {base or 'another model'}",
+            "train.base.model, or the name and api_base of a server that has the adapter",
+        )  # fmt: skip
+    elif not get("train.export.gguf_adapter"):
+        yield _Problem(
+            "train.export.gguf_adapter", f"{chat} could not answer with what was trained", "true, for a local model"
+        )
+
+
+def _longest(get: _Values) -> Iterator[_Problem]:
+    """The check lets through what the trainer would drop or cut."""
+    checked, trained = get("dataset.check.max_tokens"), get("train.max_tokens")
+    if get("phase") == "optimize" and checked > trained:
+        yield _Problem(
+            "train.max_tokens", f"{trained} is less than dataset.check.max_tokens, {checked}: the trainer would lose "
+            "examples that the check lets through", f"{checked} or more, or a lower dataset.check.max_tokens",
+        )  # fmt: skip
+
+
 def _chunk(get: _Values) -> Iterator[_Problem]:
     model, size = get("index.embedding.model"), get("index.chunk.max_tokens")
     most = EMBEDDER_TOKENS.get(model)
@@ -184,7 +210,7 @@ def _trainer(get: _Values) -> Iterator[_Problem]:
 
 
 RULES: tuple[Rule, ...] = (
-    _golden, _persona, _chunk, _candidates, _weight, _window, _urls, _models, _keys, _privacy, _trainer,
+    _golden, _persona, _answers_with_adapter, _longest, _chunk, _candidates, _weight, _window, _urls, _models, _keys, _privacy, _trainer,
 )  # fmt: skip
 
 
@@ -208,6 +234,8 @@ _FILES: tuple[Keys, ...] = (
     ("persona", "dna"),
     ("evaluate", "golden"),
     ("dataset", "check", "suite"),
+    ("train", "base", "gguf"),
+    ("train", "prices"),
 )
 _WRITTEN: tuple[Keys, ...] = (("workspace",), ("index", "uri"))
 

@@ -24,7 +24,9 @@ from typing import Any
 
 from components.train.params import TrainParams
 
-__all__ = ["AUDITED", "DATA", "EFFECTIVE", "INSIDE", "JOB", "LOG", "MODEL", "OUT", "PROGRESS", "Job", "Schedule", "schedule"]
+__all__ = [
+    "AUDITED", "DATA", "EFFECTIVE", "INSIDE", "JOB", "LOG", "MODEL", "OUT", "PROGRESS", "Job", "Schedule", "schedule",
+]  # fmt: skip
 
 JOB, PROGRESS, EFFECTIVE, LOG = "job.json", "progress.jsonl", "effective.json", "trainer.log"
 AUDITED, DATA, INSIDE, MODEL, OUT = "audited", "data", "inside", "model", "out"

@@ -1,4 +1,4 @@
-"""The steps of training after `train.prepare`: `train.base`, `train.run`, `train.losses`, `train.export`.
+"""The steps of training between `train.prepare` and `train.export`: `train.base`, `train.run`, `train.losses`.
 
 `train.run` works in its scratch folder, which survives kills: the same command goes on from the last whole checkpoint.
 Its artefact is sealed only when what the trainer left says that it succeeded; no exit code does.
@@ -17,6 +17,7 @@ from components.errors import TerminalError
 from components.store import Artefact, Run, Step, StepSpec, progress_of, recorded_step, write_atomic
 from components.train.base import base_identity, recover_base
 from components.train.environments.find import Environment, lock_digest
+from components.train.estimate.probe import remember_training
 from components.train.job import EFFECTIVE, JOB, LOG, MODEL, OUT, PROGRESS, Job
 from components.train.losses import measure_losses
 from components.train.params import TrainParams
@@ -28,7 +29,7 @@ from components.train.running.readback import differences
 from components.train.trainers import trainer
 
 __all__ = [
-    "ADAPTER", "MEASURED", "base_spec", "check_begin", "export_model", "export_spec", "losses_spec", "measure",
+    "ADAPTER", "MEASURED", "base_spec", "check_begin", "losses_spec", "measure",
     "model_of", "recover", "run_spec", "seal_run", "sum_up_losses", "train_adapter", "training_facts",
 ]  # fmt: skip
 
@@ -119,6 +120,9 @@ def train_adapter(
             outcome = judge(folder, job, started=started)
             measure(folder, job, python=found.python)
             seal_run(step, folder, job, outcome=outcome, environment=found.to_dict())
+        there = step.sealed
+    if not there:
+        remember_training(run.workspace, params, trained=step.artefact.path, here=True)
     return step.artefact
 
 

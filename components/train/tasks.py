@@ -15,6 +15,7 @@ from components.dataset.params import DatasetParams
 from components.store import Run, StepSpec, Store
 from components.train import steps
 from components.train.environments.find import find_environment
+from components.train.export import export
 from components.train.job import Job
 from components.train.live import LiveRecord
 from components.train.machine import check_machine
@@ -125,7 +126,8 @@ def measure_losses(run: Run, params: TrainParams, *, trained: str) -> str:
 def export_model(run: Run, params: TrainParams, *, trained: str, base: str | None) -> str:
     """The trained model in the forms of other programs, proved; returns the artefact's id."""
     store = Store(run.workspace)
-    return steps.export_model(
-        run, params, trained=store.open(trained), base=store.open(base) if base else None,
+    return export.export_model(
+        run, params, trained=store.open(trained),
+        model=steps.model_of(params, store.open(base) if base else None),
         environment=lambda: find_environment(params.trainer),
     ).id  # fmt: skip

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import click
 
+from components.errors import TerminalError
 from components.recipe import LoadedRecipe
 from flows.commands.options import json_option, load, recipe_options
 
@@ -94,5 +96,20 @@ def partner_of(loaded: LoadedRecipe) -> Any:
     return open_partner(
         workspace=recipe.workspace, index=index, search=recipe.index.search, prompt=prompt, session=session,
         llm=recipe.llm, answer=recipe.answer, leave_out_local=prompts_without_local(recipe, asked=True),
-        trusted_hosts=privacy.trusted_hosts,
+        trusted_hosts=privacy.trusted_hosts, adapter=_adapter(loaded),
     )  # fmt: skip
+
+
+def _adapter(loaded: LoadedRecipe) -> Path | None:
+    """Of phase optimize, what a model of this process answers with: the adapter that this recipe has exported last."""
+    from components.evaluate.steps import adapter_file
+    from components.store import Store, read_runs
+
+    recipe = loaded.recipe
+    if recipe.phase != "optimize" or not recipe.llm.chat.model.startswith("local/"):
+        return None
+    for state in read_runs(recipe.workspace):
+        for step in state["steps"]:
+            if state["recipe"] == recipe.name and step["name"] == "train.export" and step.get("artefact"):
+                return adapter_file(Store(recipe.workspace).open(step["artefact"]))
+    raise TerminalError(f"nothing was trained by this recipe yet: cervella run {loaded.path} trains and exports it")

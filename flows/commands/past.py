@@ -75,10 +75,27 @@ def print_run(run: Run, *, as_json: bool) -> None:
         click.echo(f"\nended with: {state['error']}")
     if state.get("dataset"):
         click.echo("\n" + verdict_text(state["dataset"]))
+    if state.get("training"):
+        click.echo("\n" + training_lines(state["training"]))
     if state.get("scorecard"):
         click.echo("\n" + render_scorecard(state["scorecard"]))
     if state.get("gate"):
         click.echo("\n" + render_gate(GateReport.from_dict(state["gate"])))
+
+
+def training_lines(told: Mapping[str, Any]) -> str:
+    """What was trained, and how it went; `told`: of `components.train.steps.training_facts`."""
+    early = ", stopped early" if told["stopped_early"] else f" of {told['steps_asked']}"
+    before = told["base_eval_loss"]
+    fell = f"{before:.3f} -> {told['best_eval_loss']:.3f}" if before is not None else f"{told['best_eval_loss']:.3f}"
+    lines = [
+        f"Trained {told['base']} with {told['trainer']} {told['trainer_version']} on {told['train_rows']} examples "
+        f"({told['validation_rows']} held out): {told['steps']} steps{early}, {told['seconds'] / 60:.1f} min",
+        f"  held-out loss {fell} (step {told['best_step']}), training loss {told['mean_last_epoch_loss']:.3f} in the "
+        f"last epoch, {told['trainable_parameters']:,} parameters",
+        f"  The page: {told['page']}",
+    ]
+    return "\n".join(lines)
 
 
 def comparison(run: Run) -> str:

@@ -146,7 +146,8 @@ def finish(run: Run, *, as_json: bool) -> int:
     state = run.read()
     if as_json:
         keys: tuple[str, ...] = ("run", "recipe", "phase", "status", "steps", "scorecard", "gate", "mlflow")
-        keys += ("dataset",) if state["phase"] == "dataset" else ()
+        keys += ("dataset",) if state["phase"] in ("dataset", "optimize") else ()
+        keys += ("training",) if state["phase"] == "optimize" else ()
         keys += ("combinations", "best", "criterion") if state["phase"] == MATRIX else ()
         click.echo(json.dumps({key: state.get(key) for key in keys}, indent=1, ensure_ascii=False))
     else:
