@@ -246,8 +246,8 @@ def adapter_file(exported: Artefact) -> Path:
     found = sorted(name for name in exported.manifest["outputs"] if name.endswith(".gguf"))
     if len(found) != 1:
         raise TerminalError(
-            f"{exported.id} holds {len(found)} GGUF adapters, one is needed to answer with it: "
-            "set train.export.gguf_adapter to true"
+            f"{exported.id} holds no adapter that llama.cpp can answer with: set train.export.gguf_adapter to true; "
+            f"where it is, the adapter was proved wrong, as {exported.path / 'proof.json'} says"
         )
     return exported.file(found[0])
 

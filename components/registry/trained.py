@@ -21,6 +21,7 @@ _REPORTS = {
     "proof.json",
 }  # fmt: skip
 _CONFIGS = (".yaml", ".yml")
+_NOT_KEPT = ("serve.txt", "Modelfile")  # commands with places of this machine
 _NUMBERS = (
     "steps", "seconds", "tokens_per_second", "tokens", "trainable_parameters", "peak_memory_bytes", "peak_gpu_bytes",
     "best_eval_loss", "base_eval_loss", "mean_last_epoch_loss", "sittings",
@@ -103,7 +104,7 @@ def _weights(
         (name, artefact.file(name), str(about["sha256"]))
         for artefact in (training, export) if artefact
         for name, about in artefact.manifest["outputs"].items()
-        if f"training/{name}" not in reports and not name.endswith((".jsonl", ".log", ".html"))
+        if f"training/{name}" not in reports and not name.endswith((".jsonl", ".log", ".html", *_NOT_KEPT))
     ]  # fmt: skip
     kept: dict[str, Path] = {}
     listed, room = [], most

@@ -60,7 +60,9 @@ def trained(run: Run, *, weights: bytes = WEIGHTS, base: dict[str, Any] = BASE, 
 def others(run: Run) -> dict[str, Artefact]:
     return {
         "losses": seal(run, StepSpec("train.losses", 1), {"losses.json": b"{}"}),
-        "export": seal(run, StepSpec("train.export", 1), {"adapter.gguf": b"GGUF" * 10, "proof.json": b"{}"}),
+        "export": seal(
+            run, StepSpec("train.export", 1), {"adapter.gguf": b"GGUF" * 10, "proof.json": b"{}", "serve.txt": b"/here"}
+        ),
     }
 
 

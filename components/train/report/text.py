@@ -83,8 +83,9 @@ def what_was_done(job: Job, outcome: Outcome) -> str:
     params = job.params
     kind = "QLoRA, 4 bit" if params.base.quantization == "nf4" else "LoRA"
     steps = f"{outcome.steps:,} steps" + (f" of {outcome.steps_asked:,}" if outcome.stopped_early else "")
+    name = base_name(job)
     return (
-        f"{base_name(job)} with {kind} (r {params.lora.r}) on {job.train_rows:,} examples, {steps} in "
+        f"{name[:1].upper()}{name[1:]} with {kind} (r {params.lora.r}) on {job.train_rows:,} examples, {steps} in "
         f"{duration(outcome.seconds)} with {outcome.trainer} {outcome.trainer_version}."
     )
 
