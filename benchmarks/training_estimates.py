@@ -73,11 +73,12 @@ def points() -> Iterator[Point]:
                     said = f"{name}, {tokens} tokens (its README)"
                     yield Point(said, _QWEN[name], readme, tokens, gb, seconds, chosen)
     known = {name.rpartition("/")[2]: model.shape for name, model in KNOWN_MODELS.items()}
-    fused = {"chunked_cross_entropy": True}
-    packed = _settings("t4", r=32, nf4=True, optimizer="paged_adamw_8bit", precision="fp16", extra=fused)
+    # LLaMA-Factory with Liger stands for every program with a fused loss: no trainer here takes Axolotl's plugin.
+    fused: dict[str, Any] = {"trainer": "llamafactory", "extra": {"enable_liger_kernel": True}}
+    packed = _settings("t4", r=32, nf4=True, optimizer="paged_adamw_8bit", precision="fp16", **fused)
     yield Point("Qwen3-14B, Axolotl, fused loss, T4 (its notebook)", known["Qwen3-14B"],
                 packed.model_copy(update={"accumulation": 1}), 4096, 13.71, 22.6, True)  # fmt: skip
-    tune = {"extra": fused, "batch_size": 2, "accumulation": 1}
+    tune = {**fused, "batch_size": 2, "accumulation": 1}
     eight, three = known["Llama-3.1-8B-Instruct"], known["Llama-3.2-3B-Instruct"]
     yield Point("Llama-3.1-8B, torchtune, RTX 4090 (its README)", eight,
                 _settings("rtx4090", r=8, nf4=True, **tune), 2048, 7.4, 2 * 2048 / 2413, True, True)  # fmt: skip

@@ -13,7 +13,7 @@ import pytest
 from benchmarks.training_estimates import coverage, judged
 from components.train.estimate import Estimate, estimate
 from components.train.estimate.hardware import HARDWARE
-from components.train.estimate.memory import fused_loss
+from components.train.estimate.memory import loss_kind
 from components.train.estimate.speeds import Speed, machine_here
 from components.train.params import HardwareName, Precision, TrainParams
 
@@ -116,17 +116,17 @@ def test_parts_are_the_whole_and_the_largest_comes_first() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "fused"),
+    ("values", "kind"),
     [
-        ({}, False), ({"trainer": "unsloth"}, True), ({"extra": {"chunked_cross_entropy": True}}, True),
-        ({"extra": {"chunked_cross_entropy": False}}, False),
-        ({"trainer": "llamafactory", "extra": {"enable_liger_kernel": True}}, True),
-        ({"trainer": "llamafactory", "extra": {"chunked_cross_entropy": True}}, False),
+        ({}, "whole"), ({"trainer": "unsloth"}, "fused"), ({"extra": {"chunked_cross_entropy": True}}, "chunked"),
+        ({"extra": {"chunked_cross_entropy": False}}, "whole"), ({"trainer": "llamafactory"}, "whole"),
+        ({"trainer": "llamafactory", "extra": {"enable_liger_kernel": True}}, "fused"),
+        ({"trainer": "llamafactory", "extra": {"chunked_cross_entropy": True}}, "whole"),
     ],
     ids=str,
 )  # fmt: skip
-def test_whether_the_loss_is_fused_depends_on_the_trainer(values: dict[str, Any], fused: bool) -> None:
-    assert fused_loss(of(**values)) is fused
+def test_how_the_loss_is_computed_depends_on_the_trainer(values: dict[str, Any], kind: str) -> None:
+    assert loss_kind(of(**values)) == kind
 
 
 # Whether it fits

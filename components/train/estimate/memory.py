@@ -12,6 +12,7 @@ Not modelled: activations that are moved to the main memory, several GPUs, compi
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from components.train.estimate.architecture import (
     Architecture,
@@ -21,7 +22,7 @@ from components.train.estimate.architecture import (
 )
 from components.train.params import TrainParams
 
-__all__ = ["GIB", "Band", "Part", "fused_loss", "memory_parts", "total"]
+__all__ = ["GIB", "Band", "Loss", "Part", "loss_kind", "memory_parts", "total"]
 
 GIB = 1024**3
 Band = tuple[float, float]
@@ -31,9 +32,11 @@ _NF4_BITS = 4.127  # 4 bits, and a 32-bit scale for 64 weights that is itself ke
 _SLACK = 1.05  # GUESS: what the allocator holds in pieces too small to use
 _CONTEXT = (0.3, 2.0)  # GiB; the low end is a CUDA context, the high end what short sequences were seen to take (GUESS)
 _PROCESS = (0.8, 2.0)  # GiB on a processor: Python, torch and the trainer themselves (measured with Axolotl 0.19: 1.1)
-_FUSED: dict[str, tuple[str, ...]] = {
-    "axolotl": ("cut_cross_entropy", "chunked_cross_entropy", "liger_fused_linear_cross_entropy"),
-    "llamafactory": ("enable_liger_kernel",),
+Loss = Literal["whole", "chunked", "fused"]
+_LOGIT_BYTES: dict[Loss, Band] = {
+    "whole": (8, 14),  # 16-bit logits, the same in 32 bit, and their gradients: 8 bytes at the least, 14 at one time
+    "chunked": (4, 10),  # in 32 bit for one part after the other; the 16-bit ones and their gradient stay whole
+    "fused": (0, 2),
 }
 
 
@@ -46,12 +49,15 @@ class Part:
     high: float
 
 
-def fused_loss(params: TrainParams) -> bool:
-    """Whether the trainer computes the loss without ever holding the logits of the whole batch.
+def loss_kind(params: TrainParams) -> Loss:
+    """How the trainer computes the loss: from the logits of the whole batch, in chunks, or without ever having them.
 
-    Unsloth always does. For the others it is an option, in `train.extra`.
+    Unsloth never has them. LLaMA-Factory can do so by Liger's kernels, Axolotl by chunks, both through `train.extra`
+    (its plugins for more are refused there). What that saves is read from their sources, not measured (GUESS).
     """
-    return params.trainer == "unsloth" or any(params.extra.get(key) for key in _FUSED.get(params.trainer, ()))
+    if params.trainer == "unsloth" or (params.trainer == "llamafactory" and params.extra.get("enable_liger_kernel")):
+        return "fused"
+    return "chunked" if params.trainer == "axolotl" and params.extra.get("chunked_cross_entropy") else "whole"
 
 
 def memory_parts(architecture: Architecture, params: TrainParams, *, longest: int) -> list[Part]:
@@ -67,12 +73,16 @@ def memory_parts(architecture: Architecture, params: TrainParams, *, longest: in
     upcast = 4 if four_bit and _upcasts(params) else half
     adapter = lora_parameters(a, params.lora.r, params.lora.targets)
     optimizer = 8 if params.optimizer == "adamw_torch" else 2
-    fused = fused_loss(params)
+    loss = loss_kind(params)
+    saved = _LOGIT_BYTES[loss]
     block = width * (16 * a.hidden + 8 * a.ffn) * half  # GUESS of the research: what one block keeps for its gradients
     if params.gradient_checkpointing:
         # Unsloth moves the checkpoints to the main memory; fused kernels recompute in place.
         kept = a.layers * width * a.hidden * half
-        activations = ((0 if params.trainer == "unsloth" else kept) + block * (0.25 if fused else 0.5), kept + block)
+        activations = (
+            (0 if params.trainer == "unsloth" else kept) + block * (0.25 if loss == "fused" else 0.5),
+            kept + block,
+        )
     else:
         activations = (a.layers * block * 0.5, a.layers * block)
     logits = width * a.vocab
@@ -81,8 +91,7 @@ def memory_parts(architecture: Architecture, params: TrainParams, *, longest: in
         Part("weights", (linear + embedding * half) / GIB, _SLACK * (linear + embedding * upcast) / GIB),
         Part("adapter and optimizer", adapter * (8 + optimizer) / GIB, _SLACK * adapter * (8 + optimizer) / GIB),
         Part("activations", activations[0] / GIB, _SLACK * activations[1] / GIB),
-        # 16-bit logits, the same in 32 bit, their gradient: 8 bytes are the least, 14 the most at one time.
-        Part("logits", 0 if fused else logits * 8 / GIB, _SLACK * logits * (2 if fused else 14) / GIB),
+        Part("logits", logits * saved[0] / GIB, _SLACK * logits * saved[1] / GIB),
         Part("program", context[0], _SLACK * context[1]),
     ]
     return sorted(parts, key=lambda part: -part.high)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from components.train.estimate.architecture import Architecture
 from components.train.estimate.hardware import HARDWARE
-from components.train.estimate.memory import Band, fused_loss, memory_parts, total
+from components.train.estimate.memory import Band, loss_kind, memory_parts, total
 from components.train.params import TrainParams
 
 __all__ = ["remedies"]
@@ -55,6 +55,12 @@ def _changes(params: TrainParams) -> Iterator[tuple[str, TrainParams]]:
     if params.base.quantization == "none":
         base = params.base.model_copy(update={"quantization": "nf4"})
         yield "base.quantization nf4", params.model_copy(update={"base": base})
-    if not fused_loss(params):
+    if loss_kind(params) == "whole" and params.trainer == "axolotl":
+        extra = {**params.extra, "chunked_cross_entropy": True}
+        yield "extra.chunked_cross_entropy true, which holds fewer logits", params.model_copy(update={"extra": extra})
+    if loss_kind(params) != "fused" and params.trainer == "llamafactory":
+        extra = {**params.extra, "enable_liger_kernel": True}
+        yield "extra.enable_liger_kernel true, which never holds the logits", params.model_copy(update={"extra": extra})
+    if loss_kind(params) != "fused":
         unsloth = params.model_copy(update={"trainer": "unsloth", "extra": {}})
-        yield "trainer unsloth, which never holds the logits of a whole batch", unsloth
+        yield "trainer unsloth, which never holds the logits", unsloth

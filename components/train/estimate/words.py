@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from components.train.estimate.architecture import Architecture
 from components.train.estimate.duration import Work
 from components.train.estimate.hardware import HARDWARE
-from components.train.estimate.memory import Band, Part, fused_loss, memory_parts, total
+from components.train.estimate.memory import Band, Part, loss_kind, memory_parts, total
 from components.train.estimate.models import known_model
 from components.train.estimate.speeds import Speed, machine_here
 from components.train.params import TrainParams
@@ -118,7 +118,7 @@ def _caution(facts: Facts) -> Iterator[str]:
             "uncalibrated: formulas, chosen with the published runs that they were tried on; `cervella train probe "
             "RECIPE` measures three steps on this machine"
         )
-    if facts.shape is not None and params.hardware != "cpu" and not fused_loss(params):
+    if facts.shape is not None and params.hardware != "cpu" and loss_kind(params) == "whole":
         yield f"  a guess in it: {params.trainer} holds the logits of a whole batch (its extra does not fuse the loss)"
     known = known_model(params.base.model or "")
     if known is not None and known.gated:
