@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -174,6 +176,25 @@ def test_a_training_of_one_step_leaves_none(tmp_path: Path) -> None:
     (trained / "result.json").write_text(json.dumps(replace(OUTCOME, tokens_per_second=None).to_dict()), "utf-8")
     assert remember_training(tmp_path, small_params(), trained=trained, here=True) is None
     assert not speeds_file(tmp_path).exists()
+
+
+# The command
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["recipes/mvp.yaml"], 2, "its phase is mvp; only one of phase optimize trains"),
+        (["recipes/none.yaml"], 2, "no such file"),
+        (["--help"], 0, "Train three steps of RECIPE on its longest examples"),
+    ],
+    ids=["phase", "missing", "help"],
+)  # fmt: skip
+def test_the_command_says_what_it_takes(root: Path, arguments: list[str], code: int, said: str) -> None:
+    command = [sys.executable, "-m", "flows.cli", "train", "probe", *arguments]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True)  # noqa: S603
+    assert done.returncode == code
+    assert said in " ".join((done.stdout + done.stderr).split())
 
 
 # Three real steps
