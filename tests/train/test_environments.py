@@ -39,7 +39,8 @@ def start(root: Path, small: Path, point: str = "", **variables: str) -> subproc
     """The installer as a program of its own."""
     return subprocess.Popen(
         [sys.executable, str(DYING), str(small / "locks"), "axolotl", point],
-        cwd=root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, "PYTHONPATH": str(root), **variables},
+        cwd=root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        env={**os.environ, "PYTHONPATH": str(root), **variables},
     )  # fmt: skip
 
 
@@ -186,8 +187,46 @@ def test_what_files_do_not_show_is_found_by_importing(whole: Environment, said: 
     assert (site / "helper.py").exists()
 
 
-def test_an_environment_without_cuda_does_not_do_where_there_is_a_gpu(whole: Environment) -> None:
+@pytest.fixture
+def gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine whose driver shows a GPU, as far as programs can ask."""
+    tool = tmp_path / "bin" / "nvidia-smi"
+    tool.parent.mkdir()
+    tool.write_text("#!/bin/sh\necho 'GPU 0: Tesla T4 (UUID: GPU-0)'\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tool.parent}:{os.environ['PATH']}")
+
+
+def with_a_torch_for_gpus(folder: Path) -> None:
+    for file in (folder / "wheels").glob("torch-*"):
+        file.unlink()
+    files = {"torch/__init__.py": "", "torch/version.py": "cuda: object = '13.0'\n"}
+    wheel(folder / "wheels", "torch", TORCH, files, tag="cp311-cp311-linux_x86_64")
+
+
+def test_a_machine_with_a_gpu_gets_a_build_for_it(gpu: None, small: Path) -> None:
+    with_a_torch_for_gpus(small)
+    made = install("axolotl", say=print)
+    assert (made.torch, made.cuda) == (TORCH, True)
+    assert needs_installing("axolotl", cuda=True) is None
+
+
+def test_a_machine_with_a_gpu_never_gets_a_build_for_the_cpu_unasked(gpu: None, small: Path) -> None:
+    with pytest.raises(TerminalError, match="--cpu"):
+        install("axolotl", say=print)
+    assert not mark().exists()
+    assert not install("axolotl", say=print, cpu=True).cuda
+
+
+def test_an_environment_for_the_cpu_does_not_do_where_there_is_a_gpu(whole: Environment) -> None:
     assert "this one has one" in str(needs_installing("axolotl", cuda=True))
+    assert needs_installing("axolotl", cuda=False) is None
+
+
+def test_a_build_for_gpus_does_where_there_is_none(small: Path, said: list[str]) -> None:
+    with_a_torch_for_gpus(small)
+    made = install("axolotl", say=said.append)
+    assert made.cuda and "with CUDA" in "".join(said)
     assert needs_installing("axolotl", cuda=False) is None
 
 
@@ -324,3 +363,13 @@ def test_a_disk_with_too_little_room_is_refused_before_anything_is_made(
         assert not find.environment_folder("axolotl").exists()
     finally:
         subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_folder_that_cannot_be_is_told_with_another_way(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("CERVELLA_TRAINERS", str(tmp_path / "file" / "trainers"))
+    with pytest.raises(TerminalError, match="Not a directory.*CERVELLA_TRAINERS"):
+        install("axolotl", say=print)
+    assert [state.state for state in states()] == ["missing"] * 3

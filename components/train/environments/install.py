@@ -88,6 +88,13 @@ def install(
     """
     supported()
     uv, folder, cuda = find_uv(), find.environment_folder(name), has_nvidia_gpu() and not cpu
+    try:
+        find.install_lock(name).parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TerminalError(
+            f"{folder.parent}: no environments can be made there ({error.strerror}); name another folder with "
+            "CERVELLA_TRAINERS"
+        ) from error
     with hold(
         find.install_lock(name),
         what=f"install {name}",
@@ -193,13 +200,15 @@ class _Installation:
         version, sources = find.torch_version(self.name), self.sources
         common = ("pip", "install", "--python", str(self.python), "--constraint", str(self.lock))
         index = ["--default-index", sources.index] if sources.index else []
+        # With a GPU not the links: what lies there may be a build for the CPU, which uv takes for the newer one.
+        anything = index if self.cuda else sources.options()
         local, plain, offline = [f"torch=={version}+cpu"], [f"torch=={version}"], ["--offline", *sources.options()]
         ways: list[tuple[str, list[str]]] = []
         if not self.cuda and sources.local_build("torch", version, "cpu"):
             told = "for the CPU, which lies on this machine"
             ways += [(told, [*local, *sources.options()]), (f"{told}; nothing else is asked for", [*local, *offline])]
         ways.append(("for this machine", [*plain, "--torch-backend", "auto" if self.cuda else "cpu", *index]))
-        ways.append(("as the package index has it, with CUDA", [*plain, *index]))
+        ways.append(("as the package index has it, with CUDA", [*plain, *anything]))
         # Without a network, what was downloaded before: the CPU's build first, since it is not the index's.
         ways += [("from what was downloaded before", [*one, *offline]) for one in [local, plain][self.cuda :]]
         for told, arguments in ways:
