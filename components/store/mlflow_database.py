@@ -26,8 +26,8 @@ def make_database(tracking_uri: str) -> None:
     if not tracking_uri.startswith(_SQLITE):
         return
     path = Path(tracking_uri.removeprefix(_SQLITE))
-    if path.exists() and path.stat().st_size:
-        return
+    if path.exists() and (path.stat().st_size or not path.is_file()):
+        return  # what is no file (a device) is never replaced
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(f".new-{path.name}")
     for suffix in ("", "-journal", "-wal", "-shm"):
