@@ -78,7 +78,7 @@ def result(home: Home, python: Path, tmp_path_factory: pytest.TempPathFactory) -
     trainers = children(cut.pid)
     assert trainers, "the trainer is a child of train.py"
     cut.kill()
-    cut.wait()
+    cut.communicate(timeout=60)
     wait_for(lambda: not any(map(alive, trainers)))
     shutil.rmtree(first)  # the machine is gone; what was kept is all there is
 
@@ -231,6 +231,13 @@ FORGED: dict[str, tuple[Callable[[dict[str, bytes]], None], str]] = {
         edited("out/tokenizer_config.json", auto_map={"AutoTokenizer": "x--y"}), "names code to import"),
     "code in the adapter": (
         edited("out/adapter_config.json", auto_mapping={"parent_library": "os"}), "names code to import"),
+    "code in the adapter, as a text": (edited("out/adapter_config.json", auto_mapping="os"), "names code to import"),
+    "records of another shape": (lambda files: files.update({"effective.json": b"[]"}), "settings|understood"),
+    "masks that are none": (lambda files: files.update({"masks-train.jsonl": b"[]\n"}), "cannot be understood"),
+    "a time that is none": (lambda files: files.update({"started.json": b'"soon"'}), "cannot be understood"),
+    "events of another shape": (
+        lambda files: files.update({"progress.jsonl": files["progress.jsonl"] + b'{"event": "log", "time": 1}\n'}),
+        "trained nothing|cannot be understood"),
     "another base": (
         edited("out/adapter_config.json", base_model_name_or_path="evil/model"), "base_model_name_or_path"),
     "without its record": (lambda files: files.pop("effective.json") and None, "has no effective.json"),

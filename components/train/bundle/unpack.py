@@ -107,6 +107,8 @@ def take_home(
         _losses(file, folder, job)
         environment = dict(_read(file, folder / "environment.json"))
         seal_run(step, folder, job, outcome=outcome, environment={**environment, "elsewhere": True})
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:  # records of another shape
+        raise InputError(f"{file}: its records cannot be understood ({error!r}). Nothing was taken") from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return outcome
@@ -151,8 +153,9 @@ def _check_code(file: Path, folder: Path) -> None:
         found = _read(file, path)
         if isinstance(found, dict) and (bad := next((key for key in _CODE if found.get(key)), None)):
             raise InputError(f"{file}: {path.name} names code to import ({bad}). Nothing was taken")
-        library = (found.get("auto_mapping") or {}).get("parent_library") if isinstance(found, dict) else None
-        if library is not None and not str(library).startswith("transformers.models."):  # as Unsloth writes it
+        mapping = (found.get("auto_mapping") if isinstance(found, dict) else None) or {}
+        library = mapping.get("parent_library", "transformers.models.") if isinstance(mapping, dict) else mapping
+        if not str(library).startswith("transformers.models."):  # as Unsloth writes it
             raise InputError(f"{file}: {path.name} names code to import ({library}). Nothing was taken")
 
 
