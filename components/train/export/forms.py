@@ -52,7 +52,7 @@ def export_forms(
     """Write the forms that the recipe asks for flat into `out`, and `proof.json`.
 
     A GGUF adapter that cannot be made, or whose proof fails, is taken away again and the merged model written instead.
-    Without a GGUF of the base (`train.base.gguf`) the adapter is converted and not proved: there is no proof of it then.
+    Without a GGUF of the base (`train.base.gguf`) the adapter is converted and not proved.
 
     Args:
         params: section `train`.
@@ -121,8 +121,9 @@ def _gguf(
 def _merged(
     params: TrainParams, *, python: Path, model: str, adapter: Path, masks: Path, out: Path, folder: Path
 ) -> Proof:
+    tokenizer = adapter if (adapter / "tokenizer_config.json").is_file() else model
     merge_adapter(
-        python=python, model=model, adapter=adapter, tokenizer=adapter, out=out, folder=folder,
+        python=python, model=model, adapter=adapter, tokenizer=tokenizer, out=out, folder=folder,
         revision=params.base.revision,
     )  # fmt: skip
     return prove_merged(

@@ -179,6 +179,10 @@ def _pairs(tensors: Mapping[str, np.ndarray[Any, Any]], shape: Shape) -> dict[st
 
 def permute(values: np.ndarray[Any, Any], heads: int) -> np.ndarray[Any, Any]:
     """Rows of a matrix of queries or keys from transformers' order to llama.cpp's; see above."""
+    if values.shape[0] % (2 * heads):
+        raise TerminalError(
+            f"the adapter has a matrix of {values.shape[0]} rows, which {heads} heads cannot share: it is another's"
+        )
     half = values.shape[0] // heads // 2
     return values.reshape(heads, 2, half, values.shape[1]).swapaxes(1, 2).reshape(values.shape)
 
