@@ -266,6 +266,22 @@ def test_a_result_that_is_only_written_anew_is_taken(home: Home, result: Path, t
     assert sealed.facts["steps"] == 8
 
 
+def test_a_trainer_that_does_something_else_is_stopped_before_it_costs(
+    home: Home, python: Path, tmp_path: Path
+) -> None:
+    def wider(texts: dict[str, str]) -> None:
+        texts["config.yaml"] = texts["config.yaml"].replace("lora_r: 4", "lora_r: 8")
+
+    make_job(tmp_path / "job", home.job.params, model=home.model, change=wider)
+    bundle = pack(tmp_path / "job", out=tmp_path / "out", spec=home.spec, recipe="smoke", version="0.1.0")
+    process = start(tmp_path / "there", bundle, python)
+    told, _ = process.communicate(timeout=900)
+    assert process.returncode == 1
+    assert "would not train what was asked for: train.lora.r: asked 4, the trainer uses 8 (peft.r)" in told
+    out = tmp_path / "there" / bundle.file.stem / "job" / "out"
+    assert not (out / "adapter_model.safetensors").exists() and not list(out.glob("checkpoint-*"))
+
+
 @pytest.fixture
 def notebook(home: Home, tmp_path: Path) -> Iterator[Path]:
     """The notebook of the bundle, beside the bundle, as somebody would lay them."""

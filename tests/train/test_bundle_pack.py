@@ -169,9 +169,9 @@ def test_its_script_refuses_what_was_damaged_on_the_way(tmp_path: Path) -> None:
     config.write_text(config.read_text("utf-8").replace("learning_rate: 0.02", "learning_rate: 0.2"), "utf-8")
     done = start(folder, "--check")
     assert done.returncode == 1 and "job/config.yaml is missing, or not as it was packed" in done.stdout
-    shutil.rmtree(folder / "job" / "data")
-    (folder / "job" / "config.yaml").unlink()
-    assert start(folder, "--check").returncode == 1
+    shutil.rmtree(folder / "parts")
+    done = start(folder, "--check")
+    assert done.returncode == 1 and "unzip the whole bundle again" in done.stderr
 
 
 def test_its_script_says_when_a_gpu_is_needed_and_none_is_there(tmp_path: Path) -> None:

@@ -111,6 +111,7 @@ def pack(
             "format": FORMAT, "kind": KIND, "cervella": version, "recipe": recipe, "fingerprint": spec.fingerprint,
             "spec": spec.to_dict(), "asked": job.params.model_dump(mode="json"), "trainer": _trainer(job),
             "needs_gpu": needs_gpu(job.params),
+            "expected": [[one.what, one.path, one.value] for one in trainer(job.params.trainer).expected(job)],
             "losses": losses_request(job.model, revision=job.params.base.revision, precision=job.params.precision),
             "base": str(job.params.base.model or "the base model in job/model"), "environment": QUIET,
             "steps": job.schedule.steps, "rows": {"train": job.train_rows, "validation": job.validation_rows},

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import shutil
-import sys
 from pathlib import Path
 
 from common import JOB, OUT, TOLD, say  # type: ignore[import-not-found]
@@ -14,7 +13,6 @@ _HALF = ".half"
 
 def checkpoints(folder: Path) -> dict[int, Path]:
     """The checkpoints of a folder that are as the trainer wrote them, by their step."""
-    sys.path[:0] = [str(JOB / "inside")]
     is_whole = importlib.import_module("checkpoints").is_whole
     found = {path.name.removeprefix("checkpoint-"): path for path in folder.glob("checkpoint-*") if path.is_dir()}
     return {int(step): path for step, path in found.items() if step.isdigit() and is_whole(str(path))}

@@ -12,6 +12,7 @@ Python instead of installing any. All that it writes lies beside it, and in FOLD
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import shutil
@@ -23,20 +24,24 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parent / "parts"))
+_HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(_HERE / "parts"), str(_HERE / "job" / "inside")]
 
-from common import (  # type: ignore[import-not-found]  # noqa: E402
-    ADAPTER,
-    JOB,
-    NOT_PASSED_ON,
-    OUT,
-    ROOT,
-    Stop,
-    digest,
-    look_for_gpu,
-    packages_of,
-    say,
-)
+try:
+    from common import (  # type: ignore[import-not-found]
+        ADAPTER,
+        JOB,
+        NOT_PASSED_ON,
+        OUT,
+        ROOT,
+        Stop,
+        digest,
+        look_for_gpu,
+        packages_of,
+        say,
+    )
+except ImportError:
+    sys.exit("train.py: parts/common.py is not beside it; unzip the whole bundle again")
 
 TRAINED = ROOT / ".trained"
 
@@ -130,7 +135,7 @@ def whole(manifest: dict[str, Any], gpu: dict[str, str] | None, folder: Path | N
     if not TRAINED.exists():
         if keep is not None:
             restore(keep)
-        train(manifest["trainer"]["entry"], python, variables, keep)
+        train(manifest, python, variables, keep)
         TRAINED.touch()
     measure(manifest, python, variables)
     result = pack_result(manifest, python, gpu)
@@ -156,7 +161,7 @@ def interpreter(wanted: dict[str, str]) -> Path:
     return python
 
 
-def train(entry: str, python: Path, variables: dict[str, str], keep: Path | None) -> None:
+def train(manifest: dict[str, Any], python: Path, variables: dict[str, str], keep: Path | None) -> None:
     """Run the trainer and tell how it goes, until it is done; it goes on where an earlier sitting was cut."""
     from keeping import keep_safe
 
@@ -170,20 +175,33 @@ def train(entry: str, python: Path, variables: dict[str, str], keep: Path | None
         file.write(f"--- cervella: training starts or goes on, {now}\n".encode())
         file.flush()
         child = subprocess.Popen(  # noqa: S603
-            [str(python), "inside/child.py", str(os.getpid()), entry], cwd=JOB, env=variables,
+            [str(python), "inside/child.py", str(os.getpid()), manifest["trainer"]["entry"]], cwd=JOB, env=variables,
             stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT,
         )  # fmt: skip
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda got, frame: child.send_signal(got))
+        wrong: list[str] | None = None
         ended = False
         while not ended:
             time.sleep(0.5)
             ended = child.poll() is not None  # asked before looking: what it wrote last is told as well
-            if progress.tell() and keep is not None:
+            new = progress.tell()
+            if keep is not None and new & {"save", "end"}:
                 keep_safe(keep)
+            if wrong is None and "eval" in new:  # now effective.json has everything, and no step was done yet
+                wrong = differences(manifest["expected"])
+                if wrong:
+                    child.kill()
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         file.write(f"\n--- cervella: the trainer ended with exit code {child.returncode}\n".encode())
+    if wrong:
+        raise Stop(
+            "the trainer would not train what was asked for: "
+            + "; ".join(wrong)
+            + ". It was stopped before that costs "
+            "anything; pack the training again, with a version of Cervella that knows this trainer"
+        )
     code = child.returncode
     if code in (130, 143, -signal.SIGINT, -signal.SIGTERM):
         raise KeyboardInterrupt
@@ -195,6 +213,13 @@ def train(entry: str, python: Path, variables: dict[str, str], keep: Path | None
         )
 
 
+def differences(expected: list[tuple[str, str, Any]]) -> list[str]:
+    """Each setting that the trainer uses otherwise than asked."""
+    difference = importlib.import_module("asked").difference
+    effective = json.loads((JOB / "effective.json").read_text(encoding="utf-8"))
+    return [told for what, path, value in expected if (told := difference(what, path, value, effective))]
+
+
 class Progress:
     """What the callback inside the trainer writes, told as it comes: a line every five seconds, and what matters."""
 
@@ -204,11 +229,11 @@ class Progress:
         self.last = 0.0
         self.begun: tuple[float, int] | None = None
 
-    def tell(self) -> bool:
-        """Print what is new; returns whether a checkpoint was written."""
-        saved = False
+    def tell(self) -> set[str]:
+        """Print what is new; returns which events there were."""
+        found: set[str] = set()
         if not self.path.exists():
-            return saved
+            return found
         with self.path.open("rb") as file:
             file.seek(self.place)
             new = file.read()
@@ -219,10 +244,10 @@ class Progress:
                 event = json.loads(line)
                 if text := self.text(event):
                     say(text)
-                saved = saved or event["event"] in ("save", "end")
+                found.add(event["event"])
             except (ValueError, KeyError, TypeError):
                 continue
-        return saved
+        return found
 
     def text(self, event: dict[str, Any]) -> str:
         """A line for a person; empty: not worth one."""
