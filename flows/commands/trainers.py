@@ -95,7 +95,7 @@ class _Line:
 
     def say(self, text: str) -> None:
         self.clear()
-        click.echo(f"{self.name}: {text}", err=True)
+        click.echo(text if text.startswith(self.name) else f"{self.name}: {text}", err=True)
 
     def tick(self, taken: int) -> None:
         now = time.monotonic()

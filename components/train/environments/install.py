@@ -53,6 +53,7 @@ STUBS = {"llamafactory": ("torchaudio",)}
 _NETWORK = (
     "dns error", "failed to lookup", "error sending request", "connection refused", "connection reset", "timed out",
     "network is unreachable", "request failed after", "tls handshake", "no route to host", "failed to fetch",
+    "network was disabled",
 )  # fmt: skip
 _FULL = ("no space left", "os error 28")
 _SAME_EVERYWHERE = (*_FULL, "hash mismatch")
