@@ -206,10 +206,7 @@ def _judge(
 ) -> Proof:  # fmt: skip
     exported = _difference(texts, adapted, reference["adapted"])
     bases = _difference(texts, base, reference["base"])
-    trained = [_said(actual, row) for actual, row in _by_place(texts, reference["adapted"])]
-    effect = _difference(texts, trained, reference["base"])
-    # Both sides by the tokens that the trained base finds likeliest.
-    served = _between(texts, base, adapted, reference["base"])
+    effect, served = _effects(texts, reference, base=base, adapted=adapted)
     reasons = []
     if exported.greatest > tolerance and bases.greatest <= tolerance:
         reasons.append(
@@ -234,12 +231,23 @@ def _judge(
     return Proof(form, len(adapted), exported, bases, effect, served, quantized, tolerance, tuple(reasons))
 
 
-def _between(texts: Sequence[Place], one: _Rows, other: _Rows, rows: np.ndarray[Any, Any]) -> Difference:
-    """What two runs of the exported form differ by, at the same tokens as `_difference`."""
-    found: list[float] = []
-    for first, second, (_, row) in zip(one, other, _by_place(texts, rows), strict=True):
-        found.append(abs(first.actual - second.actual))
-        floors = min(first.likeliest.values()), min(second.likeliest.values())
-        for token in (-row).argsort()[:_LIKELIEST].tolist():
-            found.append(abs(first.likeliest.get(token, floors[0]) - second.likeliest.get(token, floors[1])))
-    return Difference(max(found), sum(found) / len(found))
+def _effects(
+    texts: Sequence[Place], reference: dict[str, np.ndarray[Any, Any]], *, base: _Rows, adapted: _Rows
+) -> tuple[Difference, Difference]:
+    """What the adapter changes in the trained model and in the exported one.
+
+    By the same tokens in both: the one that stands there, and of the likeliest ones of base and trained model those
+    that the exported one names with the adapter and without.
+    """
+    trained: list[float] = []
+    served: list[float] = []
+    without, with_it = (_by_place(texts, reference[side]) for side in ("base", "adapted"))
+    for before, after, (actual, row), (_, other) in zip(base, adapted, without, with_it, strict=True):
+        trained.append(abs(float(row[actual] - other[actual])))
+        served.append(abs(before.actual - after.actual))
+        likeliest = {*(-row).argsort()[:_LIKELIEST].tolist(), *(-other).argsort()[:_LIKELIEST].tolist()}
+        for token in sorted(likeliest & before.likeliest.keys() & after.likeliest.keys()):
+            trained.append(abs(float(row[token] - other[token])))
+            served.append(abs(before.likeliest[token] - after.likeliest[token]))
+    one, two = (Difference(max(found), sum(found) / len(found)) for found in (trained, served))
+    return one, two
