@@ -20,7 +20,7 @@ import pytest
 from components.dataset.conversation import Conversation
 from components.errors import TerminalError
 from components.train.environments import Environment
-from components.train.job import EFFECTIVE, LOG, OUT, PROGRESS, Job
+from components.train.job import EFFECTIVE, JOB, LOG, OUT, PROGRESS, Job
 from components.train.running.masks import compare_masks, read_masks
 from components.train.running.outcome import ADAPTER, Outcome, judge
 from components.train.running.process import run_trainer
@@ -98,8 +98,14 @@ def make_recipe(folder: Path, tiny: Path) -> Job:
 
 
 def train(folder: Path, environment: Environment) -> int:
+    """A sitting; when it begins, all that can refuse it is there."""
+
     def tell(progress: Progress) -> None:
         print(progress)
+        if progress.event == "begin":
+            job = Job.from_dict(json.loads((folder / JOB).read_bytes()))
+            assert differences(job, json.loads((folder / EFFECTIVE).read_bytes())) == []
+            assert len(read_masks(folder / "masks-validation.jsonl")) == job.validation_rows
 
     return run_trainer(folder, python=environment.python, entry=axolotl.ENTRY, tell=tell, environment=ONE_THREAD)
 

@@ -1,8 +1,9 @@
 """A callback for transformers' Trainer: tells what a training does and really uses, and stops it so that it can go on.
 
 It writes progress.jsonl, effective.json, masks-train.jsonl and masks-validation.jsonl into the working directory, which
-is the folder of a job; its job.json is read. All three trainers use it: Axolotl by a plugin, LLaMA-Factory and Unsloth
-by their `callbacks`.
+is the folder of a job; its job.json is read. The event `begin` comes once effective.json and the masks are whole: where
+the Trainer evaluates before it trains, at the first batch of that. All three trainers use it: Axolotl by a plugin,
+LLaMA-Factory and Unsloth by their `callbacks`.
 
 SIGINT and SIGTERM let the step end, save a checkpoint to go on from, and end the process with 128 + signal; a second
 one ends it at once.
@@ -50,6 +51,7 @@ def make_telling(
             self.signal = 0
             self.signalled = 0.0
             self.step = 0
+            self.begun = False
             self.effective: dict[str, Any] = {}
 
         def on_train_begin(self, args: Any, state: Any, control: Any, **given: Any) -> None:
@@ -73,8 +75,8 @@ def make_telling(
             }
             _write_json("effective.json", self.effective)
             _refuse_silent("training", rows)
-            _end_line("progress.jsonl")
-            _tell("begin", step=state.global_step, steps=state.max_steps)
+            if not args.eval_on_start:
+                self.begin(state)
 
         def on_step_end(self, args: Any, state: Any, control: Any, **given: Any) -> None:
             self.step = state.global_step
@@ -92,13 +94,24 @@ def make_telling(
                 tokens=int(state.num_input_tokens_seen),
             )  # fmt: skip
 
+        def on_prediction_step(self, args: Any, state: Any, control: Any, **given: Any) -> None:
+            if "validation_rows" in self.effective["data"]:
+                return
+            rows = list(_rows(given["eval_dataloader"], packing=params["packing"]))
+            _write_masks("masks-validation.jsonl", rows)
+            self.effective["data"].update(_data("validation", rows))
+            _write_json("effective.json", self.effective)
+            _refuse_silent("held-out", rows)
+            self.begin(state)
+
+        def begin(self, state: Any) -> None:
+            """Told once everything is known, before the first step: who follows can still refuse it for nothing."""
+            if not self.begun:
+                self.begun = True
+                _end_line("progress.jsonl")
+                _tell("begin", step=state.global_step, steps=state.max_steps)
+
         def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Any = None, **given: Any) -> None:
-            if "validation_rows" not in self.effective["data"]:
-                rows = list(_rows(given["eval_dataloader"], packing=params["packing"]))
-                _write_masks("masks-validation.jsonl", rows)
-                self.effective["data"].update(_data("validation", rows))
-                _write_json("effective.json", self.effective)
-                _refuse_silent("held-out", rows)
             _tell("eval", step=state.global_step, eval_loss=metrics.get("eval_loss"))
 
         def on_save(self, args: Any, state: Any, control: Any, **given: Any) -> None:

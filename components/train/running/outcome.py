@@ -167,7 +167,7 @@ def _told(events: list[Event]) -> _Told | None:
     for event in events:
         if event["event"] == "begin":
             sittings.append([])
-        if sittings:
+        if sittings and event["event"] != "stopping":  # which may come before its sitting begins
             sittings[-1].append(event)
     if not sittings or sittings[-1][-1]["event"] != "end":
         return None
