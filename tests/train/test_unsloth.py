@@ -165,7 +165,7 @@ model = get_peft_model(AutoModelForCausalLM.from_pretrained("model", dtype="bflo
                        LoraConfig(r=2, target_modules=["q_proj"]))
 encoder = Encoder(tokenizer)
 sides = {side: rows(encoder, config[side], most=128) for side in ("train", "validation")}
-arguments = rewritten.UnslothSFTConfig(**config["sft"])
+arguments = rewritten.UnslothSFTConfig(**config["sft"], use_cpu=True)  # bf16 without a GPU needs it said
 trainer = rewritten.UnslothSFTTrainer(
     model=model, args=arguments, train_dataset=sides["train"], eval_dataset=sides["validation"],
     processing_class=tokenizer, callbacks=[EarlyStoppingCallback(early_stopping_patience=3)],
