@@ -154,7 +154,7 @@ class _Installation:
             f"{self.name} {find.trainer_version(self.name)} with torch {find.torch_version(self.name)} for "
             f"{'NVIDIA GPUs' if self.cuda else 'the CPU'}: about {size(told.bytes)} on disk"
             + ("" if same_disk(self.folder, cache) else f", as much in {cache}, which is on another one")
-            + f", {told.time} with nothing downloaded before"
+            + f", {told.time} where packages come fast"
         )
         self.room_for(told.bytes)
 
