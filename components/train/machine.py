@@ -11,8 +11,8 @@ __all__ = ["check_machine", "machine_problem", "needs_gpu"]
 
 def needs_gpu(params: TrainParams) -> str | None:
     """Why the training needs a GPU; None when a processor will do."""
-    if params.trainer == "unsloth":
-        return "Unsloth trains on GPUs alone"
+    if params.trainer == "unsloth" and params.hardware != "cpu":
+        return f"train.hardware is {params.hardware}: inside/run_unsloth.py takes a processor for cpu only"
     if params.base.quantization != "none":
         return f"train.base.quantization is {params.base.quantization}"
     if params.precision != "fp32":
