@@ -91,7 +91,8 @@ class _Check:
             elif isinstance(name, str) and (name in keys or "*" in keys):
                 yield from self._of_value(value, keys.get(name, ["any"]), (*path, name))
             else:
-                yield ExtraFault(dotted, f"{self._title} has no such key", self._instead(str(name), keys, path))
+                meant = self._meant(str(name), keys, path)
+                yield ExtraFault(dotted, f"{self._title} has no such key{meant}", self._examples(path))
 
     def _taken(self, dotted: str) -> tuple[str, str] | None:
         """Why a key that the trainer knows may not be given, and what to do instead."""
@@ -107,18 +108,23 @@ class _Check:
         instead = why if why.startswith("write ") else "no such key in train.extra"
         return ("has another name now" if instead is why else f"is refused: {why}"), instead
 
-    def _instead(self, name: str, keys: Mapping[str, list[Any]], path: tuple[str, ...]) -> str:
-        lower = {key.lower(): key for key in keys}
-        near = get_close_matches(name.lower()[:100], list(lower), n=1, cutoff=0.6)
+    def _meant(self, name: str, keys: Mapping[str, list[Any]], path: tuple[str, ...]) -> str:
+        """The key that was probably meant, and what becomes of that."""
+        known = {key.lower(): ".".join((*path, key)) for key in keys}
+        if self._trainer == "unsloth" and not path:  # its groups are ours: people write what Unsloth's own pages say
+            known |= {key.lower(): f"{group}.{key}" for group in keys for key in self._models[group]}
+        near = get_close_matches(name.lower()[:100], list(known), n=1, cutoff=0.6)
         if not near:
-            where = f"a key of its {'.'.join(path)}" if path else f"one of its keys, such as {self._examples()}"
-            return where
-        dotted = ".".join((*path, lower[near[0]]))
-        taken = self._taken(dotted)
-        return f"did you mean '{dotted}'?" + (f" It {taken[0]}" if taken else "")
+            return ""
+        taken = self._taken(known[near[0]])
+        return f"; did you mean '{known[near[0]]}'?" + (f" It {taken[0]}" if taken else "")
 
-    def _examples(self) -> str:
-        return ", ".join([key for key in allowed_keys(self._trainer) if "*" not in key][:3])
+    def _examples(self, path: tuple[str, ...]) -> str:
+        if path:
+            return f"a key of its {'.'.join(path)}"
+        return "one of its keys, such as " + ", ".join(
+            [key for key in allowed_keys(self._trainer) if "*" not in key][:3]
+        )
 
     def _of_value(self, value: Any, kinds: list[Any], path: tuple[str, ...]) -> Iterator[ExtraFault]:
         dotted = ".".join(path)
