@@ -17,12 +17,12 @@ from components.dataset.checks.train_flags import FLAGS, is_trained, trained_par
 from components.dataset.checks.trainers import llamafactory_0_9_5
 from components.dataset.conversation import ASSISTANT_ROLES, Conversation, Turn
 from components.errors import TerminalError
-from components.train.estimate.architecture import ALL_LINEAR
 from components.train.job import DATA, OUT, Job, schedule
 from components.train.params import TrainParams
 from components.train.trainers import Expected
+from components.train.trainers.shared import expected_of_all, row_name, scheduler
 
-__all__ = ["CONFIG", "ENTRY", "TEMPLATE", "VERSION", "cannot", "expected", "files", "row", "row_name", "set_by_us"]
+__all__ = ["CONFIG", "ENTRY", "TEMPLATE", "VERSION", "cannot", "expected", "files", "row", "set_by_us"]
 
 VERSION = "0.9.5"
 ENTRY = "run_llamafactory.py"
@@ -85,12 +85,6 @@ def _value(conversation: Conversation, turn: Turn) -> str:
 def _refused(conversation: Conversation, why: str, turn: int | None) -> TerminalError:
     place = "" if turn is None else f", turn {turn}"
     return TerminalError(f"{row_name(conversation)}{place}: {why}. Mend the example, or set train.trainer to axolotl")
-
-
-def row_name(conversation: Conversation) -> str:
-    """How an example is named to a person: by its id, else by its line among those of its side."""
-    given = conversation.id
-    return f"example {given!r}" if isinstance(given, str | int) and given else f"example of line {conversation.line}"
 
 
 def files(job: Job) -> dict[str, str]:
@@ -159,7 +153,7 @@ def config(job: Job) -> dict[str, Any]:
         "num_train_epochs": params.epochs,
         "max_steps": plan.steps,
         "learning_rate": params.learning_rate,
-        "lr_scheduler_type": _scheduler(job),
+        "lr_scheduler_type": scheduler(job),
         "warmup_steps": plan.warmup_steps,
         "optim": params.optimizer,
         "weight_decay": params.weight_decay,
@@ -188,60 +182,20 @@ def config(job: Job) -> dict[str, Any]:
     return values
 
 
-def _scheduler(job: Job) -> str:
-    """With its `constant` transformers takes no notice of warmup."""
-    name = job.params.scheduler
-    return "constant_with_warmup" if name == "constant" and job.schedule.warmup_steps else name
-
-
 def expected(job: Job) -> list[Expected]:
     """What LLaMA-Factory must really use: arguments of the Trainer, the adapter of peft, the model, the data."""
-    params, plan = job.params, job.schedule
-    nf4 = params.base.quantization == "nf4"
-    targets = list(ALL_LINEAR) if params.lora.targets == "all-linear" else sorted(set(params.lora.targets))
-    keep = params.gradient_checkpointing
+    params = job.params
     found = [
-        Expected("trainer", "trainer.version", VERSION),
+        *expected_of_all(job, version=VERSION),
         Expected("train.base.model", "config.model_name_or_path", job.model),
-        Expected("train.base.model", "peft.base_model_name_or_path", job.model),
         Expected("train.base.template", "config.template", TEMPLATE),
-        Expected("train.lora.r", "peft.r", params.lora.r),
-        Expected("train.lora.alpha", "peft.lora_alpha", params.lora.alpha),
-        Expected("train.lora.dropout", "peft.lora_dropout", params.lora.dropout),
-        Expected("train.lora.targets", "peft.target_modules", targets),
-        Expected("train.lora.targets", "peft.modules_to_save", None),
-        Expected("train.batch_size", "arguments.per_device_train_batch_size", params.batch_size),
-        Expected("train.accumulation", "arguments.gradient_accumulation_steps", params.accumulation),
-        Expected("train.epochs", "arguments.max_steps", plan.steps),
-        Expected("train.learning_rate", "arguments.learning_rate", params.learning_rate),
-        Expected("train.scheduler", "arguments.lr_scheduler_type", _scheduler(job)),
-        Expected("train.warmup_ratio", "arguments.warmup_steps", plan.warmup_steps),
-        Expected("train.weight_decay", "arguments.weight_decay", params.weight_decay),
-        Expected("train.max_grad_norm", "arguments.max_grad_norm", params.max_grad_norm),
         Expected("train.optimizer", "arguments.optim", params.optimizer),
-        Expected("train.precision", "arguments.bf16", params.precision == "bf16"),
-        Expected("train.precision", "arguments.fp16", params.precision == "fp16"),
         Expected("train.max_tokens", "config.cutoff_len", params.max_tokens),
-        Expected("train.gradient_checkpointing", "config.disable_gradient_checkpointing", not keep),
+        Expected("train.gradient_checkpointing", "config.disable_gradient_checkpointing",
+                 not params.gradient_checkpointing),
         Expected("train.packing", "config.packing", False),
-        Expected("train.seed", "arguments.seed", params.seed),
-        Expected("train.validation.evaluations_per_epoch", "arguments.eval_steps", plan.eval_steps),
-        Expected("train.validation.evaluations_per_epoch", "arguments.save_steps", plan.eval_steps),
-        Expected("train.validation.evaluations_per_epoch", "arguments.eval_on_start", True),
-        Expected("train.validation.keep_checkpoints", "arguments.save_total_limit", params.validation.keep_checkpoints),
         Expected("train.validation.patience", "config.early_stopping_steps", params.validation.patience),
-        Expected("train.validation", "arguments.load_best_model_at_end", True),
-        Expected("train.validation", "arguments.metric_for_best_model", "eval_loss"),
-        Expected("train.validation", "arguments.greater_is_better", False),
-        Expected("examples", "data.train_rows", job.train_rows),
-        Expected("examples", "data.train_without_loss", 0),
-        Expected("held-out examples", "data.validation_rows", job.validation_rows),
-        Expected("held-out examples", "data.validation_without_loss", 0),
-    ]
-    if nf4:
-        found.append(Expected("train.base.quantization", "model.quantization.bnb_4bit_quant_type", "nf4"))
-    else:
-        found.append(Expected("train.base.quantization", "model.quantization", None))
+    ]  # fmt: skip
     if params.base.revision is not None and params.base.folder is None:
         found.append(Expected("train.base.revision", "config.model_revision", params.base.revision))
     return found

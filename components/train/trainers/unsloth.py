@@ -15,11 +15,10 @@ from components.dataset.checks.templates import to_row
 from components.dataset.checks.train_flags import FLAGS, is_trained, trained_parts
 from components.dataset.conversation import ASSISTANT_ROLES, ROLES, Conversation
 from components.errors import TerminalError
-from components.train.estimate.architecture import ALL_LINEAR
 from components.train.job import DATA, OUT, Job, schedule
 from components.train.params import TrainParams
 from components.train.trainers import Expected
-from components.train.trainers.llamafactory import row_name
+from components.train.trainers.shared import expected_of_all, row_name, scheduler, targets
 
 __all__ = ["CONFIG", "ENTRY", "GROUPS", "VERSION", "cannot", "expected", "files", "row", "set_by_us"]
 
@@ -108,7 +107,7 @@ def config(job: Job) -> dict[str, Any]:
             "lora_alpha": lora.alpha,
             "lora_dropout": lora.dropout,
             "bias": "none",
-            "target_modules": _targets(params),
+            "target_modules": targets(params),
             "use_gradient_checkpointing": "unsloth" if params.gradient_checkpointing else False,
             "random_state": params.seed,
         },
@@ -124,7 +123,7 @@ def config(job: Job) -> dict[str, Any]:
             "num_train_epochs": params.epochs,
             "max_steps": plan.steps,
             "learning_rate": params.learning_rate,
-            "lr_scheduler_type": _scheduler(job),
+            "lr_scheduler_type": scheduler(job),
             "warmup_steps": plan.warmup_steps,
             "optim": params.optimizer,
             "weight_decay": params.weight_decay,
@@ -153,60 +152,16 @@ def config(job: Job) -> dict[str, Any]:
     }
 
 
-def _targets(params: TrainParams) -> list[str]:
-    return list(ALL_LINEAR) if params.lora.targets == "all-linear" else sorted(set(params.lora.targets))
-
-
-def _scheduler(job: Job) -> str:
-    """With its `constant` transformers takes no notice of warmup."""
-    name = job.params.scheduler
-    return "constant_with_warmup" if name == "constant" and job.schedule.warmup_steps else name
-
-
 def expected(job: Job) -> list[Expected]:
     """What Unsloth must really use: arguments of the Trainer, the adapter of peft, the model, the data."""
-    params, plan = job.params, job.schedule
-    nf4 = params.base.quantization == "nf4"
+    params = job.params
     # Its CPU backend takes the fused kernel of the same optimizer.
     fused = params.hardware == "cpu" and params.optimizer == "adamw_torch"
-    found = [
-        Expected("trainer", "trainer.version", VERSION),
-        Expected("train.base.model", "peft.base_model_name_or_path", job.model),
-        Expected("train.lora.r", "peft.r", params.lora.r),
-        Expected("train.lora.alpha", "peft.lora_alpha", params.lora.alpha),
-        Expected("train.lora.dropout", "peft.lora_dropout", params.lora.dropout),
-        Expected("train.lora.targets", "peft.target_modules", _targets(params)),
-        Expected("train.lora.targets", "peft.modules_to_save", None),
-        Expected("train.batch_size", "arguments.per_device_train_batch_size", params.batch_size),
-        Expected("train.accumulation", "arguments.gradient_accumulation_steps", params.accumulation),
-        Expected("train.epochs", "arguments.max_steps", plan.steps),
-        Expected("train.learning_rate", "arguments.learning_rate", params.learning_rate),
-        Expected("train.scheduler", "arguments.lr_scheduler_type", _scheduler(job)),
-        Expected("train.warmup_ratio", "arguments.warmup_steps", plan.warmup_steps),
-        Expected("train.weight_decay", "arguments.weight_decay", params.weight_decay),
-        Expected("train.max_grad_norm", "arguments.max_grad_norm", params.max_grad_norm),
+    return [
+        *expected_of_all(job, version=VERSION),
         Expected("train.optimizer", "arguments.optim", "adamw_torch_fused" if fused else params.optimizer),
-        Expected("train.precision", "arguments.bf16", params.precision == "bf16"),
-        Expected("train.precision", "arguments.fp16", params.precision == "fp16"),
         Expected("train.max_tokens", "arguments.max_length", params.max_tokens),
         Expected("train.gradient_checkpointing", "arguments.gradient_checkpointing", params.gradient_checkpointing),
         Expected("train.packing", "arguments.packing", False),
-        Expected("train.seed", "arguments.seed", params.seed),
-        Expected("train.validation.evaluations_per_epoch", "arguments.eval_steps", plan.eval_steps),
-        Expected("train.validation.evaluations_per_epoch", "arguments.save_steps", plan.eval_steps),
-        Expected("train.validation.evaluations_per_epoch", "arguments.eval_on_start", True),
-        Expected("train.validation.keep_checkpoints", "arguments.save_total_limit", params.validation.keep_checkpoints),
         Expected("train.validation.patience", "config.patience", params.validation.patience),
-        Expected("train.validation", "arguments.load_best_model_at_end", True),
-        Expected("train.validation", "arguments.metric_for_best_model", "eval_loss"),
-        Expected("train.validation", "arguments.greater_is_better", False),
-        Expected("examples", "data.train_rows", job.train_rows),
-        Expected("examples", "data.train_without_loss", 0),
-        Expected("held-out examples", "data.validation_rows", job.validation_rows),
-        Expected("held-out examples", "data.validation_without_loss", 0),
     ]
-    if nf4:
-        found.append(Expected("train.base.quantization", "model.quantization.bnb_4bit_quant_type", "nf4"))
-    else:
-        found.append(Expected("train.base.quantization", "model.quantization", None))
-    return found
