@@ -282,6 +282,7 @@ _REFUSED: dict[TrainerName, tuple[tuple[str, str], ...]] = {
             "load.disable_log_stats load.text_only sft.include_for_metrics",
         ),
         (_DEAD, "lora.max_seq_length"),
+        ("Unsloth has kernels of its own for it", "sft.use_liger_kernel sft.liger_kernel_config"),
     ),
 }
 
@@ -319,10 +320,10 @@ _ALLOWED: dict[TrainerName, str] = {
         "sft.dataloader_in_order sft.dataloader_multiprocessing_context sft.dataloader_num_workers "
         "sft.dataloader_persistent_workers sft.dataloader_pin_memory sft.dataloader_prefetch_factor sft.debug "
         "sft.full_determinism sft.gradient_checkpointing_kwargs sft.include_num_input_tokens_seen "
-        "sft.label_smoothing_factor sft.liger_kernel_config sft.log_level sft.lr_scheduler_kwargs "
+        "sft.label_smoothing_factor sft.log_level sft.lr_scheduler_kwargs "
         "sft.neftune_noise_alpha sft.optim_args sft.optim_target_modules sft.pad_to_multiple_of "
         "sft.router_aux_loss_coef sft.skip_memory_metrics sft.tf32 sft.torch_compile sft.torch_compile_* "
-        "sft.torch_empty_cache_steps sft.train_sampling_strategy sft.use_cache sft.use_liger_kernel"
+        "sft.torch_empty_cache_steps sft.train_sampling_strategy sft.use_cache"
     ),
 }  # fmt: skip
 
