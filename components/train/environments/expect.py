@@ -1,8 +1,9 @@
 """What an environment takes: disk, and time where packages come fast.
 
 Measured on 2026-11-29, on two cores that had other work as well, with a part of the packages (1.7 GB) in uv's cache and
-torch from a local file: where all has to come from far away it takes as much longer. Half of the time is the trial, in which Python compiles what it imports for the first time. For CUDA the size is that of the CPU
-and what torch 2.13.0 with its libraries of CUDA 13 weighs more (measured), the time what that takes to come.
+torch from a local file: where all has to come from far away it takes as much longer. Half of the time is the trial, in
+which Python compiles what it imports for the first time. For CUDA the size is that of the CPU and what torch 2.13.0
+with its libraries of CUDA 13 weighs more (measured), the time what that takes to come.
 """
 
 from __future__ import annotations
