@@ -26,6 +26,7 @@ from components.train.running.masks import audit_masks
 from components.train.running.outcome import Outcome, judge
 from components.train.running.process import Progress, run_trainer
 from components.train.running.readback import differences
+from components.train.running.words import teller
 from components.train.trainers import trainer
 
 __all__ = [
@@ -105,14 +106,13 @@ def train_adapter(
             folder = step.scratch / "job"
             write_job(folder, prepared=prepared.path, model=model_of(params, base))
             started = _begun(folder)
-            bar = progress_of(spec.name)
+            say = teller(spec.name)
             with live(spec, job) as record:
 
                 def told(progress: Progress) -> None:
                     if progress.event == "begin":
                         check_begin(folder, job)
-                    if progress.steps:
-                        bar(progress.step, progress.steps)
+                    say(progress)
                     record(progress)
                     tell(progress)
 

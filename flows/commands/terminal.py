@@ -37,18 +37,19 @@ class StepLines(logging.Handler):
             told = f"  {text}" if (text := getattr(record, "told", "")) else ""
             self.write(f"{SIGNS[event]} {step:<20} {event:<8} {getattr(record, 'seconds', 0):7.1f} s{told}", end="\n")
         elif step and hasattr(record, "done"):
-            self.progress(step, int(record.done), int(getattr(record, "total", 0)))
+            self.progress(step, int(record.done), int(getattr(record, "total", 0)), str(getattr(record, "told", "")))
         elif record.levelno >= logging.INFO:
             self.write(record.getMessage(), end="\n")
 
-    def progress(self, step: str, done: int, total: int) -> None:
-        """Draw how far a step is, and how long it will take if it goes on like this."""
+    def progress(self, step: str, done: int, total: int, told: str = "") -> None:
+        """Draw how far a step is, and what it tells of itself, or how long it will take if it goes on like this."""
         now = time.monotonic()
         if now - self.last < (0.2 if self.live else 10):
             return
         self.last = now
         left = (now - self.begun.get(step, now)) / done * (total - done) if done else 0
-        self.write(f"… {step:<20} {done} of {total}" + (f", about {left:.0f} s left" if left >= 1 else ""))
+        told = told or (f"about {left:.0f} s left" if left >= 1 else "")
+        self.write(f"… {step:<20} {done} of {total}" + (f", {told}" if told else ""))
 
     def write(self, text: str, *, end: str = "") -> None:
         """Replace the line that is drawn, or print one."""
