@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from components.errors import TerminalError
 from components.train.environments.find import find_environment
+from components.train.environments.machine import has_nvidia_gpu
 from components.train.params import TrainParams
 
 __all__ = ["check_machine", "machine_problem", "needs_gpu"]
@@ -24,16 +25,20 @@ def needs_gpu(params: TrainParams) -> str | None:
 
 def machine_problem(params: TrainParams) -> str | None:
     """Why this machine cannot train it, and what to do; None when it can."""
+    why = needs_gpu(params)
+    if why and not has_nvidia_gpu():
+        return (
+            f"this machine has no NVIDIA GPU, and {why}. Train elsewhere: `cervella train pack RECIPE` makes one file "
+            "for Colab's free T4 or any other machine. To see the machinery here: recipes/optimize-smoke.yaml"
+        )
     try:
         found = find_environment(params.trainer)
     except TerminalError as error:
         return str(error)
-    why = needs_gpu(params)
     if why and not found.cuda:
         return (
-            f"this machine has no GPU that the installed {params.trainer} can use, and {why}. Train elsewhere: "
-            "`cervella train pack RECIPE` makes one file for Colab's free T4 or any other machine. To see the "
-            "machinery here: recipes/optimize-smoke.yaml"
+            f"the installed {params.trainer} is built for processors alone, and {why}: "
+            f"cervella trainers install {params.trainer} --repair takes the build for the GPU of this machine"
         )
     return None
 
