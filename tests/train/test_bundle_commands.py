@@ -50,7 +50,8 @@ def packed(trainer_environment: Callable[[str], Environment], tmp_path_factory: 
     model = make_tiny_qwen3(folder / "model", python=trainer_environment("axolotl").python)
     options = options_of([
         "llm.chat.model=fake/chat", f"workspace={folder / 'workspace'}", "train.base.model=null",
-        f"train.base.folder={model}", "train.base.template=qwen3", "train.max_steps=2", "train.max_tokens=1024", "train.learning_rate=0.01",
+        f"train.base.folder={model}", "train.base.template=qwen3", "train.max_steps=2", "train.max_tokens=1024",
+        "train.learning_rate=0.01",
         "train.batch_size=2", "train.accumulation=1",
     ])  # fmt: skip
     done = cervella("train", "pack", RECIPE, "--out", folder / "out", *options)
