@@ -77,6 +77,7 @@ _KNOWN = (
     (
         r"(?i)LocalEntryNotFoundError|OfflineModeIsEnabled|RepositoryNotFoundError|RevisionNotFoundError|"
         r"is not a valid model identifier|We couldn't connect to|Can't load the (model|configuration|tokenizer)|"
+        r"Failed to load tokenizer|"
         r"Incorrect path_or_model_id|does not appear to have a file named|Repo id must",
         _base,
     ),
