@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,14 @@ import pytest
 from components.errors import TerminalError
 from components.llm import load_tokenizer
 from components.llm.tokenizer import TokenizerName
+from components.store import Artefact, Run, StepSpec, recorded_step
 from components.train.base import packaged_gguf, recover_base
-from components.train.export import forms, gguf_lora
-from components.train.export.forms import export_forms
+from components.train.environments import Environment
+from components.train.export import gguf_lora
+from components.train.export.export import export_model
 from components.train.export.gguf_lora import export_gguf_adapter, shape_of_gguf
 from components.train.export.proof import Proof, choose_places, prove_gguf
+from components.train.job import Job, schedule
 from components.train.params import BaseModelParams, ExportParams, TrainParams
 from tests.train.adapters import by_hand, by_peft
 from tests.train.tiny_gguf import write_qwen3_gguf
@@ -59,8 +63,9 @@ def test_masks_without_a_place_are_told(tmp_path: Path) -> None:
 class Tiny:
     """A Qwen3 of two layers with an adapter, in all forms that a proof needs."""
 
-    def __init__(self, folder: Path, python: Path) -> None:
-        self.python = python
+    def __init__(self, folder: Path, environment: Environment) -> None:
+        self.environment = environment
+        python = self.python = environment.python
         self.model = make_tiny_qwen3(folder / "model", python=python)
         self.gguf = write_qwen3_gguf(self.model, folder / "base.gguf")
         self.quantized = write_qwen3_gguf(self.model, folder / "base-q8.gguf", quantized=True)
@@ -84,8 +89,8 @@ def python(trainer_environment: Callable[[str], Any]) -> Path:
 
 
 @pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory, python: Path) -> Tiny:
-    return Tiny(tmp_path_factory.mktemp("tiny"), python)
+def tiny(tmp_path_factory: pytest.TempPathFactory, trainer_environment: Callable[[str], Environment]) -> Tiny:
+    return Tiny(tmp_path_factory.mktemp("tiny"), trainer_environment("axolotl"))
 
 
 @pytest.mark.slow
@@ -128,29 +133,32 @@ def test_on_a_quantized_base_it_may_differ_as_the_bases_do(tiny: Tiny, tmp_path:
     assert proof.exported.mean <= 1.25 * proof.bases.mean
 
 
-def params(tiny: Tiny, **export: Any) -> TrainParams:
+def export_of(tiny: Tiny, folder: Path, **export: Any) -> Artefact:
+    """The step `train.export` on a sealed training that has the tiny adapter."""
     base = BaseModelParams(model=None, folder=tiny.model, quantization="none", gguf=tiny.gguf)
-    return TrainParams(base=base, export=ExportParams(tolerance=TOLERANCE, **export))
+    params = TrainParams(base=base, export=ExportParams(tolerance=TOLERANCE, **export))
+    job = Job(params, "model", "train.jsonl", "validation.jsonl", 1, 1, schedule(params, rows=1))
+    run = Run.create(folder / "workspace", recipe="tiny", phase="optimize")
+    with recorded_step(run, StepSpec("train.run", 1, {"of": "tests"}, {})) as step:
+        for file in [*tiny.adapter.iterdir(), tiny.model / "tokenizer.json", tiny.model / "tokenizer_config.json"]:
+            shutil.copyfile(file, step.path(file.name))
+        shutil.copyfile(tiny.masks, step.path("masks-validation.jsonl"))
+        step.write_json("job.json", job.to_dict())
+        step.write_json("measured.json", {"config": json.loads((tiny.model / "config.json").read_bytes())})
+    return export_model(run, params, trained=step.artefact, model=tiny.model, environment=lambda: tiny.environment)
 
 
 @pytest.mark.slow
 def test_forms_that_a_recipe_asks_for(tiny: Tiny, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    out.mkdir()
-    made = export_forms(
-        params(tiny, merged=True), python=tiny.python, model=str(tiny.model), adapter=tiny.adapter, masks=tiny.masks,
-        out=out, folder=tmp_path / "work",
-    )  # fmt: skip
-    assert (made.gguf, made.merged, made.told) == (True, True, None)
-    assert [(proof.form, proof.passed) for proof in made.proofs] == [("gguf", True), ("merged", True)]
-    assert made.proofs[1].exported.greatest < 0.001
-    names = {path.name for path in out.iterdir()}
-    assert {"adapter.gguf", "Modelfile", "serving.txt", "proof.json", "model.safetensors", "config.json"} <= names
-    assert json.loads((out / "proof.json").read_bytes()) == json.loads(json.dumps(made.to_dict()))
-    assert "FROM ./base.gguf\nADAPTER adapter.gguf\n" in (out / "Modelfile").read_text("utf-8")
+    made = export_of(tiny, tmp_path, merged=True)
+    proofs = made.read_json("proof.json")
+    assert {form: proof["passed"] for form, proof in proofs.items()} == {"gguf": True, "merged": True}
+    assert proofs["merged"]["exported"]["greatest"] < 0.001
+    assert {"adapter.gguf", "Modelfile", "model.safetensors", "config.json"} <= set(made.manifest["outputs"])
+    assert (made.path / "adapter.gguf").read_bytes() == tiny.exported.read_bytes()
+    assert f"FROM {tiny.gguf}\nADAPTER adapter.gguf\n" in (made.path / "Modelfile").read_text("utf-8")
     template = json.loads((tiny.model / "tokenizer_config.json").read_bytes())["chat_template"]
-    assert (out / "chat_template.jinja").read_text("utf-8") == template
-    assert (out / "adapter.gguf").read_bytes() == tiny.exported.read_bytes()
+    assert (made.path / "chat_template.jinja").read_text("utf-8") == template
 
 
 @pytest.mark.slow
@@ -158,13 +166,11 @@ def test_where_the_gguf_fails_the_merged_model_is_the_export(
     tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gguf_lora, "_scale", lambda config: 16.0)
-    made = export_forms(
-        params(tiny), python=tiny.python, model=str(tiny.model), adapter=tiny.adapter, masks=tiny.masks, out=tmp_path,
-        folder=tmp_path / "work",
-    )  # fmt: skip
-    assert (made.gguf, made.merged) == (False, True)
-    assert made.told and "the merged model is the export" in made.told and "train.export.tolerance" in made.told
-    assert not (tmp_path / forms.ADAPTER_GGUF).exists() and (tmp_path / "model.safetensors").is_file()
+    made = export_of(tiny, tmp_path)
+    proofs = made.read_json("proof.json")
+    assert {form: proof["passed"] for form, proof in proofs.items()} == {"gguf": False, "merged": True}
+    assert "train.export.tolerance" in proofs["gguf"]["reasons"][0]
+    assert "adapter.gguf" not in made.manifest["outputs"] and "model.safetensors" in made.manifest["outputs"]
 
 
 @pytest.fixture(scope="module")
