@@ -26,11 +26,11 @@ def read_metadata(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as file:
             if file.read(4) != b"GGUF" or _number(file, "I") not in (2, 3):
-                raise TerminalError(f"{path} is no GGUF file of version 2 or 3; if it came in a package, reinstall that")
+                raise TerminalError(f"{path} is no GGUF file of version 2 or 3; get it anew")
             _number(file, "Q")  # how many tensors
             return {_string(file): _value(file, _number(file, "I")) for _ in range(_number(file, "Q"))}
     except (struct.error, KeyError, UnicodeDecodeError) as error:
-        raise TerminalError(f"{path}: broken GGUF metadata ({error}); if it came in a package, reinstall that") from error
+        raise TerminalError(f"{path}: broken GGUF metadata ({error}); get it anew") from error
 
 
 def _number(file: BinaryIO, code: str) -> Any:
