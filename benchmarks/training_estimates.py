@@ -73,8 +73,8 @@ def points() -> Iterator[Point]:
                     said = f"{name}, {tokens} tokens (its README)"
                     yield Point(said, _QWEN[name], readme, tokens, gb, seconds, chosen)
     known = {name.rpartition("/")[2]: model.shape for name, model in KNOWN_MODELS.items()}
-    # LLaMA-Factory with Liger stands for every program with a fused loss: no trainer here takes Axolotl's plugin.
-    fused: dict[str, Any] = {"trainer": "llamafactory", "extra": {"enable_liger_kernel": True}}
+    # Unsloth stands for every program with a fused loss: no other trainer here has one.
+    fused: dict[str, Any] = {"trainer": "unsloth"}
     packed = _settings("t4", r=32, nf4=True, optimizer="paged_adamw_8bit", precision="fp16", **fused)
     yield Point("Qwen3-14B, Axolotl, fused loss, T4 (its notebook)", known["Qwen3-14B"],
                 packed.model_copy(update={"accumulation": 1}), 4096, 13.71, 22.6, True)  # fmt: skip

@@ -237,7 +237,7 @@ _REFUSED: dict[TrainerName, tuple[tuple[str, str], ...]] = {
             "sortish_sampler export_* image_* video_* audio_sampling_rate use_audio_in_video crop_to_patches "
             "include_for_metrics print_param_status",
         ),
-        ("write enable_liger_kernel", "use_liger_kernel"),
+        ("liger-kernel is not among the locked packages", "enable_liger_kernel use_liger_kernel liger_kernel_config"),
     ),
     "unsloth": (
         (_CODE, "sft.model_init_kwargs load.on_model_resolved"),
@@ -305,9 +305,9 @@ _ALLOWED: dict[TrainerName, str] = {
     "llamafactory": (
         "adam_beta1 adam_beta2 adam_epsilon compute_accuracy data_seed dataloader_num_workers "
         "dataloader_persistent_workers dataloader_pin_memory dataloader_prefetch_factor debug "
-        "disable_shuffling eaft_alpha enable_liger_kernel enable_torch_profiler flash_attn full_determinism "
+        "disable_shuffling eaft_alpha enable_torch_profiler flash_attn full_determinism "
         "gradient_checkpointing_kwargs include_effective_tokens_per_second include_num_input_tokens_seen "
-        "label_smoothing_factor liger_kernel_config log_level loraplus_lr_ratio low_cpu_mem_usage "
+        "label_smoothing_factor log_level loraplus_lr_ratio low_cpu_mem_usage "
         "lr_scheduler_kwargs moe_aux_loss_coef neftune_noise_alpha optim_args optim_target_modules plot_loss "
         "preprocessing_batch_size preprocessing_num_workers profile_modules profiler_*_steps profiler_profile_memory "
         "profiler_record_shapes profiler_repeat profiler_with_stack skip_memory_metrics tf32 "

@@ -136,7 +136,7 @@ def test_refused(name: TrainerName, extra: dict[str, Any], said: str) -> None:
             "axolotl",
             {"max_memory": {"0": 10, "cpu": "20GiB"}, "attn_implementation": "flash_attention_2", "tf32": "auto"},
         ),
-        ("llamafactory", {"enable_liger_kernel": True, "neftune_noise_alpha": None, "flash_attn": "fa2"}),
+        ("llamafactory", {"neftune_noise_alpha": None, "flash_attn": "fa2"}),
         ("unsloth", {"sft": {"neftune_noise_alpha": 5.0}, "load": {"unsloth_tiled_mlp": True}}),
         ("unsloth", {}),
     ],
@@ -155,7 +155,7 @@ def test_all_faults_at_once_and_no_value_in_a_text() -> None:
 @pytest.mark.parametrize(
     "extra",
     [{"a\nb": 1}, {"": 1}, {"lr_groups": [[[]]]}, {"optim_args": {"x": object()}}, {"max_memory": {"a": [1]}}],
-    ids=repr,
+    ids=["line end", "no name", "lists", "an object", "a list of numbers"],
 )
 def test_odd_values_are_told_and_break_nothing(extra: dict[str, Any]) -> None:
     assert len(faults("axolotl", **extra)) == 1

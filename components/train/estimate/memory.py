@@ -52,10 +52,10 @@ class Part:
 def loss_kind(params: TrainParams) -> Loss:
     """How the trainer computes the loss: from the logits of the whole batch, in chunks, or without ever having them.
 
-    Unsloth never has them. LLaMA-Factory can do so by Liger's kernels, Axolotl by chunks, both through `train.extra`
-    (its plugins for more are refused there). What that saves is read from their sources, not measured (GUESS).
+    Unsloth never has them; Axolotl can have them in chunks, through `train.extra` (its plugins for more are refused
+    there). What that saves is read from their sources, not measured (GUESS).
     """
-    if params.trainer == "unsloth" or (params.trainer == "llamafactory" and params.extra.get("enable_liger_kernel")):
+    if params.trainer == "unsloth":
         return "fused"
     return "chunked" if params.trainer == "axolotl" and params.extra.get("chunked_cross_entropy") else "whole"
 

@@ -58,9 +58,6 @@ def _changes(params: TrainParams) -> Iterator[tuple[str, TrainParams]]:
     if loss_kind(params) == "whole" and params.trainer == "axolotl":
         extra = {**params.extra, "chunked_cross_entropy": True}
         yield "extra.chunked_cross_entropy true, which holds fewer logits", params.model_copy(update={"extra": extra})
-    if loss_kind(params) != "fused" and params.trainer == "llamafactory":
-        extra = {**params.extra, "enable_liger_kernel": True}
-        yield "extra.enable_liger_kernel true, which never holds the logits", params.model_copy(update={"extra": extra})
     if loss_kind(params) != "fused":
         unsloth = params.model_copy(update={"trainer": "unsloth", "extra": {}})
         yield "trainer unsloth, which never holds the logits", unsloth

@@ -98,7 +98,8 @@ class _Export:
         return prove_gguf(
             **self._about, python=self._environment().python, gguf=self._gguf, exported=out,
             masks=self._trained.file("masks-validation.jsonl"), tolerance=self._params.export.tolerance,
-            same_weights=str(self._params.base.model).startswith("local/"), tell=progress_of("train.export"),
+            same_weights=self._params.base.gguf is None,  # then it is the packaged one
+            tell=progress_of("train.export"),
         ).to_dict()  # fmt: skip
 
     def _merged(self) -> dict[str, Any]:
