@@ -210,7 +210,8 @@ def _trainer(get: _Values) -> Iterator[_Problem]:
 
 
 RULES: tuple[Rule, ...] = (
-    _golden, _persona, _answers_with_adapter, _longest, _chunk, _candidates, _weight, _window, _urls, _models, _keys, _privacy, _trainer,
+    _golden, _persona, _answers_with_adapter, _longest, _chunk, _candidates, _weight, _window,
+    _urls, _models, _keys, _privacy, _trainer,
 )  # fmt: skip
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 ORDER = [
-    "store", "llm", "sncp", "index", "persona", "answer", "dataset", "train", "evaluate", "registry", "services", "recipe",
+    "store", "llm", "sncp", "index", "persona", "answer", "dataset", "train", "evaluate", "registry", "services",
+    "recipe",
 ]  # fmt: skip
 FOR_ALL = {"components.errors", "components.params", "components"}
 ROOT = Path(__file__).resolve().parents[2]
