@@ -13,10 +13,11 @@ from components.registry.tasks import compare
 from components.store import Run, logger
 from flows.mvp import mvp
 from flows.names import run_name
+from flows.optimize import optimize
 
 __all__ = ["matrix"]
 
-PHASES: dict[str, Callable[..., Any]] = {"mvp": mvp}
+PHASES: dict[str, Callable[..., Any]] = {"mvp": mvp, "optimize": optimize}
 
 
 @flow(name="matrix", flow_run_name=run_name)

@@ -14,7 +14,7 @@ from components.index import IndexParams
 from components.llm.params import LlmParams
 from components.persona import PersonaParams
 from components.registry import steps
-from components.registry.compare import CRITERION, Candidate, best_of, comparison_markdown, comparison_rows
+from components.registry.compare import Candidate, best_of, comparison_markdown, comparison_rows, criterion
 from components.registry.gate import GateReport
 from components.registry.mlflow_matrix import Child
 from components.registry.params import GateParams, RegistryParams
@@ -71,7 +71,7 @@ def compare(run: Run, registry: RegistryParams, *, axes: Mapping[str, Any], reci
     create_table_artifact(key="comparison", table=comparison_rows(candidates), description="Combinations of the matrix")
     create_markdown_artifact(key="best", markdown=comparison_markdown(candidates), description="Best combination")
     best = best_of(candidates)
-    run.update(best=None if best is None else candidates[best].name, criterion=CRITERION)
+    run.update(best=None if best is None else candidates[best].name, criterion=criterion(candidates))
     if best is None:
         return None
     frozen = (run.folder / "recipe.yaml").read_text(encoding="utf-8")
@@ -81,13 +81,14 @@ def compare(run: Run, registry: RegistryParams, *, axes: Mapping[str, Any], reci
 
 def _child(run: Run, told: Mapping[str, Any], recipe: Release, store: Store, made: Mapping[str, str]) -> Child:
     prompt, card = store.open(made["persona.compile"]), store.open(made["evaluate.score"])
+    trained = store.open(made["train.run"]) if "train.run" in made else None
     scorecard = card.read_json("scorecard.json")
     return Child(
         name=told["name"], values=told["values"],
         release=steps.release_of(
             prompt=prompt.read_text("prompt.md"),
             embedder=str(store.open(made["index.build"]).read_json("index.json")["embedder"]),
-            persona=recipe.persona, index=recipe.index, llm=recipe.llm, answer=recipe.answer,
+            persona=recipe.persona, index=recipe.index, llm=recipe.llm, answer=recipe.answer, training=trained,
         ),
         recipe_yaml=(run.folder / "recipe.yaml").read_text(encoding="utf-8"),
         params=steps.flat(recipe.model_dump(mode="json")), scorecard=scorecard,

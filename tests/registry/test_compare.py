@@ -61,3 +61,21 @@ def test_the_best_is_none_of_the_worse(rows: list[tuple[str, float]]) -> None:
     order = ["GO", "INCONCLUSIVE", "NO-GO"]
     chosen = rows[best]
     assert all((order.index(row[0]), -row[1]) >= (order.index(chosen[0]), -chosen[1]) for row in rows)
+
+
+def trained(name: str, perplexity: float, *, high: float | None, mrr: float = 0.8) -> Candidate:
+    metrics = {
+        "held_out_perplexity": {"value": perplexity, "low": None, "high": high, "n": 60},
+        "mrr": {"value": mrr, "low": 0.7, "high": 0.9, "n": 20},
+    }
+    return Candidate(name, "GO", metrics)
+
+
+def test_of_trained_models_the_one_that_is_least_surprised_is_best() -> None:
+    found = [trained("r=8", 9.0, high=9.5, mrr=0.9), trained("r=16", 7.0, high=7.5), trained("r=32", 8.0, high=8.4)]
+    assert best_of(found) == 1
+    told = render_comparison(found)
+    assert "held_out_perplexity" in told and "by verdict, then the lower held_out_perplexity" in told
+    assert "Not by much" not in told
+    narrow = render_comparison([trained("a", 7.0, high=8.2), trained("b", 8.0, high=9.0)])
+    assert "More held-out examples would tell them apart" in narrow
