@@ -18,7 +18,18 @@ from components.evaluate.training import read_training
 from components.index.params import SearchParams
 from components.index.ranking import RANKING_VERSION
 from components.llm.params import LlmParams
-from components.store import Artefact, Run, StepSpec, Store, file_digest, logger, progress_of, recorded_step
+from components.store import (
+    Artefact,
+    Run,
+    StepSpec,
+    Store,
+    canonical_json,
+    file_digest,
+    logger,
+    progress_of,
+    recorded_step,
+    sha256_hex,
+)
 
 if TYPE_CHECKING:
     from components.answer import AnswerParams
@@ -26,6 +37,7 @@ if TYPE_CHECKING:
     from components.index import Index
 
 __all__ = [
+    "adapter_digest",
     "adapter_file",
     "answer_questions",
     "answers_spec",
@@ -196,7 +208,7 @@ def answer_questions(
     chosen = choose_questions(questions, params.answers, params.seed)
     spec = answers_spec(
         params, search, llm, answer, index=built.digest, prompt=prompt.digest, leave_out_local=leave_out_local,
-        adapter=exported.digest if exported else None,
+        adapter=adapter_digest(exported) if exported else None,
     )  # fmt: skip
     with recorded_step(run, spec, force=failed_answers(Store(run.workspace).find(spec)) > 0) as step:
         if not step.sealed:
@@ -239,6 +251,13 @@ def score_rows(
         seed=params.seed,
         min_cosine=min_cosine or None,
     )
+
+
+def adapter_digest(exported: Artefact) -> str:
+    """What tells one adapter from another in a sealed `train.export`: not how it was proved, nor how it is served."""
+    outputs = exported.manifest["outputs"]
+    weights = {name: str(entry["sha256"]) for name, entry in outputs.items() if name.endswith(".gguf")}
+    return sha256_hex(canonical_json(weights)) if weights else str(exported.manifest["inputs"]["trained"])
 
 
 def adapter_file(exported: Artefact) -> Path:

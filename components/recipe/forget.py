@@ -4,8 +4,9 @@ Everything that can be made again is removed (artefacts, rows, vectors, answers)
 logs) keeps its rows and files with the words replaced. The documents of `sncp.collect` go last: they tell what the
 words of a note are, so a forgetting that was killed is finished by the same command.
 
-Not reached: copies outside the workspace (backups, an MLflow server elsewhere, a provider that was sent the text), a
-model's own wording of it in what was recorded, vectors of texts that no artefact remembers any more.
+Not reached: copies outside the workspace (backups, an MLflow server elsewhere, a provider that was sent the text,
+bundles that were packed, an adapter that is served elsewhere), a model's own wording of it in what was recorded,
+vectors of texts that no artefact remembers any more.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from components.errors import InputError, TerminalError
 from components.index.purge import forget_rows, indexed
 from components.index.steps import index_uri, read_chunks
 from components.llm.purge import count_answers, forget_answers, forget_vectors
+from components.recipe.forget_trained import copies_of, trained_on
 from components.recipe.model import Recipe
 from components.sncp.globs import Glob
 from components.sncp.steps import read_documents
@@ -214,6 +216,11 @@ class Forgetting:
         depth = {"store": 3, "scratch": 2, "runs": 2}.get(parts[0], 0)
         return self.workspace.joinpath(*parts[:depth]) if depth and len(parts) > depth else None
 
+    def trained(self) -> list[Artefact]:
+        """Trainings that hang on an artefact which goes, and hold nothing that says so."""
+        folders = {folder for path in self.files() if (folder := self.folder_of(path))}
+        return [one for one in trained_on(self.workspace, folders) if one.path not in folders]
+
     def found(self) -> dict[str, int]:
         """Where it is, for people: place -> how many files, rows or values."""
         places: dict[str, int] = {}
@@ -229,6 +236,9 @@ class Forgetting:
             folder = self.folder_of(path)
             place = f"{folder.parent.name}: {folder}" if folder else f"file: {_main_file(path)}"
             places[place] = places.get(place, 0) + 1
+        trained = self.trained()
+        places |= {f"trained on it: {one.path}": len(one.manifest["outputs"]) for one in trained}
+        places |= {f"a copy of what was trained on it: {path}": 1 for path in copies_of(self.workspace, trained)}
         return places
 
     def forget(self) -> None:
@@ -241,6 +251,11 @@ class Forgetting:
         forget_vectors(cache / "embeddings.sqlite", embedders=self.embedders, texts=self.texts, do=True)
         answers = cache / "responses.sqlite"
         forget_answers(answers, words=self.words, everything=bool(self.paths))
+        trained = self.trained()  # first: what they hang on tells of them
+        for path in copies_of(self.workspace, trained):
+            path.unlink()
+        for artefact in trained:
+            remove_folder(artefact.path)
         folders: set[Path] = set()
         files: set[Path] = set()
         for path in self.files():

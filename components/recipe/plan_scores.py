@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
@@ -93,7 +94,7 @@ def plan_scores(
             leave_out_local=prompts_without_local(recipe), adapter=exported,
         ),
         words=words, redo=_failed, index=found.built, prompt=prompt,
-        exported=training.exported if training else None,
+        exported=_adapter(training.exported) if training else None,
     )  # fmt: skip
     if planner.last.action != "skip":
         chosen = choose_questions(found.golden.questions, recipe.evaluate.answers, recipe.evaluate.seed)
@@ -114,6 +115,11 @@ def plan_scores(
         trained = training.trained if training else None
         _plan_register(planner, recipe, built=found.built, scorecard=scorecard, gate=gate, who=who, trained=trained)
     return problems
+
+
+def _adapter(exported: Input) -> Input:
+    """The exported adapter as what identifies answers: its weights alone."""
+    return replace(exported, digest=evaluate.adapter_digest(exported.artefact)) if exported.artefact else exported
 
 
 def _failed(answers: Artefact) -> str | None:

@@ -68,7 +68,7 @@ def base_identity(base: BaseModelParams) -> dict[str, Any]:
 
 
 def _is_packaged(base: BaseModelParams) -> bool:
-    return str(base.model).startswith("local/")
+    return base.packaged
 
 
 def _files(folder: Path) -> dict[str, str]:

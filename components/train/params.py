@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -17,6 +17,9 @@ TrainerName = Literal["axolotl", "llamafactory", "unsloth"]
 HardwareName = Literal["t4", "l4", "rtx3090", "rtx4090", "a100-40", "a100-80", "h100", "cpu"]
 """Machines that are known to the estimates; a test holds the list and the table of hardware together."""
 Precision = Literal["fp32", "fp16", "bf16"]
+LayerName = Literal["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+PACKAGED = "local/smollm2-135m-instruct"
+"""The base model whose weights come in an installed package."""
 TemplateOfBase = Literal["qwen3", "smollm2", "llama3", "mistral", "chatml"]
 
 
@@ -46,7 +49,16 @@ class BaseModelParams(Params):
     def _one_of_them(self) -> BaseModelParams:
         if (self.model is None) == (self.folder is None):
             raise ValueError("name the base by exactly one of `model` and `folder` (set the other to null)")
+        if str(self.model).startswith("local/") and self.model != PACKAGED:
+            raise ValueError(f"{self.model!r} comes in no package; the local model is {PACKAGED}")
+        if self.model == PACKAGED and self.template != "smollm2":
+            raise ValueError(f"{PACKAGED} needs template: smollm2")
         return self
+
+    @property
+    def packaged(self) -> bool:
+        """Whether its weights come in an installed package."""
+        return self.model == PACKAGED
 
 
 class LoraParams(Params):
@@ -55,7 +67,7 @@ class LoraParams(Params):
     r: int = Field(default=16, ge=1, le=512, description="rank")
     alpha: int = Field(default=32, ge=1, description="scale: the adapter counts alpha / r times")
     dropout: float = Field(default=0.05, ge=0, lt=1, description="share of the adapter's inputs that are left out")
-    targets: Literal["all-linear"] | list[str] = Field(
+    targets: Literal["all-linear"] | Annotated[list[LayerName], Field(min_length=1)] = Field(
         default="all-linear", description="layers with an adapter: all-linear, or names such as q_proj"
     )
 
@@ -87,7 +99,7 @@ class TrainParams(Params):
     """Training of an adapter; defaults are the owner's, for a T4 with 16 GB."""
 
     trainer: TrainerName = Field(default="axolotl", description="program that trains")
-    hardware: HardwareName = Field(default="t4", description="machine that estimates are made for")
+    hardware: HardwareName = Field(default="t4", description="machine that it is sized for; another one trains anew")
     base: BaseModelParams = BaseModelParams()
     lora: LoraParams = LoraParams()
     epochs: float = Field(default=3, gt=0, description="passes over the training examples")

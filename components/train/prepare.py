@@ -99,7 +99,7 @@ def write_prepared(step: Step, params: TrainParams, *, files: dict[str, Path], t
         )
     job = Job(
         params=neutral(params),
-        model=MODEL if params.base.folder or str(params.base.model).startswith("local/") else str(params.base.model),
+        model=MODEL if params.base.folder or params.base.packaged else str(params.base.model),
         train_file=names["train"],
         validation_file=names["validation"],
         train_rows=counts["train"]["rows"],

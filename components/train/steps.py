@@ -31,7 +31,8 @@ from components.train.trainers import trainer
 
 __all__ = [
     "ADAPTER", "MEASURED", "base_spec", "check_begin", "losses_spec", "measure",
-    "model_of", "recover", "run_spec", "seal_run", "sum_up_losses", "train_adapter", "training_facts",
+    "model_of", "recover", "run_spec", "seal_run", "sum_up_losses", "train_adapter",
+    "trained_before", "training_facts",
 ]  # fmt: skip
 
 ADAPTER = ("adapter_model.safetensors", "adapter_config.json")
@@ -45,7 +46,7 @@ _TOKENIZER = (
 
 def base_spec(params: TrainParams) -> StepSpec | None:
     """Identity of the step that recovers the weights of a packaged model; None where the base is no such model."""
-    if not str(params.base.model).startswith("local/"):
+    if not params.base.packaged:
         return None
     return StepSpec("train.base", 1, {}, {"base": str(base_identity(params.base)["sha256"])})
 
@@ -80,6 +81,19 @@ def run_spec(params: TrainParams, *, job: Job | None, prepared: str, base: Mappi
     return StepSpec("train.run", 1, values, {"prepared": prepared})
 
 
+def trained_before(workspace: Path, params: TrainParams) -> bool:
+    """Whether this trainer has trained this base in this workspace: then perhaps nothing has to be trained."""
+    wanted = (params.trainer, lock_digest(params.trainer), base_identity(params.base))
+    for file in (workspace / "store" / "train.run").glob("[!.]*/manifest.json"):
+        try:
+            known = json.loads(file.read_bytes())["params"]
+            if (known["trainer"], known["lock"], known["base"]) == wanted:
+                return True
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return False
+
+
 def train_adapter(
     run: Run, params: TrainParams, *, prepared: Artefact, base: Artefact | None, environment: Callable[[], Environment],
     live: Callable[[StepSpec, Job], Any], tell: Callable[[Progress], None] = lambda progress: None,
@@ -106,6 +120,7 @@ def train_adapter(
             folder = step.scratch / "job"
             write_job(folder, prepared=prepared.path, model=model_of(params, base))
             started = _begun(folder)
+            (folder / MEASURED).unlink(missing_ok=True)  # of an adapter that may not be the last one
             say = teller(spec.name)
             with live(spec, job) as record:
 
@@ -119,7 +134,7 @@ def train_adapter(
                 run_trainer(folder, python=found.python, entry=trainer(params.trainer).ENTRY, tell=told)
             outcome = judge(folder, job, started=started)
             measure(folder, job, python=found.python)
-            seal_run(step, folder, job, outcome=outcome, environment=found.to_dict())
+            seal_run(step, folder, job, outcome=outcome, environment=_without_paths(found.to_dict()))
         there = step.sealed
     if not there:
         remember_training(run.workspace, params, trained=step.artefact.path, here=True)
@@ -129,9 +144,11 @@ def train_adapter(
 def _begun(folder: Path) -> float:
     """When the first sitting of this training began (unix seconds)."""
     file = folder / "started.json"
-    if not file.exists():
-        file.write_text(json.dumps(time.time()), encoding="utf-8")
-    return float(json.loads(file.read_bytes()))
+    try:
+        return float(json.loads(file.read_bytes()))
+    except (OSError, ValueError, TypeError):
+        write_atomic(file, json.dumps(now := time.time()).encode())
+        return now
 
 
 def check_begin(folder: Path, job: Job) -> None:
@@ -150,10 +167,13 @@ def check_begin(folder: Path, job: Job) -> None:
     audit_masks(folder, job.params.base.template)
 
 
+def _without_paths(environment: Mapping[str, Any]) -> dict[str, Any]:
+    """What tells which environment it was, and nothing of this machine: artefacts are copied to MLflow."""
+    return {name: value for name, value in environment.items() if name not in ("folder", "python")}
+
+
 def measure(folder: Path, job: Job, *, python: Path) -> None:
     """Measure the losses of base and adapter on what was held out; kept in the job's folder as `measured.json`."""
-    if (folder / MEASURED).exists():
-        return
     found = measure_losses(
         python=python, model=str((folder / MODEL).resolve()) if job.model == MODEL else job.model,
         revision=job.params.base.revision, precision=job.params.precision, adapter=folder / OUT,

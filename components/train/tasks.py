@@ -39,12 +39,12 @@ class Registry(Protocol):
 
 
 def can_train(run: Run, params: TrainParams) -> None:
-    """Say at once when this machine cannot train, unless something was trained here already.
+    """Say at once when this machine cannot train, unless such a training is sealed here, perhaps the very one.
 
     Raises:
         TerminalError: the trainer is not installed, or needs a GPU that is not there.
     """
-    if Store(run.workspace).latest("train.run") is None:
+    if not steps.trained_before(run.workspace, params):
         check_machine(params)
 
 

@@ -204,7 +204,7 @@ def _disk_gb(shape: Architecture, params: TrainParams) -> Band:
     """Base model, checkpoints (adapter in 32 bit and its optimizer) and what is exported; not the trainer itself."""
     adapter = lora_parameters(shape, params.lora.r, params.lora.targets)
     whole = base_parameters(shape)
-    base = 0 if params.base.folder else whole * (4 if str(params.base.model).startswith("local/") else 2)
+    base = 0 if params.base.folder else whole * (4 if params.base.packaged else 2)
     optimizer = 8 if params.optimizer == "adamw_torch" else 2
     checkpoints = (params.validation.keep_checkpoints + 1) * adapter * (4 + optimizer)
     exported = adapter * 4 * (2 if params.export.gguf_adapter else 1) + (whole * 2 if params.export.merged else 0)

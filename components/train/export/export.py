@@ -55,6 +55,10 @@ def export_model(
     return step.artefact
 
 
+def _why(proof: dict[str, Any]) -> str:
+    return proof.get("undecided") or "; ".join(proof["reasons"])
+
+
 class _Export:
     def __init__(
         self, step: Step, params: TrainParams, *, trained: Artefact, model: Path | None,
@@ -80,6 +84,8 @@ class _Export:
                 logger.warning("the adapter as GGUF is not exported: %s", "; ".join(proofs["gguf"]["reasons"]))
                 self._step.path(ADAPTER_GGUF).unlink()
                 wants_merged = True
+            elif proofs["gguf"]["passed"] is None:
+                logger.warning("the adapter as GGUF is exported unproved: %s", _why(proofs["gguf"]))
         if wants_merged:
             proofs["merged"] = self._merged()
         self._write_commands(merged=wants_merged)
@@ -115,7 +121,7 @@ class _Export:
             masks=self._trained.file("masks-validation.jsonl"),
             tolerance=self._params.export.tolerance,
         )
-        if not proof.passed:
+        if proof.passed is False:
             raise TerminalError(f"the merged model does not say what was trained: {'; '.join(proof.reasons)}")
         return proof.to_dict()
 

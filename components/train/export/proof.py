@@ -61,7 +61,8 @@ class Proof:
         served_effect: what it changes in the exported form.
         quantized: like `exported` and `bases`, by the quantized GGUF itself where the proof is on a copy.
         tolerance: that was asked for.
-        reasons: why it failed; empty: it passed.
+        reasons: why it failed; empty: it did not.
+        undecided: why it says nothing, as the adapter changes too little; None: it decides.
     """
 
     form: str
@@ -73,11 +74,12 @@ class Proof:
     quantized: dict[str, Difference] | None
     tolerance: float
     reasons: tuple[str, ...]
+    undecided: str | None = None
 
     @property
-    def passed(self) -> bool:
-        """Whether the export says what the trained model says."""
-        return not self.reasons
+    def passed(self) -> bool | None:
+        """Whether the export says what the trained model says; None: that cannot be told."""
+        return False if self.reasons else True if self.undecided is None else None
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON."""
@@ -218,17 +220,18 @@ def _judge(
             f"the exported and the trained model differ by {exported.mean:.4f} nats in the mean, their bases alone by "
             f"{bases.mean:.4f} only"
         )
+    undecided = None
     if effect.mean <= bases.mean:
-        reasons.append(
-            f"the adapter changes log-probabilities by {effect.mean:.5f} nats in the mean, the two bases alone "
-            f"differ by {bases.mean:.5f}: this proves nothing. Train longer, or name an unquantized GGUF"
+        undecided = (
+            f"the adapter changes log-probabilities by {effect.mean:.5f} nats in the mean, the two bases alone differ "
+            f"by {bases.mean:.5f}: this proves nothing. Train longer, or name an unquantized GGUF in train.base.gguf"
         )
     elif not _LIKE[0] <= served.mean / effect.mean <= _LIKE[1]:
         reasons.append(
             f"the adapter changes log-probabilities by {effect.mean:.4f} nats in the trained model and by "
             f"{served.mean:.4f} in the exported one"
         )
-    return Proof(form, len(adapted), exported, bases, effect, served, quantized, tolerance, tuple(reasons))
+    return Proof(form, len(adapted), exported, bases, effect, served, quantized, tolerance, tuple(reasons), undecided)
 
 
 def _effects(

@@ -8,6 +8,7 @@ it: start and wait in one thread, as `run_trainer` does; in the main one, where 
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import time
 from collections.abc import Callable, Mapping
@@ -29,19 +30,26 @@ QUIET = {
     "UNSLOTH_DISABLE_STATISTICS": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "TOKENIZERS_PARALLELISM": "false",
     "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8", "OMP_WAIT_POLICY": "passive",
 }  # fmt: skip
+_SECRET = re.compile(r"API_?KEY|ACCESS_?KEY|SECRET|PASSW|TOKEN|CREDENTIAL", re.IGNORECASE)
+_OF_THE_HUB = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 _LEFT_OUT = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "WORLD_SIZE", "RANK", "LOCAL_RANK")
 
 
 def child_environment(folder: Path, *, python: Path, more: Mapping[str, str] | None = None) -> dict[str, str]:
     """Environment variables of a trainer: ours without our packages, no telemetry, no hub where the base is here.
 
-    What trainers cache of the examples stays in the folder of the job.
+    What trainers cache of the examples stays in the folder of the job. Keys and passwords of ours are not handed on to
+    hundreds of packages; the hub's token is, where the base comes from there.
     """
-    found = {name: value for name, value in os.environ.items() if name not in _LEFT_OUT}
+    here = (folder / MODEL).exists()
+    found = {
+        name: value for name, value in os.environ.items()
+        if name not in _LEFT_OUT and (not _SECRET.search(name) or (name in _OF_THE_HUB and not here))
+    }  # fmt: skip
     found |= QUIET
     found["PATH"] = f"{python.parent}{os.pathsep}{found.get('PATH', os.defpath)}"
     found["HF_DATASETS_CACHE"] = str(folder.absolute() / "cache")
-    if (folder / MODEL).exists():
+    if here:
         found |= {"HF_HUB_OFFLINE": "1"}
     return found | dict(more or {})
 
