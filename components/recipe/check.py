@@ -16,14 +16,40 @@ from components.recipe.source import MAX_FAULTS
 __all__ = ["check_model"]
 
 
+_BRANCH = re.compile(r"(literal|list|dict|tuple|set|nullable|constrained-\w+|function-\w+)\[")
+
+
 def check_model(resolved: Resolved) -> tuple[Recipe | None, list[Fault]]:
     """The recipe, or None and what is wrong with its keys and values. Broken values are not told a second time."""
     try:
         return Recipe.model_validate(resolved.plain), []
     except ValidationError as error:
         told = error.errors(include_url=False, include_input=False, include_context=False)
-        faults = [_fault(resolved, str(item["type"]), item["loc"], str(item["msg"])) for item in told[:MAX_FAULTS]]
+        told = _of_one_branch([{**item, "loc": tuple(map(_unlabelled, item["loc"]))} for item in told[:MAX_FAULTS]])
+        faults = [_fault(resolved, str(item["type"]), item["loc"], str(item["msg"])) for item in told]
         return None, [fault for fault in faults if fault is not None]
+
+
+def _unlabelled(key: Any) -> Any:
+    """None for what is no key but pydantic's name for one of several types that a value may have."""
+    return None if isinstance(key, str) and _BRANCH.match(key) else key
+
+
+def _of_one_branch(told: list[Any]) -> list[Any]:
+    """Of a value that may be of several types each is told to be wrong; kept is who looked deepest, once."""
+    found: list[Any] = []
+    for item in told:
+        loc = tuple(key for key in item["loc"] if key is not None)
+        item = {**item, "loc": loc, "branch": len(loc) < len(item["loc"])}
+        rivals = [other for other in found if other["branch"] and item["branch"]]
+        if any(other["loc"][: len(loc)] == loc for other in rivals):
+            for other in rivals:
+                if other["loc"] == loc and item["type"] == other["type"] == "literal_error":
+                    other["msg"] += ", " + str(item["msg"]).removeprefix("Input should be ")
+            continue
+        found = [other for other in found if not (other in rivals and loc[: len(other["loc"])] == other["loc"])]
+        found.append(item)
+    return found
 
 
 def _fault(resolved: Resolved, kind: str, loc: Keys, said: str) -> Fault | None:
@@ -36,6 +62,9 @@ def _fault(resolved: Resolved, kind: str, loc: Keys, said: str) -> Fault | None:
         return _unknown(resolved, keys)
     if kind == "value_error":  # a rule of the section's own model, in its own words
         return Fault(resolved.place(keys)[0], dotted(keys), mask(said.removeprefix("Value error, ")))
+    if kind == "literal_error" and short(_texts(keys)) == "something else":  # within a list or a map of names
+        place, _ = resolved.place(keys)
+        return Fault(place, dotted(keys), f"is none of {said.removeprefix('Input should be ')}")
     return _value(resolved, kind, keys)
 
 
