@@ -79,6 +79,7 @@ def render(plan: Plan | MatrixPlan, *, paint: Paint = lambda text, _: text) -> s
         own = [step for step in one.steps if not step.reason.startswith("made for ")]
         shared = [step for step in one.steps if step not in own]
         lines += ["", f"  {name}", *(f"  {line}" for line in step_lines(own, paint=paint))]
+        lines += [f"    train   {note}" for note in one.training.notes] if one.training else []
         if shared:
             reason = shared[-1].reason
             lines.append(f"    {paint('= skip', 'skip')}  {len(shared)} steps, {reason.removeprefix('made ')} as well")

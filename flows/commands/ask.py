@@ -109,7 +109,9 @@ def _adapter(loaded: LoadedRecipe) -> Path | None:
     if recipe.phase != "optimize" or not recipe.llm.chat.model.startswith("local/"):
         return None
     for state in read_runs(recipe.workspace):
+        if state["recipe"] != recipe.name or state.get("matrix"):
+            continue  # of a matrix the best one is taken into service by a run of its own
         for step in state["steps"]:
-            if state["recipe"] == recipe.name and step["name"] == "train.export" and step.get("artefact"):
+            if step["name"] == "train.export" and step.get("artefact"):
                 return adapter_file(Store(recipe.workspace).open(step["artefact"]))
     raise TerminalError(f"nothing was trained by this recipe yet: cervella run {loaded.path} trains and exports it")
