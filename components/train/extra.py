@@ -17,7 +17,7 @@ from typing import Any
 from components.train.extra_keys import ATTENTION, FORBIDDEN_ANYWHERE, RECIPE_KEYS, allowed_keys, refusal_of
 from components.train.params import TrainerName, TrainParams
 
-__all__ = ["ExtraFault", "cannot", "check_extra", "extra_faults", "trainer_schema"]
+__all__ = ["ExtraFault", "cannot", "check_extra", "trainer_schema"]
 
 _TITLES: dict[TrainerName, str] = {"axolotl": "Axolotl", "llamafactory": "LLaMA-Factory", "unsloth": "Unsloth"}
 _KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text", "null": "null"}
@@ -37,13 +37,8 @@ class ExtraFault:
         return f"train.extra.{self.key}: {self.message}; expected {self.expected}"
 
 
-def extra_faults(trainer: TrainerName, params: TrainParams) -> list[str]:
-    """What is wrong with `train.extra`, in words for a person; empty: the trainer takes every key of it."""
-    return [str(fault) for fault in check_extra(trainer, params)]
-
-
 def check_extra(trainer: TrainerName, params: TrainParams) -> list[ExtraFault]:
-    """The same, with the key of each apart."""
+    """What is wrong with `train.extra`: keys that the trainer does not know, or may not be given; wrong values."""
     if not params.extra:
         return []
     from components.train.trainers import trainer as module_of

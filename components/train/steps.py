@@ -23,19 +23,18 @@ from components.train.losses import measure_losses
 from components.train.params import TrainParams
 from components.train.prepare import files_digest, read_job, write_job
 from components.train.running.masks import audit_masks
-from components.train.running.outcome import Outcome, judge
+from components.train.running.outcome import ADAPTER, ADAPTER_CONFIG, Outcome, judge
 from components.train.running.process import Progress, run_trainer
 from components.train.running.readback import differences
 from components.train.running.words import teller
 from components.train.trainers import trainer
 
 __all__ = [
-    "ADAPTER", "MEASURED", "base_spec", "check_begin", "losses_spec", "measure",
+    "MEASURED", "base_spec", "check_begin", "losses_spec", "measure",
     "model_of", "recover", "run_spec", "seal_run", "sum_up_losses", "train_adapter",
     "trained_before", "training_facts",
 ]  # fmt: skip
 
-ADAPTER = ("adapter_model.safetensors", "adapter_config.json")
 RESULT, MASKS, MEASURED = "result.json", "masks.json", "measured.json"
 _TOKENIZER = (
     "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja", "added_tokens.json",
@@ -190,7 +189,7 @@ def seal_run(
     from components.train.report.page import run_page
 
     audits = audit_masks(folder, job.params.base.template)
-    for name in (*ADAPTER, *_TOKENIZER):
+    for name in (ADAPTER, ADAPTER_CONFIG, *_TOKENIZER):
         if (folder / OUT / name).is_file():
             shutil.copyfile(folder / OUT / name, step.path(name))
     records = (EFFECTIVE, PROGRESS, LOG, MEASURED)
@@ -228,7 +227,7 @@ def sum_up_losses(run: Run, *, trained: Artefact) -> Artefact:
             measured, result = trained.read_json(MEASURED), trained.read_json(RESULT)
             told = {
                 **measured, "train_loss": result["mean_last_epoch_loss"], "train_rows": read_job(trained).train_rows,
-                "adapter": trained.manifest["outputs"][ADAPTER[0]]["sha256"],
+                "adapter": trained.manifest["outputs"][ADAPTER]["sha256"],
             }  # fmt: skip
             step.write_json("losses.json", told)
             step.note(examples=len(measured["splits"]["validation"]["base"]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -55,11 +56,14 @@ def pack_command(recipe: str, overrides: tuple[str, ...], out: Path, with_base: 
             own["rows"] + held["rows"], held["rows"], base,
         )  # fmt: skip
         folder = found.run.folder / "bundle"
-        write_job(folder, prepared=found.prepared.path, model=found.model)
-        made = pack(
-            folder, out=out, spec=found.spec, recipe=loaded.name, version=importlib.metadata.version("cervella"),
-            estimate=told.notes, disk_gb=told.disk_gb[1] if told.disk_gb else 40, with_base=with_base,
-        )  # fmt: skip
+        try:
+            write_job(folder, prepared=found.prepared.path, model=found.model)
+            made = pack(
+                folder, out=out, spec=found.spec, recipe=loaded.name, version=importlib.metadata.version("cervella"),
+                estimate=told.notes, disk_gb=told.disk_gb[1] if told.disk_gb else 40, with_base=with_base,
+            )  # fmt: skip
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)  # a copy of the examples
         found.run.update(bundle=made.file.name)
     for line in told.notes:
         click.echo(line)

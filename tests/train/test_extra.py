@@ -11,7 +11,7 @@ from typing import Any, get_args
 import pytest
 
 from components.train.environments import Environment
-from components.train.extra import check_extra, extra_faults, trainer_schema
+from components.train.extra import check_extra, trainer_schema
 from components.train.extra_keys import RECIPE_KEYS, allowed_keys, refusal_of
 from components.train.params import TrainerName, TrainParams
 from components.train.trainers import trainer
@@ -25,7 +25,7 @@ def params(name: TrainerName, **extra: Any) -> TrainParams:
 
 
 def faults(name: TrainerName, **extra: Any) -> list[str]:
-    return extra_faults(name, params(name, **extra))
+    return [str(one) for one in check_extra(name, params(name, **extra))]
 
 
 def keys_of(name: TrainerName) -> list[str]:

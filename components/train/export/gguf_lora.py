@@ -20,11 +20,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from components.errors import TerminalError
 from components.llm.gguf import read_metadata
+from components.train.running.tensors import read_tensors
 
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["Shape", "export_gguf_adapter", "read_tensors", "shape_of_config", "shape_of_gguf"]
+__all__ = ["Shape", "export_gguf_adapter", "shape_of_config", "shape_of_gguf"]
 
 _KINDS = {"llama": "llama", "mistral": "llama", "qwen2": "qwen2", "qwen3": "qwen3"}
 """model_type of transformers -> architecture of GGUF."""
@@ -35,7 +36,6 @@ _NAMES = {
     "mlp.down_proj": "ffn_down",
 }  # fmt: skip
 _TENSOR = re.compile(r"base_model\.model\.model\.layers\.(\d+)\.(\w+\.\w+)\.lora_([AB])\.weight")
-_NUMBERS = {"F32": "<f4", "F16": "<f2", "F64": "<f8"}
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def export_gguf_adapter(
     import gguf
 
     alpha = _scale(json.loads((adapter / "adapter_config.json").read_bytes()))
-    pairs = _pairs(read_tensors(adapter / "adapter_model.safetensors"), shape)
+    pairs = _pairs(_tensors(adapter / "adapter_model.safetensors"), shape)
     writer = gguf.GGUFWriter(path=None, arch=shape.architecture)
     writer.add_type(gguf.GGUFType.ADAPTER)
     writer.add_string(gguf.Keys.Adapter.TYPE, "lora")
@@ -177,6 +177,14 @@ def _pairs(tensors: Mapping[str, np.ndarray[Any, Any]], shape: Shape) -> dict[st
     return found
 
 
+def _tensors(path: Path) -> dict[str, np.ndarray[Any, Any]]:
+    """All tensors of the adapter as float32."""
+    try:
+        return {name: values.astype("<f4") for name, values in sorted(read_tensors(path).items())}
+    except ValueError as error:
+        raise TerminalError(f"{path.parent}: {error}") from error
+
+
 def permute(values: np.ndarray[Any, Any], heads: int) -> np.ndarray[Any, Any]:
     """Rows of a matrix of queries or keys from transformers' order to llama.cpp's; see above."""
     if values.shape[0] % (2 * heads):
@@ -185,30 +193,3 @@ def permute(values: np.ndarray[Any, Any], heads: int) -> np.ndarray[Any, Any]:
         )
     half = values.shape[0] // heads // 2
     return values.reshape(heads, 2, half, values.shape[1]).swapaxes(1, 2).reshape(values.shape)
-
-
-def read_tensors(path: Path) -> dict[str, np.ndarray[Any, Any]]:
-    """All tensors of a safetensors file as float32; NumPy has no bfloat16, so it is widened here.
-
-    Raises:
-        TerminalError: the file is torn, or holds other numbers than F64, F32, F16 and BF16.
-    """
-    import numpy
-
-    try:
-        data = path.read_bytes()
-        start = 8 + int.from_bytes(data[:8], "little")
-        found = {}
-        for name, about in sorted(json.loads(data[8:start]).items()):
-            if name == "__metadata__":
-                continue
-            first, last = about["data_offsets"]
-            raw = data[start + first : start + last]
-            if about["dtype"] == "BF16":
-                values = (numpy.frombuffer(raw, "<u2").astype("<u4") << 16).view("<f4")
-            else:
-                values = numpy.frombuffer(raw, _NUMBERS[about["dtype"]]).astype("<f4")
-            found[name] = values.reshape(about["shape"])
-        return found
-    except (ValueError, KeyError) as error:
-        raise TerminalError(f"{path} is torn, or holds numbers of a kind that is not read here ({error})") from error

@@ -26,7 +26,7 @@ from components.train.running.tensors import read_tensors
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["ADAPTER", "Outcome", "judge"]
+__all__ = ["ADAPTER", "ADAPTER_CONFIG", "Outcome", "judge"]
 
 ADAPTER, ADAPTER_CONFIG = "adapter_model.safetensors", "adapter_config.json"
 _CLOCK = 2.0  # seconds: file systems keep times coarsely
