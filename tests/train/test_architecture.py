@@ -88,7 +88,7 @@ def test_linear_layers_embeddings_and_little_else_make_the_model() -> None:
 
 
 def test_the_packaged_model_is_read_from_its_own_metadata() -> None:
-    found = architecture_of(BaseModelParams(model="local/smollm2-135m-instruct"))
+    found = architecture_of(BaseModelParams(model="local/smollm2-135m-instruct", template="smollm2"))
     assert found == KNOWN_MODELS["HuggingFaceTB/SmolLM2-135M-Instruct"].shape
 
 
