@@ -20,11 +20,11 @@ _IMAGE = "pytorch/pytorch:2.8.0-cuda12.8-cudnn9-runtime"
 _RUNPOD_IMAGE = "runpod/pytorch:1.0.3-cu1281-torch291-ubuntu2404"
 """Only their driver and their Python matter: the trainer and its torch are installed by the bundle."""
 _START = """\
-scp -P PORT $B.zip root@HOST:/root/
-ssh -p PORT root@HOST "cd /root && python3 -m zipfile -e $B.zip ."
-ssh -p PORT root@HOST "cd /root/$B && nohup python3 train.py > train.out 2>&1 < /dev/null &"
-ssh -p PORT root@HOST "tail -f /root/$B/train.out"        # Ctrl-C ends the looking, not the training
-scp -P PORT root@HOST:/root/$B/{result} ."""
+scp -P PORT $B.zip root@HOST:
+ssh -p PORT root@HOST "python3 -m zipfile -e $B.zip ."
+ssh -p PORT root@HOST "cd $B && nohup python3 train.py > train.out 2>&1 < /dev/null &"
+ssh -p PORT root@HOST "tail -f $B/train.out"        # Ctrl-C ends the looking, not the training
+scp -P PORT root@HOST:$B/{result} ."""
 _TEXT = """\
 # {recipe}: training in a bundle
 
