@@ -15,7 +15,18 @@ from components.errors import InputError
 if TYPE_CHECKING:
     from ruamel.yaml.nodes import Node
 
-__all__ = ["COLUMNS", "SEVERITY_OF", "TABLES", "TYPES", "Expectation", "GxSeverity", "Suite", "Table", "load_suite"]
+__all__ = [
+    "COLUMNS",
+    "SEVERITY_OF",
+    "TABLES",
+    "TYPES",
+    "Expectation",
+    "GxSeverity",
+    "Suite",
+    "Table",
+    "load_suite",
+    "parsed",
+]
 
 GxSeverity = Literal["critical", "warning", "info"]
 Table = Literal["conversations", "files"]
@@ -84,7 +95,7 @@ class Suite:
 
 def load_suite(path: Path) -> Suite:
     """Read and check a suite. Raises InputError with every fault at its file:line:col."""
-    root = _parsed(path)
+    root = parsed(path, what="suite")
     reader = _Reader(str(path))
     expectations = list(reader.suite(root))
     if reader.faults:
@@ -93,7 +104,12 @@ def load_suite(path: Path) -> Suite:
     return Suite(name=reader.name, file=str(path), expectations=tuple(expectations))
 
 
-def _parsed(path: Path) -> Node | None:
+def parsed(path: Path, *, what: str) -> Node | None:
+    """The nodes of a small YAML file, with their places; `what` it is, in words, such as "suite".
+
+    Raises:
+        InputError: it cannot be read, is too large, or is no YAML; with its place.
+    """
     from ruamel.yaml import YAML
     from ruamel.yaml.error import MarkedYAMLError
 
@@ -101,10 +117,10 @@ def _parsed(path: Path) -> Node | None:
         with path.open("rb") as opened:
             data = opened.read(_MAX_BYTES + 1)
         if len(data) > _MAX_BYTES:
-            raise InputError(f"{path}: is too large for a suite; expected at most {_MAX_BYTES:,} bytes")
+            raise InputError(f"{path}: is too large for the {what}; expected at most {_MAX_BYTES:,} bytes")
         return YAML(typ="safe", pure=True).compose(data.decode("utf-8-sig"))  # type: ignore[no-any-return]
     except OSError as error:
-        raise InputError(f"{path}: the suite cannot be read: {(error.strerror or str(error)).lower()}") from None
+        raise InputError(f"{path}: the {what} cannot be read: {(error.strerror or str(error)).lower()}") from None
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: byte {error.start} is not UTF-8; save the file again as UTF-8") from None
     except MarkedYAMLError as error:

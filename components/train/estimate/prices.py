@@ -13,6 +13,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, get_args
 
+from components.dataset.reports.suite import parsed
 from components.errors import InputError
 from components.train.estimate.memory import Band
 from components.train.params import HardwareName
@@ -26,7 +27,6 @@ OLD_DAYS = 90
 """Prices older than this are told to be old."""
 
 _TABLE = Path(__file__).with_name("prices.yaml")
-_MAX_BYTES = 200_000
 _KEYS = ("provider", "hardware", "usd_per_hour", "date", "source", "note")
 _NEEDED = _KEYS[:-1]
 
@@ -80,34 +80,10 @@ def load_prices(path: Path) -> tuple[Price, ...]:
         InputError: what is wrong with it, each fault at its file:line:col.
     """
     reader = _Reader(str(path))
-    prices = tuple(reader.table(_parsed(path)))
+    prices = tuple(reader.table(parsed(path, what="prices")))
     if reader.faults:
         raise InputError("\n".join(reader.faults))
     return prices
-
-
-def _parsed(path: Path) -> Node | None:
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import MarkedYAMLError
-
-    try:
-        with path.open("rb") as opened:
-            data = opened.read(_MAX_BYTES + 1)
-        if len(data) > _MAX_BYTES:
-            raise InputError(f"{path}: is too large for a table of prices; expected at most {_MAX_BYTES:,} bytes")
-        return YAML(typ="safe", pure=True).compose(data.decode("utf-8-sig"))  # type: ignore[no-any-return]
-    except OSError as error:
-        raise InputError(f"{path}: the prices cannot be read: {(error.strerror or str(error)).lower()}") from None
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: byte {error.start} is not UTF-8; save the file again as UTF-8") from None
-    except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        where = f":{mark.line + 1}:{mark.column + 1}" if mark is not None else ""
-        raise InputError(f"{path}{where}: not valid YAML: {error.problem or error.context}") from None
-    except InputError:
-        raise
-    except Exception as error:  # the parser is not ours: whatever it raises on odd text means "not YAML"
-        raise InputError(f"{path}: not valid YAML: {type(error).__name__}") from None
 
 
 @dataclass

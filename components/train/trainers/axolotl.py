@@ -12,10 +12,10 @@ from typing import Any
 
 from components.dataset.checks.templates import to_row
 from components.dataset.conversation import Conversation
-from components.train.estimate.architecture import ALL_LINEAR
 from components.train.job import DATA, OUT, Job
 from components.train.params import TrainParams
 from components.train.trainers import Expected
+from components.train.trainers.shared import scheduler, targets
 
 __all__ = ["CONFIG", "ENTRY", "VERSION", "expected", "files", "row", "set_by_us"]
 
@@ -107,7 +107,7 @@ def config(job: Job) -> dict[str, Any]:
         values["max_steps"] = steps
     values |= {
         "learning_rate": params.learning_rate,
-        "lr_scheduler": _scheduler(job),
+        "lr_scheduler": scheduler(job),
         "warmup_steps": plan.warmup_steps,
         "optimizer": params.optimizer,
         "weight_decay": params.weight_decay,
@@ -155,12 +155,6 @@ def _dataset(name: str, template: str) -> dict[str, Any]:
     }
 
 
-def _scheduler(job: Job) -> str:
-    """With its `constant` transformers takes no notice of warmup."""
-    name = job.params.scheduler
-    return "constant_with_warmup" if name == "constant" and job.schedule.warmup_steps else name
-
-
 def expected(job: Job) -> list[Expected]:
     """What Axolotl must really use: arguments of transformers' Trainer, the adapter of peft, the model, the data."""
     params, plan = job.params, job.schedule
@@ -175,12 +169,12 @@ def expected(job: Job) -> list[Expected]:
         Expected("train.lora.r", "peft.r", params.lora.r),
         Expected("train.lora.alpha", "peft.lora_alpha", params.lora.alpha),
         Expected("train.lora.dropout", "peft.lora_dropout", params.lora.dropout),
-        Expected("train.lora.targets", "peft.target_modules", _targets(params)),
+        Expected("train.lora.targets", "peft.target_modules", targets(params)),
         Expected("train.lora.targets", "peft.modules_to_save", None),
         Expected("train.batch_size", "arguments.per_device_train_batch_size", params.batch_size),
         Expected("train.accumulation", "arguments.gradient_accumulation_steps", params.accumulation),
         Expected("train.learning_rate", "arguments.learning_rate", params.learning_rate),
-        Expected("train.scheduler", "arguments.lr_scheduler_type", _scheduler(job)),
+        Expected("train.scheduler", "arguments.lr_scheduler_type", scheduler(job)),
         Expected("train.warmup_ratio", "arguments.warmup_steps", plan.warmup_steps),
         Expected("train.weight_decay", "arguments.weight_decay", params.weight_decay),
         Expected("train.max_grad_norm", "arguments.max_grad_norm", params.max_grad_norm),
@@ -219,7 +213,3 @@ def expected(job: Job) -> list[Expected]:
     elif params.max_steps is not None:
         found.append(Expected("train.max_steps", "arguments.max_steps", params.max_steps))
     return found
-
-
-def _targets(params: TrainParams) -> list[str]:
-    return list(ALL_LINEAR) if params.lora.targets == "all-linear" else sorted(set(params.lora.targets))

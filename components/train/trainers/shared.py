@@ -1,4 +1,4 @@
-"""What LLaMA-Factory and Unsloth have in common: both train with transformers' Trainer and peft, by the same names."""
+"""What trainers have in common: all train with transformers' Trainer and peft, by the same names."""
 
 from __future__ import annotations
 
