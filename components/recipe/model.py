@@ -16,6 +16,7 @@ from components.params import Params, RecipePath
 from components.persona.params import PersonaParams
 from components.recipe.privacy import PrivacyParams
 from components.registry.params import GateParams, RegistryParams
+from components.roadmap.params import RoadmapParams
 from components.sncp.params import SncpParams
 from components.train.params import TrainParams
 
@@ -26,7 +27,7 @@ Phase = Literal["mvp", "reindex", "dataset", "optimize"]
 optimize trains an adapter on them and walks the road with it."""
 
 LATER_PHASES = ("scale",)
-LATER_SECTIONS = ("roadmap", "serve", "execution")
+LATER_SECTIONS = ("serve", "execution")
 """Names that are reserved: this version says that it does not know them yet."""
 
 
@@ -64,6 +65,9 @@ class Recipe(Params):
     evaluate: EvaluateParams = Field(default=EvaluateParams(), description="what is scored, on which questions")
     gate: GateParams = Field(default=GateParams(), description="thresholds: what is good enough")
     registry: RegistryParams = Field(default=RegistryParams(), description="where runs and releases are recorded")
+    roadmap: RoadmapParams = Field(
+        default=RoadmapParams(), description="when to go on to the next phase, and what it costs"
+    )
     privacy: PrivacyParams = Field(default=PrivacyParams(), description="notes that must not leave this machine")
     matrix: dict[str, Any] | None = Field(
         default=None,

@@ -129,7 +129,7 @@ def test_mlflow_has_a_parent_with_nested_runs_and_one_release(tried: Tried) -> N
         assert found == set(children) and len(found) == 2
     assert {run.info.status for run in runs} == {"FINISHED"}
     versions = client.search_model_versions("name = 'cervella'")
-    alias = client.get_model_version_by_alias("cervella", "challenger")
+    alias = client.get_model_version_by_alias("cervella", "candidate")
     assert alias.version in {version.version for version in versions} and len(versions) <= 2
 
 

@@ -194,7 +194,7 @@ def test_mlflow_holds_a_run_for_each_score_and_one_release(finished: Any, edited
     assert first.data.tags["cervella.run"] == finished.run.json["run"]
     assert first.data.tags["cervella.gate"] == "NO-GO"
     [version] = client.search_model_versions("name = 'cervella'")
-    assert client.get_model_version_by_alias("cervella", "challenger").version == version.version
+    assert client.get_model_version_by_alias("cervella", "candidate").version == version.version
     assert len(client.search_prompt_versions("cervella-persona")) == 1
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 ORDER = [
-    "store", "llm", "sncp", "index", "persona", "answer", "dataset", "train", "evaluate", "registry", "services",
-    "recipe",
+    "store", "usage", "llm", "sncp", "index", "persona", "answer", "dataset", "train", "evaluate", "registry",
+    "roadmap", "services", "recipe",
 ]  # fmt: skip
-FOR_ALL = {"components.errors", "components.params", "components"}
+FOR_ALL = {"components.errors", "components.params", "components.page", "components"}
 ROOT = Path(__file__).resolve().parents[2]
 ROOMS = sorted(path.name for path in (ROOT / "components").iterdir() if path.is_dir() and path.name != "__pycache__")
 

@@ -80,7 +80,7 @@ def registration(folder: Path, scorecard: Any) -> dict[str, Any]:
         "artifact_root": folder / "artifacts",
         "experiment": "cervella",
         "model_name": "cervella",
-        "alias": "challenger",
+        "alias": "candidate",
         "run_name": "mvp-1",
         "release": build_release(
             prompt=prompt,

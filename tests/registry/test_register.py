@@ -58,7 +58,7 @@ def assert_complete(folder: Path, result: Registered, expected: dict[str, Any]) 
     assert run.data.tags["cervella.gate"] == "GO"
     assert run.data.tags["mlflow.note.content"].startswith("## Gate of phase mvp: GO")
     assert json.loads(run.data.tags["mlflow.linkedPrompts"]) == [{"name": "cervella-persona", "version": "1"}]
-    assert client.get_model_version_by_alias("cervella", "challenger").version == version.version
+    assert client.get_model_version_by_alias("cervella", "candidate").version == version.version
     assert version.tags["cervella.release"] == result.release
     assert prompts[0].template == expected["prompt"]
     assert prompts[0].tags["tokens"] == "17"
@@ -138,7 +138,7 @@ def test_the_released_files_come_back_by_alias(house: Path, arguments: Arguments
 
     given = arguments(house)
     register(**given)
-    version = open_client(house).get_model_version_by_alias("cervella", "challenger")
+    version = open_client(house).get_model_version_by_alias("cervella", "candidate")
     back = Path(mlflow.artifacts.download_artifacts(artifact_uri=version.source, dst_path=str(tmp_path)))
     assert (back / "recipe.yaml").read_text() == "name: mvp\n"
     assert json.loads((back / "release.json").read_text()) == given["release"]
@@ -160,7 +160,7 @@ def test_another_prompt_is_another_release_and_the_first_text_is_found_again(hou
     release = {**first["release"], "persona": {"prompt": "Altro.", "session": None}}
     other = register(**{**first, "prompt": "Altro.", "release": release})
     assert (other.model_version, other.prompt_version) == (2, 2)
-    assert int(open_client(house).get_model_version_by_alias("cervella", "challenger").version) == 2
+    assert int(open_client(house).get_model_version_by_alias("cervella", "candidate").version) == 2
     back = register(**first)
     assert (back.model_version, back.prompt_version, back.created) == (1, 1, False)
     assert [len(found) for found in everything(house)] == [2, 2, 2]

@@ -75,7 +75,7 @@ def assert_complete(folder: Path, done: RegisteredMatrix) -> None:
     assert [runs[key].info.run_name for key in done.children] == ["k=5", "k=8"]
     [version] = client.search_model_versions("name = 'cervella'")  # the best alone is a release
     assert version.run_id == done.children[0]
-    assert client.get_model_version_by_alias("cervella", "challenger").version == version.version
+    assert client.get_model_version_by_alias("cervella", "candidate").version == version.version
     stored = folder / "artifacts" / done.run_id / "artifacts"
     assert {path.name for path in stored.iterdir()} == {"recipe.yaml", "report.md", "combinations.json"}
     assert "it failed" in (stored / "report.md").read_text()

@@ -110,7 +110,7 @@ def test_the_adapter_comes_back_by_alias(house: Path, arguments: Arguments, run:
     import mlflow
 
     register(**arguments(house), training=read_trained(trained(run)))
-    version = client_of(house).get_model_version_by_alias("cervella", "challenger")
+    version = client_of(house).get_model_version_by_alias("cervella", "candidate")
     back = Path(mlflow.artifacts.download_artifacts(artifact_uri=version.source, dst_path=str(tmp_path)))
     assert (back / "adapter" / "adapter_model.safetensors").read_bytes() == WEIGHTS
 

@@ -1,0 +1,1 @@
+"""Where the owner stands: phase, triggers of the next one, costs, decision, risks."""
