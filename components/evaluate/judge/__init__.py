@@ -1,0 +1,1 @@
+"""A model that judges answers: one question at a time, and pairs in both orders."""
