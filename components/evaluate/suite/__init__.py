@@ -1,1 +1,1 @@
-"""What answers are held against: prompts of personality, the checklist of the COSTITUZIONE, tasks; and what code decides."""
+"""What answers are held against: personality prompts, the COSTITUZIONE checklist, tasks; and what code decides."""
