@@ -226,7 +226,7 @@ def load_chat(
     elif model.startswith("fake/"):
         from components.llm.fake import FakeChat
 
-        backend = FakeChat(model)
+        backend = FakeChat(model, temperature=temperature, seed=seed)
     else:
         from components.llm.local_chat import SmolLM2Chat
 

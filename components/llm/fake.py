@@ -2,6 +2,7 @@
 
 `fake/embedding?dimensions=64&fail_prob=0.1&die_at=3&delay=0&seed=0`
 `fake/chat?reply=Ciao&mode=extract&obey=false&cost=0&unparsable=0&fail_prob=0.1&die_at=3&delay=0&seed=0`
+`fake/chat?mode=judge&tpr=0.9&tnr=0.8&unparsable=0.05&favours=first&favour_prob=0.2&seed=0`
 They are deterministic, fast and bad. Numbers that come from them prove the machinery and nothing else.
 """
 
@@ -22,6 +23,7 @@ from urllib.parse import urlencode
 from components.errors import InputError, TransientError
 from components.llm.chat import Message, RawReply
 from components.llm.fake_examples import example_reply
+from components.llm.fake_judge import judge_reply
 from components.llm.names import Option, parse_fake
 
 if TYPE_CHECKING:
@@ -139,24 +141,34 @@ class FakeChat:
 
     Options: reply (always this text), mode (`extract`: the line of the prompt, outside the last user line, that
     shares most words with it; `echo`: the last user message; `obedient`: what `obeyed` says, else extract; `examples`:
-    examples from a note, see fake_examples.py), obey (true: a line that orders to ignore the instructions is obeyed,
-    with `OBEYED: ` and that line), cost (dollars of each call; `unknown`: nobody knows; any cost but 0 makes it count
-    as remote), unparsable (share of prompts that mode `examples` answers in prose), and the faults of FakeEmbedder.
+    examples from a note, see fake_examples.py; `judge`: verdicts, see fake_judge.py), obey (true: a line that orders to
+    ignore the instructions is obeyed, with `OBEYED: ` and that line), cost (dollars of each call; `unknown`: nobody
+    knows; any cost but 0 makes it count as remote), unparsable (share of prompts that modes `examples` and `judge`
+    answer in prose), tpr, tnr, favours and favour_prob (errors of mode `judge`, which above temperature 0 are drawn
+    anew for each seed of the request), and the faults of FakeEmbedder.
     """
 
     backoff_seconds = 0.01
     leaves_to: str | None = None
 
-    def __init__(self, model: str) -> None:
-        answers: dict[str, Option] = {"reply": "", "mode": "extract", "obey": False, "cost": "0", "unparsable": 0.0}
+    def __init__(self, model: str, *, temperature: float = 0.0, seed: int = 0) -> None:
+        answers: dict[str, Option] = {
+            "reply": "", "mode": "extract", "obey": False, "cost": "0", "unparsable": 0.0, "tpr": 1.0, "tnr": 1.0,
+            "favours": "", "favour_prob": 1.0,
+        }  # fmt: skip
         options = parse_fake(model, {**answers, **_FAULTS})
         self.model = model
         # Faults change no answer, so they are not in it: a run that died finds the answers that it had.
         self.identity = f"fake/chat@1?{urlencode({name: options[name] for name in (*answers, 'seed')})}"
         self._options = options
         self._faults = _Faults(model, options)
-        if options["mode"] not in ("extract", "echo", "obedient", "examples"):
-            raise InputError(f"{model}: mode must be extract, echo, obedient or examples, not {options['mode']!r}")
+        if options["mode"] not in ("extract", "echo", "obedient", "examples", "judge"):
+            raise InputError(
+                f"{model}: mode must be extract, echo, obedient, examples or judge, not {options['mode']!r}"
+            )
+        if options["favours"] not in ("", "first", "second"):
+            raise InputError(f"{model}: favours must be first or second, not {options['favours']!r}")
+        self._draw = f"{options['seed']}" if temperature == 0 else f"{options['seed']} {seed}"
         try:
             self._cost = None if options["cost"] == "unknown" else float(options["cost"])
         except ValueError:
@@ -198,6 +210,13 @@ class FakeChat:
             return said
         if self._options["mode"] == "examples":
             return example_reply(said, unparsable=float(self._options["unparsable"]), seed=int(self._options["seed"]))
+        if self._options["mode"] == "judge":
+            return judge_reply(
+                [message["content"] for message in messages],
+                tpr=float(self._options["tpr"]), tnr=float(self._options["tnr"]),
+                unparsable=float(self._options["unparsable"]), favours=str(self._options["favours"]),
+                favour_prob=float(self._options["favour_prob"]), seed=self._draw,
+            )  # fmt: skip
         lines = [line.strip() for message in messages for line in message["content"].splitlines() if line.strip()]
         asked = next((line.strip() for line in reversed(said.splitlines()) if line.strip()), "")
         words = set(_WORD.findall(asked.lower()))

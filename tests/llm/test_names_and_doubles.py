@@ -68,7 +68,7 @@ def _without_package() -> None:
     [
         ("fake/chat?replay=x", "reply"),
         ("fake/chat?delay=soon", "float"),
-        ("fake/chat?mode=sing", "extract, echo, obedient or examples"),
+        ("fake/chat?mode=sing", "extract, echo, obedient, examples or judge"),
     ],
 )
 def test_faulty_option_of_a_double(model: str, said: str) -> None:
