@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from components.dataset.report import Report
 from components.dataset.reports.report_text import report_markdown, report_text, verdict
-from components.dataset.reports.visible import as_text, masked, one_line, visible
+from components.dataset.reports.visible import as_text, masked
 from components.dataset.rules import RULES
+from components.page import one_line, visible
 from tests.dataset.reports import report_of
 
 TEXTS = Path(__file__).with_name("report_texts")

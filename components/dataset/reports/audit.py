@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from components.dataset.findings import SEVERITIES, Finding, Severity
 from components.dataset.reports.suite import COLUMNS, SEVERITY_OF, TABLES, Expectation, GxSeverity, Suite, Table
-from components.dataset.reports.visible import markdown_cell
 from components.dataset.rules import RULES
+from components.page import markdown_cell
 
 if TYPE_CHECKING:
     from pandas import DataFrame

@@ -25,9 +25,9 @@ from components.dataset.findings import SEVERITIES, Hit, Severity
 from components.dataset.report import REPORT_VERSION, Report
 from components.dataset.reports.drift import Moved, moved
 from components.dataset.reports.report_text import counted
-from components.dataset.reports.visible import one_line
 from components.dataset.rules import RULES
 from components.errors import InputError
+from components.page import one_line
 
 __all__ = ["CHANCE", "RISE", "Baseline", "Change", "Comparison", "compare", "read_baseline"]
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from math import log, sqrt
 from typing import Any
 
-from components.dataset.reports.visible import one_line
+from components.page import one_line
 
 __all__ = ["Moved", "index_by_chance", "moved", "stability_index", "variation"]
 

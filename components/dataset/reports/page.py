@@ -8,8 +8,6 @@ dataset.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -26,8 +24,9 @@ from components.dataset.reports.page_charts import bars
 from components.dataset.reports.page_style import SCRIPT, STYLE
 from components.dataset.reports.page_template import FINDINGS, TEMPLATE
 from components.dataset.reports.report_text import NOUNS, counted, place_of, verdict
-from components.dataset.reports.visible import as_text, masked, one_line, segments, visible
+from components.dataset.reports.visible import as_text, masked
 from components.dataset.rules import RULES
+from components.page import fragment, marked, one_line, render_page
 
 __all__ = ["Read", "page", "write_page"]
 
@@ -64,23 +63,20 @@ def page(
         made: when the check was made; None: the page does not say, and is the same for the same report.
         title: what was checked; None: the names of the files.
     """
-    from jinja2 import Environment, StrictUndefined
-
-    environment = Environment(autoescape=True, undefined=StrictUndefined, finalize=_finalized)
-    findings_template = environment.from_string(FINDINGS)
 
     def findings(found: Sequence[Mapping[str, Any]]) -> Markup:
-        return Markup(findings_template.render(found=found))  # noqa: S704 - rendered with autoescape
+        return fragment(FINDINGS, found=found)
 
     headline, _, found = verdict(report, fail_on=fail_on).replace(", with ", ": ", 1).partition(": ")
     groups = _groups(report)
     totals = report.summary()["findings"]
-    return environment.from_string(TEMPLATE).render(
-        policy=_policy(),
-        style=Markup(STYLE),  # noqa: S704 - ours
-        script=Markup(SCRIPT),  # noqa: S704 - ours
-        title=title or _title(report),
-        verdict=headline,
+    what = title or _title(report)
+    return render_page(
+        TEMPLATE,
+        title=f"{what}: {headline}",
+        style=STYLE,
+        script=SCRIPT,
+        what=what,
         headline=headline,
         found=f"{found[:1].upper()}{found[1:]}.",
         fails=report.fails(fail_on) or not report.rows,
@@ -105,19 +101,6 @@ def page(
             for file in report.files
         ],
     )  # fmt: skip
-
-
-def _finalized(value: Any) -> Any:
-    """All that the template writes: text without hidden characters, some of which cannot even be stored."""
-    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
-
-
-def _policy() -> str:
-    hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (STYLE, SCRIPT)]
-    return (
-        f"default-src 'none'; style-src 'sha256-{hashes[0]}'; script-src 'sha256-{hashes[1]}'; img-src data:; "
-        "base-uri 'none'; form-action 'none'"
-    )
 
 
 def _title(report: Report) -> str:
@@ -317,8 +300,7 @@ def _told(finding: Finding) -> dict[str, Any]:
 def _shown(text: str, *, longest: int = 300) -> tuple[Markup, int]:
     """A foreign text, masked and cut, with what is hidden in it marked; and how many characters are left out."""
     clean, left = masked(text, longest=longest)
-    pieces = (Markup("<mark>{}</mark>").format(piece) if odd else escape(piece) for piece, odd in segments(clean))
-    return Markup("").join(pieces), left
+    return marked(clean), left
 
 
 def _reader(report: Report) -> Read:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from markupsafe import Markup
 
-from components.dataset.reports.visible import one_line
+from components.page import one_line
 
 __all__ = ["bars"]
 

@@ -5,21 +5,9 @@ from __future__ import annotations
 __all__ = ["TEMPLATE"]
 
 TEMPLATE = """\
-<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{{ policy }}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="referrer" content="no-referrer">
-<title>{{ title }}: {{ verdict }}</title>
-<link rel="icon" href="data:,">
-<style>{{ style }}</style>
-</head>
-<body>
 <a class="skip" href="#findings">Skip to the findings</a>
 <header>
-<p class="soft">{{ title }}</p>
+<p class="soft">{{ what }}</p>
 <h1 class="{{ 'bad' if fails else 'good' }}">{{ headline }}</h1>
 <p>{{ found }}</p>
 <dl class="facts">
@@ -109,9 +97,6 @@ their own are masked, names and addresses are not. Characters that are not to be
 </main>
 <footer><p class="soft">One file, without a request to anywhere. A check finds what has a form; whether an answer is
 true is for people to say.</p></footer>
-<script>{{ script }}</script>
-</body>
-</html>
 """
 
 FINDINGS = """\

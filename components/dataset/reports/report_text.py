@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from components.dataset.findings import SEVERITIES, Finding, Severity
 from components.dataset.report import Report
-from components.dataset.reports.visible import markdown_cell, one_line
 from components.dataset.rules import RULES
+from components.page import markdown_cell, one_line
 
 __all__ = ["NOUNS", "counted", "place_of", "report_markdown", "report_text", "verdict"]
 

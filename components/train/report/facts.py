@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components.dataset.reports.visible import one_line
 from components.errors import CervellaError
+from components.page import one_line
 from components.store import file_digest
 from components.train.estimate.estimate import Estimate, estimate
 from components.train.job import DATA, EFFECTIVE, OUT, PROGRESS, Job

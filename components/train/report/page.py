@@ -7,8 +7,6 @@ addresses are not, so the page is for those who may see the dataset.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,8 +14,8 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from components.dataset.reports.page_style import STYLE as COMMON_STYLE
-from components.dataset.reports.visible import one_line, segments, visible
+from components.page import STYLE as COMMON_STYLE
+from components.page import fragment, one_line, render_page, segments
 from components.train.job import Job
 from components.train.report.curves import CURVE_STYLE, draw_curves, told_curves
 from components.train.report.facts import Asked, TrainingReport, gather
@@ -47,26 +45,23 @@ def run_page(
 
 def page(report: TrainingReport) -> str:
     """The report as HTML; the same for the same report."""
-    from jinja2 import Environment, StrictUndefined
-
-    environment = Environment(autoescape=True, undefined=StrictUndefined, finalize=_finalized)
-    files_template = environment.from_string(FILES)
 
     def listed(found: Sequence[tuple[str, int, str]]) -> Markup:
-        rows = [(one_line(name), size(count), digest) for name, count, digest in found]
-        return Markup(files_template.render(found=rows))  # noqa: S704 - rendered with autoescape
+        return fragment(FILES, found=[(one_line(name), size(count), digest) for name, count, digest in found])
 
     def compared(found: Sequence[Mapping[str, Any]]) -> Markup:
-        return Markup(environment.from_string(SETTINGS).render(found=found))  # noqa: S704 - rendered with autoescape
+        return fragment(SETTINGS, found=found)
 
     settings = [_setting(one) for one in report.settings]
     differing = [one for one in settings if one["differs"]]
     warnings = list(_warnings(report))
-    return environment.from_string(TEMPLATE).render(
-        policy=_policy(),
-        style=Markup(_STYLE),  # noqa: S704 - ours
-        title=f"Training of {report.base}",
-        headline=headline(report.outcome),
+    what, result = f"Training of {report.base}", headline(report.outcome)
+    return render_page(
+        TEMPLATE,
+        title=f"{what}: {result}",
+        style=_STYLE,
+        what=what,
+        headline=result,
         mood="bad" if warnings else "good" if report.helped else "",
         done=what_was_done(report.job, report.outcome),
         warnings=warnings,
@@ -91,15 +86,6 @@ def page(report: TrainingReport) -> str:
         files=report.files,
         unchecked=list(unchecked(report)),
     )  # fmt: skip
-
-
-def _finalized(value: Any) -> Any:
-    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
-
-
-def _policy() -> str:
-    digest = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
-    return f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"
 
 
 def _warnings(report: TrainingReport) -> Iterator[str]:

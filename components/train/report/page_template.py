@@ -1,4 +1,4 @@
-"""The page of a training as a template, and the looks that it adds to those of the dataset's page."""
+"""The page of a training as a template, and the looks that it adds to those of every page."""
 
 from __future__ import annotations
 
@@ -6,50 +6,25 @@ __all__ = ["FILES", "SETTINGS", "STYLE", "TEMPLATE"]
 
 STYLE = """
 :root { --trained: #cfead8; } @media (prefers-color-scheme: dark) { :root { --trained: #1d4a35; } }
-.differs, .differs td, .bad { color: var(--error); } .bad { font-weight: 600; }
-.drawing { overflow: hidden; } .drawing .narrow { display: none; }
+.differs, .differs td { color: var(--error); }
 .tokens { font: 13px/1.75 ui-monospace, monospace; white-space: pre-wrap; overflow-wrap: anywhere; margin: 4px 0;
   color: var(--soft); }
 .tokens i { font-style: normal; box-shadow: inset 1px 0 0 var(--line); }
 .tokens mark { background: var(--trained); color: var(--ink); text-decoration: underline var(--good) 2px;
   text-underline-offset: 3px; padding: 0; border-radius: 0; }
 .tokens mark i + i { box-shadow: inset 1px 0 0 color-mix(in srgb, var(--good) 40%, transparent); }
-.facts { grid-template-columns: repeat(auto-fit, minmax(152px, 1fr)); }
 .tokens b { font-weight: 400; color: var(--warning); }
 .legend { display: flex; flex-wrap: wrap; gap: 2px 22px; align-items: baseline; } .legend .tokens { margin: 0 4px 0 0; }
-.drawing + p, .files + p, .files + .files { margin-top: 8px; }
-.wide-table { overflow-x: auto; } code { overflow-wrap: anywhere; }
 pre { overflow: auto; max-height: 60vh; font-size: 13px; background: var(--card); border: 1px solid var(--line);
   border-radius: 8px; padding: 10px; }
-.facts dd small { font-size: 14px; color: var(--soft); display: block; }
-main ul { padding-left: 20px; } .example { border-left-color: var(--line); } .example.differs { color: inherit;
-  border-left-color: var(--error); }
-td.number { font-variant-numeric: tabular-nums; white-space: nowrap; }
-@media (max-width: 560px) { .drawing .wide { display: none; } .drawing .narrow { display: block; }
-  .stack, .stack tbody, .stack tr, .stack td { display: block; width: auto; }
-  .stack thead { position: absolute; left: -9999px; }
-  .stack tr { border-top: 1px solid var(--line); padding: 6px 0; }
-  .stack td { border: 0; padding: 0; white-space: normal; }
-  .stack td[data-is]::before { content: attr(data-is) " "; color: var(--soft); } }
+.example.differs { color: inherit; border-left-color: var(--error); }
 @media print { pre { max-height: none; } }
 """
 
 TEMPLATE = """\
-<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{{ policy }}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="referrer" content="no-referrer">
-<title>{{ title }}: {{ headline }}</title>
-<link rel="icon" href="data:,">
-<style>{{ style }}</style>
-</head>
-<body>
 <a class="skip" href="#curves">Skip to the curves</a>
 <header>
-<p class="soft">{{ title }}</p>
+<p class="soft">{{ what }}</p>
 <h1 class="{{ mood }}">{{ headline }}</h1>
 <p>{{ done }}</p>
 {% for warning in warnings %}<p class="bad">{{ warning }}</p>
@@ -138,8 +113,6 @@ TEMPLATE = """\
 </main>
 <footer><p class="soft">One file, without a request to anywhere and without a script. It shows examples: it is for those
 who may see the dataset.</p></footer>
-</body>
-</html>
 """
 
 SETTINGS = """\

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from components.dataset.reports.visible import markdown_cell
+from components.page import markdown_cell
 from components.train.job import JOB, Job
 from components.train.report.facts import Measured, base_name, read_measured
 from components.train.running.outcome import Outcome
