@@ -1,1 +1,1 @@
-"""A model that judges answers: one question at a time, and pairs in both orders."""
+"""A model as judge: what it is asked, how its replies are read, and what it is asked of."""
