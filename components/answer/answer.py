@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from components.answer.guard import clean_answer, one_line
 from components.answer.language import Language, detect_language
-from components.answer.messages import NOT_IN_NOTES, Given, Hit, build_request, check_question
+from components.answer.messages import MAX_QUESTION_CHARS, NOT_IN_NOTES, Given, Hit, build_request, check_question
 
 if TYPE_CHECKING:
     from components.llm import Chat, Reply
@@ -92,6 +92,7 @@ def answer(
     min_score: float,
     random_marker: bool = False,
     local_notes: Collection[str] = (),
+    max_chars: int = MAX_QUESTION_CHARS,
 ) -> Answer:
     """Ask the model about the retrieved chunks, or say that it is not in the notes without asking it.
 
@@ -106,13 +107,14 @@ def answer(
         min_score: cosine (0 to 1) that the best hit must have. Hits without one (full text alone) are not judged by it.
         random_marker: see `build_request`.
         local_notes: sources of prompt and session that must not leave this machine; hits say it themselves.
+        max_chars: longest question that is taken (characters).
 
     Raises:
         InputError: the question is empty or too long.
         TerminalError: from the model, also when it is elsewhere and is given something local; TransientError likewise.
     """
     started = time.perf_counter()
-    question = check_question(question)
+    question = check_question(question, max_chars=max_chars)
     spoken: Language = detect_language(question) if language == "auto" else language
     cosines = [hit.cosine for hit in hits if hit.cosine is not None]
     if not hits or (cosines and max(cosines) < min_score):

@@ -84,19 +84,19 @@ class Request:
     neutralised: dict[str, int]
 
 
-def check_question(question: str) -> str:
+def check_question(question: str, *, max_chars: int = MAX_QUESTION_CHARS) -> str:
     """The question without unseen characters and control tokens.
 
     Raises:
-        InputError: nothing is left of it, or it has more than `MAX_QUESTION_CHARS` characters.
+        InputError: nothing is left of it, or it has more than `max_chars` characters.
     """
     whole = question.encode("utf-8", "replace").decode()  # a terminal in another encoding gives halves of characters
     cleaned = neutralise(whole)[0].strip()
     if not cleaned:
         raise InputError('the question is empty: write one, for example "Che cosa abbiamo deciso sul rilascio?"')
-    if len(cleaned) > MAX_QUESTION_CHARS:
+    if len(cleaned) > max_chars:
         raise InputError(
-            f"the question has {len(cleaned)} characters, at most {MAX_QUESTION_CHARS} are taken: shorten it, or put "
+            f"the question has {len(cleaned)} characters, at most {max_chars} are taken: shorten it, or put "
             "long material into a note and ask about that"
         )
     return cleaned

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from components.answer.answer import Answer, answer
+from components.answer.messages import MAX_QUESTION_CHARS
 from components.answer.params import AnswerParams
 from components.sncp.redact import mask_secrets
 from components.store import logger
@@ -32,7 +34,10 @@ class Asked:
 
 @dataclass(frozen=True)
 class Partner:
-    """All that answering takes. `ask` is the one path for the terminal, the evaluation and the endpoint."""
+    """All that answering takes. `ask` is the one path for the terminal, the evaluation and the endpoint.
+
+    Threads may share it if each passes the same lock as `turn`.
+    """
 
     index: Index
     search: SearchParams
@@ -62,16 +67,27 @@ class Partner:
         missed = {hit.path for hit in hits[: self.search.k] if hit.local} if self.leave_out_local else set()
         return given[: self.search.k], len(missed)
 
-    def ask(self, question: str) -> Asked:
+    def ask(
+        self, question: str, *, max_chars: int = MAX_QUESTION_CHARS, turn: AbstractContextManager[object] | None = None
+    ) -> Asked:
         """Answer a question from the notes. Raises as `answer` does, and TerminalError when the budget is spent.
 
         A secret in the question is masked first: it reaches no model and no cache.
+
+        Args:
+            question: of the person.
+            max_chars: longest question that is taken (characters).
+            turn: held while the notes are searched, so that several threads search one after the other; waiting for it
+                is no part of `seconds`.
         """
-        started = time.perf_counter()
         question = _without_secrets(question)
-        hits, left_out = self._retrieve(question)
+        with turn or nullcontext():
+            started = time.perf_counter()
+            hits, left_out = self._retrieve(question)
+            found = time.perf_counter()
+        search_seconds = found - started
         session = None if self.session is None or (self.session.local and self.leave_out_local) else self.session
-        found = time.perf_counter()
+        given_at = time.perf_counter()
         with self.budget.query():
             given = answer(
                 question,
@@ -83,11 +99,12 @@ class Partner:
                 max_context_tokens=self.params.max_context_tokens,
                 min_score=self.params.min_score,
                 local_notes=[*self.prompt.local_notes, *([session.path] if session and session.local else [])],
+                max_chars=max_chars,
             )
-        seconds = time.perf_counter() - started
+        seconds = search_seconds + time.perf_counter() - given_at
         if given.reply is not None and given.reply.cached:
             seconds += given.reply.seconds
-        return Asked(given, found - started, seconds, left_out)
+        return Asked(given, search_seconds, seconds, left_out)
 
     def _said(self, path: str, first_line: int, last_line: int) -> bool:
         parts: list[Prompt | Session] = [self.prompt] if self.session is None else [self.prompt, self.session]

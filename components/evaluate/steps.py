@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.errors import CervellaError, InputError, TerminalError
+from components.evaluate.asking.at_once import most_at_once
+from components.evaluate.asking.once import IndexMovedError, Turn, ask_once, open_log, write_rows
 from components.evaluate.golden import Question, choose_questions, load_golden
 from components.evaluate.params import EvaluateParams
 from components.evaluate.records import AnswerRecord
@@ -157,31 +159,35 @@ def _still_published(index: Index, built: Artefact) -> None:
 
 
 def ask_all(questions: Sequence[Question], *, partner: Partner, progress: Progress) -> list[AnswerRecord]:
-    """An answer, or the error in its place, for each question."""
+    """An answer, or the error in its place, for each question, one after the other."""
     records = []
     for number, question in enumerate(questions, start=1):
-        try:
-            asked = partner.ask(question.question)
-        except CervellaError as error:
-            logger.warning("%s has no answer: %s", question.id, error)
-            records.append(AnswerRecord.failed(question, str(error)))
-        else:
-            reply = asked.answer.reply
-            records.append(
-                AnswerRecord.answered(
-                    question,
-                    text=asked.answer.text,
-                    found=asked.answer.found,
-                    sources=[f"{s.path}:{s.first_line}-{s.last_line}" for s in asked.answer.sources],
-                    seconds=asked.seconds,
-                    cost_usd=reply.original_cost_usd if reply else 0.0,
-                    model=reply.model if reply else partner.chat.model,
-                    is_local=partner.chat.is_local,
-                    cached=bool(reply and reply.cached),
-                )
-            )
+        records.append(_answered(question, partner=partner))
         progress(number, len(questions))
     return records
+
+
+def _answered(question: Question, *, partner: Partner, turn: Turn | None = None) -> AnswerRecord:
+    """Raises IndexMovedError alone: what any other error says is the record."""
+    try:
+        asked = partner.ask(question.question, turn=turn)
+    except IndexMovedError:
+        raise
+    except CervellaError as error:
+        logger.warning("%s has no answer: %s", question.id, error)
+        return AnswerRecord.failed(question, str(error))
+    reply = asked.answer.reply
+    return AnswerRecord.answered(
+        question,
+        text=asked.answer.text,
+        found=asked.answer.found,
+        sources=[f"{s.path}:{s.first_line}-{s.last_line}" for s in asked.answer.sources],
+        seconds=asked.seconds,
+        cost_usd=reply.original_cost_usd if reply else 0.0,
+        model=reply.model if reply else partner.chat.model,
+        is_local=partner.chat.is_local,
+        cached=bool(reply and reply.cached),
+    )
 
 
 def answer_questions(
@@ -200,9 +206,9 @@ def answer_questions(
 ) -> Artefact:
     """Answer the chosen golden questions; seals `answers.jsonl`. `partner` is only opened when there is work.
 
-    Answers that failed are sealed as failed, and asked again by the next run: a key that was missing, a server that was
-    down or a budget that was spent is no part of the step's identity. `exported`: the adapter that `partner` answers
-    with.
+    A run that was killed goes on from its paid replies. Answers that failed are sealed as failed, and they alone are
+    asked again by the next run: a key that was missing, a server that was down or a budget that was spent is no part of
+    the step's identity. `exported`: the adapter that `partner` answers with.
     """
     questions = load_golden(golden_path(params), known_paths=known_paths)
     chosen = choose_questions(questions, params.answers, params.seed)
@@ -210,14 +216,27 @@ def answer_questions(
         params, search, llm, answer, index=built.digest, prompt=prompt.digest, leave_out_local=leave_out_local,
         adapter=adapter_digest(exported) if exported else None,
     )  # fmt: skip
-    with recorded_step(run, spec, force=failed_answers(Store(run.workspace).find(spec)) > 0) as step:
+    before = Store(run.workspace).find(spec)
+    again = failed_answers(before) > 0
+    with recorded_step(run, spec, force=again) as step:
         if not step.sealed:
-            opened = partner() if chosen else None
-            records = ask_all(chosen, partner=opened, progress=progress_of(spec.name)) if opened else []
-            if opened:
-                _still_published(opened.index, built)
-            step.write_jsonl("answers.jsonl", (record.to_dict() for record in records))
-            step.note(answers=len(records), failed=sum(record.error is not None for record in records))
+            log = open_log(
+                step, run, before=before if again else None, output="answers.jsonl", key=lambda row: str(row["id"])
+            )
+            failed = 0
+            if chosen:
+                opened = partner()
+                turn = Turn(opened.index, built)
+                rows = ask_once(
+                    chosen, lambda question: _answered(question, partner=opened, turn=turn).to_dict(),
+                    key=lambda question: question.id, log=log, at_once=most_at_once(opened.chat, params.at_once),
+                    progress=progress_of(spec.name),
+                )  # fmt: skip
+                failed = write_rows(step, "answers.jsonl", rows)
+                turn.check_digest()
+            else:
+                step.write_jsonl("answers.jsonl", ())
+            step.note(answers=len(chosen), failed=failed)
     return step.artefact
 
 

@@ -102,6 +102,12 @@ class Index:
         with tables.told_as_damage(self.uri):
             return rows_digest(read_head(table).hashes, self.generation.embedder)
 
+    def live_version(self) -> int:
+        """Version of the table that is published: while it is the same, so are the rows. Raises as `search` does."""
+        table: Any = self._live(strict=True)
+        with tables.told_as_damage(self.uri):
+            return int(table.version)
+
     def paths(self) -> list[str]:
         """All paths of the published notes, exact duplicates included, sorted. Raises as `search` does."""
         table: Any = self._live(strict=True)

