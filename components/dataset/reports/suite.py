@@ -24,8 +24,10 @@ __all__ = [
     "GxSeverity",
     "Suite",
     "Table",
+    "composed",
     "load_suite",
     "parsed",
+    "read_small",
 ]
 
 GxSeverity = Literal["critical", "warning", "info"]
@@ -110,25 +112,37 @@ def parsed(path: Path, *, what: str) -> Node | None:
     Raises:
         InputError: it cannot be read, is too large, or is no YAML; with its place.
     """
+    return composed(read_small(path, what=what), path=path, what=what)
+
+
+def read_small(path: Path, *, what: str) -> bytes:
+    """The bytes of a small file. Raises InputError: it cannot be read, or is too large."""
+    try:
+        with path.open("rb") as opened:
+            data = opened.read(_MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        raise InputError(f"{path}: the {what} cannot be read: {reason.lower()}") from None
+    if len(data) > _MAX_BYTES:
+        raise InputError(f"{path}: is too large for the {what}; expected at most {_MAX_BYTES:,} bytes")
+    return data
+
+
+def composed(data: bytes, *, path: Path, what: str) -> Node | None:
+    """As `parsed`, of bytes that were read from `path`."""
     from ruamel.yaml import YAML
     from ruamel.yaml.error import MarkedYAMLError
 
     try:
-        with path.open("rb") as opened:
-            data = opened.read(_MAX_BYTES + 1)
-        if len(data) > _MAX_BYTES:
-            raise InputError(f"{path}: is too large for the {what}; expected at most {_MAX_BYTES:,} bytes")
         return YAML(typ="safe", pure=True).compose(data.decode("utf-8-sig"))  # type: ignore[no-any-return]
-    except OSError as error:
-        raise InputError(f"{path}: the {what} cannot be read: {(error.strerror or str(error)).lower()}") from None
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: byte {error.start} is not UTF-8; save the file again as UTF-8") from None
+        before = data[: error.start].decode("utf-8", "replace").split("\n")
+        where = f"{len(before)}:{len(before[-1]) + 1}"
+        raise InputError(f"{path}:{where}: byte {error.start} is not UTF-8; save the file again as UTF-8") from None
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f":{mark.line + 1}:{mark.column + 1}" if mark is not None else ""
         raise InputError(f"{path}{where}: not valid YAML: {error.problem or error.context}") from None
-    except InputError:
-        raise
     except Exception as error:  # the parser is not ours: whatever it raises on odd text means "not YAML"
         raise InputError(f"{path}: not valid YAML: {type(error).__name__}") from None
 

@@ -11,14 +11,26 @@ from components.evaluate.said import Contestant, Item
 __all__ = ["Checklist", "CodeKind", "CodeRule", "JudgeQuestion", "Rule", "Task", "TaskRule", "TaskSuite"]
 
 CodeKind = Literal[
-    "check", "never", "all_of", "any_of", "matches", "language", "max_words", "min_words", "lines", "json",
-    "starts_with",
+    "check", "never", "all_of", "any_of", "matches", "never_matches", "language", "max_words", "min_words", "lines",
+    "json", "starts_with",
 ]  # fmt: skip
+"""What each looks for is said in `components.evaluate.suite.code_rules`."""
 
 
 @dataclass(frozen=True)
 class CodeRule:
-    """What code decides. `value`: of the kind, as the file has it (a list of texts, a number, a pattern ...)."""
+    """What code decides.
+
+    `value` by kind, once it is read from a file:
+
+    - check: the name of a persona check
+    - never, all_of, any_of, starts_with: a tuple of texts
+    - matches, never_matches: a regular expression of RE2
+    - language: it, en or prompt (that of the prompt)
+    - max_words, min_words: a whole number
+    - lines: (least, most)
+    - json: True, or a tuple of the keys that an object must have
+    """
 
     kind: CodeKind
     value: Any

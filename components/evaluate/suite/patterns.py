@@ -1,0 +1,55 @@
+r"""Regular expressions of the user, of RE2: no pattern takes longer than the text is long.
+
+Python's `re` tries an expression such as `(a+)+$` in time that doubles with each letter, and nothing can interrupt it.
+RE2 (it comes with pyarrow) takes time in proportion to the text, and refuses what it cannot do so: look-around and
+back-references. Its `\b` and `\w` know the letters of ASCII only, so accents are taken off pattern and text first:
+`\bperché\b` finds "perché", and "perche" as well.
+
+Not covered: a difference that only accents make, such as `è` and `e`.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+
+__all__ = ["found_at", "pattern_fault"]
+
+_SHOWN = 60
+_NOT_RE2 = ("invalid perl operator: (?", "invalid escape sequence: \\")
+
+
+def pattern_fault(pattern: str) -> str | None:
+    """What is wrong with a regular expression, in words; None: nothing."""
+    from pyarrow.lib import ArrowInvalid
+
+    try:
+        position = _position(pattern, "")
+    except ArrowInvalid as error:
+        said = str(error).removeprefix("Invalid regular expression: ")
+        hint = "; RE2 has no look-around and no back-references" if said.startswith(_NOT_RE2) else ""
+        return f"not a regular expression of RE2: {said}{hint}"
+    return "matches an answer without a word in it: nothing could fail it" if position >= 0 else None
+
+
+def found_at(pattern: str, text: str) -> str | None:
+    """The first characters of `text` (without accents) from where `pattern` matches on; None: nowhere."""
+    plain = _without_accents(text)
+    position = _position(pattern, plain)
+    if position < 0:
+        return None
+    return " ".join(plain.encode()[position:].decode(errors="ignore")[:_SHOWN].split())
+
+
+def _position(pattern: str, plain: str) -> int:
+    """Of the first match, in bytes; -1: none."""
+    import pyarrow
+    import pyarrow.compute
+
+    found = pyarrow.compute.find_substring_regex(pyarrow.array([plain]), pattern=_without_accents(pattern))
+    return int(found[0].as_py())
+
+
+def _without_accents(text: str) -> str:
+    """Letters without their marks; half characters, which no encoding can hold, as question marks."""
+    whole = text.encode("utf-8", "replace").decode()
+    return "".join(char for char in unicodedata.normalize("NFD", whole) if unicodedata.category(char) != "Mn")
