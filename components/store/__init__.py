@@ -4,6 +4,7 @@ from components.store.artefact import Artefact, content_digest, file_digest, wri
 from components.store.collector import seldom_collecting
 from components.store.files import sync_folder, write_atomic
 from components.store.locks import FileLock, hold, is_held, tidy_locks
+from components.store.log import AppendLog
 from components.store.machine import machine_fault, machine_faults_told
 from components.store.progress import logger, progress_of, recorded_step, told_step
 from components.store.runs import Run, list_runs, read_runs
@@ -11,6 +12,7 @@ from components.store.spec import StepSpec, canonical_json, sha256_hex
 from components.store.store import Step, Store
 
 __all__ = [
+    "AppendLog",
     "Artefact",
     "FileLock",
     "Run",

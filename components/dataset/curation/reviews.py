@@ -19,11 +19,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
-from pathlib import Path
 from typing import Any, Literal, get_args
 
-from components.errors import InputError
-from components.store import hold, sync_folder
+from components.store import AppendLog
 
 __all__ = ["Decision", "ReviewLog", "Reviewed", "Standing", "apply_reviews", "content_digest", "reviewer_name"]
 
@@ -72,37 +70,15 @@ class Standing:
         return told if self.reason is None else {**told, "reason": self.reason}
 
 
-class ReviewLog:
+class ReviewLog(AppendLog):
     """The log at `path`, which need not be there yet. What others add is seen at `refresh`, `decide` and `undo`."""
 
-    def __init__(self, path: Path) -> None:
-        """Read it. Raises InputError for a line that is no decision, except for a torn last one."""
-        self.path = path
-        self._lock = path.with_name(f"{path.name}.lock")
-        self._read = 0  # bytes
-        self._lines = 0
-        self._stacks: dict[str, list[Standing]] = {}
-        self.refresh()
+    _kind = "decision"
+    _expected = f"a JSON object with decision ({', '.join(_STATUS)}, undo), digest, by and at"
+    _stacks: dict[str, list[Standing]]
 
-    def refresh(self) -> None:
-        """Take in what was added to the file since."""
-        try:
-            with self.path.open("rb") as file:
-                if os.fstat(file.fileno()).st_size < self._read:
-                    self._read, self._lines, self._stacks = 0, 0, {}  # replaced by an older copy
-                file.seek(self._read)
-                added = file.read()
-        except FileNotFoundError:
-            self._read, self._lines, self._stacks = 0, 0, {}
-            return
-        except OSError as error:
-            raise InputError(f"{self.path}: cannot be read ({error.strerror})") from error
-        whole = added.rfind(b"\n") + 1
-        for line in added[:whole].splitlines():
-            self._lines += 1
-            if line.strip():
-                self._take(line)
-        self._read += whole
+    def _reset(self) -> None:
+        self._stacks = {}
 
     def standing(self, digest: str) -> Standing | None:
         """The decision that holds for an example of this content, if any."""
@@ -137,8 +113,7 @@ class ReviewLog:
             record["reason"] = reason
         if content is not None:
             record["content"] = {key: content[key] for key in _CONTENT if content.get(key) is not None}
-        with hold(self._lock, what="review"):
-            self.refresh()
+        with self._writing():
             if self.standing(digest) != instead_of:
                 return False
             self._append(record)
@@ -147,43 +122,19 @@ class ReviewLog:
     def undo(self, row: Mapping[str, Any], *, by: str) -> Standing | None:
         """Take back the decision on `row` that holds; the one before it holds again. None: there was none."""
         digest = content_digest(row)
-        with hold(self._lock, what="review"):
-            self.refresh()
+        with self._writing():
             taken_back = self.standing(digest)
             if taken_back is not None:
                 self._append({"decision": "undo", "digest": digest, "by": by, "at": _now()})
         return taken_back
 
-    def _append(self, record: Mapping[str, Any]) -> None:
-        line = json.dumps(record).encode() + b"\n"
-        new = not self.path.exists()
-        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            os.ftruncate(descriptor, self._read)  # a torn line, never told as a decision
-            at = 0
-            while at < len(line):
-                at += os.pwrite(descriptor, line[at:], self._read + at)
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        if new:
-            sync_folder(self.path.parent)
-        self.refresh()
-
-    def _take(self, line: bytes) -> None:
-        try:
-            record = json.loads(line)
-            decision, digest, by, at = (str(record[key]) for key in ("decision", "digest", "by", "at"))
-            if decision not in get_args(Decision):
-                raise ValueError(decision)
-            content = record.get("content")
-            if decision == "edit" and not isinstance(content["conversations"], list):
-                raise ValueError("content")
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise InputError(
-                f"{self.path}:{self._lines}: no decision; expected a JSON object with decision ({', '.join(_STATUS)}, "
-                "undo), digest, by and at. Remove the line, or take the file from your backup"
-            ) from error
+    def _take(self, record: Any) -> None:
+        decision, digest, by, at = (str(record[key]) for key in ("decision", "digest", "by", "at"))
+        if decision not in get_args(Decision):
+            raise ValueError(decision)
+        content = record.get("content")
+        if decision == "edit" and not isinstance(content["conversations"], list):
+            raise ValueError("content")
         stack = self._stacks.setdefault(digest, [])
         if decision == "undo":
             undone = stack.pop() if stack else None
