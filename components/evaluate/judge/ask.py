@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from components.errors import CervellaError
 from components.evaluate.asking.at_once import ask_at_once, most_at_once
@@ -57,6 +57,11 @@ class Tally:
             self.cut += cut and not read
             self.cost_usd = None if self.cost_usd is None or cost_usd is None else self.cost_usd + cost_usd
             self.models.add(model)
+
+    def take_over(self, replies: Mapping[str, Any]) -> None:
+        """Begin from the counts of an earlier artefact (`replies` of its `judge.json`), whose verdicts are kept."""
+        self.replies, self.unparsable, self.cut = replies["asked"], replies["unparsable"], replies["cut"]
+        self.cost_usd = replies["cost_usd"]
 
 
 def judge_all(

@@ -38,7 +38,7 @@ _CHOICES: Mapping[str, Choice] = {
 _NAMES = ("verdict", "verdetto")
 _THOUGHTS = re.compile(r"<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)", re.DOTALL | re.IGNORECASE)
 _NAMED = re.compile(
-    r"\bverd(?:ict|etto)[\"'”’`*]{0,3}\s*[:=]\s*\*{0,2}"
+    r"\bverd(?:ict|etto)[\"'”’`*]{0,3}\s*[:=]\s*\*{0,2}\s*"
     r"(?:[\"'“‘](?P<quoted>[^\"'“”‘’\n]{1,20})[\"'”’](?P<closed>\s*\})?"
     r"|(?P<bare>[^\W\d_]{1,20}(?: [ABab])?)\.?\*{0,2}[ \t]*(?=(?P<brace>\})|\n|,\s*[\"'}]|```|\Z))",
     re.IGNORECASE,
