@@ -8,6 +8,7 @@ on the very answers that are scored make the interval a little wider than need b
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from components.evaluate.instrument.counts import Counts
 from components.evaluate.intervals import Z95, Measure
@@ -15,8 +16,10 @@ from components.evaluate.intervals import Z95, Measure
 __all__ = ["correct_rate"]
 
 
-def correct_rate(*, yes: int, n: int, counts: Counts) -> Measure:
-    """The share of yes that people would find, from `yes` of `n` verdicts of a judge and its `counts` on labels.
+def correct_rate(yes: int, n: int, counts: Counts | Mapping[str, int]) -> Measure:
+    """The share of yes that people would find, from `yes` of `n` verdicts of a judge.
+
+    `counts`: of the judge on labels, as agreement.json has them, too.
 
     (p + TNR - 1) / (TPR + TNR - 1), cut to 0..1: Rogan & Gladen (1978), "Estimating prevalence from the results of a
     screening test", American Journal of Epidemiology 107: 71-76. The 95 % interval also holds the uncertainty of TPR
@@ -30,6 +33,7 @@ def correct_rate(*, yes: int, n: int, counts: Counts) -> Measure:
         the judge is no better than a coin (TPR + TNR <= 1).
     """
     unknown = Measure(None, None, None, n)
+    counts = counts if isinstance(counts, Counts) else Counts(**counts)
     positives, negatives = counts.tp + counts.fn, counts.tn + counts.fp
     if not n or not positives or not negatives:
         return unknown

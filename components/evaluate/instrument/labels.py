@@ -59,8 +59,8 @@ class Labelled:
     question: str
     ask: str
     standard: str
-    local_notes: tuple[str, ...]
-    """Paths of notes that the answer may quote and that must not leave this machine."""
+    sources: tuple[str, ...]
+    """Paths of the notes that the answer names: some may not leave this machine."""
     verdicts: Mapping[str, Verdict]
 
     @property
@@ -95,16 +95,14 @@ class LabelLog(AppendLog):
     _records: dict[str, dict[str, Any]]
     _stacks: dict[str, dict[str, list[Verdict]]]  # digest -> person -> verdicts, the newest last
 
-    def add(
-        self, question: JudgeQuestion, verdict: Verdict, *, by: str, local_notes: tuple[str, ...] = ()
-    ) -> None:
+    def add(self, question: JudgeQuestion, verdict: Verdict, *, by: str, sources: tuple[str, ...] = ()) -> None:
         """Write down a person's verdict; it takes the place of an older one of the same person.
 
         Args:
             question: as it was shown.
             verdict: yes is good, whatever the question.
             by: who judges.
-            local_notes: see Labelled.
+            sources: paths of the notes that the answer names.
         """
         told = {"prompt": question.item.prompt, "text": question.text, "question": question.question,
                 "ask": question.ask}  # fmt: skip
@@ -113,7 +111,7 @@ class LabelLog(AppendLog):
             "standard": question.standard, "verdict": verdict, "by": by, "at": _now(),
         }  # fmt: skip
         with self._writing():
-            self._append(record | ({"local_notes": list(local_notes)} if local_notes else {}))
+            self._append(record | ({"sources": list(sources)} if sources else {}))
 
     def undo(self, digest: str, *, by: str) -> Verdict | None:
         """Take back the newest verdict of `by`; the one before it holds again. None: there was none."""
@@ -135,7 +133,7 @@ class LabelLog(AppendLog):
             return None
         record = self._records[digest]
         texts = {name: record[name] for name in _TEXTS}
-        return Labelled(digest=digest, **texts, local_notes=tuple(record.get("local_notes", ())), verdicts=verdicts)
+        return Labelled(digest=digest, **texts, sources=tuple(record["sources"]), verdicts=verdicts)
 
     def labelled(self) -> list[Labelled]:
         """All that has a verdict, by item and digest: in the same order, whoever labelled first."""
@@ -157,8 +155,7 @@ class LabelLog(AppendLog):
         group_of(texts["question"])
         if digest != label_digest(**{key: texts[key] for key in ("prompt", "text", "question", "ask")}):
             raise ValueError("digest")
-        notes = [_text(note) for note in record.get("local_notes", ())]
-        self._records[digest] = {**texts, "local_notes": notes}
+        self._records[digest] = {**texts, "sources": [_text(path) for path in record.get("sources", ())]}
         self._stacks.setdefault(digest, {}).setdefault(by, []).append("yes" if verdict == "yes" else "no")
 
 
