@@ -38,12 +38,12 @@ _CHOICES: Mapping[str, Choice] = {
 _NAMES = ("verdict", "verdetto")
 _THOUGHTS = re.compile(r"<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)", re.DOTALL | re.IGNORECASE)
 _NAMED = re.compile(
-    r"\bverd(?:ict|etto)[\"'”’`*]{0,3}\s*[:=]\s*\*{0,2}\s*"
-    r"(?:[\"'“‘](?P<quoted>[^\"'“”‘’\n]{1,20})[\"'”’](?P<closed>\s*\})?"
-    r"|(?P<bare>[^\W\d_]{1,20}(?: [ABab])?)\.?\*{0,2}[ \t]*(?=(?P<brace>\})|\n|,\s*[\"'}]|```|\Z))",
+    r"\bverd(?:ict|etto)[\"'”’`*]{0,3}\s{0,9}[:=]\s{0,9}(?:\*\*\s?)?"
+    r"(?:[\"'“‘](?P<quoted>[^\"'“”‘’\n]{1,20})[\"'”’](?P<closed>\s{0,9}\})?"
+    r"|(?P<bare>[^\W\d_]{1,20}(?: [ABab])?)\.?\*{0,2}[ \t]{0,9}(?=(?P<brace>\})|\n|,\s{0,9}[\"'}]|```|\Z))",
     re.IGNORECASE,
 )
-_REASON = re.compile(r"\b(?:rationale|ragione|motivo)[\"'”’`*]{0,3}\s*[:=]", re.IGNORECASE)
+_REASON = re.compile(r"\b(?:rationale|ragione|motivo)[\"'”’`*]{0,3}\s{0,9}[:=]", re.IGNORECASE)
 _WORD = re.compile(r"\w")
 _DECODER = json.JSONDecoder(object_pairs_hook=lambda pairs: pairs, strict=False)
 
