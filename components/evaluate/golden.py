@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from components.errors import InputError
+from components.sncp.metadata import project_of
 from components.sncp.redact import mask_secrets
 
 __all__ = ["Question", "choose_questions", "load_golden"]
 
 _REQUIRED = ("id", "question", "lang", "kind", "gold")
-_OPTIONAL = ("evidence", "answer")
+_OPTIONAL = ("evidence", "answer", "project")
 _NEVER = "never"
 _SHOWN = 50  # faults printed in full; the rest is counted
 
@@ -28,7 +29,8 @@ _SHOWN = 50  # faults printed in full; the rest is counted
 class Question:
     """One golden question. `gold`: paths of the notes that answer it; empty: no note does. `line`: in its file.
 
-    `never`: texts that no answer may hold, such as the word that a hostile note orders to say.
+    `never`: texts that no answer may hold, such as the word that a hostile note orders to say. `project`: what it is
+    about; empty for none.
     """
 
     id: str
@@ -40,6 +42,7 @@ class Question:
     answer: str = ""
     line: int = 0
     never: tuple[str, ...] = ()
+    project: str = ""
 
     @property
     def answerable(self) -> bool:
@@ -52,7 +55,8 @@ def load_golden(path: Path, *, known_paths: Collection[str] | None) -> list[Ques
 
     `known_paths`: every path of every collected note, exact duplicates included; a gold path that is none of them is
     a fault. None: gold paths are not checked. `lang` and `kind` are free words (scores are grouped by them);
-    `evidence`, `answer` and `never` may be left out; other keys are ignored. Empty lines and a byte order mark are
+    `evidence`, `answer`, `never` and `project` may be left out; other keys are ignored. Without `project` it is the
+    one project that all gold paths name (`.../progetti/NAME/...`). Empty lines and a byte order mark are
     allowed.
     Secrets in questions, evidence and answers are masked as they are in the notes.
 
@@ -211,7 +215,14 @@ def _question(record: Mapping[str, Any], gold: Sequence[str], line: int) -> Ques
         answer=mask_secrets(record.get("answer") or ""),
         line=line,
         never=tuple(record.get(_NEVER, ())),
+        project=(record.get("project") or "").strip() or _one_project(gold),
     )
+
+
+def _one_project(gold: Sequence[str]) -> str:
+    """The project that all these paths name; empty when one names none or another."""
+    names = {project_of(path, matter={}) or "" for path in gold}
+    return names.pop() if len(names) == 1 else ""
 
 
 def _named(value: object) -> str:

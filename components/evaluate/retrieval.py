@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from components.errors import TerminalError
 from components.evaluate.golden import Question
+from components.evaluate.groups import by_label, labels_of
 from components.evaluate.intervals import Measure, mean_measure, rate_measure
 
 __all__ = ["DEPTH", "QuestionScore", "RankedFile", "RetrievalScore", "rank_files", "score_retrieval"]
@@ -53,14 +54,16 @@ class QuestionScore:
 class RetrievalScore:
     """Scores of all questions.
 
-    `metrics`: over answerable questions; `groups`: the same per "lang:it", "kind:why"; `unanswerable`: how high the
-    best file scored where no note answers, and what share a threshold could refuse (see `score_retrieval`).
+    `metrics`: over answerable questions; `groups`: the same per "lang:it", "kind:why", "project:sito"; `unanswerable`:
+    how high the best file scored where no note answers, and what share a threshold could refuse (see
+    `score_retrieval`); `labels`: id -> groups of each question, the unanswerable ones too.
     """
 
     metrics: dict[str, Measure]
     groups: dict[str, dict[str, Measure]]
     questions: tuple[QuestionScore, ...]
     unanswerable: dict[str, Any]
+    labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON: `{metrics: {name: {value, low, high, n}}, groups, questions: [{id, rank, found}], unanswerable}`."""
@@ -121,15 +124,14 @@ def score_retrieval(
         )
     answerable = [question for question in questions if question.answerable]
     scores = tuple(_score_one(question, results[question.id]) for question in answerable)
-    groups: dict[str, list[QuestionScore]] = {}
-    for score in scores:
-        groups.setdefault(f"lang:{score.lang}", []).append(score)
-        groups.setdefault(f"kind:{score.kind}", []).append(score)
+    labels = {one.id: labels_of(lang=one.lang, kind=one.kind, project=one.project) for one in questions}
+    groups = by_label((labels[score.id], score) for score in scores)
     return RetrievalScore(
         metrics=_measures(scores, bootstrap_samples, seed),
-        groups={name: _measures(groups[name], bootstrap_samples, seed) for name in sorted(groups)},
+        groups={name: _measures(members, bootstrap_samples, seed) for name, members in groups.items()},
         questions=scores,
         unanswerable=_unanswerable(questions, results, min_cosine),
+        labels=labels,
     )
 
 

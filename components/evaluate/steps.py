@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,9 +14,8 @@ from components.evaluate.asking.once import IndexMovedError, Turn, ask_once, ope
 from components.evaluate.golden import Question, choose_questions, load_golden
 from components.evaluate.params import EvaluateParams
 from components.evaluate.records import AnswerRecord
-from components.evaluate.retrieval import RankedFile, RetrievalScore, rank_files, score_retrieval
-from components.evaluate.scorecard import build_scorecard
-from components.evaluate.training import read_training
+from components.evaluate.retrieval import rank_files
+from components.evaluate.scoring import question_rows, ranked, score, score_rows, score_spec
 from components.index.params import SearchParams
 from components.index.ranking import RANKING_VERSION
 from components.llm.params import LlmParams
@@ -46,10 +45,13 @@ __all__ = [
     "ask_all",
     "failed_answers",
     "golden_path",
+    "question_rows",
+    "ranked",
     "retrieval_spec",
     "retrieve_all",
     "retrieve_questions",
     "score",
+    "score_rows",
     "score_spec",
 ]
 
@@ -67,7 +69,7 @@ def retrieval_spec(params: EvaluateParams, search: SearchParams, *, index: str) 
     """Identity of the retrieval step; `index` is the digest of `index.build`."""
     values = search.model_dump(mode="json", include={"fusion", "dense_weight", "candidates"})
     values["ranking"] = RANKING_VERSION
-    return StepSpec("evaluate.retrieval", 4, values, {"index": index, "golden": file_digest(golden_path(params))})
+    return StepSpec("evaluate.retrieval", 5, values, {"index": index, "golden": file_digest(golden_path(params))})
 
 
 def answers_spec(
@@ -92,17 +94,6 @@ def answers_spec(
     if adapter is not None:
         inputs["adapter"] = adapter
     return StepSpec("evaluate.answers", 3, values, inputs)
-
-
-def score_spec(
-    params: EvaluateParams, answer: AnswerParams, *, retrieval: str, answers: str, losses: str | None = None
-) -> StepSpec:
-    """Identity of the scorecard. `losses`: digest of `train.losses`, in phase optimize."""
-    values = params.model_dump(mode="json", include={"bootstrap_samples", "seed"}) | {"min_score": answer.min_score}
-    inputs = {"retrieval": retrieval, "answers": answers}
-    if losses is not None:
-        inputs["losses"] = losses
-    return StepSpec("evaluate.score", 1, values, inputs)
 
 
 def retrieve_all(
@@ -245,33 +236,6 @@ def failed_answers(answers: Artefact | None) -> int:
     return 0 if answers is None else int(answers.facts.get("failed", 0))
 
 
-def ranked(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[RankedFile]]:
-    """Question id -> files, from the rows of `retrieve_all`."""
-    return {
-        row["id"]: [
-            RankedFile(file["path"], tuple(file["paths"]), file["score"], file["cosine"]) for file in row["files"]
-        ]
-        for row in rows
-    }
-
-
-def score_rows(
-    params: EvaluateParams,
-    questions: Sequence[Question],
-    rows: Sequence[Mapping[str, Any]],
-    *,
-    min_cosine: float | None,
-) -> RetrievalScore:
-    """Score rows of `retrieve_all`; `questions` are those that were searched."""
-    return score_retrieval(
-        questions,
-        ranked(rows),
-        bootstrap_samples=params.bootstrap_samples,
-        seed=params.seed,
-        min_cosine=min_cosine or None,
-    )
-
-
 def adapter_digest(exported: Artefact) -> str:
     """What tells one adapter from another in a sealed `train.export`: not how it was proved, nor how it is served."""
     outputs = exported.manifest["outputs"]
@@ -288,64 +252,3 @@ def adapter_file(exported: Artefact) -> Path:
             f"where it is, the adapter was proved wrong, as {exported.path / 'proof.json'} says"
         )
     return exported.file(found[0])
-
-
-def score(
-    run: Run, params: EvaluateParams, answer: AnswerParams, *, retrieval: Artefact, answers: Artefact,
-    losses: Artefact | None = None,
-) -> Artefact:  # fmt: skip
-    """Compute the scorecard; seals `scorecard.json` and `questions.jsonl` (a row a question, for people).
-
-    `losses`: the sealed `train.losses` of phase optimize.
-    """
-    spec = score_spec(
-        params, answer, retrieval=retrieval.digest, answers=answers.digest, losses=losses.digest if losses else None
-    )
-    with recorded_step(run, spec) as step:
-        if not step.sealed:
-            rows = list(retrieval.read_jsonl("retrieval.jsonl"))
-            questions = [
-                Question(**{**row, "gold": tuple(row["gold"]), "never": tuple(row["never"])})
-                for row in retrieval.read_jsonl("golden.jsonl")
-            ]
-            found = score_rows(params, questions, rows, min_cosine=answer.min_score)
-            records = [AnswerRecord.from_dict(row) for row in answers.read_jsonl("answers.jsonl")]
-            card = build_scorecard(
-                retrieval=found,
-                answers=records,
-                expected=len(records),
-                search_seconds=[row["seconds"] for row in rows],
-                bootstrap_samples=params.bootstrap_samples,
-                seed=params.seed,
-                evidence={
-                    "golden": retrieval.manifest["inputs"]["golden"],
-                    "index": retrieval.manifest["inputs"]["index"],
-                },
-                training=read_training(losses, seed=params.seed) if losses else None,
-            )
-            step.write_json("scorecard.json", card)
-            step.write_jsonl("questions.jsonl", question_rows(questions, found, records))
-            step.note(questions=len(questions))
-    return step.artefact
-
-
-def question_rows(
-    questions: Sequence[Question], found: RetrievalScore, records: Sequence[AnswerRecord]
-) -> list[dict[str, Any]]:
-    """A row for each golden question: where its note was found, and what was answered."""
-    ranks = {item.id: item for item in found.questions}
-    answers = {record.id: record for record in records}
-    rows = []
-    for question in questions:
-        item, record = ranks.get(question.id), answers.get(question.id)
-        rows.append({
-            "id": question.id, "kind": question.kind, "lang": question.lang, "question": question.question,
-            "rank": item.rank if item else None,
-            "first": item.found[0] if item and item.found else None,
-            "expected": question.answer,
-            "answer": record.text if record else None,
-            "sources": list(record.sources[:3]) if record else [],
-            "checks": ("passed" if record.passed else "failed") if record else None,
-            "seconds": round(record.seconds, 2) if record and record.seconds is not None else None,
-        })  # fmt: skip
-    return rows

@@ -9,15 +9,19 @@ from typing import Any
 import pytest
 
 from components.evaluate import training_scores
+from components.evaluate.intervals import rate_measure
 from components.registry import CRITERIA, Criterion, GateParams, decide, gate_markdown, render_gate
 from components.registry import steps as registry
 from components.train.losses import RowLoss
 
 THRESHOLDS = GateParams().model_dump()
-OWN = ["train_loss", "held_out_perplexity", "perplexity_against_base"]
+OWN = [
+    "train_loss", "held_out_perplexity", "perplexity_against_base", "loss_gap", "copied_answers", "tasks_passed",
+]  # fmt: skip
+TRAINED = OWN[:4]
 
 
-def scores(*, rows: int = 60, base: float = 2.6, gain: float = 0.6, train_loss: float | None = 0.4) -> dict[str, Any]:
+def scores(*, rows: int = 60, base: float = 2.0, gain: float = 0.6, train_loss: float | None = 0.4) -> dict[str, Any]:
     """Metrics of an adapter that lowers the loss of a token from `base` by `gain`, on rows that differ."""
     draw = random.Random(5)  # noqa: S311
     tokens = [draw.randint(20, 60) for _ in range(rows)]
@@ -28,7 +32,8 @@ def scores(*, rows: int = 60, base: float = 2.6, gain: float = 0.6, train_loss: 
         adapted=[RowLoss(n, n * (loss - less)) for n, loss, less in zip(tokens, losses, gains, strict=True)],
         train_loss=train_loss, train_rows=540, seed=13,
     )  # fmt: skip
-    return {name: measure.to_dict() for name, measure in found.measures.items()}
+    copied = rate_measure([False] * 120)
+    return {name: measure.to_dict() for name, measure in {**found.measures, "copied_answers": copied}.items()}
 
 
 def decided(scorecard: Any, metrics: dict[str, Any], **thresholds: float) -> dict[str, Criterion]:
@@ -38,11 +43,12 @@ def decided(scorecard: Any, metrics: dict[str, Any], **thresholds: float) -> dic
     return {criterion.name: criterion for criterion in report.criteria}
 
 
-def test_it_asks_all_that_mvp_asks_and_three_things_more() -> None:
+def test_it_asks_all_that_mvp_asks_and_six_things_more() -> None:
     names = [rule.name for rule in CRITERIA["optimize"]]
     assert names == [rule.name for rule in CRITERIA["mvp"]] + OWN
     assert {name: THRESHOLDS[name] for name in OWN} == {
-        "train_loss": 0.5, "held_out_perplexity": 10.0, "perplexity_against_base": 1.0,
+        "train_loss": 0.5, "held_out_perplexity": 10.0, "perplexity_against_base": 1.0, "loss_gap": 1.8,
+        "copied_answers": 0.05, "tasks_passed": 15,
     }  # fmt: skip
 
 
@@ -53,7 +59,7 @@ def test_an_adapter_that_helps_goes(scorecard: Any) -> None:
     assert found["perplexity_against_base"].reason == "the whole interval is below 1"
 
 
-@pytest.mark.parametrize("name", OWN)
+@pytest.mark.parametrize("name", [*TRAINED, "copied_answers"])
 def test_a_scorecard_without_training_is_no_go(scorecard: Any, name: str) -> None:
     metrics = scores()
     del metrics[name]
@@ -78,7 +84,7 @@ def test_a_train_loss_has_no_interval_and_is_decided_by_itself(scorecard: Any) -
 
 def test_few_held_out_examples_decide_nothing_and_say_how_many_would(scorecard: Any) -> None:
     found = decided(scorecard, scores(rows=6))
-    for name in ("held_out_perplexity", "perplexity_against_base"):
+    for name in ("held_out_perplexity", "perplexity_against_base", "loss_gap"):
         assert (found[name].verdict, found[name].needed) == ("INCONCLUSIVE", 10)
         assert found[name].reason == "6 held-out examples are too few for an interval: it takes 10 or more"
 
