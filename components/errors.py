@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["CervellaError", "InputError", "TerminalError", "TransientError", "is_transient"]
+__all__ = ["CervellaError", "InputError", "RefusedError", "TerminalError", "TransientError", "is_transient"]
 
 
 class CervellaError(Exception):
@@ -24,6 +24,12 @@ class InputError(TerminalError):
     """The recipe, the arguments or a file of the user cannot be understood."""
 
     exit_code = 2
+
+
+class RefusedError(TerminalError):
+    """It was looked at, and the answer is no. What would make it a yes is in the message."""
+
+    exit_code = 1
 
 
 class TransientError(CervellaError):
