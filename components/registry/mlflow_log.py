@@ -20,6 +20,7 @@ from typing import Any
 
 from components.errors import InputError
 from components.evaluate import scorecard_markdown
+from components.registry.datasets import Data, dataset_inputs
 from components.registry.gate import GateReport
 from components.registry.mlflow_values import checked_model_name, clip_lines, metric_values, table_json
 from components.registry.release import release_digest
@@ -38,6 +39,7 @@ _BATCH = 100  # params per call; MLflow refuses more
 _METRIC_BATCH = 1000
 _TAG_LIMIT = 8000  # characters of a run's tag
 _PROMPT_LIMIT = 100_000  # characters of a prompt version
+_DESCRIPTION_LIMIT = 5000  # characters of a model version's description
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,10 @@ class Registered:
 
 @dataclass(frozen=True)
 class Job:
-    """A run that is to be recorded, with the key that it is found again by. `copies`: path in MLflow -> file."""
+    """A run that is to be recorded, with the key that it is found again by.
+
+    `copies`: path in MLflow -> file. `card`: the model card; empty: there is none.
+    """
 
     release: str
     key: str
@@ -71,6 +76,8 @@ class Job:
     tags: dict[str, str]
     files: dict[str, str]
     copies: Mapping[str, Path] = field(default_factory=dict)
+    data: Sequence[Data] = ()
+    card: str = ""
 
 
 def register(
@@ -91,6 +98,10 @@ def register(
     prompt_tokens: int,
     tags: Mapping[str, str] | None = None,
     training: Trained | None = None,
+    report: Path | None = None,
+    worst: Sequence[Mapping[str, Any]] = (),
+    data: Sequence[Data] = (),
+    card: str = "",
     at: Callable[[str], None] = lambda point: None,
 ) -> Registered:
     """Record a scored candidate; registering the same again changes nothing and returns the same.
@@ -105,6 +116,9 @@ def register(
     - `questions`: rows of the table of questions, one mapping each
     - `prompt`, `prompt_tokens`: system prompt and its length in tokens of `persona.tokenizer`
     - `training`: of phase optimize, from `components.registry.trained.read_trained`
+    - `report`: the HTML page of the report; `worst`: rows of the table of the worst answers
+    - `data`: what it was scored and trained on, the run's inputs in MLflow
+    - `card`: the model card, Markdown: `release/card.md`, and the description of the model version
     - `at`: called with the name of each point that a crash could hit (for tests)
 
     The first use of a database creates its schema (about 10 s). Raises InputError for a name or URI that MLflow cannot
@@ -121,6 +135,7 @@ def register(
     )
     if training:
         job = _with_training(job, training)
+    job = _with_papers(job, report=report, worst=worst, data=data, card=card)
     prompt_name = _prompt_name(model_name)
     with mlflow_folder(artifact_root) as folder, explained(tracking_uri):
         client = open_client(tracking_uri)
@@ -211,6 +226,23 @@ def _with_training(job: Job, training: Trained) -> Job:
     )  # fmt: skip
 
 
+def _with_papers(
+    job: Job, *, report: Path | None, worst: Sequence[Mapping[str, Any]], data: Sequence[Data], card: str
+) -> Job:
+    """The run with report page, worst answers, inputs and model card, as far as there are any."""
+    files, tables = dict(job.files), ["questions.json"]
+    if worst:
+        files["worst.json"] = table_json(worst)
+        tables.append("worst.json")
+    if card:
+        files["release/card.md"] = card
+    shown = json.dumps([{"path": name, "type": "table"} for name in tables])
+    return replace(
+        job, files=files, tags={**job.tags, "mlflow.loggedArtifacts": shown}, data=data, card=card,
+        copies={**job.copies, "report.html": report} if report else job.copies,
+    )  # fmt: skip
+
+
 def _trained_in(client: Any, experiment_id: str, training: Trained) -> str | None:
     """The run that was recorded while this adapter was trained; None: there is none (it was trained elsewhere)."""
     wanted = f"tags.`{_TRAINING}` = '{training.fingerprint}'"
@@ -282,6 +314,8 @@ def _details(client: Any, run: Any, job: Job) -> None:
         client.log_batch(run.info.run_id, metrics=metrics[start : start + _METRIC_BATCH])
     for start in range(0, len(tags), _BATCH):
         client.log_batch(run.info.run_id, tags=tags[start : start + _BATCH])
+    if job.data:
+        client.log_inputs(run.info.run_id, dataset_inputs(job.data))  # one that is there already is not added twice
 
 
 def find_prompt(
@@ -324,7 +358,7 @@ def find_prompt(
 
 
 def find_version(client: Any, name: str, job: Job, run_id: str, gate: GateReport, at: Callable[[str], None]) -> int:
-    """The model version of this release; made when there is none. Its tags name the newest run that scored it."""
+    """The model version of this release; made when there is none. Its tags and card are of the newest run of it."""
     from mlflow.exceptions import MlflowException
 
     try:
@@ -334,14 +368,18 @@ def find_version(client: Any, name: str, job: Job, run_id: str, gate: GateReport
             raise
     at("model created")
     tags = {_RELEASE: job.release, "cervella.run_id": run_id, "cervella.gate": gate.verdict}
+    description = f"Release {job.release[:12]}, gate of phase {gate.phase}: {gate.verdict}"
+    if job.card:
+        description = clip_lines(job.card, _DESCRIPTION_LIMIT, where="the whole card is in release/card.md")
     found = client.search_model_versions(f"name = '{name}' and tags.`{_RELEASE}` = '{job.release}'")
     if found:
         version = min(int(version.version) for version in found)
         for key, value in tags.items():
             client.set_model_version_tag(name, str(version), key, value)
+        if job.card:
+            client.update_model_version(name, str(version), description)
         return version
     source = f"{client.get_run(run_id).info.artifact_uri}/release"
-    description = f"Release {job.release[:12]}, gate of phase {gate.phase}: {gate.verdict}"
     made = client.create_model_version(name, source, run_id, tags=tags, description=description, await_creation_for=0)
     at("version created")
     return int(made.version)

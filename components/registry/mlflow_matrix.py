@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from components.registry import mlflow_log as log
+from components.registry.card import model_card
 from components.registry.compare import Candidate, best_of, comparison_markdown, comparison_rows
 from components.registry.gate import GateReport
 from components.registry.mlflow_values import checked_model_name, table_json
@@ -93,13 +94,13 @@ def register_matrix(
         parent_id, created = log.find_or_begin(client, experiment_id, parent, _sub(folder, "parent"), at)
         ids: dict[str, str] = {}
         for child in children:
-            job = _nested(child, parent_id=parent_id, parent_key=key)
+            job = _nested(child, model_name, parent_id=parent_id, parent_key=key)
             ids[child.name], begun = log.find_or_begin(client, experiment_id, job, _sub(folder, job.key[:16]), at)
             if begun:
                 client.set_terminated(ids[child.name], status="FINISHED")
             at("combination recorded")
         prompt_version = log.find_prompt(client, model_name, best.prompt, best.prompt_tokens, experiment_id, at)
-        job = _nested(best, parent_id=parent_id, parent_key=key)
+        job = _nested(best, model_name, parent_id=parent_id, parent_key=key)
         version = log.find_version(client, model_name, job, ids[best.name], best.gate, at)
         client.set_registered_model_alias(model_name, alias, str(version))
         if created:
@@ -125,14 +126,19 @@ def _sub(folder: Path, name: str) -> Path:
     return path
 
 
-def _nested(child: Child, *, parent_id: str, parent_key: str) -> log.Job:
+def _nested(child: Child, model_name: str, *, parent_id: str, parent_key: str) -> log.Job:
     """A nested run: as `register` makes it, under its parent and with a key of its own."""
     job = log.make_job(
         child.name, child.release, child.recipe_yaml, child.params, child.scorecard, child.gate, child.questions,
         child.prompt, child.prompt_tokens, child.tags,
     )  # fmt: skip
     key = sha256_hex(canonical_json([parent_key, child.name, job.key]))
-    return replace(job, key=key, tags={**job.tags, **log.key_tag(key), _PARENT: parent_id})
+    card = model_card(
+        model_name=model_name, recipe=f"{child.params.get('name', '')} ({child.name})", release=child.release,
+        prompt_tokens=child.prompt_tokens, scorecard=child.scorecard, gate=child.gate,
+    )  # fmt: skip
+    job = replace(job, tags={**job.tags, **log.key_tag(key), _PARENT: parent_id}, card=card)
+    return replace(job, key=key, files={**job.files, "release/card.md": card})
 
 
 def _parent(

@@ -44,11 +44,11 @@ def table_json(rows: Sequence[Mapping[str, Any]]) -> str:
     return json.dumps({"columns": columns, "data": data}, ensure_ascii=False, allow_nan=False)
 
 
-def clip_lines(text: str, limit: int) -> str:
+def clip_lines(text: str, limit: int, *, where: str = "the whole report is in report.md") -> str:
     """`text`, or its first whole lines within `limit` characters and a word on where the rest is."""
     if len(text) <= limit:
         return text
-    note = "\n\n... the whole report is in report.md"
+    note = f"\n\n... {where}"
     return text[: limit - len(note)].rsplit("\n", 1)[0] + note
 
 

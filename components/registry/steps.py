@@ -6,14 +6,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from components.errors import TerminalError
+from components.registry.card import model_card
+from components.registry.champion.follow import sync_champion
 from components.registry.compare import Candidate
+from components.registry.datasets import Data
 from components.registry.gate import GateReport, criteria_of, decide
 from components.registry.mlflow_log import Registered, register, registered_key
 from components.registry.mlflow_matrix import Child, RegisteredMatrix, register_matrix
 from components.registry.params import GateParams, RegistryParams
 from components.registry.release import build_release
 from components.registry.trained import Trained
-from components.store import Artefact, Run, StepSpec, read_runs, recorded_step, told_step
+from components.store import Artefact, Run, StepSpec, logger, read_runs, recorded_step, told_step
 from components.store import mlflow_door as door
 from components.store.mlflow_params import flat
 
@@ -23,7 +27,11 @@ if TYPE_CHECKING:
     from components.llm.params import LlmParams
     from components.persona import PersonaParams
 
+WORST = "worst.jsonl"
+"""Output of `evaluate.score`: the worst answers, a row each."""
+
 __all__ = [
+    "WORST",
     "flat",
     "gate_spec",
     "judge",
@@ -32,14 +40,17 @@ __all__ = [
     "registered_before",
     "registration_key",
     "release_of",
+    "tell_champion",
     "tracking_uri",
 ]
 
 
 def gate_spec(params: GateParams, *, scorecard: str, phase: str = "mvp") -> StepSpec:
-    """Identity of the gate: the thresholds of the phase, and no others."""
+    """Identity of the gate: the thresholds of the phase and of groups, and no others."""
     values = params.model_dump(mode="json", include={rule.name for rule in criteria_of(phase)})
-    return StepSpec("registry.gate", 1, values, {"scorecard": scorecard})
+    if params.groups:
+        values["groups"] = params.model_dump(mode="json", include={"groups"})["groups"]
+    return StepSpec("registry.gate", 2, values, {"scorecard": scorecard})
 
 
 def judge(run: Run, params: GateParams, *, phase: str, scorecard: Artefact) -> Artefact:
@@ -85,13 +96,22 @@ def record(
     scorecard: Artefact,
     prompt: Artefact,
     training: Trained | None = None,
+    report: Path | None = None,
+    data: Sequence[Data] = (),
+    dataset_card: str | None = None,
 ) -> Registered:
     """Record run, prompt and release in MLflow; the very same is recorded once.
 
-    Not a step of the store: MLflow is mutable and may have lost what it once had, so it is asked each time.
+    Not a step of the store: MLflow is mutable and may have lost what it once had, so it is asked each time. It is also
+    told who is champion, in case it has not been.
+
+    `report`: the page of `registry.report`; `data`: from `components.registry.datasets`; `dataset_card`: Markdown of
+    `dataset.audit`.
     """
     with told_step(run, "registry.register") as told:
         uri = tracking_uri(run.workspace, params)
+        card, report_of_gate = scorecard.read_json("scorecard.json"), GateReport.from_dict(gate.read_json("gate.json"))
+        tokens = int(prompt.read_json("prompt.json")["tokens"])
         done = register(
             tracking_uri=uri,
             artifact_root=door.artifacts_of(run.workspace, uri),
@@ -102,17 +122,23 @@ def record(
             release=release,
             recipe_yaml=recipe_yaml,
             params=flat(recipe_values),
-            scorecard=scorecard.read_json("scorecard.json"),
-            gate=GateReport.from_dict(gate.read_json("gate.json")),
+            scorecard=card,
+            gate=report_of_gate,
             questions=list(scorecard.read_jsonl("questions.jsonl")),
             prompt=prompt.read_text("prompt.md"),
-            prompt_tokens=int(prompt.read_json("prompt.json")["tokens"]),
-            tags={
-                "cervella.run": run.id,
-                "cervella.index": str(scorecard.read_json("scorecard.json")["evidence"]["index"]),
-            },
+            prompt_tokens=tokens,
+            tags={"cervella.run": run.id, "cervella.index": str(card["evidence"]["index"])},
             training=training,
-        )
+            report=report,
+            worst=list(scorecard.read_jsonl(WORST)) if WORST in scorecard.manifest["outputs"] else [],
+            data=data,
+            card=model_card(
+                model_name=params.model_name, recipe=str(recipe_values.get("name", run.read()["recipe"])),
+                release=release, prompt_tokens=tokens, scorecard=card, gate=report_of_gate, data=data,
+                training=training.result if training else None, dataset_card=dataset_card,
+            ),
+        )  # fmt: skip
+        tell_champion(run.workspace, params)
         told.update(
             status="done" if done.created else "skipped",
             artefact=f"mlflow/{done.run_id}",
@@ -125,6 +151,16 @@ def record(
         }
     )  # fmt: skip
     return done
+
+
+def tell_champion(workspace: Path, params: RegistryParams) -> None:
+    """Let MLflow follow `champion.json`; what is in the way is only warned about."""
+    try:
+        fault = sync_champion(workspace=workspace, registry=params)
+    except TerminalError as error:  # the file is damaged, or another one holds the lock: a run has no need of either
+        fault = str(error)
+    if fault:
+        logger.warning("the champion in MLflow: %s", fault)
 
 
 def record_matrix(
@@ -140,6 +176,7 @@ def record_matrix(
             recipe_yaml=recipe_yaml, axes=axes, children=children, candidates=candidates,
             tags={"cervella.run": run.id},
         )  # fmt: skip
+        tell_champion(run.workspace, params)
         told.update(
             status="done" if done.created else "skipped",
             artefact=f"mlflow/{done.run_id}",

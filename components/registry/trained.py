@@ -39,6 +39,7 @@ class Trained:
         texts: path in MLflow -> text.
         files: path in MLflow -> the file to copy.
         tags: of the run.
+        result: `result.json` of the training.
     """
 
     fingerprint: str
@@ -47,6 +48,7 @@ class Trained:
     texts: Mapping[str, str]
     files: Mapping[str, Path]
     tags: Mapping[str, str] = field(default_factory=dict)
+    result: Mapping[str, Any] = field(default_factory=dict)
 
 
 def read_trained(
@@ -83,6 +85,7 @@ def read_trained(
             "cervella.adapter": adapter, "cervella.training": training.id,
             "cervella.trainer": f"{result.get('trainer')} {result.get('trainer_version')}",
         },
+        result=result,
     )  # fmt: skip
 
 
