@@ -25,11 +25,14 @@ from components.index.steps import index_uri, read_chunks
 from components.llm.purge import count_answers, forget_answers, forget_vectors
 from components.recipe.forget_trained import copies_of, trained_on
 from components.recipe.model import Recipe
+from components.registry.champion.record import Champion, champion_file, forget_words, read_champions
 from components.sncp.globs import Glob
 from components.sncp.steps import read_documents
 from components.store import Artefact, FileLock, Store, hold, is_held, read_runs
 from components.store.purge import Words, blot_database, blot_file, files_with, is_database, remove_folder
 from components.store.runs import KEEP
+from components.usage import usage_file
+from components.usage.purge import forget_paths
 
 __all__ = ["Forgetting", "alone_in", "asking_in", "index_folders", "note_words", "notes_on_disk"]
 
@@ -216,10 +219,24 @@ class Forgetting:
         depth = {"store": 3, "scratch": 2, "runs": 2}.get(parts[0], 0)
         return self.workspace.joinpath(*parts[:depth]) if depth and len(parts) > depth else None
 
+    def _folders(self) -> set[Path]:
+        return {folder for path in self.files() if (folder := self.folder_of(path))}
+
     def trained(self) -> list[Artefact]:
-        """Trainings that hang on an artefact which goes, and hold nothing that says so."""
-        folders = {folder for path in self.files() if (folder := self.folder_of(path))}
+        """Trainings, and releases with what was trained, that hang on an artefact which goes; no byte says so."""
+        folders = self._folders()
         return [one for one in trained_on(self.workspace, folders) if one.path not in folders]
+
+    def champions(self) -> dict[str, Champion]:
+        """Releases in service that go: registered model -> champion. None where the file of champions is damaged."""
+        folders = self._folders()
+        gone = {*folders, *(one.path for one in trained_on(self.workspace, folders))}
+        try:
+            champions = read_champions(self.workspace)
+        except TerminalError:
+            return {}
+        now = {name: history[-1] for name, history in champions.items()}
+        return {name: one for name, one in now.items() if self.workspace / "store" / one.release in gone}
 
     def found(self) -> dict[str, int]:
         """Where it is, for people: place -> how many files, rows or values."""
@@ -232,6 +249,9 @@ class Forgetting:
         answers = count_answers(cache / "responses.sqlite") if self.paths else 0
         if answers:
             places[f"answers: {cache / 'responses.sqlite'} (all of them)"] = answers
+        asked = usage_file(self.workspace)
+        if named := forget_paths(asked, self.paths, do=False):
+            places[f"usage: {asked} (questions that it was a source of)"] = named
         for path in self.files():
             folder = self.folder_of(path)
             place = f"{folder.parent.name}: {folder}" if folder else f"file: {_main_file(path)}"
@@ -249,6 +269,7 @@ class Forgetting:
         """
         cache = self.workspace / "cache"
         forget_vectors(cache / "embeddings.sqlite", embedders=self.embedders, texts=self.texts, do=True)
+        forget_paths(usage_file(self.workspace), self.paths, do=True)
         answers = cache / "responses.sqlite"
         forget_answers(answers, words=self.words, everything=bool(self.paths))
         trained = self.trained()  # first: what they hang on tells of them
@@ -269,6 +290,8 @@ class Forgetting:
                 path.unlink()
             elif is_database(path):
                 blot_database(self.words, path)
+            elif path == champion_file(self.workspace):
+                forget_words(self.workspace, self.words)
             elif path.exists():
                 blot_file(self.words, path)
         for uri in self.indexes:

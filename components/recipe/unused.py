@@ -1,7 +1,8 @@
 """What a workspace need not keep: artefacts of old runs, indexes of an old matrix, scratch and halves of dead runs.
 
-Kept are the artefacts of the newest runs of each recipe, of the newest run of each release that was registered, and
-the chunks that `index rollback` may need. `run.json` files stay: they are small, and the record of what was done.
+Kept are the artefacts of the newest runs of each recipe, of the newest run of each release that was registered, of the
+runs that the champion and those before it came from, and the chunks that `index rollback` may need. `run.json` files
+stay: they are small, and the record of what was done.
 
 State after a hard crash: what was removed is gone, the rest is found again.
 """
@@ -22,11 +23,14 @@ from components.index.steps import history_artefacts, index_uri
 from components.recipe.forget import index_folders
 from components.recipe.frozen import load_frozen
 from components.recipe.model import Recipe
+from components.registry.champion.record import Champion, line_of, read_champions
 from components.store import hold, read_runs, tidy_locks
 from components.store.purge import remove_folder
 
 __all__ = ["Unused", "find_unused", "remove_unused"]
 
+_CHAMPIONS = 10
+"""Champions of each registered model that are kept with their scores: of the newest changes, and of the line back."""
 _FRESH = timedelta(days=1)
 """How long the scratch of a step that did not end is kept: the next run goes on from there."""
 
@@ -67,7 +71,8 @@ def find_unused(recipe: Recipe, *, keep: int = 10, older_than: timedelta | None 
     cache = workspace / "cache"
     for path in sorted(cache.glob("*.corrupt-*")):
         found.append(_unused("cache", path, "was broken and put aside"))
-    for path in [*sorted(cache.glob(".*.json.*")), *sorted((workspace / "runs").rglob(".*"))]:
+    beside = [*cache.glob(".*.json.*"), *(workspace / "registry").glob(".champion.json.*")]
+    for path in [*sorted(beside), *sorted((workspace / "runs").rglob(".*"))]:
         found.append(_unused("half-made", path, "left by a write that was killed"))
     unused = _unused_indexes(recipe, kept)
     for uri in unused:
@@ -87,7 +92,15 @@ def _needed(recipe: Recipe, kept: list[dict[str, Any]]) -> set[str]:
         needed |= history_artefacts(params, workspace=recipe.workspace)
     for state in kept:
         needed.update(step["artefact"] for step in state["steps"] if step.get("artefact"))
+    for one in _champions(recipe.workspace):
+        needed.update(artefact for artefact in (one.release, one.scorecard, one.gate) if artefact)
     return needed
+
+
+def _champions(workspace: Path) -> list[Champion]:
+    """Those that can be gone back to. Raises TerminalError when the file of champions is damaged: nobody knows."""
+    histories = read_champions(workspace).values()
+    return [one for history in histories for one in (*history[-_CHAMPIONS - 1 :], *line_of(history)[-_CHAMPIONS - 1 :])]
 
 
 def _unused_indexes(recipe: Recipe, kept: list[dict[str, Any]]) -> list[Path]:
@@ -109,6 +122,7 @@ def _kept_runs(recipe: Recipe, *, keep: int, older_than: timedelta | None) -> li
     """What is said of the runs whose artefacts are kept."""
     by_recipe: dict[tuple[str, str, str], list[dict[str, Any]]] = defaultdict(list)
     released: dict[tuple[str, str], dict[str, Any]] = {}
+    champions, kept = {one.run for one in _champions(recipe.workspace)}, []
     for state in read_runs(recipe.workspace):  # newest first
         if state["status"] == "damaged":  # nobody knows what it made
             continue
@@ -116,7 +130,9 @@ def _kept_runs(recipe: Recipe, *, keep: int, older_than: timedelta | None) -> li
         by_recipe[state["recipe"], state["phase"], combination].append(state)
         if told := state.get("mlflow"):
             released.setdefault((str(told.get("model")), str(told.get("version"))), state)
-    kept = list(released.values())
+        if state["run"] in champions:
+            kept.append(state)
+    kept += released.values()
     now = datetime.now(UTC)
     for states in by_recipe.values():
         # A run that failed early names few artefacts: those that ended are counted, and all between them are kept.

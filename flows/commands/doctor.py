@@ -68,6 +68,7 @@ def _looks(
     from components.services import doctor_installation as installation
     from components.services import doctor_machine as machine
     from components.services import doctor_workspace as here
+    from components.services.doctor_champion import check_champions
     from components.services.doctor_trainers import check_trainers
 
     root = Path(__file__).resolve().parents[2]
@@ -97,6 +98,7 @@ def _looks(
     yield "runs", lambda: here.check_runs(workspace)
     yield "leftovers", lambda: here.check_leftovers(workspace, index=index)
     yield "databases", lambda: here.check_databases(workspace)
+    yield "champion", lambda: check_champions(workspace, recipe=shlex.quote(recipe))
     if deep:
         yield "artefacts", lambda: here.check_artefacts(workspace)
     if loaded is not None:

@@ -96,6 +96,9 @@ def forget_command(
             click.echo(f"{count:>6}  {place}")
         if len(found) > _SHOWN:
             click.echo(f"... and {len(found) - _SHOWN} more places")
+        champions = forgetting.champions()
+        for name, one in champions.items():
+            click.echo(f"among it is what is in service: {name} version {one.version}, release {one.digest[:12]}")
         if not found:
             click.echo("it is nowhere in the workspace; the tables of the index are written anew, to be sure")
         if not agreed("Remove it? What can be made again is made again by the next run.", yes=yes):
@@ -105,6 +108,11 @@ def forget_command(
     if left:
         raise TerminalError(f"it is still in {len(left)} places: {', '.join(left[:5])}. Run the same command again")
     click.echo("forgotten: no file of the workspace holds it any more")
+    for name in champions:
+        click.echo(
+            f"the release in service as {name} is gone: cervella run {recipe} and cervella promote {recipe} put a new "
+            f"one into service, cervella rollback {recipe} an older one that is whole", err=True,
+        )  # fmt: skip
     _tell_what_remains(forgetting)
     return 0
 
