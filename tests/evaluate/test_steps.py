@@ -142,3 +142,62 @@ def test_a_score_is_never_of_an_index_that_was_changed_meanwhile(house: House, m
     monkeypatch.setattr(Index, "search", disturbed)
     with pytest.raises(TerminalError, match="changed by another run"):
         house.retrieval(run, built)
+
+
+def test_answers_many_at_a_time_are_those_of_one_after_the_other(house: House, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    other = House(tmp_path / "other")
+    rows = []
+    for where, at_once in ((house, 1), (other, 8)):
+        where.ask(*["città.md"] * 9)
+        where.params = EvaluateParams(golden=where.golden, answers=9, at_once=at_once)
+        run = where.run()
+        answers = where.answers(run, *where.built(run), "fake/chat")
+        rows.append([{**row, "seconds": None, "cached": None} for row in answers.read_jsonl("answers.jsonl")])
+    assert rows[0] == rows[1]
+    assert len(rows[0]) == 9
+
+
+def test_only_answers_that_failed_are_paid_for_again(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    from components.llm.fake import FakeChat
+
+    real, calls = FakeChat.complete, iter(range(100))
+
+    def second_fails(self: FakeChat, messages: Any, **options: Any) -> Any:
+        if next(calls) == 1:
+            raise TerminalError("the server was down")
+        return real(self, messages, **options)
+
+    house.ask("città.md", "b.md")
+    house.golden.write_text(house.golden.read_text(encoding="utf-8").replace("rilascia?", "salva?", 1), "utf-8")
+    run = house.run()
+    built, prompt = house.built(run)
+    monkeypatch.setattr(FakeChat, "complete", second_fails)
+    first = house.answers(run, built, prompt, "fake/chat?seed=1")
+    assert evaluate.failed_answers(first) == 1
+    # Without the cache only the rows of the artefact can tell what was answered.
+    (house.workspace / "cache" / "responses.sqlite").unlink()
+    again = house.answers(house.run(), built, prompt, "fake/chat?seed=1")
+    assert evaluate.failed_answers(again) == 0
+    assert next(calls) == 3
+
+
+def test_answers_of_an_index_that_was_changed_meanwhile_are_not_kept(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from components.index import Index
+
+    house.ask("città.md", "b.md")
+    run = house.run()
+    built, prompt = house.built(run)
+    search = Index.search
+
+    def disturbed(self: Index, question: str, **options: Any) -> Any:
+        (house.root / "c.md").write_text("# Nuova\n\nTutta nuova.\n", encoding="utf-8")
+        house.built(house.run())
+        return search(self, question, **options)
+
+    monkeypatch.setattr(Index, "search", disturbed)
+    with pytest.raises(TerminalError, match="changed by another run"):
+        house.answers(run, built, prompt, "fake/chat")
+    assert not list((house.workspace / "scratch").glob("*/paid.jsonl"))
