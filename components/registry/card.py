@@ -5,6 +5,7 @@ Not covered: what nobody measured. The card names the limits that follow from it
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -56,7 +57,7 @@ def model_card(
         told = [f"{words} {training[key]}" for key, words in _FACTS if training.get(key) is not None]
         lines += ["## Training", "", f"{', '.join(told)}.", ""]
     if dataset_card:
-        lines += [dataset_card.replace("\n# ", "\n### ").replace("\n## ", "\n#### ").removeprefix("# ").strip(), ""]
+        lines += [re.sub(r"^#", "##", dataset_card.strip(), flags=re.MULTILINE), ""]
     lines += [
         "## Going back", "",
         "`cervella rollback RECIPE` returns the prompt, the adapter and the settings of the champion before; "
@@ -103,10 +104,16 @@ def _scores(scorecard: Mapping[str, Any]) -> list[str]:
         f"| {name} | {_number(one['value'])} | {_number(one['low'])} to {_number(one['high'])} | {one['n']} |"
         for name, one in scorecard["metrics"].items()
     ]
-    answers = scorecard["answers"]
+    answers, judge = scorecard["answers"], scorecard.get("judge")
+    told = [f"Answers: {answers['expected']} asked for, {answers['scored']} scored, {answers['failed']} failed."]
+    if judge:
+        told.append(
+            f"Judge: {judge['model']}, {judge['expected']} verdicts asked for, {judge['scored']} read, "
+            f"{judge['failed']} failed, {judge['unparsable']} unreadable."
+        )
     return [
         "## Scores", "", "| score | value | 95 % interval | n |", "|---|---|---|---|", *rows, "",
-        f"Answers: {answers['expected']} asked for, {answers['scored']} scored, {answers['failed']} failed.",
+        *told,
     ]  # fmt: skip
 
 
@@ -117,6 +124,7 @@ def _number(value: float | None) -> str:
 def _limits(scorecard: Mapping[str, Any], gate: GateReport, release: Mapping[str, Any]) -> list[str]:
     found = [f"{one.name}: {one.verdict}, {one.reason}" for one in gate.criteria if one.verdict != "GO"]
     found += [f"{name}: not decided, {why}" for name, why in (scorecard.get("undecided") or {}).items()]
+    found += map(str, scorecard.get("warnings") or [])
     judge = scorecard.get("judge")
     if judge is None:
         found.append("no judge was asked whether it sounds like her")
