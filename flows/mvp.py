@@ -5,14 +5,14 @@ from __future__ import annotations
 from prefect import flow
 
 from components.evaluate.probe import golden_probe
-from components.evaluate.tasks import answer_questions, retrieve_questions, score
+from components.evaluate.tasks import can_be_judged
 from components.index.tasks import build_index, chunk
 from components.persona.tasks import compile_persona
 from components.recipe import open_run
-from components.recipe.privacy import index_without_local, prompts_without_local
-from components.registry.tasks import gate, register
+from components.recipe.privacy import index_without_local
 from components.sncp.tasks import collect
 from flows.names import run_name
+from flows.scoring import score_release
 
 __all__ = ["mvp"]
 
@@ -21,6 +21,7 @@ __all__ = ["mvp"]
 def mvp(run_dir: str) -> int | None:
     """Run phase mvp for the frozen recipe in `run_dir`; returns the version of the registered release."""
     run, recipe = open_run(run_dir)
+    can_be_judged(recipe.evaluate, recipe.llm)  # a fault of its files is told before anything is paid for
     notes = collect(run, recipe.sncp, persona_files=recipe.persona.files, local=recipe.privacy.local)
     chunks = chunk(run, recipe.index, notes=notes, leave_out_local=index_without_local(recipe))
     index = build_index(
@@ -29,20 +30,4 @@ def mvp(run_dir: str) -> int | None:
         probe=golden_probe(recipe.evaluate, recipe.index.search, must_be_good=True), settings_are_judged=True,
     )  # fmt: skip
     prompt = compile_persona(run, recipe.persona, root=recipe.sncp.root, notes=notes)
-    retrieval = retrieve_questions(run, recipe.evaluate, recipe.index, index=index)
-    answers = answer_questions(
-        run,
-        recipe.evaluate,
-        recipe.index,
-        recipe.llm,
-        recipe.answer,
-        index=index,
-        prompt=prompt,
-        leave_out_local=prompts_without_local(recipe),
-        trusted_hosts=recipe.privacy.trusted_hosts,
-    )
-    scorecard = score(run, recipe.evaluate, recipe.answer, retrieval=retrieval, answers=answers)
-    verdict = gate(run, recipe.gate, scorecard=scorecard)
-    if run.read().get("matrix"):
-        return None  # a combination of a matrix is recorded with all the others
-    return register(run, recipe, index=index, gate=verdict, scorecard=scorecard, prompt=prompt)
+    return score_release(run, recipe, notes=notes, index=index, prompt=prompt)

@@ -8,15 +8,16 @@ from components.dataset.reports.suite import load_suite
 from components.dataset.tasks import audit, check, gather, generate, split
 from components.evaluate import load_golden
 from components.evaluate.probe import golden_probe
-from components.evaluate.tasks import answer_questions, retrieve_questions, score
+from components.evaluate.tasks import can_be_judged
 from components.index.tasks import build_index, chunk
 from components.persona.tasks import compile_persona
 from components.recipe import open_run
 from components.recipe.privacy import index_without_local, prompts_without_local
-from components.registry.tasks import gate, register
+from components.roadmap.tasks import decide_training
 from components.sncp.tasks import collect
 from components.train.tasks import can_train, export_model, measure_losses, prepare, recover_base, train
 from flows.names import run_name
+from flows.scoring import Adapter, score_release
 
 __all__ = ["optimize"]
 
@@ -28,6 +29,7 @@ def optimize(run_dir: str) -> int | None:
     golden = load_golden(recipe.evaluate.golden, known_paths=None) if recipe.evaluate.golden else []
     if recipe.dataset.check.suite:
         load_suite(recipe.dataset.check.suite)  # a fault of it is told before anything is paid for
+    can_be_judged(recipe.evaluate, recipe.llm)
     can_train(run, recipe.train)  # so is a machine that cannot do it
     without_local, hosts = prompts_without_local(recipe), recipe.privacy.trusted_hosts
 
@@ -38,6 +40,8 @@ def optimize(run_dir: str) -> int | None:
         probe=golden_probe(recipe.evaluate, recipe.index.search, must_be_good=True), settings_are_judged=True,
     )  # fmt: skip
     prompt = compile_persona(run, recipe.persona, root=recipe.sncp.root, notes=notes)
+
+    decide_training(run, recipe.roadmap, prompt=prompt)
 
     generated = generate(
         run, recipe.dataset, recipe.llm, notes=notes, prompt=prompt, leave_out_local=without_local, trusted_hosts=hosts
@@ -56,16 +60,5 @@ def optimize(run_dir: str) -> int | None:
     losses = measure_losses(run, recipe.train, trained=trained)
     exported = export_model(run, recipe.train, trained=trained, base=base)
 
-    retrieval = retrieve_questions(run, recipe.evaluate, recipe.index, index=index)
-    answers = answer_questions(
-        run, recipe.evaluate, recipe.index, recipe.llm, recipe.answer, index=index, prompt=prompt,
-        leave_out_local=without_local, trusted_hosts=hosts, exported=exported,
-    )  # fmt: skip
-    scorecard = score(run, recipe.evaluate, recipe.answer, retrieval=retrieval, answers=answers, losses=losses)
-    verdict = gate(run, recipe.gate, scorecard=scorecard)
-    if run.read().get("matrix"):
-        return None  # a combination of a matrix is recorded with all the others
-    return register(
-        run, recipe, index=index, gate=verdict, scorecard=scorecard, prompt=prompt, training=trained, losses=losses,
-        export=exported,
-    )  # fmt: skip
+    adapter = Adapter(split=parts, audit=audited, training=trained, losses=losses, export=exported)
+    return score_release(run, recipe, notes=notes, index=index, prompt=prompt, adapter=adapter)

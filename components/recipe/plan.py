@@ -17,11 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from components.errors import CervellaError
 from components.llm.speeds import measured_speed, speeds_file
 from components.recipe.model import Recipe
 from components.recipe.plan_index import plan_index
 from components.recipe.plan_notes import NoteChanges
 from components.recipe.plan_past import Past
+from components.recipe.plan_personality import say_what_it_takes
 from components.recipe.plan_scores import Persona, plan_scores
 from components.recipe.plan_steps import PlannedStep, Planner
 from components.recipe.plan_work import Seconds, Work, total
@@ -37,6 +39,7 @@ __all__ = ["Plan", "PlannedStep", "plan_run", "plan_runs"]
 
 FORMAT = 1
 """Of the JSON of a plan."""
+_KEYS = ("index.embedding.api_key_env", "llm.chat.api_key_env", "llm.judge.api_key_env")
 
 
 @dataclass(frozen=True)
@@ -52,9 +55,10 @@ class Plan:
         published: digest of what is published now; None: nothing.
         files: path of each note -> SHA-256 of its bytes.
         rest: seconds of everything that is no model's work, as the last runs of this phase took; None: not measured.
-        models: of embedding and of chat.
+        models: of embedding and of chat, in words.
         problems: why the run would stop, as far as it is known ahead of time.
         training: what it takes on the hardware that the recipe names; None: there is nothing to train.
+        too_few: thresholds that so few answers cannot show, and how many would.
     """
 
     recipe: str
@@ -68,6 +72,7 @@ class Plan:
     models: tuple[str, str]
     problems: tuple[str, ...] = ()
     training: Estimate | None = None
+    too_few: tuple[str, ...] = ()
 
     @property
     def work(self) -> Work:
@@ -103,6 +108,7 @@ class Plan:
                 "seconds_besides_models": self.rest,
             },
             **({"training": self.training.to_dict()} if self.training else {}),
+            "too_few": list(self.too_few),
             "problems": list(self.problems),
         }
 
@@ -151,6 +157,7 @@ def _plan(planner: Planner, recipe: Recipe, world: World, *, registers: bool) ->
     if who is not None:
         prompt = planner.plan(lambda: who.spec, write=who.write)
         if recipe.phase == "optimize":
+            problems += _plan_triggers(planner, recipe, who)
             training, more = _plan_adapter(planner, recipe, found.collection, who, world)
             problems += more
         problems += plan_scores(
@@ -160,6 +167,24 @@ def _plan(planner: Planner, recipe: Recipe, world: World, *, registers: bool) ->
         planner, recipe, world, found.notes, found.collection.digests, problems, published=published,
         training=training.estimate if training else None,
     )  # fmt: skip
+
+
+def _plan_triggers(planner: Planner, recipe: Recipe, who: Persona) -> list[str]:
+    """Whether it is time to fine-tune: measured by every run. Returns why the run would stop."""
+    from components.roadmap.triggers import refuse_without, triggers_of  # not read for the plans of other phases
+
+    prompt = who.compiled[0]
+    try:
+        found = triggers_of(
+            recipe.workspace, recipe.roadmap, full_tokens=prompt.full_tokens, prompt_text=prompt.text,
+            tokenizer=prompt.tokenizer,
+        )  # fmt: skip
+        forced = refuse_without(found, recipe.roadmap.force)
+    except CervellaError as error:  # refused, or a faulty file of costs
+        planner.note("roadmap.triggers", "run", "not met, and no reason forces it")
+        return [str(error)]
+    planner.note("roadmap.triggers", "run", f"forced: {forced}" if forced else "all triggers are met")
+    return []
 
 
 def _plan_adapter(
@@ -181,24 +206,31 @@ def _told(
     order = {name: place for place, name in enumerate(STEPS[recipe.phase])}
     steps = sorted(planner.steps, key=lambda step: order[step.name])
     work = total(step.work for step in steps)
-    problems = [*_budget(recipe, work), *_keys(recipe, work), *problems]
+    judges = any(step.name == "evaluate.judge" and step.work.calls_at_most for step in steps)
+    problems = [*_budget(recipe, work), *_keys(recipe, work, judges=judges), *problems]
     rest = measured_speed(speeds_file(recipe.workspace), model=recipe.phase, unit="runs")
     return Plan(
         recipe.name, recipe.phase, recipe.workspace, tuple(steps), notes, published, files,
-        rest.seconds_for(1) if rest else None, (recipe.index.embedding.model, recipe.llm.chat.model), tuple(problems),
-        training,
+        rest.seconds_for(1) if rest else None, (recipe.index.embedding.model, _chats(recipe, judges=judges)), tuple(problems),
+        training, tuple(say_what_it_takes(recipe)) if "registry.gate" in order else (),
     )  # fmt: skip
 
 
-def _keys(recipe: Recipe, work: Work) -> list[str]:
+def _chats(recipe: Recipe, *, judges: bool) -> str:
+    chat, judge = recipe.llm.chat.model, (recipe.llm.judge or recipe.llm.chat).model
+    return f"{chat} and, as judge, {judge}" if judges and judge != chat else chat
+
+
+def _keys(recipe: Recipe, work: Work, *, judges: bool) -> list[str]:
     """Variables of the environment that will be asked for, and are not set."""
     wanted = [
         recipe.index.embedding.api_key_env if work.texts else None,
         recipe.llm.chat.api_key_env if work.calls_at_most else None,
+        recipe.llm.judge.api_key_env if recipe.llm.judge and judges else None,
     ]
     return [
         f"the environment variable {name} is not set, which {key} names"
-        for name, key in zip(wanted, ("index.embedding.api_key_env", "llm.chat.api_key_env"), strict=True)
+        for name, key in zip(wanted, _KEYS, strict=True)
         if name and not os.environ.get(name, "").strip()
     ]
 

@@ -18,8 +18,9 @@ from components.llm.counting import counter_of
 from components.llm.params import ChatParams
 from components.recipe.model import Recipe
 from components.recipe.plan_index import newest_notes
+from components.recipe.plan_money import chat_dollars, chat_seconds
 from components.recipe.plan_notes import NoteChanges, compare_notes
-from components.recipe.plan_scores import Persona, chat_dollars, chat_seconds
+from components.recipe.plan_scores import Persona
 from components.recipe.plan_steps import Input, Planner
 from components.recipe.plan_work import NOTHING, Work
 from components.recipe.plan_world import World

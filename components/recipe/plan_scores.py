@@ -5,25 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache, cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from components.answer.messages import build_request
 from components.errors import CervellaError
 from components.evaluate import Question, choose_questions
 from components.evaluate import steps as evaluate
-from components.llm import is_remote
 from components.llm.counting import counter_of
-from components.llm.params import ChatParams
-from components.llm.prices import price_of
-from components.llm.speeds import measured_speed, speeds_file
 from components.persona import Prompt, Session
 from components.persona import steps as persona
 from components.recipe.model import Recipe
 from components.recipe.plan_ahead import Later
 from components.recipe.plan_index import PlannedIndex
+from components.recipe.plan_money import chat_dollars, chat_seconds
 from components.recipe.plan_past import Past
-from components.recipe.plan_steps import Action, Input, Planner
-from components.recipe.plan_work import NOTHING, Seconds, Work
+from components.recipe.plan_personality import plan_personality
+from components.recipe.plan_release import plan_release
+from components.recipe.plan_steps import UNKNOWN, Action, Input, Planner
+from components.recipe.plan_work import NOTHING, Work
 from components.recipe.plan_world import ModelOfIndex, World
 from components.recipe.privacy import prompts_without_local
 from components.registry import steps as registry
@@ -33,10 +32,8 @@ from components.store import Artefact, Step
 if TYPE_CHECKING:
     from components.recipe.plan_training import PlannedTraining
 
-__all__ = ["Persona", "chat_dollars", "chat_seconds", "plan_scores"]
+__all__ = ["Persona", "plan_scores"]
 
-_SECONDS_AN_ANSWER = {"local/smollm2-135m-instruct": (5.0, 40.0)}
-"""On 2 to 8 processors: the range where nothing was measured yet."""
 _MARKS = 24  # tokens: roles, separators and the ends of sums, of two messages; the most, by any tokenizer known here
 
 
@@ -102,19 +99,47 @@ def plan_scores(
         work += _chat_work(recipe, chosen, who=who, world=world)
         planner.add(facts={"answers": len(chosen)}, work=work)
 
+    release = _release(recipe, found.built, who=who, training=training, world=world)
+    judged, more = plan_personality(
+        planner, recipe, who=who, prompt=prompt, index=found.built, release=release,
+        exported=_adapter(training.exported) if training else None, world=world,
+    )  # fmt: skip
+    problems += more
     scorecard = planner.plan(
-        lambda retrieval, answers, losses=None: evaluate.score_spec(
-            recipe.evaluate, recipe.answer, retrieval=retrieval, answers=answers, losses=losses
+        lambda retrieval, answers, **others: evaluate.score_spec(
+            recipe.evaluate, recipe.answer, retrieval=retrieval, answers=answers, **others
         ),
+        words={"checklist": "the rules were changed", "tasks": "the tasks were changed"},
         retrieval=retrieval, answers=answers, losses=training.losses if training else None,
+        split=training.split if training else None, **cast("dict[str, Any]", judged),
     )  # fmt: skip
     gate = planner.plan(
         lambda scorecard: registry.gate_spec(recipe.gate, scorecard=scorecard, phase=recipe.phase), scorecard=scorecard
     )
+    plan_release(
+        planner, recipe, prompt=prompt, scorecard=scorecard, gate=gate, training=training,
+        release=release if found.built.artefact and (training is None or training.trained.artefact) else None,
+    )  # fmt: skip
     if registers:
         trained = training.trained if training else None
         _plan_register(planner, recipe, built=found.built, scorecard=scorecard, gate=gate, who=who, trained=trained)
     return problems
+
+
+def _release(
+    recipe: Recipe, built: Input, *, who: Persona, training: PlannedTraining | None, world: World
+) -> dict[str, Any] | None:  # fmt: skip
+    """What would be put into service; an adapter that is still to be trained is told as one that nobody has."""
+    if built.artefact is not None:
+        embedder = str(built.artefact.read_json("index.json")["embedder"])
+    else:
+        embedder = str(ModelOfIndex(recipe.index, world).id)
+    trained = training.trained.artefact if training else None
+    release = registry.release_of(
+        prompt=who.compiled[0].text, embedder=embedder, persona=recipe.persona, index=recipe.index, llm=recipe.llm,
+        answer=recipe.answer, training=trained,
+    )  # fmt: skip
+    return release | {"adapter": UNKNOWN} if training and trained is None else release
 
 
 def _adapter(exported: Input) -> Input:
@@ -154,33 +179,6 @@ def _chat_work(recipe: Recipe, chosen: Sequence[Question], *, who: Persona, worl
     )
     low, high = chat_dollars(chat, work, fixed_tokens=fixed)
     return Work(**{**vars(work), "usd_at_least": low, "usd_at_most": high})
-
-
-def chat_dollars(chat: ChatParams, work: Work, *, fixed_tokens: int) -> tuple[float | None, float | None]:
-    """At least and at most, of the calls and tokens of `work`; `fixed_tokens` of the prompts are there for certain."""
-    if chat.model.startswith("fake/"):
-        from components.llm.fake import FakeChat
-
-        each = FakeChat(chat.model).estimate_usd([], 0)
-        return (None, None) if each is None else (each * work.calls_at_least, each * work.calls_at_most)
-    price = price_of(chat.model)
-    if price is None:
-        return None, None
-    return (
-        price.of(fixed_tokens) if work.calls_at_least else 0.0,
-        price.of(work.prompt_tokens_at_most, work.completion_tokens_at_most),
-    )
-
-
-def chat_seconds(chat: ChatParams, least: int, most: int, world: World) -> Seconds | None:
-    """Of so many calls at least and at most; None: nothing is known of the model's speed."""
-    speed = measured_speed(speeds_file(world.workspace), model=chat.model, unit="answers")
-    if speed is not None:
-        return Seconds(speed.seconds_for(least), speed.seconds_for(most), True)
-    if is_remote(chat.model) or chat.model not in _SECONDS_AN_ANSWER:
-        return None
-    fast, slow = _SECONDS_AN_ANSWER[chat.model]
-    return Seconds(least * fast, most * slow, False)
 
 
 def _plan_register(

@@ -19,7 +19,7 @@ from components.recipe.plan_reasons import Change, changes_of, in_words
 from components.recipe.plan_work import NOTHING, Work
 from components.store import Artefact, Step, StepSpec, content_digest, file_digest
 
-__all__ = ["Action", "Input", "PlannedStep", "Planner"]
+__all__ = ["UNKNOWN", "Action", "Input", "PlannedStep", "Planner"]
 
 Action = Literal["run", "skip", "depends"]
 UNKNOWN = "?"
@@ -151,10 +151,10 @@ class Planner:
     def _after_unknown(self, spec: StepSpec, unknown: Sequence[Input], said: Mapping[str, str]) -> Input:
         certain = [given for given in unknown if given.new]
         if certain or spec.name in self.force:
-            names = " and ".join(given.step for given in certain)
+            names = _and_so_on([given.step for given in certain])
             self._add(spec, "run", f"{names} will make something new" if names else "forced", known=False)
             return Input(spec.name, None, new=bool(certain))
-        names = " and ".join(given.step for given in unknown)
+        names = _and_so_on([given.step for given in unknown])
         self._add(spec, "depends", f"on whether {names} makes the same again", known=False)
         return Input(spec.name, None)
 
@@ -187,6 +187,10 @@ class Planner:
                 version=spec.version, fingerprint=spec.fingerprint if known else None,
             )
         )  # fmt: skip
+
+
+def _and_so_on(names: Sequence[str]) -> str:
+    return " and ".join(names) if len(names) <= 3 else f"{names[0]} and {len(names) - 1} others"
 
 
 def _short_of(reason: str) -> str:

@@ -46,7 +46,7 @@ def _takes(step: PlannedStep) -> str:
     if work.calls_at_most:
         told.append(f"{_range(work.calls_at_least, work.calls_at_most)} {_plural('call', work.calls_at_most)}")
     if not told and step.name != "registry.register":
-        kinds = ("notes", "chunks", "questions", "answers", "tokens", "examples", "steps")
+        kinds = ("notes", "chunks", "questions", "answers", "verdicts", "tokens", "examples", "steps")
         told = [f"{facts[kind]:,} {kind}" for kind in kinds if isinstance(facts.get(kind), int)][:1]
     return ", ".join(told)
 
@@ -63,6 +63,7 @@ def totals_lines(plan: Plan) -> list[str]:
     if plan.training:
         lines += [("train", note) for note in plan.training.notes]
     lines.append(("time", _time(plan)))
+    lines += [("gate", line) for line in plan.too_few]
     lines += [("stops", problem) for problem in plan.problems]
     return [f"  {name:<6}  {text}" for name, text in lines]
 

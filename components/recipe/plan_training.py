@@ -29,6 +29,7 @@ class PlannedTraining:
     """What is known ahead of time of the adapter.
 
     Attributes:
+        split: the examples, held-out ones apart.
         trained: the adapter.
         losses: what will be measured of it.
         exported: the adapter for other programs.
@@ -36,6 +37,7 @@ class PlannedTraining:
         problems: why the run would stop.
     """
 
+    split: Input
     trained: Input
     losses: Input
     exported: Input
@@ -82,7 +84,7 @@ def plan_training(planner: Planner, recipe: Recipe, examples: PlannedExamples) -
             problems += [made.refusal] if made.refusal else []
     losses = planner.plan(lambda trained: train.losses_spec(trained=trained), trained=trained)
     exported = planner.plan(lambda trained: export_spec(params, trained=trained), trained=trained)
-    return PlannedTraining(trained, losses, exported, made, tuple(problems))
+    return PlannedTraining(examples.split, trained, losses, exported, made, tuple(problems))
 
 
 def _write(step: Step, *, recipe: Recipe, split: Artefact) -> None:

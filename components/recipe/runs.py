@@ -17,14 +17,23 @@ __all__ = ["MATRIX", "STEPS", "check_steps", "open_run", "start_combination", "s
 
 _INDEXING = ("sncp.collect", "index.chunk", "index.build")
 _DATASET = ("dataset.generate", "dataset.gather", "dataset.check", "dataset.split", "dataset.audit")
-_SCORING = ("evaluate.retrieval", "evaluate.answers", "evaluate.score", "registry.gate", "registry.register")
+_SCORING = (
+    "evaluate.retrieval", "evaluate.answers", "evaluate.candidate", "evaluate.champion", "evaluate.control",
+    "evaluate.agreement", "evaluate.judge", "evaluate.score", "registry.gate", "registry.release", "registry.report",
+    "registry.register",
+)  # fmt: skip
+_TOLD = {
+    "registry.register": "MLflow is asked by every run, and what it has is never made twice: there is nothing to "
+    "force. To score again, force evaluate.retrieval or evaluate.answers",
+    "roadmap.triggers": "the triggers are measured by every run; roadmap.force gives a reason to go on without them",
+}
 STEPS: dict[str, tuple[str, ...]] = {
     "mvp": (*_INDEXING, "persona.compile", *_SCORING),
     "reindex": _INDEXING,
     "dataset": ("sncp.collect", "persona.compile", *_DATASET),
     "optimize": (
-        *_INDEXING, "persona.compile", *_DATASET, "train.prepare", "train.base", "train.run", "train.losses",
-        "train.export", *_SCORING,
+        *_INDEXING, "persona.compile", "roadmap.triggers", *_DATASET, "train.prepare", "train.base", "train.run",
+        "train.losses", "train.export", *_SCORING,
     ),
 }  # fmt: skip
 """Phase -> its steps, in order."""
@@ -35,11 +44,8 @@ MATRIX = "matrix"
 def check_steps(phase: str, names: Sequence[str]) -> list[str]:
     """Names of steps to force. Raises InputError for one that the phase does not have, with the nearest."""
     for name in names:
-        if name == "registry.register":
-            raise InputError(
-                f"--force {name}: MLflow is asked by every run, and what it has is never made twice: there is nothing "
-                "to force. To score again, force evaluate.retrieval or evaluate.answers"
-            )
+        if name in _TOLD:
+            raise InputError(f"--force {name}: {_TOLD[name]}")
         if name not in STEPS[phase]:
             near = difflib.get_close_matches(name, STEPS[phase], n=1, cutoff=0.4)
             hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(STEPS[phase])}"

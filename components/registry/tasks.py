@@ -10,19 +10,26 @@ from prefect.artifacts import create_link_artifact, create_markdown_artifact, cr
 
 from components.answer import AnswerParams
 from components.errors import is_transient
+from components.evaluate import EvaluateParams
 from components.index import IndexParams
 from components.llm.params import LlmParams
 from components.persona import PersonaParams
 from components.registry import steps
+from components.registry.champion import read_champion, seal_release
+from components.registry.champion.compared import champion_beside
 from components.registry.compare import Candidate, best_of, comparison_markdown, comparison_rows, criterion
+from components.registry.datasets import evaluation_data, training_data
 from components.registry.gate import GateReport
 from components.registry.mlflow_matrix import Child
 from components.registry.params import GateParams, RegistryParams
 from components.registry.render import gate_markdown
+from components.registry.report.beside import beside_champion, previous_run
+from components.registry.report.markdown import report_markdown
+from components.registry.report.steps import PAGE, write_report
 from components.registry.trained import read_trained
-from components.store import Run, Store
+from components.store import Run, Store, logger
 
-__all__ = ["Release", "compare", "gate", "register"]
+__all__ = ["Release", "champion", "compare", "gate", "register", "release", "report"]
 
 
 class Release(Protocol):
@@ -36,6 +43,8 @@ class Release(Protocol):
     def llm(self) -> LlmParams: ...  # noqa: D102
     @property
     def answer(self) -> AnswerParams: ...  # noqa: D102
+    @property
+    def evaluate(self) -> EvaluateParams: ...  # noqa: D102
     @property
     def registry(self) -> RegistryParams: ...  # noqa: D102
     def model_dump(self, *, mode: str) -> dict[str, Any]: ...  # noqa: D102
@@ -99,26 +108,74 @@ def _child(run: Run, told: Mapping[str, Any], recipe: Release, store: Store, mad
     )  # fmt: skip
 
 
+@task(name="find champion")
+def champion(run: Run, recipe: Release, *, index: str, prompt: str, training: str | None = None) -> str | None:
+    """The sealed release in service, if it can be asked beside the candidate; its artefact's id, or None."""
+    store = Store(run.workspace)
+    sealed, why = champion_beside(
+        run.workspace, model_name=recipe.registry.model_name,
+        candidate=_release(store, recipe, index=index, prompt=prompt, training=training),
+    )  # fmt: skip
+    if sealed is None:
+        logger.info("no champion is asked: %s", why)
+    return sealed.id if sealed else None
+
+
+@task(name="seal release")
+def release(
+    run: Run, recipe: Release, *, index: str, prompt: str, training: str | None = None, export: str | None = None
+) -> str:
+    """Seal what `cervella promote` can put into service; returns the artefact's id."""
+    store = Store(run.workspace)
+    return seal_release(
+        run, prompt=store.open(prompt), export=store.open(export) if export else None,
+        release=_release(store, recipe, index=index, prompt=prompt, training=training),
+    ).id  # fmt: skip
+
+
+@task(name="report")
+def report(
+    run: Run, recipe: Release, *, scorecard: str, gate: str, release: str, training: str | None = None
+) -> str:  # fmt: skip
+    """Make the page of the run, and show it in short; returns the artefact's id."""
+    store, frozen = Store(run.workspace), (run.folder / "recipe.yaml").read_text(encoding="utf-8")
+    card, decided = store.open(scorecard), store.open(gate)
+    in_service = read_champion(run.workspace, recipe.registry.model_name)
+    made = write_report(
+        run, scorecard=card, gate=decided, release=store.open(release),
+        training=store.open(training) if training else None,
+        champion=beside_champion(run.workspace, in_service, recipe_yaml=frozen) if in_service else None,
+        previous=previous_run(run.workspace, recipe=run.read()["recipe"], recipe_yaml=frozen, scorecard=card.id),
+    )  # fmt: skip
+    create_markdown_artifact(
+        key="report", description="The report in short",
+        markdown=report_markdown(
+            gate=decided.read_json("gate.json"), scorecard=card.read_json("scorecard.json"), page=run.folder / PAGE
+        ),
+    )  # fmt: skip
+    return made.id
+
+
 @task(name="register", retries=2, retry_delay_seconds=5, retry_condition_fn=is_transient)
 def register(
-    run: Run, recipe: Release, *, index: str, gate: str, scorecard: str, prompt: str,
-    training: str | None = None, losses: str | None = None, export: str | None = None,
+    run: Run, recipe: Release, *, index: str, gate: str, scorecard: str, prompt: str, report: str,
+    training: str | None = None, losses: str | None = None, export: str | None = None, split: str | None = None,
+    audit: str | None = None,
 ) -> int:  # fmt: skip
-    """Record run, prompt and release in MLflow; returns the release's version.
+    """Record run, prompt, release, report and datasets in MLflow; returns the release's version.
 
-    `training`, `losses`, `export`: artefacts of phase optimize, whose release has an adapter.
+    `training`, `losses`, `export`, `split`, `audit`: artefacts of phase optimize, whose release has an adapter.
     """
     store = Store(run.workspace)
-    compiled, trained = store.open(prompt), store.open(training) if training else None
-    release = steps.release_of(
-        prompt=compiled.read_text("prompt.md"),
-        embedder=str(store.open(index).read_json("index.json")["embedder"]),
-        persona=recipe.persona, index=recipe.index, llm=recipe.llm, answer=recipe.answer, training=trained,
-    )  # fmt: skip
+    trained, card = store.open(training) if training else None, store.open(scorecard)
+    data = evaluation_data(recipe.evaluate, evidence=card.read_json("scorecard.json")["evidence"])
     done = steps.record(
-        run, recipe.registry, release=release, recipe_yaml=(run.folder / "recipe.yaml").read_text(encoding="utf-8"),
-        recipe_values=recipe.model_dump(mode="json"),
-        gate=store.open(gate), scorecard=store.open(scorecard), prompt=compiled,
+        run, recipe.registry, release=_release(store, recipe, index=index, prompt=prompt, training=training),
+        recipe_yaml=(run.folder / "recipe.yaml").read_text(encoding="utf-8"),
+        recipe_values=recipe.model_dump(mode="json"), gate=store.open(gate), scorecard=card,
+        prompt=store.open(prompt), report=store.open(report).file(PAGE),
+        data=[*data, *training_data(store.open(split) if split else None)],
+        dataset_card=store.open(audit).read_text("card.md") if audit else None,
         training=None if trained is None else read_trained(
             trained, losses=store.open(losses) if losses else None, export=store.open(export) if export else None
         ),
@@ -131,3 +188,15 @@ def register(
         f"mlflow ui --backend-store-uri {steps.tracking_uri(run.workspace, recipe.registry)}",
     )
     return done.model_version
+
+
+def _release(
+    store: Store, recipe: Release, *, index: str, prompt: str, training: str | None
+) -> dict[str, Any]:  # fmt: skip
+    """What is scored, as it would be put into service."""
+    return steps.release_of(
+        prompt=store.open(prompt).read_text("prompt.md"),
+        embedder=str(store.open(index).read_json("index.json")["embedder"]),
+        persona=recipe.persona, index=recipe.index, llm=recipe.llm, answer=recipe.answer,
+        training=store.open(training) if training else None,
+    )  # fmt: skip

@@ -1,0 +1,39 @@
+"""What a recipe asks of a candidate beside the golden questions, and the rules that answers are held against."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from components.evaluate.params import EvaluateParams
+from components.evaluate.said import Item
+from components.evaluate.suite import Checklist, TaskSuite, choose_items, load_checklist, load_prompts, load_task_suite
+
+__all__ = ["Asked", "asked_items"]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Prompts of personality, then tasks. `control`, `champion`: whether these are asked too."""
+
+    items: tuple[Item, ...] = ()
+    checklist: Checklist | None = None
+    tasks: TaskSuite | None = None
+    control: bool = False
+    champion: bool = False
+
+
+def asked_items(params: EvaluateParams) -> Asked:
+    """Read the files that `evaluate` names. Raises InputError with all faults of a file at their places."""
+    personality, items = params.personality, list[Item]()
+    checklist = tasks = None
+    if personality is not None:
+        prompts = load_prompts(personality.prompts)
+        checklist = load_checklist(personality.checklist, kinds={item.kind for item in prompts})
+        items += choose_items(prompts, personality.ask or len(prompts), params.seed)
+    if params.tasks is not None:
+        tasks = load_task_suite(params.tasks)
+        items += [task.item for task in tasks.tasks]
+    return Asked(
+        tuple(items), checklist, tasks, control=bool(personality and personality.control),
+        champion=bool(personality and personality.champion),
+    )  # fmt: skip
