@@ -34,6 +34,10 @@ COMMANDS = {
     "search": ("ask", "Find the notes that speak of something"),
     "ask": ("ask", "Ask the partner a question; the answer names its sources"),
     "score": ("score", "Score the published index, and the answers, on golden questions"),
+    "label": ("label", "Judge answers yourself, blind: how far the judge of a recipe can be believed"),
+    "promote": ("champion", "Take the newest release into service; it obeys the gate, or a reason"),
+    "rollback": ("champion", "Take the release before back into service"),
+    "roadmap": ("roadmap", "Where you stand: phase, triggers of fine-tuning, costs, decision, risks"),
     "data": ("data", "Conversations for training: check any file of them, review them"),
     "train": ("train", "Training: how fast this machine is, and training elsewhere"),
     "trainers": ("trainers", "Programs that train, each in an environment of its own: list, install"),
@@ -43,6 +47,9 @@ COMMANDS = {
     "diff": ("diff", "Compare two runs, or a run and a recipe"),
     "gc": ("keep", "Remove what no kept run, no release and no published index needs"),
     "forget": ("keep", "Remove a note, or a secret, from everything that a workspace keeps"),
+    "roadmap": ("roadmap", "Where you stand: phase, triggers of the next one, costs, decision, risks"),
+    "promote": ("champion", "Put the release of a run into service, when its gate is GO or you say why"),
+    "rollback": ("champion", "Go back to the release that was in service before"),
     "doctor": ("doctor", "What is wrong with this installation and an index, and how to mend it"),
 }
 
@@ -51,8 +58,10 @@ GROUPS = {
     "The recipe language": ("recipes", "schema", "validate", "explain"),
     "Running": ("plan", "run", "reindex"),
     "Asking": ("search", "ask", "score"),
+    "Deciding": ("label", "promote", "rollback", "roadmap"),
     "Training": ("data", "train", "trainers"),
     "What there is": ("index", "runs", "show", "diff", "gc", "forget"),
+    "Deciding": ("roadmap", "promote", "rollback"),
 }
 """How `--help` shows them; a command that is in no group comes last."""
 
