@@ -61,8 +61,8 @@ def cohen_kappa(counts: Counts) -> float | None:
     yes, no, n = counts.tp + counts.fn, counts.tn + counts.fp, counts.n
     if not yes or not no:
         return None
-    expected = (yes * (counts.tp + counts.fp) + no * (counts.tn + counts.fn)) / (n * n)
-    return ((counts.tp + counts.tn) / n - expected) / (1 - expected)
+    expected = yes * (counts.tp + counts.fp) + no * (counts.tn + counts.fn)  # times n * n: whole numbers are exact
+    return (n * (counts.tp + counts.tn) - expected) / (n * n - expected)
 
 
 def kappa_measure(clusters: Sequence[Counts], *, samples: int, seed: int) -> Measure:
