@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+import math
+
+from pydantic import Field, model_validator
 
 from components.params import Params, RecipePath
 
@@ -38,6 +40,25 @@ class DecisionParams(Params):
         description="criterion -> 0 to 10",
     )
     go: float = Field(default=7.0, ge=0, le=10, description="at least; weighted sum for GO")
+
+    @model_validator(mode="after")
+    def _weighs(self) -> DecisionParams:
+        without = sorted(self.weights.keys() - self.scores.keys()), sorted(self.scores.keys() - self.weights.keys())
+        if any(without):
+            said = [
+                f"without a {what}: {', '.join(names)}"
+                for what, names in zip(("score", "weight"), without, strict=True)
+                if names
+            ]
+            raise ValueError(f"every criterion has a weight and a score; {'; '.join(said)}")
+        if wrong := [name for name, score in self.scores.items() if not 0 <= score <= 10]:
+            raise ValueError(f"scores go from 0 to 10; not so: {', '.join(wrong)}")
+        if wrong := [name for name, weight in self.weights.items() if not weight >= 0]:
+            raise ValueError(f"a weight is 0 or more; not so: {', '.join(wrong)}")
+        total = math.fsum(self.weights.values())
+        if not math.isclose(total, 100, abs_tol=1e-6):
+            raise ValueError(f"weights are percent and add up to 100; these add up to {total:g}")
+        return self
 
 
 class RoadmapParams(Params):

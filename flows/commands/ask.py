@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from components.errors import TerminalError
 from components.recipe import LoadedRecipe
+from components.usage import UsageLog, usage_file
 from flows.commands.options import json_option, load, recipe_options
+
+if TYPE_CHECKING:
+    from components.answer.partner import Asked
 
 
 @click.command("search")
@@ -60,7 +65,7 @@ def ask_command(recipe: str, overrides: tuple[str, ...], question: str, as_json:
 
     loaded = load(recipe, overrides)
     with asking_in(loaded.recipe.workspace):
-        asked = partner_of(loaded).ask(question)
+        asked = _asked(loaded, question)
     answer, reply = asked.answer, asked.answer.reply
     cost = reply.cost_usd if reply else 0.0
     if as_json:
@@ -76,6 +81,42 @@ def ask_command(recipe: str, overrides: tuple[str, ...], question: str, as_json:
     if reply and "smollm2" in reply.model.lower():
         click.echo("A model of 135M parameters: it shows the machinery, not what a partner can be.", err=True)
     return 0 if answer.found else 1
+
+
+def _asked(loaded: LoadedRecipe, question: str) -> Asked:
+    """Ask, and keep in the usage log what it took, or what kind of error it ended in."""
+    workspace, started = loaded.recipe.workspace, time.perf_counter()
+    # Where no run has been yet nothing is made: the answer is the command to run first.
+    log = UsageLog(usage_file(workspace)) if workspace.is_dir() else None
+    told: dict[str, Any] = {"door": "ask", "recipe": loaded.recipe.name, "question": question}
+    try:
+        asked: Asked = partner_of(loaded).ask(question)
+    except Exception as error:
+        if log:
+            seconds = time.perf_counter() - started
+            log.record(**told, model=loaded.recipe.llm.chat.model, seconds=seconds, error=type(error).__name__)
+            log.close()
+        raise
+    if log:
+        log.record(**told, **_taken(asked))
+        log.close()
+    return asked
+
+
+def _taken(asked: Asked) -> dict[str, Any]:
+    """What an answer took, for the usage log; `seconds` is what the person waited."""
+    answer, reply = asked.answer, asked.answer.reply
+    taken = {
+        "search_seconds": asked.search_seconds, "found": answer.found,
+        "sources": [source.path for source in answer.sources],
+    }  # fmt: skip
+    if reply is None:  # nothing near enough was found, and no model was asked
+        return {**taken, "seconds": asked.seconds, "cost_usd": 0.0}
+    return {
+        **taken, "seconds": asked.seconds - (reply.seconds if reply.cached else 0.0), "cost_usd": reply.cost_usd,
+        "model": reply.model, "is_local": reply.is_local, "cached": reply.cached,
+        "prompt_tokens": reply.prompt_tokens, "completion_tokens": reply.completion_tokens,
+    }  # fmt: skip
 
 
 def partner_of(loaded: LoadedRecipe) -> Any:
