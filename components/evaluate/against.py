@@ -28,7 +28,7 @@ def contestant_scores(
     - persona_checks: share of answers that pass every check by code; the control has no persona and is not checked
     - latency_p50_seconds, latency_p95_seconds, cost_per_query_usd: unknown when one cost is unknown
     """
-    scores = {}
+    scores: dict[str, dict[str, Measure]] = {}
     for name in CONTESTANTS:
         if name not in said:
             continue

@@ -17,7 +17,16 @@ from components.evaluate.intervals import Measure, rate_measure
 from components.evaluate.judge.summary import flip_rate
 from components.evaluate.judged import SOUNDS, Judged
 
-__all__ = ["MOST_UNREAD", "believed", "count_verdicts", "judge_report", "part_of", "raw_rate", "untrusted"]
+__all__ = [
+    "MOST_UNREAD",
+    "believed",
+    "count_questions",
+    "count_verdicts",
+    "judge_report",
+    "part_of",
+    "raw_rate",
+    "untrusted",
+]
 
 MOST_UNREAD = 0.05
 """Share of verdicts without a yes or a no beyond which what is left is no fair sample."""
@@ -41,7 +50,7 @@ def untrusted(agreement: Mapping[str, Any] | None, part: str) -> str | None:
     """Why the judge's word does not count for these questions; None: it counts."""
     group = (agreement or {}).get(part)
     if not group:
-        return "the judge's word does not count: nobody has checked it (`cervella label`)"
+        return "the judge's word does not count: nobody has checked this judge: cervella label RECIPE"
     return None if group["trusted"] else f"the judge's word does not count: {group['why']}"
 
 
@@ -58,18 +67,28 @@ def believed(judged: Sequence[Judged], agreement: Mapping[str, Any] | None, part
 
 
 def _unread(judged: Sequence[Judged]) -> str | None:
-    asked = sum(len(one.verdicts) - len(one.errors) for one in judged)
-    read = sum(verdict is not None for one in judged for verdict in one.verdicts)
-    if asked - read > MOST_UNREAD * asked:
-        return f"{asked - read} of {asked} verdicts of the judge could not be read"
-    counts = count_verdicts(judged)
-    without = counts["unparsable"] + counts["tied"]
-    if without > MOST_UNREAD * counts["expected"]:
-        return f"on {without} of {counts['expected']} answers the judge came to no verdict"
+    verdicts = count_verdicts(judged)
+    asked = verdicts["scored"] + verdicts["unparsable"]
+    if verdicts["unparsable"] > MOST_UNREAD * asked:
+        return f"{verdicts['unparsable']} of {asked} verdicts of the judge could not be read"
+    questions = count_questions(judged)
+    without = questions["unparsable"] + questions["tied"]
+    if without > MOST_UNREAD * questions["expected"]:
+        return f"on {without} of {questions['expected']} answers the judge came to no verdict"
     return None
 
 
-def count_verdicts(judged: Sequence[Judged], *, missing: int = 0) -> dict[str, int]:
+def count_verdicts(judged: Iterable[Judged]) -> dict[str, int]:
+    """`{expected, scored, failed, unparsable}` single verdicts, of all repeats; the last three add up to the first."""
+    verdicts = failed = read = 0
+    for one in judged:
+        verdicts += len(one.verdicts)
+        failed += len(one.errors)
+        read += sum(verdict is not None for verdict in one.verdicts)
+    return {"expected": verdicts, "scored": read, "failed": failed, "unparsable": max(verdicts - failed - read, 0)}
+
+
+def count_questions(judged: Sequence[Judged], *, missing: int = 0) -> dict[str, int]:
     """`{expected, scored, failed, unparsable, tied}` questions, each asked once or more; the last four are the first.
 
     `missing`: questions that never came, so failed.
@@ -101,10 +120,10 @@ def judge_report(
     parts = {}
     for part in _PARTS:
         of_part = [one for one in own if part_of(one.question) == part]
-        parts[part] = count_verdicts(of_part, missing=sum(part_of(question) == part for question in missing))
+        parts[part] = count_questions(of_part, missing=sum(part_of(question) == part for question in missing))
     known = ("model", "family", "candidate_family", "same_family", "prompt_version", "repeats", "warning")
     return {
-        **{name: about.get(name) for name in known}, **count_verdicts(judged, missing=len(missing)), "parts": parts,
+        **{name: about.get(name) for name in known}, **count_questions(judged, missing=len(missing)), "parts": parts,
         "flip_rate": flip_rate(judged).to_dict(),
         "agreement": {name: dict(group) for name, group in agreement.items()} if agreement else None,
     }  # fmt: skip

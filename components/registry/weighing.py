@@ -41,7 +41,7 @@ def weigh(rule: Rule, threshold: float, value: float | None, low: float | None, 
             "mean": f"no {rule.of} to measure it on",
             "factor": f"no {rule.of} to measure it on",
             "whole": "it was not measured",
-        }.get(rule.kind, "no question of this kind")
+        }.get(rule.kind, "no verdict that counts" if rule.judged else "no question of this kind")
         return "INCONCLUSIVE", unknown, None
     if rule.kind in ("mean", "factor") and n < _MIN_FOR_BOOTSTRAP:
         more = f": it takes {_MIN_FOR_BOOTSTRAP} or more" if rule.of != "questions" else ""
