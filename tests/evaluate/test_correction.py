@@ -112,7 +112,7 @@ def worlds(
 def coverage() -> dict[tuple[float, ...], float]:
     """Setting -> share of its worlds whose interval holds the true rate; a judge taken for a coin decides nothing."""
     rng = np.random.default_rng(20140113)
-    held = {}
+    held: dict[tuple[float, ...], float] = {}
     shares = itertools.cycle((1 / 3, 1 / 2, 2 / 3))
     for rate, tpr, tnr, n, labels in itertools.product(RATES, SKILLS, SKILLS, ANSWERS, LABELS):
         drawn = worlds(rng, rate=rate, tpr=tpr, tnr=tnr, n=n, labels=labels, share=next(shares))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,16 +34,25 @@ def judged(one: Labelled, *verdicts: Verdict | None, errors: tuple[str, ...] = (
     return Judged("candidate", one.item, one.question, "judge", verdicts, verdict, errors=errors)
 
 
-def measured(pairs: Sequence[tuple[Labelled, Judged]], *, min_kappa: float = 0.6, min_labels: int = 30) -> dict:  # type: ignore[type-arg]
+def measured(
+    pairs: Sequence[tuple[Labelled, Judged]], *, min_kappa: float = 0.6, min_labels: int = 30
+) -> dict[str, Any]:
     said: Mapping[str, Judged] = {one.digest: of_judge for one, of_judge in pairs}
     return agreement_of(
         [one for one, _ in pairs], said, min_kappa=min_kappa, min_labels=min_labels, samples=500, seed=13
     )
 
 
+def verdicts(tp: int, fn: int, tn: int, fp: int) -> list[tuple[Verdict, Verdict]]:
+    """Of the first and of the second who judge."""
+    kinds: list[tuple[tuple[Verdict, Verdict], int]] = [
+        (("yes", "yes"), tp), (("yes", "no"), fn), (("no", "no"), tn), (("no", "yes"), fp),
+    ]  # fmt: skip
+    return [pair for pair, times in kinds for _ in range(times)]
+
+
 def group(tp: int, fn: int, tn: int, fp: int) -> list[tuple[Labelled, Judged]]:
-    said: list[tuple[Verdict, Verdict]] = [("yes", "yes")] * tp + [("yes", "no")] * fn
-    said += [("no", "no")] * tn + [("no", "yes")] * fp
+    said = verdicts(tp, fn, tn, fp)
     ones = [labelled(number, Bianca=people) for number, (people, _) in enumerate(said)]
     return [(one, judged(one, verdict)) for one, (_, verdict) in zip(ones, said, strict=True)]
 
@@ -128,13 +138,11 @@ def test_without_labels_nobody_is_trusted() -> None:
     ],
     ids=["few labels", "few no", "few yes", "unread", "a coin", "one class read", "low kappa"],
 )
-def test_who_is_not_trusted_and_why(values: dict, why: str) -> None:  # type: ignore[type-arg]
-    good = {"yes": 20, "no": 20, "counts": Counts(tp=18, fn=2, tn=18, fp=2), "unread": 0.1}
-    assert trusted(**good, min_kappa=0.6, min_labels=30)[0]  # type: ignore[arg-type]
-    is_trusted, said = trusted(**good | values, min_kappa=0.6, min_labels=30)  # type: ignore[arg-type]
-    assert not is_trusted
-
-    assert re.search(why, said), said
+def test_who_is_not_trusted_and_why(values: dict[str, Any], why: str) -> None:
+    good: dict[str, Any] = {"yes": 20, "no": 20, "counts": Counts(tp=18, fn=2, tn=18, fp=2), "unread": 0.1}
+    assert trusted(**good, min_kappa=0.6, min_labels=30)[0]
+    is_trusted, said = trusted(**good | values, min_kappa=0.6, min_labels=30)
+    assert not is_trusted and re.search(why, said), said
 
 
 def test_the_kappa_that_is_asked_for_is_enough() -> None:
@@ -188,9 +196,8 @@ def test_people_decide_by_majority_and_ties_are_left_out() -> None:
 
 
 def test_agreement_between_two_people_is_their_kappa() -> None:
-    verdicts: list[tuple[Verdict, Verdict]] = [("yes", "yes")] * 20 + [("yes", "no")] * 5
-    verdicts += [("no", "no")] * 15 + [("no", "yes")] * 10
-    ones = [labelled(number, Bianca=first, Nino=second) for number, (first, second) in enumerate(verdicts)]
+    said = enumerate(verdicts(20, 5, 15, 10))
+    ones = [labelled(number, Bianca=first, Nino=second) for number, (first, second) in said]
     told = people_agreement(ones, samples=500, seed=1)
     assert told is not None and (told["people"], told["n"], told["kappa"]["value"]) == (2, 50, 0.4)
     assert told["kappa"]["low"] < 0.4 < told["kappa"]["high"]

@@ -85,7 +85,12 @@ class Court:
         """What is paid for from now on."""
         paid: list[str] = []
         put = PaidLog.put
-        monkeypatch.setattr(PaidLog, "put", lambda log, key, value: (paid.append(key), put(log, key, value))[1])
+
+        def counted(log: PaidLog, key: str, value: dict[str, Any]) -> None:
+            paid.append(key)
+            put(log, key, value)
+
+        monkeypatch.setattr(PaidLog, "put", counted)
         return paid
 
 
