@@ -71,6 +71,8 @@ def copied_answers(answers: Sequence[Answered], training: Iterable[str]) -> list
         least = min(LEAST_WORDS, len(trained))
         for start in range(len(trained) - least + 1 if least >= SHORTEST else 0):
             for number, at in places.get(tuple(trained[start : start + SHORTEST]), ()):
+                if at and start and said[number][at - 1] == trained[start - 1]:
+                    continue  # part of a run that began a word before
                 run = _run(said[number], at, trained, start)
                 if len(run) < least or len(run) <= len(longest.get(number, ())):
                     continue

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,16 @@ from components.answer import AnswerParams
 from components.errors import TerminalError
 from components.evaluate import EvaluateParams, build_scorecard, scorecard_markdown, training_scores
 from components.evaluate import steps as evaluate
+from components.evaluate.copying import words_of
+from components.evaluate.judged import SOUNDS, Judged, rule_id
+from components.evaluate.params import PersonalityParams
 from components.evaluate.retrieval import score_retrieval
+from components.evaluate.said import Item, Said
 from components.index import SearchParams
 from components.llm.params import LlmParams
 from components.store import Artefact, Run, StepSpec, recorded_step
 from components.train.losses import RowLoss
+from tests.evaluate.spoken import DOUBTED
 
 BASE = [RowLoss(10 + number, (10 + number) * (2.0 + number / 50)) for number in range(20)]
 ADAPTED = [RowLoss(row.tokens, row.nll - row.tokens * 0.7) for row in BASE]
@@ -56,6 +62,20 @@ def test_perplexities_are_of_tokens_and_the_ratio_is_paired() -> None:
     # every token gains the same, so drawing other examples changes nothing
     assert (ratio.value, ratio.low, ratio.high) == tuple(pytest.approx(math.exp(-0.7)) for _ in range(3))
     assert (ratio.n, found["train_loss"].value, found["train_loss"].n) == (20, 0.4, 540)
+
+
+def test_the_gap_is_held_out_loss_less_train_loss_with_the_interval_of_the_held_out_part() -> None:
+    found = training_scores(base=BASE, adapted=ADAPTED, train_loss=0.4, train_rows=540, seed=13).measures
+    gap, held_out = found["loss_gap"], found["held_out_perplexity"]
+    assert gap.value == pytest.approx(math.log(held_out.value) - 0.4)
+    assert (gap.low, gap.high) == (
+        pytest.approx(math.log(held_out.low) - 0.4), pytest.approx(math.log(held_out.high) - 0.4),
+    )  # fmt: skip
+    assert gap.n == 20
+    few = training_scores(base=BASE[:5], adapted=ADAPTED[:5], train_loss=0.4, train_rows=540, seed=13).measures
+    assert (few["loss_gap"].low, few["loss_gap"].high, few["loss_gap"].n) == (None, None, 5)
+    unknown = training_scores(base=BASE, adapted=ADAPTED, train_loss=None, train_rows=540, seed=13).measures
+    assert unknown["loss_gap"].to_dict() == {"value": None, "low": None, "high": None, "n": 20}
 
 
 def test_losses_of_other_examples_are_refused() -> None:
@@ -99,6 +119,55 @@ def test_the_step_scores_what_was_sealed(run: Run) -> None:
     other = losses(run, train_loss=0.3)
     again = evaluate.score(run, params, AnswerParams(), retrieval=retrieval, answers=answers, losses=other)
     assert again.id != trained.id
+
+
+def test_what_was_said_and_trained_on_is_in_the_scorecard_and_in_its_identity(run: Run, tmp_path: Path) -> None:
+    checklist = tmp_path / "checklist.yaml"
+    checklist.write_text("rules:\n  - {id: calm, rule: She stays calm., ask: Is it calm?}\n", encoding="utf-8")
+    prompts = tmp_path / "prompts.jsonl"
+    prompts.write_text("", encoding="utf-8")
+    params = EvaluateParams(golden=None, personality=PersonalityParams(prompts=prompts, checklist=checklist))
+    item = Item("personality", "p", "Come va?", "it", "daily")
+    trained = "Va bene, grazie, e oggi si va con molta calma fino a sera."
+    asked = seal(run, "evaluate.candidate", {
+        "items.jsonl": json.dumps(asdict(item)) + "\n", "said.jsonl": json.dumps(Said(item, trained).to_dict()) + "\n",
+    })  # fmt: skip
+    judged = [
+        Judged("candidate", item.key, question, "judge", (verdict,), verdict, "because")
+        for question, verdict in ((SOUNDS, "yes"), (rule_id("calm"), "no"))
+    ]
+    judge = seal(run, "evaluate.judge", {
+        "verdicts.jsonl": "".join(json.dumps(one.to_dict()) + "\n" for one in judged), "pairs.jsonl": "",
+        "judge.json": json.dumps({"model": "fake/judge", "repeats": 1}),
+    })  # fmt: skip
+    agreement = seal(run, "evaluate.agreement", {"agreement.json": json.dumps({"groups": DOUBTED})})
+    row = {"conversations": [{"from": "human", "value": "Come va?"}, {"from": "gpt", "value": trained}]}
+    split = seal(run, "dataset.split", {
+        "split.json": json.dumps({"files": {"train": "train-a.jsonl"}}), "train-a.jsonl": json.dumps(row) + "\n",
+    })  # fmt: skip
+    retrieval, answers = sealed_scores(run)
+    given: dict[str, Any] = {"candidate": asked, "judge": judge, "agreement": agreement, "split": split}
+
+    def scored(**changes: Any) -> Artefact:
+        return evaluate.score(run, params, AnswerParams(), retrieval=retrieval, answers=answers, **{**given, **changes})
+
+    found = scored()
+    card = found.read_json("scorecard.json")
+    assert card["metrics"]["copied_answers"]["value"] == 1.0
+    assert card["copied"] == [{"key": "personality/p", "run": " ".join(words_of(trained))}]
+    assert card["evidence"]["split"] == split.digest
+    assert len(card["evidence"]["checklist"]) == 64
+    assert card["judge"]["model"] == "fake/judge"
+    assert (card["rules"][0]["failed"], card["judge"]["sounds_raw"]["value"]) == (1, 1.0)
+    worst = list(found.read_jsonl("worst.jsonl"))
+    assert [(row["id"], [one["question"] for one in row["failed"]]) for row in worst] == [
+        ("p", ["rule:calm", "copied"])
+    ]  # fmt: skip
+    others = [scored(agreement=None), scored(split=None), scored(candidate=None, judge=None, agreement=None)]
+    assert len({one.id for one in (found, *others)}) == 4
+    assert "copied_answers" not in others[1].read_json("scorecard.json")["metrics"]
+    checklist.write_text("rules:\n  - {id: calm, rule: Calm., ask: Is it calm?}\n", encoding="utf-8")
+    assert scored().id not in {found.id, *(one.id for one in others)}
 
 
 def test_answers_with_an_adapter_are_other_answers(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from components.evaluate import AnswerRecord, Question, RankedFile, build_scorecard, score_retrieval
 from components.registry import Criterion, GateParams, GateReport, Verdict, build_release, sqlite_uri
-from tests.registry.spoken import said_scores
+from tests.evaluate.spoken import said_scores
 
 THRESHOLDS = GateParams().model_dump()
 

@@ -9,8 +9,8 @@ import pytest
 from components.errors import TerminalError
 from components.registry import Criterion, GateParams, decide, gate_markdown, render_gate
 from components.registry import steps as registry
+from tests.evaluate.spoken import DOUBTED
 from tests.registry.conftest import make_scorecard
-from tests.registry.spoken import DOUBTED
 
 
 def decided(groups: Any, card: Any | None = None, **said: Any) -> dict[str, Criterion]:

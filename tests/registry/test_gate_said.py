@@ -8,8 +8,8 @@ import pytest
 
 from components.evaluate import Question, RankedFile, build_scorecard, score_retrieval, wilson_interval
 from components.registry import Criterion, GateParams, GateReport, decide, render_gate
+from tests.evaluate.spoken import DOUBTED, TRUSTED
 from tests.registry.conftest import make_scorecard
-from tests.registry.spoken import DOUBTED, TRUSTED
 
 THRESHOLDS = GateParams().model_dump()
 
