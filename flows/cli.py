@@ -47,9 +47,6 @@ COMMANDS = {
     "diff": ("diff", "Compare two runs, or a run and a recipe"),
     "gc": ("keep", "Remove what no kept run, no release and no published index needs"),
     "forget": ("keep", "Remove a note, or a secret, from everything that a workspace keeps"),
-    "roadmap": ("roadmap", "Where you stand: phase, triggers of the next one, costs, decision, risks"),
-    "promote": ("champion", "Put the release of a run into service, when its gate is GO or you say why"),
-    "rollback": ("champion", "Go back to the release that was in service before"),
     "doctor": ("doctor", "What is wrong with this installation and an index, and how to mend it"),
 }
 
@@ -61,7 +58,6 @@ GROUPS = {
     "Deciding": ("label", "promote", "rollback", "roadmap"),
     "Training": ("data", "train", "trainers"),
     "What there is": ("index", "runs", "show", "diff", "gc", "forget"),
-    "Deciding": ("roadmap", "promote", "rollback"),
 }
 """How `--help` shows them; a command that is in no group comes last."""
 
