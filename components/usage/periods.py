@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sqlite3
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 __all__ = ["SUMS", "TO_SECONDS", "Period", "Use", "bucket_of", "read_days", "read_months"]
@@ -124,8 +124,12 @@ def read_days(connection: sqlite3.Connection, *, after: str, until: str) -> Peri
         span,
     ).fetchone()[0]
     folded = connection.execute("SELECT value FROM about WHERE name = 'folded until'").fetchone()
-    use = Use(**{**asdict(found.use), "conversations": distinct})
-    return Period(found.name, use, found.models, complete=folded is None or folded[0] <= after)
+    return Period(
+        found.name,
+        replace(found.use, conversations=distinct),
+        found.models,
+        complete=folded is None or folded[0] <= after,
+    )
 
 
 def _period(name: str, sums: Mapping[str, list[Any]], times: Mapping[str, list[tuple[float, int]]]) -> Period:
@@ -139,7 +143,7 @@ def _period(name: str, sums: Mapping[str, list[Any]], times: Mapping[str, list[t
 
 def _use(numbers: list[Any], times: list[tuple[float, int]]) -> Use:
     ranked = sorted(times)
-    return Use(*numbers, _at_rank(ranked, 0.50), _at_rank(ranked, 0.95))
+    return replace(Use(*numbers), p50_seconds=_at_rank(ranked, 0.50), p95_seconds=_at_rank(ranked, 0.95))
 
 
 def _at_rank(ranked: list[tuple[float, int]], share: float) -> float | None:
