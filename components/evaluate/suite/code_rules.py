@@ -120,7 +120,7 @@ def _json(keys: bool | Sequence[str], answer: str) -> Decision:
 
 
 def _folded(text: str) -> str:
-    composed = unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
+    composed = unicodedata.normalize("NFC", unicodedata.normalize("NFD", text).casefold())
     return " ".join(composed.translate(_APOSTROPHES).split())
 
 

@@ -12,9 +12,13 @@ from __future__ import annotations
 
 import unicodedata
 
+from components.sncp.redact import mask_secrets
+
 __all__ = ["found_at", "pattern_fault"]
 
 _SHOWN = 60
+_LOOKED_AT = 2_000
+"""Characters that are masked before they are cut to what is shown: a secret that is cut is none that is known."""
 _NOT_RE2 = ("invalid perl operator: (?", "invalid escape sequence: \\")
 
 
@@ -32,12 +36,18 @@ def pattern_fault(pattern: str) -> str | None:
 
 
 def found_at(pattern: str, text: str) -> str | None:
-    """The first characters of `text` (without accents) from where `pattern` matches on; None: nowhere."""
+    """A few words of `text` (without accents) from the one where `pattern` first matches on; None: nowhere.
+
+    Secrets in them are masked.
+    """
     plain = _without_accents(text)
     position = _position(pattern, plain)
     if position < 0:
         return None
-    return " ".join(plain.encode()[position:].decode(errors="ignore")[:_SHOWN].split())
+    start = len(plain.encode()[:position].decode())
+    while start and not plain[start - 1].isspace():  # a secret is known by its beginning
+        start -= 1
+    return " ".join(mask_secrets(plain[start : start + _LOOKED_AT])[:_SHOWN].split())
 
 
 def _position(pattern: str, plain: str) -> int:

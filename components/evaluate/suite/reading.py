@@ -45,7 +45,8 @@ class Reader:
 
     path: Path
     what: str
-    faults: list[str] = field(default_factory=list)
+    faults: list[tuple[int, int, str]] = field(default_factory=list)
+    """Line and column, from 1 (0: the file as a whole), and what is wrong."""
     digest: str = ""
     _left: int = MAX_VALUES
 
@@ -65,15 +66,19 @@ class Reader:
             self.fault(root, f"more than {MAX_VALUES:,} values, aliases written out; expected a smaller {self.what}")
         if self.faults:
             count = len(self.faults)
+            told = [
+                mask_secrets(f"{self.path}:{line}:{column}: {said}" if line else f"{self.path}: {said}")
+                for line, column, said in sorted(self.faults, key=lambda fault: fault[:2])[:_SHOWN]
+            ]
             more = [f"... and {count - _SHOWN} more"] if count > _SHOWN else []
             head = f"{self.path}: {count} {'fault' if count == 1 else 'faults'} in the {self.what}"
-            raise InputError("\n".join([head, *map(mask_secrets, self.faults[:_SHOWN]), *more]))
+            raise InputError("\n".join([head, *told, *more]))
         return value
 
     def fault(self, node: Node | None, message: str) -> None:
         """Remember what is wrong at a place; None: with the file as a whole."""
-        where = "" if node is None else f":{node.start_mark.line + 1}:{node.start_mark.column + 1}"
-        self.faults.append(f"{self.path}{where}: {message}")
+        line, column = (0, 0) if node is None else (node.start_mark.line + 1, node.start_mark.column + 1)
+        self.faults.append((line, column, message))
 
     def mapping(self, node: Node | None, what: str, allowed: Sequence[str], needed: Sequence[str]) -> dict[str, Node]:
         """The values of a mapping by their keys; unknown, repeated and missing keys are faults."""

@@ -57,7 +57,7 @@ def _suite(reader: Reader, root: Node | None) -> TaskSuite:
     for tier, number in needed.items():
         if number > sizes.get(tier, 0):
             reader.fault(
-                keys["needed"], f"needed: {number} tasks of the tier {tier[:40]!r}; it has {sizes.get(tier, 0)}"
+                keys["needed"], f"needed: {number} of the tier {tier[:40]!r} must pass; it has {sizes.get(tier, 0)}"
             )
     go, conditional = (reader.number(keys[key], key, least=1) if key in keys else 0 for key in ("go", "conditional"))
     if conditional > go and "go" in keys:
