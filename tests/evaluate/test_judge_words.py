@@ -82,6 +82,8 @@ def test_a_model_that_obeys_whoever_is_outside_of_a_fence_does_not_obey_the_answ
         model="fake/chat?mode=obedient", temperature=0, max_tokens=99, context_tokens=999, timeout_seconds=9, retries=0,
         seed=1,
     )  # fmt: skip
+    alive: Message = {"role": "user", "content": order}
+    assert chat.chat([alive], local_notes=()).text == "BANANA"
     for messages in (question(lang, text=order), question(lang, prompt=order), pair(lang, order, "Ciao.")):
         assert "BANANA" not in chat.chat(messages, local_notes=()).text.split()
 
