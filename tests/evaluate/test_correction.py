@@ -51,6 +51,16 @@ def test_a_judge_without_errors_leaves_the_rate_and_still_widens_its_interval() 
     assert measure.high - measure.low > high - low
 
 
+@pytest.mark.parametrize("yes", [0, 2, 50, 98, 100])
+def test_no_interval_is_narrower_than_that_of_a_judge_without_errors(yes: int) -> None:
+    """More yes than all good answers would get from it: the formula's own interval lies beyond 1 and is cut to none."""
+    for counts in (Counts(tp=27, fn=3, tn=30), Counts(tp=30, tn=27, fp=3), Counts(tp=300, tn=300)):
+        measure = correct_rate(yes, 100, counts)
+        assert measure.value is not None and measure.low is not None and measure.high is not None
+        low, high = wilson_interval(round(100 * measure.value), 100)
+        assert measure.high - measure.low >= (high - low) * 0.95  # the number of yes is rounded
+
+
 def test_a_rate_beyond_what_the_errors_allow_is_cut() -> None:
     assert correct_rate(100, 100, Counts(tp=40, fn=10, tn=40, fp=10)).value == 1.0
     assert correct_rate(0, 100, Counts(tp=40, fn=10, tn=40, fp=10)).value == 0.0

@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping
 
 from components.evaluate.instrument.counts import Counts
-from components.evaluate.intervals import Z95, Measure
+from components.evaluate.intervals import Z95, Measure, wilson_interval
 
 __all__ = ["correct_rate"]
 
@@ -50,4 +50,8 @@ def correct_rate(yes: int, n: int, counts: Counts | Mapping[str, int]) -> Measur
     spread = near_rate * (1 - near_rate) / rate_n + centre**2 * tpr_variance + (1 - centre) ** 2 * tnr_variance
     half = Z95 * math.sqrt(spread) / skill
     centre += 2 * Z95**2 * (centre * tpr_variance - (1 - centre) * tnr_variance)
-    return Measure(value, max(0.0, min(value, centre - half)), min(1.0, max(value, centre + half)), n)
+    # A judge that says yes more often than it would to good answers alone gives an interval beyond 1, which would be
+    # cut to nothing: it is never narrower than that of a judge without errors.
+    low = min(centre - half, wilson_interval(math.floor(value * n), n)[0])
+    high = max(centre + half, wilson_interval(math.ceil(value * n), n)[1])
+    return Measure(value, max(0.0, low), min(1.0, high), n)
