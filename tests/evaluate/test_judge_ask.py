@@ -65,6 +65,14 @@ def test_an_error_stands_in_its_place_and_the_others_are_judged(tmp_path: Path) 
     assert all(one.verdict for one in judged if not one.errors)
 
 
+def test_an_error_that_all_questions_meet_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    judge = open_judge(JudgeParams(), llm("openai/gpt-4o-mini"), workspace=tmp_path)
+    local = {("candidate", one.item.key): ["diario.md"] for one in QUESTIONS}
+    judged = ask(tmp_path, judge, QUESTIONS[:9], at_once=3, persona="", local_notes=local)
+    assert all("diario.md" in one.errors[0] for one in judged)
+    assert caplog.text.count("no verdict on") == 1
+
+
 def test_what_failed_alone_is_asked_again(tmp_path: Path) -> None:
     failing, _ = counted_judge(tmp_path, "&fail_prob=0.4&seed=3")
     lost = sum(bool(one.errors) for one in ask(tmp_path, failing, QUESTIONS))
@@ -123,7 +131,9 @@ def test_repeats_of_one_and_the_same_request_are_refused(tmp_path: Path) -> None
 def test_local_notes_reach_no_judge_elsewhere(tmp_path: Path) -> None:
     section = llm("openai/gpt-4o-mini", api_key_env="NO_SUCH_KEY")
     judge = open_judge(JudgeParams(), section, workspace=tmp_path)
-    (judged,) = ask(tmp_path, judge, QUESTIONS[:1], local_notes={("candidate", "personality/p000"): ["diario.md"]})
+    (judged,) = ask(
+        tmp_path, judge, QUESTIONS[:1], persona="", local_notes={("candidate", "personality/p000"): ["diario.md"]}
+    )
     assert judged.verdict is None
     assert "diario.md" in judged.errors[0] and "Nothing was sent" in judged.errors[0]
 

@@ -47,6 +47,7 @@ class Tally:
     """What the replies cost when they were made; None: the price of one is unknown."""
     models: set[str] = field(default_factory=set)
     """That answered, in the words of who served them."""
+    _told: set[str] = field(default_factory=set, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def count(self, *, model: str, cost_usd: float | None, read: bool, cut: bool) -> None:
@@ -57,6 +58,16 @@ class Tally:
             self.cut += cut and not read
             self.cost_usd = None if self.cost_usd is None or cost_usd is None else self.cost_usd + cost_usd
             self.models.add(model)
+
+    def tell(self, what: str, error: CervellaError) -> str:
+        """The words of an error that came instead of a reply; logged once, however many questions meet it."""
+        said = str(error) or type(error).__name__
+        with self._lock:
+            new = said not in self._told
+            self._told.add(said)
+        if new:
+            logger.warning("no verdict on %s: %s", what, said)
+        return said
 
     def take_over(self, replies: Mapping[str, Any]) -> None:
         """Begin from the counts of an earlier artefact (`replies` of its `judge.json`), whose verdicts are kept."""
@@ -98,7 +109,7 @@ def judge_all(
         judged = []
         for question in group:
             judged.append(_judge(question, words, judge, log, local_notes or {}, tally))
-            done.add(judged[-1])
+            done.add()
         return judged
 
     at_once = most_at_once(judge.chats[0], at_once)
@@ -156,21 +167,16 @@ def majority(verdicts: Sequence[Verdict | None]) -> Verdict | None:
 
 
 class _Done:
-    """Questions that were put; several threads count. An error is told once, however many questions meet it."""
+    """Questions that were put; several threads count."""
 
     def __init__(self, total: int) -> None:
         self.total = total
         self.count = 0
-        self._told: set[str] = set()
         self._lock = threading.Lock()
 
-    def add(self, judged: Judged) -> None:
+    def add(self) -> None:
         with self._lock:
             self.count += 1
-            new = [error for error in judged.errors if error not in self._told]
-            self._told.update(new)
-        for error in new:
-            logger.warning("no verdict on %s, question %s: %s", judged.item, judged.question, error)
 
 
 def _judge(
@@ -188,7 +194,7 @@ def _judge(
                 messages, read_verdict, judge=judge, repeat=repeat, log=log, local_notes=local, tally=tally
             )
         except CervellaError as error:
-            errors.append(str(error))
+            errors.append(tally.tell(f"{question.item.key}, question {question.question}", error))
         else:
             models.add(model)
             if verdict:

@@ -18,7 +18,6 @@ from components.evaluate.judge.reply import read_choice
 from components.evaluate.judge.words import JudgeWords
 from components.evaluate.judged import Outcome, Pair
 from components.evaluate.said import Item, Said
-from components.store import logger
 
 if TYPE_CHECKING:
     from components.evaluate.asking.paid import PaidLog
@@ -98,8 +97,7 @@ def _pair(duel: Duel, words: JudgeWords, judge: Judge, log: PaidLog, local: Coll
                 judge=judge, repeat=0, log=log, local_notes=local, tally=tally,
             )  # fmt: skip
         except CervellaError as error:
-            logger.warning("%s cannot be compared: %s", duel.item.key, error)
-            errors.append(str(error) or type(error).__name__)
+            errors.append(tally.tell(f"the pair {duel.item.key}", error))
         else:
             outcome = meaning[choice] if choice else None
             reasons.append(reason)

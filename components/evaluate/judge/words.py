@@ -159,7 +159,7 @@ def _fenced(label: str, text: str, marker: str, end: str) -> str:
 
 def _cut(text: str, *, count_tokens: Callable[[str], int], max_tokens: int) -> str:
     lines = text.split("\n")
-    low, high = 0, len(lines)
+    low, high = 0, len(lines) if text else 0
     while low < high:
         middle = (low + high + 1) // 2
         low, high = (middle, high) if count_tokens("\n".join(lines[:middle])) <= max_tokens else (low, middle - 1)
