@@ -122,6 +122,19 @@ def test_an_interruption_leaves_the_log_whole(tmp_path: Path, at_once: int) -> N
 
 
 @pytest.mark.slow
+def test_a_second_interruption_waits_for_nothing(tmp_path: Path) -> None:
+    process = start(tmp_path, "candidate", 8, "--chat", "fake/chat?delay=100")
+    wait_for_calls(tmp_path, 8)
+    process.send_signal(signal.SIGINT)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(timeout=1)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert "KeyboardInterrupt" in errors
+    assert calls(tmp_path) == 8
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("step", ["answers", "candidate"])
 def test_memory_is_flat_over_five_hundred_questions_eight_at_a_time(tmp_path: Path, step: str) -> None:
     told = finished(start(tmp_path, step, 8, "--chat", "fake/chat?delay=0.01&mode=echo", "--items", 500, "--memory"))
