@@ -193,6 +193,22 @@ class TestRollback:
             with pytest.raises(InputError, match=f"never was in service.*1 or {one.digest[:12]}"):
                 shelf.rollback(to=to)
 
+    def test_one_that_was_interrupted_is_completed_and_goes_back_no_further(self, shelf: Shelf) -> None:
+        made = [shelf.run(name) for name in ("Uno.", "Due.", "Tre.")]
+        for one in made:
+            shelf.promote(run=one.run.id)
+
+        def end(point: str) -> None:
+            if point == "written":
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            shelf.rollback(at=end)
+        done = shelf.rollback(by="Carla")
+        assert (done.champion.digest, done.champion.by, done.changed) == (made[1].digest, "Bruno", True)
+        assert len(shelf.history()) == 4
+        assert shelf.rollback().champion.digest == made[0].digest
+
     def test_nothing_in_service(self, shelf: Shelf) -> None:
         shelf.run("Uno.")
         with pytest.raises(TerminalError, match="nothing is in service as cervella"):
@@ -244,7 +260,7 @@ class TestFile:
         "spoil",
         [
             lambda data: data.replace(b"Anna", b"Eva"), lambda data: data[: len(data) // 2], lambda data: b"[]",
-            lambda data: b"", lambda data: b'{"format": 1, "models": {"cervella": [{}]}, "sum": ""}',
+            lambda data: b"", lambda data: b'{"format": 1, "models": {"cervella": [{}]}, "open": [], "sum": ""}',
         ],
         ids=["changed", "cut", "list", "empty", "foreign"],
     )  # fmt: skip

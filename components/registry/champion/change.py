@@ -2,7 +2,8 @@
 
 Two at once: the second waits, and decides on what the first has left. A rollback touches neither notes nor index.
 
-State after a hard crash: see `components.registry.champion.record`. Not covered: two workspaces that share one MLflow
+State after a hard crash: see `components.registry.champion.record`. The same command again completes it.
+Not covered: two workspaces that share one MLflow
 server each have a champion of their own, and its alias tells the one that changed last.
 """
 
@@ -16,9 +17,10 @@ from pathlib import Path
 from components.errors import InputError, TerminalError
 from components.registry.champion.candidate import Proposed, open_release, proposed
 from components.registry.champion.follow import follow
-from components.registry.champion.record import Champion, line_of, locked, read_history, write_history
+from components.registry.champion.record import Champion, is_open, line_of, locked, read_history, write_history
 from components.registry.gate import GateReport
 from components.registry.params import RegistryParams
+from components.store import logger
 
 __all__ = ["Changed", "promote", "rollback"]
 
@@ -83,7 +85,7 @@ def rollback(
     *, workspace: Path, registry: RegistryParams, by: str, to: str | None = None, reason: str | None = None,
     at: Callable[[str], None] = lambda point: None,
 ) -> Changed:  # fmt: skip
-    """Go back to the champion before, or to one that is named.
+    """Go back to the champion before, or to one that is named; a rollback that was killed half-way is completed.
 
     Args:
         workspace: of the recipe.
@@ -104,7 +106,12 @@ def rollback(
         history = read_history(workspace, registry.model_name)
         if not history:
             raise TerminalError(f"nothing is in service as {registry.model_name}: cervella promote RECIPE first")
-        now, wanted = history[-1], _wanted(history, to, model_name=registry.model_name)
+        now = history[-1]
+        if to is None and now.what == "rollback" and is_open(workspace, registry.model_name):
+            logger.info("the rollback that %s began at %s was interrupted; it is completed", now.by, now.at)
+            fault = follow(history, workspace=workspace, registry=registry, at=at)
+            return Changed(now, history[-2], changed=True, fault=fault)
+        wanted = _wanted(history, to, model_name=registry.model_name)
         at("decided")
         if wanted.digest == now.digest:
             return Changed(now, fault=follow(history, workspace=workspace, registry=registry, at=at))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from components.errors import CervellaError
-from components.registry.champion.record import Champion, locked, read_history
+from components.registry.champion.record import Champion, close, locked, read_history
 from components.registry.params import CHAMPION, RegistryParams
 from components.store import mlflow_door as door
 from components.store.mlflow_errors import explained
@@ -39,7 +39,15 @@ def follow(
     history: Sequence[Champion], *, workspace: Path, registry: RegistryParams,
     at: Callable[[str], None] = lambda point: None,
 ) -> str | None:  # fmt: skip
-    """As `sync_champion`, for the holder of the lock. Fails never: MLflow is told again by the next change or run."""
+    """As `sync_champion`, for the holder of the lock. What MLflow refuses is told again by the next change or run."""
+    fault = _told(history, workspace, registry, at)
+    close(workspace, registry.model_name)
+    return fault
+
+
+def _told(
+    history: Sequence[Champion], workspace: Path, registry: RegistryParams, at: Callable[[str], None]
+) -> str | None:
     uri = door.tracking_uri(workspace, registry.tracking_uri)
     if uri.startswith(_SQLITE) and not Path(uri.removeprefix(_SQLITE)).is_file():
         return f"MLflow has no database at {uri}; the next run of the recipe makes one"

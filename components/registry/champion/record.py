@@ -4,13 +4,15 @@ The file is the truth; the alias `champion` in MLflow follows it. Nothing is eve
 
 State after a hard crash: the file as it was before or as it is after a change, never half of it (written beside,
 flushed, renamed; `.champion.json.<random>` may be left and goes with `gc`). Between file and MLflow: the file tells the
-new champion and MLflow the old one; the next promote, rollback or run of the recipe makes MLflow agree.
+new champion and that the change is open, MLflow tells the old one; the next promote, rollback or run of the recipe
+makes MLflow agree. A rollback that finds an open rollback completes it, and goes back no further: done again after a
+kill, a command has the effect of one.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +23,8 @@ from components.store import canonical_json, hold, logger, sha256_hex, write_ato
 from components.store.purge import Words
 
 __all__ = [
-    "Champion", "champion_file", "forget_words", "line_of", "locked", "read_champion", "read_champions", "read_history",
-    "write_history",
+    "Champion", "champion_file", "close", "forget_words", "is_open", "line_of", "locked", "read_champion",
+    "read_champions", "read_history", "write_history",
 ]  # fmt: skip
 
 _FORMAT = 1
@@ -95,14 +97,20 @@ def locked(workspace: Path, what: str) -> Iterator[None]:
 
 def read_champions(workspace: Path) -> dict[str, list[Champion]]:
     """Registered model -> its history, oldest first. Raises TerminalError for a file that is damaged."""
+    return _read(workspace)[0]
+
+
+def _read(workspace: Path) -> tuple[dict[str, list[Champion]], set[str]]:
+    """All histories, and the models whose last change is open."""
     path = champion_file(workspace)
     try:
         told = json.loads(path.read_bytes())
         if told["format"] != _FORMAT or told["sum"] != _sum(told):
             raise _damaged(path, "was changed: its checksum does not match")
-        return {name: [Champion.from_dict(one) for one in entries] for name, entries in told["models"].items()}
+        models = {name: [Champion.from_dict(one) for one in entries] for name, entries in told["models"].items()}
+        return models, set(told["open"])
     except FileNotFoundError:
-        return {}
+        return {}, set()
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise _damaged(path, f"cannot be read ({error})") from error
 
@@ -119,8 +127,21 @@ def read_champion(workspace: Path, model_name: str) -> Champion | None:
 
 
 def write_history(workspace: Path, model_name: str, history: Sequence[Champion]) -> None:
-    """Replace the history of one registered model. For the holder of `locked`."""
-    _write(workspace, {**read_champions(workspace), model_name: list(history)})
+    """Replace the history of one registered model, whose last change is then open. For the holder of `locked`."""
+    champions, opened = _read(workspace)
+    _write(workspace, {**champions, model_name: list(history)}, opened | {model_name})
+
+
+def is_open(workspace: Path, model_name: str) -> bool:
+    """Whether the last change was begun and not ended: MLflow may not know of it, nor who asked for it."""
+    return model_name in _read(workspace)[1]
+
+
+def close(workspace: Path, model_name: str) -> None:
+    """The last change is ended. For the holder of `locked`."""
+    champions, opened = _read(workspace)
+    if model_name in opened:
+        _write(workspace, champions, opened - {model_name})
 
 
 def line_of(history: Sequence[Champion]) -> list[Champion]:
@@ -153,9 +174,9 @@ def forget_words(workspace: Path, words: Words) -> None:
             write_atomic(path, text)
 
 
-def _write(workspace: Path, champions: Mapping[str, Sequence[Champion]]) -> None:
+def _write(workspace: Path, champions: Mapping[str, Sequence[Champion]], opened: Collection[str]) -> None:
     models = {name: [one.to_dict() for one in history] for name, history in champions.items()}
-    write_atomic(champion_file(workspace), _text({"format": _FORMAT, "models": models}))
+    write_atomic(champion_file(workspace), _text({"format": _FORMAT, "models": models, "open": sorted(opened)}))
 
 
 def _text(told: Mapping[str, Any]) -> bytes:
