@@ -26,7 +26,10 @@ def render_roadmap(roadmap: Roadmap) -> str:
     parts = [
         [f"roadmap of {roadmap.recipe}; phase reached: {roadmap.reached}", *_table(phases)],
         [f"{'' if roadmap.missing else 'nothing is '}missing for phase {roadmap.next}", *map(_item, roadmap.missing)],
-        ["triggers of phase optimize", *(line for one in roadmap.triggers.all for line in _trigger(one))],
+        [
+            "triggers of phase optimize", *(line for one in roadmap.triggers.all for line in _trigger(one)),
+            *_wrapped(f"roadmap.force: {roadmap.force}" if roadmap.force else "", "  "),
+        ],
         [
             f"costs of the phases ({costs.source}, {costs.date})", *_table(list(_phase_rows(roadmap))),
             *_wrapped(_spent(roadmap.spent), "  "),
@@ -54,7 +57,7 @@ def roadmap_markdown(roadmap: Roadmap) -> str:
                   [(one.name, "yes" if one.reached else "no", one.evidence) for one in roadmap.phases]),
         f"Missing for phase {roadmap.next}:",
         "\n".join(missing),
-        triggers_markdown(roadmap.triggers.to_dict()),
+        triggers_markdown({**roadmap.triggers.to_dict(), "forced": roadmap.force}),
         f"## Costs ({costs.source}, {costs.date})",
         _markdown(("phase", "a month", "once", "what"), list(_phase_rows(roadmap))[1:]),
         _spent(roadmap.spent),

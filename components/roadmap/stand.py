@@ -79,6 +79,7 @@ class Roadmap:
         next: the phase after it.
         missing: for the next phase, in words.
         triggers: of phase optimize.
+        force: the recipe's reason to go on without them.
         costs: the table, and the costs of phases.
         stand: costs at the volume of the last 30 days; None: it is not known.
         spent: here, in the last 30 days.
@@ -93,6 +94,7 @@ class Roadmap:
     next: str
     missing: tuple[str, ...]
     triggers: Triggers
+    force: str | None
     costs: Costs
     stand: CostAt | None
     spent: Spent
@@ -110,6 +112,7 @@ class Roadmap:
             "recipe": self.recipe, "at": self.at, "reached": self.reached, "next": self.next, "ready": self.ready,
             "missing": list(self.missing), "phases": [asdict(phase) for phase in self.phases],
             **{key: value for key, value in self.triggers.to_dict().items() if key != "met"},
+            "force": self.force,
             "costs": self.costs.model_dump(mode="json"), "stand": asdict(self.stand) if self.stand else None,
             "spent": self.spent.to_dict(), "decision": self.decision.to_dict(),
             "risks": [risk.to_dict() for risk in self.risks],
@@ -152,7 +155,8 @@ def roadmap_of(
     spent = _spent(workspace, states, now)
     return Roadmap(
         recipe=recipe, at=now.astimezone(UTC).isoformat(timespec="seconds"), phases=phases, reached=reached,
-        next=_NEXT[reached], missing=_missing(reached, gate, triggers, recipe), triggers=triggers, costs=costs,
+        next=_NEXT[reached], missing=_missing(reached, gate, triggers, recipe), triggers=triggers,
+        force=params.force, costs=costs,
         stand=cost_at(costs, spent.usage.use.conversations) if spent.usage else None, spent=spent,
         decision=weigh(params.decision),
         risks=risks_of(

@@ -7,7 +7,7 @@ have answered it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -129,7 +129,7 @@ def _persona(store: Store, artefact: str | None) -> str | None:
 
 def check_triggers(
     params: TriggerParams, *, threshold: BreakEven, full_tokens: int | None, tokenizer: str, persona: str | None,
-    evaluated: Sequence[Evaluation], volume: Period | str,
+    evaluated: Iterable[Evaluation], volume: Period | str,
 ) -> Triggers:  # fmt: skip
     """Decide from what was measured.
 
@@ -139,7 +139,7 @@ def check_triggers(
         full_tokens: of the whole persona as a system prompt; None: it cannot be compiled.
         tokenizer: whose tokens they are.
         persona: digest of the compiled prompt as it is now (`persona_digest`); None: there is none.
-        evaluated: newest first.
+        evaluated: newest first; read as far back as the row goes.
         volume: of the last 30 days; a text: why it cannot be told.
     """
     return Triggers(
@@ -161,14 +161,14 @@ def _of_tokens(threshold: int, tokens: int | None, tokenizer: str) -> Trigger:
     return Trigger("prompt_tokens", tokens > threshold, tokens, threshold, wants, measured, todo)
 
 
-def _of_validation(threshold: int, persona: str | None, evaluated: Sequence[Evaluation]) -> Trigger:
+def _of_validation(threshold: int, persona: str | None, evaluated: Iterable[Evaluation]) -> Trigger:
     wants = f"at least {threshold} evaluations in a row with gate GO and this very persona"
     if persona is None:
         return Trigger("validated", None, None, threshold, wants, "the persona cannot be compiled", "mend the persona")
     row, ended = _row(persona, evaluated)
     count = len(row)
     measured = f"runs of this workspace: {count} in a row; {ended or 'there are no others'}"
-    if not evaluated:
+    if not (count or ended):
         measured = "no run of this workspace has come to its gate"
     todo = ""
     if count < threshold:
@@ -179,7 +179,7 @@ def _of_validation(threshold: int, persona: str | None, evaluated: Sequence[Eval
     return Trigger("validated", count >= threshold, count, threshold, wants, measured, todo)
 
 
-def _row(persona: str, evaluated: Sequence[Evaluation]) -> tuple[set[str], str]:
+def _row(persona: str, evaluated: Iterable[Evaluation]) -> tuple[set[str], str]:
     """What the GOs rest on, from the newest back; and what ended the row, in words."""
     row: set[str] = set()
     for one in evaluated:
@@ -244,7 +244,7 @@ def triggers_of(
         volume = str(error)
     return check_triggers(
         params.triggers, threshold=threshold, full_tokens=full_tokens, tokenizer=tokenizer,
-        persona=None if prompt_text is None else persona_digest(prompt_text), evaluated=list(evaluations(workspace)),
+        persona=None if prompt_text is None else persona_digest(prompt_text), evaluated=evaluations(workspace),
         volume=volume,
     )  # fmt: skip
 

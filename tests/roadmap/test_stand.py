@@ -204,6 +204,15 @@ def test_the_terminal_shows_all_of_it_in_100_columns(house: Any) -> None:
     assert at == ["700", "2,152", "4,000"]  # where they belong in the table
 
 
+def test_a_reason_in_the_recipe_is_shown_and_changes_no_trigger(house: Any) -> None:
+    house.evaluated()
+    params = RoadmapParams(force="la banca lo chiede")
+    found = told(house, params)
+    assert not found.ready
+    assert "roadmap.force: la banca lo chiede" in render_roadmap(found)
+    assert "Forced: la banca lo chiede" in roadmap_markdown(found)
+
+
 def test_bars_are_as_long_as_the_dollars(house: Any) -> None:
     lines = render_roadmap(told(house, prompt=False)).splitlines()
     bars = {line.split()[0]: line.count("█") for line in lines if line.startswith("   ") and "$" in line}
@@ -229,7 +238,7 @@ def test_json_has_every_part_and_no_odd_number(house: Any) -> None:
     house.asked(2)
     values = json.loads(json.dumps(told(house).to_dict(), allow_nan=False))
     assert list(values) == [
-        "recipe", "at", "reached", "next", "ready", "missing", "phases", "triggers", "break_even", "costs", "stand",
-        "spent", "decision", "risks",
+        "recipe", "at", "reached", "next", "ready", "missing", "phases", "triggers", "break_even", "force", "costs",
+        "stand", "spent", "decision", "risks",
     ]  # fmt: skip
     assert values["stand"]["beyond"] == "below" and values["break_even"]["computed"] == pytest.approx(2151.9, abs=0.1)
