@@ -115,6 +115,7 @@ def test_no_pattern_takes_more_than_a_moment(pattern: str) -> None:
         (r"(a)\1", "RE2 has no look-around and no back-references"),
         ("(?:x{1000}){1000}", "invalid repetition size"),
         ("[z-a]", "invalid character class range: z-a"),
+        ("a" * 1001, "1,001 characters; expected at most 1,000"),
         ("a*", "matches an answer without a word in it: nothing could fail it"),
         ("", "matches an answer without a word in it: nothing could fail it"),
     ],

@@ -336,9 +336,15 @@ def test_aliases_cannot_ask_for_more_than_a_file_may_hold(tmp_path: Path) -> Non
     many = ", ".join(f"t{number}" for number in range(2_000))
     first = f"rules:\n  - {{id: a, rule: A, code: {{never: &many [{many}]}}}}\n"
     text = first + "".join(f"  - {{id: b{n}, rule: B, code: {{never: *many}}}}\n" for n in range(500))
-    assert faults(load_checklist, written(tmp_path, text))[-1] == (
+    assert faults(load_checklist, written(tmp_path, text))[1] == (
         "1:1: more than 20,000 values, aliases written out; expected a smaller checklist"
     )
+
+
+def test_of_very_many_faults_the_rest_is_not_looked_at(tmp_path: Path) -> None:
+    told = faults(load_checklist, written(tmp_path, "rules:\n" + "  - {}\n" * 2_000))
+    assert told[0] == " 500 faults in the checklist"
+    assert (len(told), told[-1]) == (52, "... and 450 more")
 
 
 def test_a_secret_in_a_fault_is_masked(tmp_path: Path) -> None:

@@ -16,6 +16,8 @@ from components.sncp.redact import mask_secrets
 
 __all__ = ["found_at", "pattern_fault"]
 
+MAX_PATTERN = 1_000
+"""Characters of a pattern: time grows with them as well."""
 _SHOWN = 60
 _LOOKED_AT = 2_000
 """Characters that are masked before they are cut to what is shown: a secret that is cut is none that is known."""
@@ -26,6 +28,8 @@ def pattern_fault(pattern: str) -> str | None:
     """What is wrong with a regular expression, in words; None: nothing."""
     from pyarrow.lib import ArrowInvalid
 
+    if len(pattern) > MAX_PATTERN:
+        return f"{len(pattern):,} characters; expected at most {MAX_PATTERN:,}"
     try:
         position = _position(pattern, "")
     except ArrowInvalid as error:

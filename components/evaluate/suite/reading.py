@@ -26,6 +26,8 @@ KINDS: tuple[str, ...] = get_args(CodeKind)
 LANGUAGES = ("it", "en", "prompt")
 MAX_VALUES = 20_000
 """Nodes of a file, aliases counted as written out: a few lines of aliases could ask for more than fits into memory."""
+MAX_FAULTS = 500
+"""After so many the rest is not looked at: each costs time, and nobody reads them."""
 _SHOWN = 50  # faults printed in full; the rest is counted
 _LARGEST = 1_000_000
 
@@ -35,8 +37,8 @@ def is_id(text: str) -> bool:
     return re.fullmatch(r"[\w.-]{1,100}", text) is not None
 
 
-class _TooMany(Exception):
-    """The file has too many values to be read on."""
+class _Stop(Exception):
+    """The file has too many values, or faults, to be read on."""
 
 
 @dataclass
@@ -62,8 +64,10 @@ class Reader:
         value = None
         try:
             value = table(self, root)
-        except _TooMany:
-            self.fault(root, f"more than {MAX_VALUES:,} values, aliases written out; expected a smaller {self.what}")
+        except _Stop:
+            if self._left < 0:
+                said = f"more than {MAX_VALUES:,} values, aliases written out; expected a smaller {self.what}"
+                self.faults.append((1, 1, said))
         if self.faults:
             count = len(self.faults)
             told = [
@@ -79,6 +83,8 @@ class Reader:
         """Remember what is wrong at a place; None: with the file as a whole."""
         line, column = (0, 0) if node is None else (node.start_mark.line + 1, node.start_mark.column + 1)
         self.faults.append((line, column, message))
+        if len(self.faults) >= MAX_FAULTS:
+            raise _Stop
 
     def mapping(self, node: Node | None, what: str, allowed: Sequence[str], needed: Sequence[str]) -> dict[str, Node]:
         """The values of a mapping by their keys; unknown, repeated and missing keys are faults."""
@@ -91,6 +97,7 @@ class Reader:
         found: dict[str, Node] = {}
         unknown: list[str] = []
         for key, value in node.value:
+            self._count()
             name = key.value if isinstance(key.value, str) else "?"
             if name not in allowed:
                 unknown.append(name)
@@ -137,12 +144,12 @@ class Reader:
 
         if one and isinstance(node, ScalarNode):
             return (self.text(node, what),)
-        found: list[str] = []
+        found: dict[str, None] = {}
         for entry in self.entries(node, what):
             text = self.text(entry, what)
             if text and text in found:
                 self.fault(entry, f"{what}: {text[:60]!r} is there twice")
-            found.append(text)
+            found[text] = None
         return tuple(found)
 
     def number(self, node: Node, what: str, *, least: int = 0) -> int:
@@ -226,7 +233,7 @@ class Reader:
     def _count(self) -> None:
         self._left -= 1
         if self._left < 0:
-            raise _TooMany
+            raise _Stop
 
 
 def near(name: str, known: Sequence[str]) -> str:
