@@ -249,7 +249,7 @@ class _Session:
         yes, no, ties = (own.count(verdict) for verdict in ("yes", "no", None))
         needed = labels_needed(yes=yes, no=no, min_labels=self._loaded.recipe.evaluate.judge.min_labels)
         told = f"{group}: {yes + no} labels ({yes} yes, {no} no" + (f", {ties} ties left out)" if ties else ")")
-        return f"{told}: {needed or 'enough'} to tell whether the judge can be believed"
+        return f"{told}: {f'{needed},' if needed else 'enough'} to tell whether the judge can be believed"
 
     def _agreement(self, group: str, judged: Mapping[str, Judged]) -> str:
         from components.evaluate.instrument.agreement import agreement_of
