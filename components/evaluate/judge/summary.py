@@ -78,7 +78,7 @@ def _pairs(pairs: Sequence[Pair]) -> dict[str, Any]:
         "expected": len(pairs),
         "scored": len(read),
         "failed": sum(bool(pair.errors) for pair in pairs),
-        # The one that stands first wins both times, or the one that stands second does: the judge looks at the place.
+        # The outcome changed with the order alone: the judge looks at the place, or cannot tell the two apart.
         "order_decides": rate_measure([pair.first != pair.second for pair in read]).to_dict(),
     }
 
