@@ -211,8 +211,8 @@ def _told(
     rest = measured_speed(speeds_file(recipe.workspace), model=recipe.phase, unit="runs")
     return Plan(
         recipe.name, recipe.phase, recipe.workspace, tuple(steps), notes, published, files,
-        rest.seconds_for(1) if rest else None, (recipe.index.embedding.model, _chats(recipe, judges=judges)), tuple(problems),
-        training, tuple(say_what_it_takes(recipe)) if "registry.gate" in order else (),
+        rest.seconds_for(1) if rest else None, (recipe.index.embedding.model, _chats(recipe, judges=judges)),
+        tuple(problems), training, tuple(say_what_it_takes(recipe)) if "registry.gate" in order else (),
     )  # fmt: skip
 
 

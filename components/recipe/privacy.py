@@ -42,7 +42,7 @@ def leaving(recipe: Recipe, *, asked: bool = False) -> dict[str, str]:
     """Key of the recipe -> where the words of notes go by it, for all that is not on this machine.
 
     Of a run of the recipe's phase: in phases mvp and optimize also the chat model, in dataset and optimize the models
-    that write examples, in dataset no embedder; in all three what records them (MLflow, and the Prefect server that the
+    that write examples, in dataset no embedder; the judge where answers or examples are judged; in all three what records them (MLflow, and the Prefect server that the
     environment names). `asked`: of a question from the terminal, which is recorded nowhere.
     """
     trusted = recipe.privacy.trusted_hosts
@@ -53,7 +53,8 @@ def leaving(recipe: Recipe, *, asked: bool = False) -> dict[str, str]:
     writes = recipe.phase in ("dataset", "optimize") and recipe.dataset.generate.per_note > 0
     answers = asked or recipe.phase in ("mvp", "optimize")
     chats = {"llm.chat.model": recipe.llm.chat} if answers or writes else {}
-    if writes and recipe.llm.judge is not None:
+    judges = answers and not asked and bool(recipe.evaluate.personality or recipe.evaluate.tasks)
+    if (writes or judges) and recipe.llm.judge is not None:
         chats["llm.judge.model"] = recipe.llm.judge
     for key, chat in chats.items():
         found[key] = leaves_to(chat.model, api_base=chat.api_base, trusted_hosts=trusted)
