@@ -313,7 +313,7 @@ def test_a_tier_without_passing_and_a_file_without_numbers_are_faults(tmp_path: 
         (b"rules: [a\n", "not valid YAML"),
         (b"rules: &a [*a, *b]\n", "not valid YAML"),
         (b"x" * 200_001, "is too large for the NAME"),
-        (b"[" * 20_000, "not valid YAML"),
+        (b"[" * 2_000, "not valid YAML"),
         (b"a: \x07\n", "not valid YAML"),
     ],
     ids=["empty", "not UTF-8", "not closed", "no such anchor", "too large", "too deep", "control character"],
