@@ -20,7 +20,9 @@ from markupsafe import Markup, escape
 if TYPE_CHECKING:
     from jinja2 import Environment, Template
 
-__all__ = ["STYLE", "fragment", "markdown_cell", "marked", "one_line", "render_page", "segments", "visible"]
+__all__ = [
+    "STYLE", "coded", "fragment", "markdown_cell", "marked", "one_line", "render_page", "segments", "visible",
+]  # fmt: skip
 
 _HIDDEN = re.compile(
     "([\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200c\u200e-\u200f\u2028-\u202e\u2060-\u206f\ufeff"
@@ -66,7 +68,7 @@ summary b { margin: 0 6px; } summary .soft { white-space: nowrap; }
 .badge { font-size: 13px; font-weight: 600; }
 .badge.error { color: var(--error); } .badge.warning { color: var(--warning); } .badge.info { color: var(--info); }
 .inside { padding: 0 14px 12px; }
-.about { display: grid; grid-template-columns: max-content 1fr; gap: 2px 14px; margin: 0 0 8px; }
+.about { display: grid; grid-template-columns: fit-content(40%) minmax(0, 1fr); gap: 2px 14px; margin: 0 0 8px; }
 .about dd { margin: 0; }
 table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; vertical-align: top; padding: 5px 12px 5px 0; border-top: 1px solid var(--line); }
@@ -88,7 +90,7 @@ mark { background: var(--mark); color: inherit; border-radius: 2px; padding: 0 1
 .files th, .files td { white-space: nowrap; } .files td:first-child { white-space: normal; min-width: 12em; }
 main ul { padding-left: 20px; }
 footer { padding-top: 28px; padding-bottom: 40px; }
-@media (max-width: 560px) { h1 { font-size: 26px; } .about { grid-template-columns: 1fr; }
+@media (max-width: 560px) { h1 { font-size: 26px; } .about { grid-template-columns: minmax(0, 1fr); }
   .drawing .wide { display: none; } .drawing .narrow { display: block; }
   .stack, .stack tbody, .stack tr, .stack td { display: block; width: auto; }
   .stack thead { position: absolute; left: -9999px; }
@@ -189,6 +191,16 @@ def marked(text: str) -> Markup:
     """The text escaped, with what is hidden in it written out and marked."""
     pieces = (Markup("<mark>{}</mark>").format(piece) if odd else escape(piece) for piece, odd in segments(text))
     return Markup("").join(pieces)
+
+
+def coded(text: str) -> Markup:
+    """The text escaped, what stands between two `` ` `` as code, as in Markdown."""
+    pieces = visible(text).split("`")
+    even = len(pieces) % 2 == 0  # the last mark has no second one
+    whole = [*pieces[:-2], f"{pieces[-2]}`{pieces[-1]}"] if even else pieces
+    return Markup("").join(
+        Markup("<code>{}</code>").format(piece) if place % 2 else escape(piece) for place, piece in enumerate(whole)
+    )
 
 
 def one_line(text: str, *, longest: int = 200) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
+from components.page import one_line
 from components.registry.gate import CRITERIA, Criterion, GateReport
 
 __all__ = ["gate_markdown", "render_gate"]
@@ -34,9 +35,15 @@ def render_gate(report: GateReport) -> str:
 
 def gate_markdown(report: GateReport) -> str:
     """The same as a heading and a Markdown table, with the reason of each verdict."""
-    rows: list[Sequence[str]] = [_HEAD, ["---"] * len(_HEAD), *(_row(criterion) for criterion in report.criteria)]
-    table = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)
+    told = [(_cell(name), *cells, _cell(why)) for name, *cells, why in map(_row, report.criteria)]
+    rows: list[Sequence[str]] = [_HEAD, ["---"] * len(_HEAD), *told]
+    table = "\n".join("| " + " | ".join(row) + " |" for row in rows)
     return f"## Gate of phase {report.phase}: {report.verdict}\n\n{table}\n"
+
+
+def _cell(text: str) -> str:
+    """Names of groups and reasons hold what people wrote in files: no link, no HTML, no way out of the cell."""
+    return "".join("\\" + char if char in "\\|<>[]" else char for char in one_line(text, longest=600))
 
 
 def _row(criterion: Criterion) -> tuple[str, ...]:

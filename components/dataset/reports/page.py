@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from components.dataset.conversation import Conversation, Turn
 from components.dataset.findings import SEVERITIES, Finding, Severity
@@ -26,7 +26,7 @@ from components.dataset.reports.page_template import FINDINGS, TEMPLATE
 from components.dataset.reports.report_text import NOUNS, counted, place_of, verdict
 from components.dataset.reports.visible import as_text, masked
 from components.dataset.rules import RULES
-from components.page import fragment, marked, one_line, render_page
+from components.page import coded, fragment, marked, one_line, render_page
 
 __all__ = ["Read", "page", "write_page"]
 
@@ -160,19 +160,11 @@ def _groups(report: Report) -> list[dict[str, Any]]:
         groups.append(
             {
                 "rule": own, "severity": severity, "noun": NOUNS[severity], "times": counted(count, "time"),
-                "why": _code(own.why), "fix": _code(own.fix), "open": severity == "error" and number < _OPEN,
+                "why": coded(own.why), "fix": coded(own.fix), "open": severity == "error" and number < _OPEN,
                 "rows": rows, "more": f"{count - len(found):,}" if count > len(found) else "",
             }
         )  # fmt: skip
     return groups
-
-
-def _code(text: str) -> Markup:
-    """Our own text, where `code` is marked as in Markdown."""
-    pieces = text.split("`")
-    return Markup("").join(
-        Markup("<code>{}</code>").format(piece) if number % 2 else escape(piece) for number, piece in enumerate(pieces)
-    )
 
 
 def _charts(report: Report) -> list[dict[str, Any]]:
