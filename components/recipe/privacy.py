@@ -41,9 +41,10 @@ class PrivacyParams(Params):
 def leaving(recipe: Recipe, *, asked: bool = False) -> dict[str, str]:
     """Key of the recipe -> where the words of notes go by it, for all that is not on this machine.
 
-    Of a run of the recipe's phase: in phases mvp and optimize also the chat model, in dataset and optimize the models
-    that write examples, in dataset no embedder; the judge where answers or examples are judged; in all three what records them (MLflow, and the Prefect server that the
-    environment names). `asked`: of a question from the terminal, which is recorded nowhere.
+    Of a run of the recipe's phase: in phases mvp and optimize also the chat model, and the judge where answers are
+    judged; in dataset and optimize the models that write examples, in dataset no embedder; in all three what records
+    them (MLflow, and the Prefect server that the environment names). `asked`: of a question from the terminal, which is
+    recorded nowhere.
     """
     trusted = recipe.privacy.trusted_hosts
     found: dict[str, str | None] = {}
