@@ -12,10 +12,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from components.evaluate import build_scorecard, score_retrieval
+from components.evaluate.said_scores import score_said
+from components.evaluate.worst import worst_rows
 from components.registry.gate import decide
 from components.registry.params import GateParams
 from components.registry.report.facts import RunReport
 from components.registry.report.page import page
+from tests.evaluate.spoken import evaluated
 from tests.registry.conftest import make_scorecard
 from tests.registry.reports import (
     LONG,
@@ -327,6 +331,30 @@ def test_what_the_scorecard_really_holds_is_shown() -> None:
     assert "Golden questions 80 80 0" in section(text, "errors")
     assert "The right note is in the first 5 recall_at_5 GO" in section(text, "gate")
     assert "lang:it" in section(text, "retrieval")
+
+
+def test_what_was_really_said_and_judged_is_shown() -> None:
+    said = evaluated(prompts=200, sounds=190, calm=190, feminine=195, tasks=16, failed=2)
+    retrieval = score_retrieval([], {})
+    card = build_scorecard(
+        retrieval=retrieval, answers=[], expected=0, said=score_said(said, samples=200, seed=13),
+        evidence={"golden": "a"},
+    )  # fmt: skip
+    gate = decide(phase="optimize", thresholds=GateParams().model_dump(), scorecard=card).to_dict()
+    rows = worst_rows(questions=[], found=retrieval, records=[], evaluated=said)
+    text = page(RunReport("mvp", card, gate, worst=tuple(rows)))
+    assert "2 of 200 answers to prompts of personality failed" in head(text)
+    assert "calm She stays calm. the judge 188 passed 10 failed" in section(text, "personality")
+    assert "feminine She speaks of herself in the feminine. code" in section(text, "personality")
+    assert "of 198 answers, errors of the judge corrected." in section(text, "personality")
+    assert "16 of 20 tasks passed" in section(text, "tasks")
+    assert "t3 task 3 simple 5 passed" in section(text, "tasks")
+    assert "p0 prompt of personality · daily · it an answer comes Asked" in section(text, "worst")
+    assert "t16 task · task 16 · it it is done" in section(text, "worst")
+    assert "Prompts of personality 200 198 2" in section(text, "errors")
+    assert "Verdicts of the judge: suona come Cervella 198 198 0 0" in section(text, "errors")
+    assert "project:casa" in section(text, "retrieval")
+    assert "The judge fake/judge is a double for tests." in head(text)
 
 
 JSON = st.recursive(
