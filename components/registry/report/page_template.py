@@ -221,7 +221,7 @@ _CHANGES = """\
 {{ number("now", row.new, row.new_interval) }}{{ number("difference", row.difference) }}
 <td{% if not row.tells %} class="empty"{% endif %}><span class="told {{ row.mood }}">{{ row.tells }}</span></td></tr>
 {% endfor %}{{ end }}{% endif %}
-{% if one.unchanged %}<p class="soft">The same in both: {{ one.unchanged|join(", ") }}.</p>{% endif %}
+{% if one.unchanged %}<p class="soft">The same in both: {{ one.unchanged|join("; ") }}.</p>{% endif %}
 {% if one.settings %}
 <details class="more"{% if one.settings|length <= 8 %} open{% endif %}><summary>Settings that differ</summary>
 {{ table(["Setting", "Then", "Now"]) }}

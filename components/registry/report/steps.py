@@ -1,9 +1,9 @@
 """The step that reports a run: `registry.report` seals `report.html`, and the run's folder has a link to it.
 
 The page tells nothing that is not in its inputs, above all not when it was made: the same scores give the same bytes.
-State after a hard crash: the page is sealed or it is not; the link is there or it is not, and `.report.html.<random>`, a
-link too, may be left beside it. It is symbolic, so that `forget` and `gc` take the page with its artefact and leave the
-record of the run; what is left then points nowhere.
+State after a hard crash: the page is sealed or it is not; the link is there or it is not (`.report.html.<random>`, a
+link too, may be left beside it). It is symbolic, so that `forget` and `gc` take the page with its artefact and leave
+the record of the run; what is left then points nowhere.
 """
 
 from __future__ import annotations
