@@ -17,6 +17,7 @@ from components.evaluate.tasks import (
 from components.recipe import Recipe
 from components.recipe.privacy import prompts_without_local
 from components.registry.tasks import champion, gate, register, release, report
+from components.roadmap.tasks import show_roadmap
 from components.store import Run
 
 __all__ = ["Adapter", "score_release"]
@@ -56,6 +57,7 @@ def score_release(
     verdict = gate(run, recipe.gate, scorecard=scorecard)
     sealed = release(run, recipe, index=index, prompt=prompt, training=training, export=export)
     page = report(run, recipe, scorecard=scorecard, gate=verdict, release=sealed, training=training)
+    show_roadmap(run, recipe, prompt=prompt)
     if run.read().get("matrix"):
         return None  # a combination of a matrix is recorded with all the others
     return register(

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.errors import CervellaError
+from components.errors import InputError, RefusedError
 from components.llm.speeds import measured_speed, speeds_file
 from components.recipe.model import Recipe
 from components.recipe.plan_index import plan_index
@@ -180,8 +180,11 @@ def _plan_triggers(planner: Planner, recipe: Recipe, who: Persona) -> list[str]:
             tokenizer=prompt.tokenizer,
         )  # fmt: skip
         forced = refuse_without(found, recipe.roadmap.force)
-    except CervellaError as error:  # refused, or a faulty file of costs
+    except RefusedError as error:
         planner.note("roadmap.triggers", "run", "not met, and no reason forces it")
+        return [str(error)]
+    except InputError as error:
+        planner.note("roadmap.triggers", "run", "the file of costs is faulty")
         return [str(error)]
     planner.note("roadmap.triggers", "run", f"forced: {forced}" if forced else "all triggers are met")
     return []

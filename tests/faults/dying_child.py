@@ -24,6 +24,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from prefectless import FLOWS, called_as_functions  # noqa: E402
+
 _WATCHED = ("run.json", "live.json", "recipe.yaml", "mlflow.db", "speeds.json")
 
 
@@ -137,7 +140,7 @@ class Hooks:
 def import_all() -> None:
     """What a run needs, and no thread of it: only this is done before children are forked."""
     for name in (
-        "flows.cli", "flows.commands.run", "flows.mvp", "ruamel.yaml", "markdown_it", "ftfy", "alembic.command",
+        "flows.cli", "flows.commands.run", *FLOWS, "ruamel.yaml", "markdown_it", "ftfy", "alembic.command",
         "lancedb.query", "lancedb.expr", "lancedb.index", "mlflow.tracking",
         "mlflow.store.tracking.sqlalchemy_store", "mlflow.store.model_registry.sqlalchemy_store",
     ):  # fmt: skip
@@ -149,18 +152,10 @@ def import_all() -> None:
 
 
 def without_prefect() -> None:
-    """Let `cervella run` call the tasks of phase mvp as functions, and show nothing in Prefect."""
-    from flows import mvp
+    """Let `cervella run` call the tasks of phase mvp as functions, for the rest of this process."""
     from flows.commands import run as command
 
-    for name in ("collect", "chunk", "build_index", "compile_persona", "retrieve_questions", "answer_questions",
-                 "score", "gate", "register"):  # fmt: skip
-        setattr(mvp, name, getattr(mvp, name).fn)
-    for room in ("sncp", "index", "persona", "evaluate", "registry"):
-        tasks = importlib.import_module(f"components.{room}.tasks")
-        for name in ("create_markdown_artifact", "create_table_artifact", "create_link_artifact"):
-            if hasattr(tasks, name):
-                setattr(tasks, name, lambda **_: None)
+    called_as_functions().__enter__()
     command._execute = _walk
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,20 +16,14 @@ from typing import Any
 
 import pytest
 
-from components.answer.steps import open_partner
-from components.evaluate import steps as evaluate
-from components.evaluate.probe import golden_probe
-from components.index import steps as index
-from components.llm import Budget
 from components.llm.fake import FakeChat, FakeEmbedder
-from components.llm.spending import run_budget
-from components.persona import steps as persona
 from components.recipe import LoadedRecipe, load_recipe, open_run, start_run
 from components.recipe.measured import remember_speeds
 from components.recipe.plan import Plan, plan_run
-from components.registry import steps as registry
-from components.sncp import steps as sncp
 from components.store import Run
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from prefectless import called_as_functions  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -108,8 +103,10 @@ class House:
     def run(self, *overrides: str, force: Sequence[str] = (), planned: Any = None) -> tuple[Run, Counted]:
         """What flows/mvp.py does, without Prefect."""
         run = start_run(self.load(*overrides), force=force, planned=planned)
-        with counting() as counted:
-            run_mvp(run)
+        with counting() as counted, called_as_functions():
+            from flows.mvp import mvp
+
+            mvp.fn(str(run.folder))
         run.update(status="done")
         remember_speeds(run, open_run(str(run.folder))[1])
         return run, counted
@@ -120,41 +117,3 @@ class House:
         first, *others = path.read_text(encoding="utf-8").splitlines()
         rows = [json.dumps(json.loads(first) | changes, ensure_ascii=False), *others]
         path.write_text("\n".join(rows) + "\n", encoding="utf-8")
-
-
-def run_mvp(run: Run) -> None:
-    """The steps of phase mvp in their order, with the arguments that the flow gives them."""
-    _, recipe = open_run(str(run.folder))
-    notes = sncp.collect_notes(run, recipe.sncp, persona_files=recipe.persona.files, local=recipe.privacy.local)
-    chunks = index.chunk_notes(run, recipe.index, notes=notes)
-    with run_budget(run, recipe.llm.budget) as left:
-        built = index.build_index(
-            run, recipe.index, chunks=chunks, root=recipe.sncp.root, budget=left,
-            probe=golden_probe(recipe.evaluate, recipe.index.search, must_be_good=True), settings_are_judged=True,
-        )  # fmt: skip
-    documents = sncp.read_documents(notes)
-    prompt = persona.compile_persona(run, recipe.persona, root=recipe.sncp.root, documents=documents)
-    opened = index.open_index(recipe.index, workspace=run.workspace, built=built)
-    retrieval = evaluate.retrieve_questions(run, recipe.evaluate, recipe.index.search, index=opened, built=built)
-    text, session = persona.read_persona(prompt)
-    budget = Budget(per_run_usd=5, per_query_usd=5)
-    answers = evaluate.answer_questions(
-        run, recipe.evaluate, recipe.index.search, recipe.llm, recipe.answer,
-        partner=lambda: open_partner(
-            workspace=run.workspace, index=opened, search=recipe.index.search, prompt=text, session=session,
-            llm=recipe.llm, answer=recipe.answer, budget=budget,
-        ),
-        known_paths=opened.paths(), built=built, prompt=prompt,
-    )  # fmt: skip
-    card = evaluate.score(run, recipe.evaluate, recipe.answer, retrieval=retrieval, answers=answers)
-    run.update(scorecard=card.read_json("scorecard.json"))
-    gate = registry.judge(run, recipe.gate, phase="mvp", scorecard=card)
-    run.update(gate=gate.read_json("gate.json"))
-    release = registry.release_of(
-        prompt=prompt.read_text("prompt.md"), embedder=str(built.read_json("index.json")["embedder"]),
-        persona=recipe.persona, index=recipe.index, llm=recipe.llm, answer=recipe.answer,
-    )  # fmt: skip
-    registry.record(
-        run, recipe.registry, release=release, recipe_yaml="name: house\n", recipe_values={}, gate=gate,
-        scorecard=card, prompt=prompt,
-    )  # fmt: skip
