@@ -101,7 +101,7 @@ def _licence(model: str) -> str:
 
 def _scores(scorecard: Mapping[str, Any]) -> list[str]:
     rows = [
-        f"| {name} | {_number(one['value'])} | {_number(one['low'])} to {_number(one['high'])} | {one['n']} |"
+        f"| {name} | {_number(one['value'])} | {_interval(one)} | {one['n']} |"
         for name, one in scorecard["metrics"].items()
     ]
     answers, judge = scorecard["answers"], scorecard.get("judge")
@@ -117,13 +117,19 @@ def _scores(scorecard: Mapping[str, Any]) -> list[str]:
     ]  # fmt: skip
 
 
+def _interval(one: Mapping[str, Any]) -> str:
+    return "none" if one["low"] is None and one["high"] is None else f"{_number(one['low'])} to {_number(one['high'])}"
+
+
 def _number(value: float | None) -> str:
     return "unknown" if value is None else f"{value:.4g}"
 
 
 def _limits(scorecard: Mapping[str, Any], gate: GateReport, release: Mapping[str, Any]) -> list[str]:
     found = [f"{one.name}: {one.verdict}, {one.reason}" for one in gate.criteria if one.verdict != "GO"]
-    found += [f"{name}: not decided, {why}" for name, why in (scorecard.get("undecided") or {}).items()]
+    told = {one.name for one in gate.criteria}
+    undecided = (scorecard.get("undecided") or {}).items()
+    found += [f"{name}: not decided, {why}" for name, why in undecided if name not in told]
     found += map(str, scorecard.get("warnings") or [])
     judge = scorecard.get("judge")
     if judge is None:

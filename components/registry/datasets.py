@@ -49,7 +49,7 @@ def evaluation_data(params: EvaluateParams, *, evidence: Mapping[str, Any]) -> l
     """The files that section `evaluate` names: golden questions, prompts, checklist, tasks, labels.
 
     `evidence`: of the scorecard; a digest that it tells under the name of a file counts before the file as it is now,
-    and a file that is gone or was changed since then is told without counts.
+    and a file that is gone or was changed since then is told without counts. Of other files the digest is that of now.
     """
     files = {"golden": params.golden, "tasks": params.tasks, "labels": params.judge.labels}
     if params.personality:
