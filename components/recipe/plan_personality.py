@@ -53,7 +53,7 @@ def plan_personality(
     if not (params.personality or params.tasks):
         return {}, []
     try:
-        asked = asked_items(params)
+        asked = asked_items(params, patterns=False)
         check_judge(params.judge, judge_chat(recipe.llm))
         labelled = read_labels(params.judge.labels)
     except InputError as error:
@@ -117,7 +117,7 @@ def say_what_it_takes(recipe: Recipe) -> list[str]:
     asked = {"persona_checks": (gate.persona_checks, params.answers, "evaluate.answers")}
     if params.personality is not None:
         try:
-            prompts = sum(item.part == "personality" for item in asked_items(params).items)
+            prompts = sum(item.part == "personality" for item in asked_items(params, patterns=False).items)
         except InputError:  # told as a problem of the plan
             prompts = 0
         asked["sounds_like_her"] = (gate.sounds_like_her, prompts, "evaluate.personality.ask")

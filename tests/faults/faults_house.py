@@ -26,7 +26,7 @@ evaluate: {{golden: golden.jsonl, answers: 3, bootstrap_samples: 200}}
 """
 STEPS = (
     "sncp.collect", "index.chunk", "index.build", "persona.compile", "evaluate.retrieval", "evaluate.answers",
-    "evaluate.score", "registry.gate", "registry.register",
+    "evaluate.score", "registry.gate", "registry.release", "registry.report", "registry.register",
 )  # fmt: skip
 
 

@@ -103,7 +103,8 @@ def test_shared_work_is_done_once(tried: Tried) -> None:
     assert steps(2, tried.first.json)["persona.compile"] == "skipped"
     assert steps(0, tried.half_told) == dict.fromkeys(
         ["sncp.collect", "index.chunk", "index.build", "persona.compile", "evaluate.retrieval", "evaluate.answers",
-         "evaluate.score", "registry.gate"], "skipped",
+         "evaluate.candidate", "evaluate.control", "evaluate.agreement", "evaluate.judge", "evaluate.score",
+         "registry.gate", "registry.release", "registry.report"], "skipped",
     )  # fmt: skip
 
 

@@ -20,9 +20,10 @@ __all__ = ["trainer_environment"]
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
 STEPS = [
-    "sncp.collect", "index.chunk", "index.build", "persona.compile", "dataset.gather", "dataset.check",
-    "dataset.split", "dataset.audit", "train.prepare", "train.run", "train.losses", "train.export",
-    "evaluate.retrieval", "evaluate.answers", "evaluate.score", "registry.gate", "registry.register",
+    "sncp.collect", "index.chunk", "index.build", "persona.compile", "roadmap.triggers", "dataset.gather",
+    "dataset.check", "dataset.split", "dataset.audit", "train.prepare", "train.run", "train.losses", "train.export",
+    "evaluate.retrieval", "evaluate.answers", "evaluate.score", "registry.gate", "registry.release",
+    "registry.report", "registry.register",
 ]  # fmt: skip
 
 

@@ -20,7 +20,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 STEPS = (
     "sncp.collect", "index.chunk", "index.build", "persona.compile", "evaluate.retrieval", "evaluate.answers",
-    "evaluate.score", "registry.gate", "registry.register",
+    "evaluate.candidate", "evaluate.control", "evaluate.agreement", "evaluate.judge", "evaluate.score",
+    "registry.gate", "registry.release", "registry.report", "registry.register",
 )  # fmt: skip
 
 
@@ -131,9 +132,11 @@ def test_the_plan_of_a_first_run_knows_each_step_and_what_it_takes(finished: Any
             assert step["artefact"] == f"{step['name']}/{planned[step['name']]['fingerprint']}"
     assert planned["index.build"]["facts"]["chunks"] == finished.run.facts("index.build")["chunks"]
     totals = finished.plan.json["totals"]
-    assert (totals["run"], totals["usd_at_most"]) == (9, 0)
-    assert totals["texts"] == finished.run.facts("index.build")["embedded"] + 24
-    assert totals["calls_at_most"] == finished.run.json["scorecard"]["answers"]["expected"]
+    assert (totals["run"], totals["usd_at_most"]) == (len(STEPS), 0)
+    assert totals["texts"] == finished.run.facts("index.build")["embedded"] + 24 + 1  # a prompt of personality
+    card = finished.run.json["scorecard"]
+    said = card["answers"]["expected"] + 2  # the prompt, asked of the candidate and of the bare model
+    assert totals["calls_at_most"] == said + card["judge"]["expected"]
 
 
 def test_the_same_again_does_nothing_as_the_plan_said(finished: Any, second: Later) -> None:
@@ -150,7 +153,8 @@ def test_an_edited_note_costs_what_changed(finished: Any, edited: Later) -> None
     assert (collect["name"], collect["action"]) == ("sncp.collect", "run")
     assert {key: collect["facts"][key] for key in ("changed", "added", "gone")} == {"changed": 1, "added": 0, "gone": 0}
     assert edited.plan.json["notes"]["changed"] == ["NORD.md"]
-    assert edited.plan.steps == dict.fromkeys(STEPS, "run") | {"persona.compile": "skip"}
+    same = ("persona.compile", "evaluate.control", "evaluate.agreement", "registry.release")
+    assert edited.plan.steps == dict.fromkeys(STEPS, "run") | dict.fromkeys(same, "skip")
     assert edited.plan.json["totals"]["texts"] == edited.run.facts("index.build")["embedded"]
 
     def texts(run: Any) -> set[str]:
@@ -211,7 +215,7 @@ def test_mlflow_holds_the_questions_and_the_recipe(finished: Any, tmp_path: Path
     assert len(questions["data"]) == 24 and "question" in questions["columns"]
 
 
-def test_prefect_shows_each_run_with_its_nine_tasks(finished: Any, history: History) -> None:
+def test_prefect_shows_each_run_with_its_tasks(finished: Any, history: History) -> None:
     runs = history.ask("flow_runs", sort="START_TIME_ASC")
     assert [(run["name"], run["state_type"]) for run in runs] == [
         (name, "FAILED" if state["status"] == "failed" else "COMPLETED")
@@ -219,7 +223,7 @@ def test_prefect_shows_each_run_with_its_nine_tasks(finished: Any, history: Hist
     ]
     for run in runs[:-1]:
         tasks = history.ask("task_runs", flow_runs={"id": {"any_": [run["id"]]}})
-        assert len(tasks) == len(STEPS)
+        assert len(tasks) == len(STEPS) + 2  # the champion is looked for, and the roadmap shown
         assert {task["state_type"] for task in tasks} == {"COMPLETED"}
 
 

@@ -22,16 +22,19 @@ class Asked:
     champion: bool = False
 
 
-def asked_items(params: EvaluateParams) -> Asked:
-    """Read the files that `evaluate` names. Raises InputError with all faults of a file at their places."""
+def asked_items(params: EvaluateParams, *, patterns: bool = True) -> Asked:
+    """Read the files that `evaluate` names. Raises InputError with all faults of a file at their places.
+
+    `patterns` False: regular expressions in rules are not tried, and nothing heavy is imported.
+    """
     personality, items = params.personality, list[Item]()
     checklist = tasks = None
     if personality is not None:
         prompts = load_prompts(personality.prompts)
-        checklist = load_checklist(personality.checklist, kinds={item.kind for item in prompts})
+        checklist = load_checklist(personality.checklist, kinds={item.kind for item in prompts}, patterns=patterns)
         items += choose_items(prompts, personality.ask or len(prompts), params.seed)
     if params.tasks is not None:
-        tasks = load_task_suite(params.tasks)
+        tasks = load_task_suite(params.tasks, patterns=patterns)
         items += [task.item for task in tasks.tasks]
     return Asked(
         tuple(items), checklist, tasks, control=bool(personality and personality.control),

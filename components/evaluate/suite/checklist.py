@@ -17,8 +17,10 @@ __all__ = ["load_checklist"]
 _KEYS = ("id", "rule", "ask", "code", "kinds")
 
 
-def load_checklist(path: Path, *, kinds: Collection[str] | None = None) -> Checklist:
+def load_checklist(path: Path, *, kinds: Collection[str] | None = None, patterns: bool = True) -> Checklist:
     """Read a checklist. `kinds`: those that the prompts have; a rule of another kind is a fault. None: not checked.
+
+    `patterns` False: regular expressions are not tried, and nothing heavy is imported.
 
     Raises:
         InputError: it cannot be read, or every fault in it, each at its file:line:col.
@@ -31,7 +33,7 @@ def load_checklist(path: Path, *, kinds: Collection[str] | None = None) -> Check
         entries = reader.entries(table["rules"], "rules") if "rules" in table else ()
         return tuple(_rule(reader, entry, taken, known) for entry in entries)
 
-    reader = Reader(path, "checklist")
+    reader = Reader(path, "checklist", patterns=patterns)
     return Checklist(rules=reader.read(rules), digest=reader.digest)
 
 

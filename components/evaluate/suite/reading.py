@@ -50,6 +50,8 @@ class Reader:
     faults: list[tuple[int, int, str]] = field(default_factory=list)
     """Line and column, from 1 (0: the file as a whole), and what is wrong."""
     digest: str = ""
+    patterns: bool = True
+    """Whether regular expressions are tried, by a library that takes half a second to import."""
     _left: int = MAX_VALUES
 
     def read(self, table: Callable[[Reader, Node | None], Any]) -> Any:
@@ -225,7 +227,7 @@ class Reader:
 
     def _pattern(self, node: Node, kind: str) -> str:
         pattern = self.text(node, kind)
-        fault = pattern_fault(pattern) if pattern else None
+        fault = pattern_fault(pattern) if pattern and self.patterns else None
         if fault:
             self.fault(node, f"{kind}: {fault}")
         return pattern

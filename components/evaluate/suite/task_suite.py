@@ -25,13 +25,15 @@ _TASK = ("id", "name", "tier", "lang", "project", "prompt", "rules")
 _RULE = ("points", "what", "ask", "code")
 
 
-def load_task_suite(path: Path) -> TaskSuite:
+def load_task_suite(path: Path, *, patterns: bool = True) -> TaskSuite:
     """Read a task suite; a task's name is its item's kind. Secrets in prompts are masked as they are in the notes.
+
+    `patterns` False: regular expressions are not tried, and nothing heavy is imported.
 
     Raises:
         InputError: it cannot be read, or every fault in it, each at its file:line:col.
     """
-    suite: TaskSuite = Reader(path, "task suite").read(_suite)
+    suite: TaskSuite = Reader(path, "task suite", patterns=patterns).read(_suite)
     return suite
 
 
