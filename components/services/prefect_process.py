@@ -1,4 +1,4 @@
-"""The process that is the Prefect server of a workspace: `python -m components.services.prefect_process FOLDER`.
+"""The process that is the Prefect server of a workspace: `python -m components.services.prefect_process FOLDER PORT`.
 
 It detaches (Ctrl-C in the terminal of one run must not end the server under another), and lives exactly as long as
 anyone holds `users.lock`: the kernel lets go of the lock of a process that was killed, so no server is left behind by
@@ -20,11 +20,14 @@ from components.store import FileLock
 
 _WATCH_SECONDS = 0.2
 _GRACE_SECONDS = 10.0
+_TRIES = 50
 ALREADY_RUNNING = 4
 
 
-def main(folder: Path) -> int:
-    """Serve the Prefect API and UI of `folder` (`<workspace>/prefect`) on a free port of 127.0.0.1.
+def main(folder: Path, port: int = 0) -> int:
+    """Serve the Prefect API and UI of `folder` (`<workspace>/prefect`) on a port of 127.0.0.1.
+
+    `port`: the wanted one, or the next free one of the fifty after it, or any; 0: any.
 
     Returns at once, with the server left running detached; its address is in `folder/server.json` by then.
     Returns ALREADY_RUNNING if `folder` has a server already.
@@ -37,8 +40,7 @@ def main(folder: Path) -> int:
             return ALREADY_RUNNING
         time.sleep(0.1)
     # Bound here and never let go, so that nobody can take the port between choosing it and serving on it.
-    listener = socket.socket()
-    listener.bind(("127.0.0.1", 0))
+    listener = _bound(port)
     if os.fork():
         return 0
     os.setsid()
@@ -49,6 +51,23 @@ def main(folder: Path) -> int:
     temporary.replace(folder / "server.json")
     _serve(folder=folder, listener=listener, port=port)
     return 0
+
+
+def _bound(wanted: int) -> socket.socket:
+    for port in range(wanted, min(wanted + _TRIES, 65536)) if wanted else ():
+        listener = socket.socket()
+        # As servers do, so that one that was killed can be replaced on its port at once. Only who listens has it then.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(("127.0.0.1", port))
+            listener.listen(2048)
+        except OSError:
+            listener.close()
+        else:
+            return listener
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    return listener
 
 
 def _serve(*, folder: Path, listener: socket.socket, port: int) -> None:
@@ -78,4 +97,4 @@ def _end_when_unused(users: FileLock, servers: list[Any]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    sys.exit(main(Path(sys.argv[1]), int(sys.argv[2])))

@@ -38,7 +38,7 @@ from components.services.stored import send_queued
 from components.services.watch import HUNG_SECONDS, end_frozen, fault_of, server_state, watched
 from components.store import FileLock, is_held, machine_fault
 
-__all__ = ["Server", "prefect_server"]
+__all__ = ["Server", "find_or_start", "prefect_server", "wait_for_the_end"]
 
 _POLL_SECONDS = 0.1
 _STOP_SECONDS = 15.0
@@ -86,7 +86,7 @@ def prefect_server(
     users = FileLock(folder / "users.lock")
     try:
         _wait_for(users.try_shared, timeout_seconds, f"{folder}: the server of an earlier run does not end")
-        server = _find_or_start(folder=folder, timeout_seconds=timeout_seconds, say=say)
+        server = find_or_start(folder=folder, timeout_seconds=timeout_seconds, say=say)
         try:
             with watched(folder, server.api_url, say=say):
                 yield server
@@ -94,7 +94,7 @@ def prefect_server(
             send_queued()
     finally:
         users.close()
-        _wait_for_the_end(folder)
+        wait_for_the_end(folder)
 
 
 def _named_server(api_url: str, *, said_by: str) -> Server:
@@ -107,7 +107,20 @@ def _named_server(api_url: str, *, said_by: str) -> Server:
     return Server(api_url=api_url, ui_url=api_url.removesuffix("/api"), owned=False, pid=None)
 
 
-def _find_or_start(*, folder: Path, timeout_seconds: float, say: Callable[[str], None]) -> Server:
+def find_or_start(
+    *, folder: Path, timeout_seconds: float, say: Callable[[str], None], port: int | None = None
+) -> Server:
+    """Find the server of `folder` (`<workspace>/prefect`), or start one; for who holds `users.lock` with others.
+
+    Args:
+        folder: its files.
+        timeout_seconds: how long it may take to answer.
+        say: called with a sentence when there is something to wait for.
+        port: of 127.0.0.1, where one that is started shall listen: this one or the next free one. None: any.
+
+    Raises:
+        TerminalError: there is none, with the end of its log.
+    """
     start = FileLock(folder / "start.lock")
     try:
         if not start.try_exclusive():
@@ -123,7 +136,7 @@ def _find_or_start(*, folder: Path, timeout_seconds: float, say: Callable[[str],
             say("Starting the Prefect server ...")
             if aside := put_aside_when_damaged(folder):
                 say(f"Prefect's database was damaged: it is now {aside}, and the history in its UI begins anew.")
-            _start(folder)
+            _start(folder, port)
             if fault := _answer(folder, seconds=timeout_seconds):
                 if not is_held(folder / "server.lock"):
                     raise _not_started(folder, "The Prefect server ended while it started.")
@@ -159,13 +172,15 @@ def _not_started(folder: Path, what: str) -> TerminalError:
     return machine_fault(RuntimeError(log), folder) or TerminalError(f"{what}\n{log}")
 
 
-def _start(folder: Path) -> None:
+def _start(folder: Path, port: int | None) -> None:
     (folder / "server.json").unlink(missing_ok=True)  # of a server that is gone
     # The user's own Prefect settings are for the user's own server.
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
-    with (folder / "server.log").open("wb") as log:
+    log_file = folder / "server.log"
+    log_file.unlink(missing_ok=True)
+    with log_file.open("ab") as log:  # appended to, so that a keeper may cut a long one under the server
         started = subprocess.run(  # noqa: S603 (our own interpreter and module)
-            [sys.executable, "-m", "components.services.prefect_process", str(folder)],
+            [sys.executable, "-m", "components.services.prefect_process", str(folder), str(port or 0)],
             env=inherited | prefect_environment(folder.parent, console_level="WARNING"),
             cwd=Path(__file__).resolve().parents[2],
             stdin=subprocess.DEVNULL,
@@ -177,9 +192,9 @@ def _start(folder: Path) -> None:
         raise _not_started(folder, f"The Prefect server did not start (exit {started.returncode}).")
 
 
-def _wait_for_the_end(folder: Path) -> None:
-    """Wait until the server is gone, unless others still use it. Kills one that does not end."""
-    deadline = time.monotonic() + _STOP_SECONDS
+def wait_for_the_end(folder: Path, *, stop_seconds: float = _STOP_SECONDS) -> None:
+    """Wait until the server is gone, unless others still use it. Kills one that does not end in `stop_seconds`."""
+    deadline = time.monotonic() + stop_seconds
     while is_held(folder / "server.lock"):
         users = FileLock(folder / "users.lock")
         try:
@@ -190,7 +205,7 @@ def _wait_for_the_end(folder: Path) -> None:
             users.close()
         if time.monotonic() > deadline:
             end_frozen(folder)
-            deadline += _STOP_SECONDS
+            deadline += stop_seconds
         time.sleep(_POLL_SECONDS)
 
 

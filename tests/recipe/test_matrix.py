@@ -163,17 +163,18 @@ def test_the_plan_tells_shared_steps_once_and_counts_each_text_once(tmp_path: Pa
     plan = plan_loaded(loaded)
     assert isinstance(plan, MatrixPlan)
     assert plan.work.texts == single.work.texts
-    assert plan.work.calls_at_most == 4 * single.work.calls_at_most
+    assert plan.work.calls_at_most == 4 * single.work.calls_at_most - 3  # the bare model is the same for all
     first, *others = plan.plans
-    assert [step.action for step in first.steps] == ["run"] * 8
+    assert [step.action for step in first.steps] == ["run"] * 14
     for one in others:
         assert {step.name for step in one.steps if step.action == "run"} == {
-            "evaluate.answers", "evaluate.score", "registry.gate",
+            "evaluate.answers", "evaluate.candidate", "evaluate.judge", "evaluate.score", "registry.gate",
+            "registry.release", "registry.report",
         }  # fmt: skip
         assert all(step.reason == "made for k=5, max_context_tokens=300" for step in one.steps if step.action == "skip")
     text = render(plan)
     assert text.count("sncp.collect") == 1
-    assert "4 combinations" in text and "5 steps, for k=5, max_context_tokens=300 as well" in text
+    assert "4 combinations" in text and "7 steps, for k=5, max_context_tokens=300 as well" in text
     told = plan.to_dict()
     assert [one["values"]["index.search.k"] for one in told["combinations"]] == [5, 5, 6, 6]
     assert not house.workspace.exists()
