@@ -40,4 +40,7 @@ def score_command(recipe: str, overrides: tuple[str, ...], only: str | None, as_
         retrieval=found, answers=records, expected=len(chosen), search_seconds=[row["seconds"] for row in rows],
         bootstrap_samples=params.bootstrap_samples, seed=params.seed,
     )  # fmt: skip
+    for name, why in list(card["undecided"].items()):
+        if why.startswith("not asked"):  # by this command; a run asks for personality and tasks
+            del card["undecided"][name], card["metrics"][name]
     click.echo(json.dumps(card, indent=1, ensure_ascii=False) if as_json else render_scorecard(card))
