@@ -33,13 +33,13 @@ def roadmap_command(recipe: str, overrides: tuple[str, ...], as_json: bool) -> i
     found = roadmap_of(
         workspace=values.workspace, recipe=values.name, params=values.roadmap, dataset=values.dataset,
         train=values.train, evaluate=values.evaluate, llm=values.llm, model_name=values.registry.model_name,
-        prompt=_prompt(loaded), tokenizer=values.persona.tokenizer, model_presets=presets_beside(loaded.path),
+        prompt=compiled_prompt(loaded), tokenizer=values.persona.tokenizer, model_presets=presets_beside(loaded.path),
     )  # fmt: skip
     click.echo(json.dumps(found.to_dict(), indent=1, ensure_ascii=False) if as_json else render_roadmap(found))
     return 0 if found.ready else 1
 
 
-def _prompt(loaded: LoadedRecipe) -> Prompt | None:
+def compiled_prompt(loaded: LoadedRecipe) -> Prompt | None:
     """The persona, compiled from its files as they are now; None: it cannot be, and a line says why."""
     from components.persona.steps import compile_texts, persona_texts
     from components.sncp.steps import read_notes

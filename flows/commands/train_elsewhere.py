@@ -6,12 +6,14 @@ import importlib.metadata
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 
 from components.errors import TerminalError
 from components.store import Artefact, logger, recorded_step
-from flows.commands.options import override_option, recipe_options
+from flows.commands.options import load, override_option, recipe_options
+from flows.commands.roadmap import compiled_prompt
 from flows.commands.train_ready import ready
 
 _FILE = click.Path(path_type=Path)
@@ -25,7 +27,8 @@ def pack_command(recipe: str, overrides: tuple[str, ...], out: Path, with_base: 
     """Write one file with all that the training of RECIPE needs on a machine with a GPU: Colab, Vast.ai, RunPod, any.
 
     The examples of the dataset are in it, and are told of before it is written; not the notes, and no key. Refused
-    when an example holds words of a note that must stay on this machine. What comes back is for `train unpack`.
+    when an example holds words of a note that must stay on this machine, and, as a run is, until it is time to
+    fine-tune (`cervella roadmap`) or roadmap.force says why. What comes back is for `train unpack`.
     """
     from components.sncp.steps import read_notes
     from components.train.bundle.leaving import check_rows_may_leave
@@ -33,7 +36,9 @@ def pack_command(recipe: str, overrides: tuple[str, ...], out: Path, with_base: 
     from components.train.estimate import estimate, measured_speed, speeds_file
     from components.train.prepare import write_job
 
+    triggers = _decided(recipe, overrides)
     with ready(recipe, overrides) as found:
+        found.run.update(triggers=triggers)
         loaded, params = found.loaded.recipe, found.loaded.recipe.train
         notes = read_notes(
             loaded.sncp, persona_files=loaded.persona.files, local=loaded.privacy.local, workspace=loaded.workspace
@@ -72,6 +77,21 @@ def pack_command(recipe: str, overrides: tuple[str, ...], out: Path, with_base: 
         f"Unzip it on a machine with a GPU and start train.py, or open its train.ipynb in Colab; its README says how.\n"
         f"Then bring back {made.result}, and here: cervella train unpack {made.result}"
     )
+
+
+def _decided(recipe: str, overrides: tuple[str, ...]) -> dict[str, Any]:
+    """What a run records of the triggers of fine-tuning. Raises RefusedError as a run does."""
+    from components.roadmap.triggers import refuse_without, triggers_of
+
+    loaded = load(recipe, overrides)
+    if loaded.recipe.phase != "optimize":
+        return {}  # nothing is trained, as `ready` says
+    params, prompt = loaded.recipe.roadmap, compiled_prompt(loaded)
+    triggers = triggers_of(
+        loaded.recipe.workspace, params, full_tokens=prompt.full_tokens if prompt else None,
+        prompt_text=prompt.text if prompt else None, tokenizer=loaded.recipe.persona.tokenizer,
+    )  # fmt: skip
+    return {"forced": refuse_without(triggers, params.force), **triggers.to_dict()}
 
 
 @click.command("unpack")
