@@ -20,6 +20,7 @@ from components.registry.trained import Trained
 from components.store import Artefact, Run, StepSpec, logger, read_runs, recorded_step, told_step
 from components.store import mlflow_door as door
 from components.store.mlflow_params import flat
+from components.store.services import address_of
 
 if TYPE_CHECKING:
     from components.answer import AnswerParams
@@ -40,6 +41,7 @@ __all__ = [
     "registered_before",
     "registration_key",
     "release_of",
+    "shown_at",
     "tell_champion",
     "tracking_uri",
 ]
@@ -229,3 +231,15 @@ def registration_key(
 def tracking_uri(workspace: Path, params: RegistryParams) -> str:
     """Where MLflow keeps its record."""
     return door.tracking_uri(workspace, params.tracking_uri)
+
+
+def shown_at(workspace: Path, params: RegistryParams) -> tuple[str, bool]:
+    """Address of MLflow's UI for links, and whether `cervella up` keeps it there now.
+
+    The one of this workspace where it is up, records there, and the recipe names no other; else `registry.ui_url`.
+    """
+    named = params.ui_url.rstrip("/")
+    if params.tracking_uri is not None or params.ui_url != RegistryParams.model_fields["ui_url"].default:
+        return named, False
+    here = address_of(workspace, "mlflow")
+    return here or named, here is not None

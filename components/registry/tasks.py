@@ -180,13 +180,15 @@ def register(
             trained, losses=store.open(losses) if losses else None, export=store.open(export) if export else None
         ),
     )  # fmt: skip
+    shown_at, kept = steps.shown_at(run.workspace, recipe.registry)
     create_link_artifact(
         key="mlflow",
-        link=f"{recipe.registry.ui_url.rstrip('/')}/{done.page}",
+        link=f"{shown_at}/{done.page}",
         link_text=f"{done.model_name} version {done.model_version}",
-        description="The run in MLflow, while its UI is up: "
-        f"mlflow ui --backend-store-uri {steps.tracking_uri(run.workspace, recipe.registry)}",
-    )
+        description="The run in MLflow, "
+        + ("which `cervella up` keeps there" if kept else "while its UI is up: "
+           f"mlflow ui --backend-store-uri {steps.tracking_uri(run.workspace, recipe.registry)}"),
+    )  # fmt: skip
     return done.model_version
 
 
