@@ -84,7 +84,10 @@ def alone_in(workspace: Path, what: str) -> Iterator[None]:
         if running:
             raise TerminalError(f"run {running[0]} is at work in {workspace}; {what} when it has ended")
         if is_held(workspace / "prefect" / "server.lock"):
-            raise TerminalError(f"a Prefect server is at work in {workspace}; end it, then {what}")
+            raise TerminalError(
+                f"a Prefect server is at work in {workspace}; end it (`cervella down` ends what `cervella up` started), "
+                f"then {what}"
+            )
         yield
 
 
