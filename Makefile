@@ -13,7 +13,7 @@ export DO_NOT_TRACK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export HF_HUB_OFFLINE := 1
 
-.PHONY: help setup demo test test-fast check format lock bench bench-retrieval bench-overhead bench-reindex bench-validation bench-training clean
+.PHONY: help setup demo up down test test-fast check format lock bench bench-retrieval bench-overhead bench-reindex bench-validation bench-training clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -37,6 +37,12 @@ demo: setup  ## run phase mvp on the example notes, then search and ask; succeed
 	@$(BIN)/cervella search recipes/mvp.yaml "$(QUESTION)" -k 3
 	@echo; echo '$$ cervella ask recipes/mvp.yaml "$(QUESTION)"'
 	@$(BIN)/cervella ask recipes/mvp.yaml "$(QUESTION)" || test $$? -eq 1
+
+up: setup  ## Prefect, MLflow and workers in the background, deployments on them
+	@$(BIN)/cervella up
+
+down: setup  ## end what up started
+	@$(BIN)/cervella down
 
 test: setup  ## all tests, slow ones included (what CI runs; WORKERS=2 at once)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
