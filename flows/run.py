@@ -1,4 +1,9 @@
-"""The flow people trigger: pick a recipe, change what you like, run the phase that it names."""
+"""The flow people trigger: pick a recipe, change what you like, run the phase that it names.
+
+Deployments of it are in prefect.yaml. Trainings are one at a time by the limit of their work pool: a recipe of phase
+optimize that a worker took from another pool fails at once and says where to start it. `cervella run` in a terminal
+passes no pool, and is not held back by one.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +12,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
-from prefect import flow
+from prefect import flow, tags
 from prefect.client.schemas.objects import State
+from prefect.states import Failed
 
-from components.recipe import MATRIX, load_frozen, load_recipe, start_run
+from components.errors import CervellaError, InputError
+from components.recipe import MATRIX, LoadedRecipe, load_frozen, load_recipe, start_run
 from components.recipe.measured import try_to_remember
 from components.recipe.plan_matrix import plan_loaded
-from components.store import Run
+from components.store import Run, logger
 from flows.dataset import dataset
 from flows.matrix import matrix
 from flows.mvp import mvp
+from flows.names import asked_name, tag_this_run, tags_of, work_pool
 from flows.optimize import optimize
 from flows.reindex import reindex
 
@@ -25,6 +33,7 @@ __all__ = ["PHASES", "run_phase", "run_recipe"]
 PHASES: dict[str, Callable[..., Any]] = {
     "mvp": mvp, "reindex": reindex, "dataset": dataset, "optimize": optimize, MATRIX: matrix,
 }  # fmt: skip
+TRAINING_POOL = "training"
 RECIPES = Path(os.environ.get("CERVELLA_RECIPES", Path(__file__).resolve().parent.parent / "recipes"))
 # A Literal that is built when this file is imported becomes a dropdown in the UI's run form.
 NAMES = tuple(sorted(path.stem for path in RECIPES.glob("[!_]*.yaml")))
@@ -33,8 +42,10 @@ RecipeName = Literal[NAMES]  # type: ignore[valid-type]
 
 def run_phase(run: Run) -> State[Any]:
     """Run the flow of the run's phase and record how it ended; returns Prefect's final state."""
-    phase = run.read()["phase"]
-    state: State[Any] = PHASES[phase](str(run.folder), return_state=True)
+    told = run.read()
+    phase = told["phase"]
+    with tags(*tags_of(phase=phase, recipe=told["recipe"])):
+        state: State[Any] = PHASES[phase](str(run.folder), return_state=True)
     if state.is_completed() and phase != MATRIX:
         try_to_remember(run, load_frozen(run.folder))
     run.update(
@@ -43,14 +54,16 @@ def run_phase(run: Run) -> State[Any]:
     return state
 
 
-@flow(name="run-recipe", flow_run_name="{recipe}")
+@flow(name="run-recipe", flow_run_name=asked_name)
 def run_recipe(
     recipe: RecipeName,
     overrides: list[str] | None = None,
     force: list[str] | None = None,
     dry_run: bool = False,
-) -> dict[str, Any]:
+) -> dict[str, Any] | State[Any]:
     """Run a recipe.
+
+    A training (a recipe of phase optimize) is started with the deployment `train-recipe`: they are one at a time.
 
     Args:
         recipe: which file of recipes/ to run.
@@ -58,9 +71,35 @@ def run_recipe(
         force: steps to do again although they are sealed, such as `index.chunk`, one an item.
         dry_run: only show what would be done.
     """
-    loaded = load_recipe(RECIPES / f"{recipe}.yaml", overrides=overrides or [])
-    if dry_run:
-        return {"plan": plan_loaded(loaded, force=force or []).to_dict()}
-    run = start_run(loaded, force=force or [])
-    run_phase(run).result()
+    try:
+        loaded = load_recipe(RECIPES / f"{recipe}.yaml", overrides=overrides or [])
+        tag_this_run(tags_of(phase=loaded.recipe.phase, recipe=loaded.recipe.name))
+        if dry_run:
+            return {"plan": plan_loaded(loaded, force=force or []).to_dict()}
+        _check_pool(loaded)
+        run = start_run(loaded, force=force or [])
+        return _run(run)
+    except CervellaError as error:  # told as in the terminal, without a traceback
+        logger.error("%s", error)
+        return Failed(message=str(error))
+
+
+def _check_pool(loaded: LoadedRecipe) -> None:
+    if loaded.recipe.phase == "optimize" and work_pool() not in (None, TRAINING_POOL):
+        raise InputError(
+            f"{loaded.recipe.name} trains a model (phase optimize), and trainings are one at a time: start it with the "
+            f"deployment train-recipe, which waits in the work pool {TRAINING_POOL!r}"
+        )
+
+
+def _run(run: Run) -> dict[str, Any]:
+    logger.info("run %s", run.id)
+    try:
+        run_phase(run).result()
+    except Exception as error:
+        run.update(status="failed", error=str(error) or type(error).__name__)
+        raise
+    except BaseException:  # cancelled, or its worker ends
+        run.update(status="interrupted")
+        raise
     return run.read()
