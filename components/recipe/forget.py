@@ -85,7 +85,7 @@ def alone_in(workspace: Path, what: str) -> Iterator[None]:
             raise TerminalError(f"run {running[0]} is at work in {workspace}; {what} when it has ended")
         if is_held(workspace / "prefect" / "server.lock"):
             raise TerminalError(
-                f"a Prefect server is at work in {workspace}; end it (`cervella down` ends what `cervella up` started), "
+                f"a Prefect server is at work in {workspace}; end it (`cervella down`, if `cervella up` started it), "
                 f"then {what}"
             )
         yield
