@@ -50,6 +50,7 @@ def up_command(
     up = bring_up(
         workspace, prefect_port=prefect_port, mlflow_port=mlflow_port, say=_say, timeout_seconds=timeout
     )  # fmt: skip
+    named = os.environ.get("PREFECT_API_URL")  # looked at before it is set for this process
     deployed = None if no_deploy else _deploy(workspace, up)
     if as_json:
         about: dict[str, Any] = {"workspace": str(workspace.resolve()), "begun": up.begun, **up.services}
@@ -61,7 +62,7 @@ def up_command(
     _tell_ports(up, {"prefect": prefect_port, "mlflow": mlflow_port})
     if deployed:
         click.echo(deployed)
-    if named := os.environ.get("PREFECT_API_URL"):
+    if named and named.rstrip("/") != f"{up.services['prefect']['url']}/api":
         click.echo(f"PREFECT_API_URL is set: what you run from this terminal goes to {named}, not to the server above.")
     logs = os.path.relpath(workspace.resolve() / "services" / "logs")
     click.echo(f"Logs are in {logs}; `cervella down` ends them.")

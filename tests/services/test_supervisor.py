@@ -14,13 +14,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from components.errors import InputError, TerminalError
 from components.registry.params import RegistryParams
 from components.registry.steps import shown_at
 from components.services.supervisor import logs, service
 from components.services.supervisor.board import Board
-from components.services.supervisor.kept import child_environment
+from components.services.supervisor.kept import POOLS, child_environment
 from components.services.supervisor.ports import check_port, free_port, holders, is_free, who_has
 from components.services.supervisor.processes import MARK, end_marked, mark_of, marked, started_at
 from components.services.supervisor.service import Service
@@ -186,10 +187,18 @@ def test_links_go_to_the_mlflow_that_is_up(tmp_path: Path) -> None:
 def test_the_users_own_settings_do_not_reach_what_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("PREFECT_API_URL", "MLFLOW_TRACKING_URI", "PREFECT_SERVER_API_HOST", "MLFLOW_HOST"):
         monkeypatch.setenv(name, "0.0.0.0")  # noqa: S104
-    found = child_environment(tmp_path, mark="m")
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "of a server that a recipe names")
+    assert "MLFLOW_TRACKING_TOKEN" in child_environment(tmp_path, mark="m")
+    found = child_environment(tmp_path, mark="m", own=("PREFECT_", "MLFLOW_"))
     assert not {"PREFECT_API_URL", "MLFLOW_TRACKING_URI", "MLFLOW_HOST"} & set(found)
     assert (found["PREFECT_SERVER_API_HOST"], found["MLFLOW_DISABLE_TELEMETRY"]) == ("127.0.0.1", "true")
     assert (found[MARK], found["PREFECT_HOME"]) == ("m", str(tmp_path / "prefect"))
+
+
+def test_the_work_pools_are_those_of_prefect_yaml(root: Path) -> None:
+    listed = yaml.safe_load((root / "prefect.yaml").read_text(encoding="utf-8"))["definitions"]["work_pools"]
+    found = {name: (pool.get("concurrency_limit"), pool["description"]) for name, pool in listed.items()}
+    assert found == dict(POOLS)
 
 
 class Fragile(Service):

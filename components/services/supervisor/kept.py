@@ -28,19 +28,34 @@ from components.store import is_held
 
 __all__ = ["POOLS", "Child", "Mlflow", "PrefectServer", "Worker", "child_environment", "worker_name"]
 
-POOLS: Mapping[str, int | None] = {"cervella": None, "training": 1}
-"""Work pool -> how many of its runs may be at work at once. A limit of a pool counts runs and needs no lease."""
+POOLS: Mapping[str, tuple[int | None, str]] = {
+    "cervella": (None, "Runs that may be beside each other."),
+    "training": (1, "Trainings, one at a time. The others wait."),
+}
+"""Work pool -> how many of its runs may be at work at once, and what it is for; as prefect.yaml has them.
+
+A limit of a pool counts runs and needs no lease. The workers need the pools before anything is deployed.
+"""
 ROOT = Path(__file__).resolve().parents[3]
 _GRACE_SECONDS = 6.0
 _GRACE_OF_RUNS = 8.0
 _REPORT_SECONDS = 1.5
 
 
-def child_environment(workspace: Path, *, mark: str, more: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Environment of what a keeper starts: the user's own settings of Prefect and MLflow are for the user's own."""
-    found = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "MLFLOW_"))}
+def child_environment(
+    workspace: Path, *, mark: str, own: tuple[str, ...] = ("PREFECT_",), more: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Environment of what a keeper starts.
+
+    Args:
+        workspace: whose Prefect it is.
+        mark: see `processes`.
+        own: how names begin that are left out: settings of the user's own programs.
+        more: what is set beside.
+    """
+    found = {name: value for name, value in os.environ.items() if not name.startswith(own)}
     found |= {"DO_NOT_TRACK": "1", "MLFLOW_DISABLE_TELEMETRY": "true", "OMP_WAIT_POLICY": "passive"}
-    found |= {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "PYTHONUNBUFFERED": "1", "HF_HUB_OFFLINE": "1"}
+    found |= {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "PYTHONUNBUFFERED": "1"}
     return found | prefect_environment(workspace, console_level="INFO") | dict(more or {}) | {MARK: mark}
 
 
@@ -91,12 +106,12 @@ class Child(Service):
         self.process: subprocess.Popen[bytes] | None = None
         board.tell(name, log=str(self.log))
 
-    def spawn(self, command: list[str], *, more: Mapping[str, str] | None = None) -> None:
+    def spawn(self, command: list[str], *, more: Mapping[str, str], own: tuple[str, ...] = ("PREFECT_",)) -> None:
         """Start the process."""
         with open_log(self.log) as log:
             self.process = subprocess.Popen(  # noqa: S603 (our own interpreter and modules)
                 [sys.executable, *command], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                env=child_environment(self.workspace, mark=self.mark, more=more),
+                env=child_environment(self.workspace, mark=self.mark, own=own, more=more),
             )  # fmt: skip
         self.board.tell(self.name, pid=self.process.pid, started=started_at(self.process.pid))
 
@@ -137,6 +152,7 @@ class Mlflow(Child):
         self.board.tell(self.name, url=f"http://127.0.0.1:{self.port}")
         self.spawn(
             ["-m", "components.services.supervisor.mlflow_process", str(self.workspace), str(self.port)],
+            own=("PREFECT_", "MLFLOW_"),
             # Jobs would start more processes, for features that are not used here.
             more={"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
         )
@@ -177,9 +193,9 @@ class Worker(Child):
         while (server := self.board.ask("prefect")).get("state") != "up":
             if self.ending.wait(0.2):
                 return
-        self.url, limit = str(server["url"]), POOLS[self.pool]
+        self.url, (limit, description) = str(server["url"]), POOLS[self.pool]
         try:
-            make_pool(f"{self.url}/api", self.pool, concurrency_limit=limit)
+            make_pool(f"{self.url}/api", self.pool, concurrency_limit=limit, description=description)
         except (OSError, ValueError) as error:
             raise TerminalError(f"the work pool {self.pool} could not be made ({error})") from error
         self.began = time.time()

@@ -15,9 +15,11 @@ __all__ = ["last_heartbeat", "make_pool"]
 _ASK_SECONDS = 10.0
 
 
-def make_pool(api_url: str, name: str, *, concurrency_limit: int | None = None) -> None:
+def make_pool(api_url: str, name: str, *, concurrency_limit: int | None, description: str) -> None:
     """Make the work pool for processes, unless it is there: then it stays as it is. Raises OSError, ValueError."""
-    body = {"name": name, "type": "process", "concurrency_limit": concurrency_limit}
+    body = {
+        "name": name, "type": "process", "concurrency_limit": concurrency_limit, "description": description,
+    }  # fmt: skip
     try:
         _ask(api_url, "/work_pools/", body)
     except urllib.error.HTTPError as error:
