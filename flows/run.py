@@ -7,19 +7,24 @@ passes no pool, and is not held back by one.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
 from prefect import flow, tags
+from prefect.artifacts import create_markdown_artifact
 from prefect.client.schemas.objects import State
+from prefect.exceptions import FailedRun
+from prefect.runtime import flow_run
 from prefect.states import Failed
 
 from components.errors import CervellaError, InputError
 from components.recipe import MATRIX, LoadedRecipe, load_frozen, load_recipe, start_run
 from components.recipe.measured import try_to_remember
-from components.recipe.plan_matrix import plan_loaded
+from components.recipe.plan import Plan
+from components.recipe.plan_matrix import MatrixPlan, plan_loaded, render
 from components.store import Run, logger
 from flows.dataset import dataset
 from flows.matrix import matrix
@@ -69,19 +74,33 @@ def run_recipe(
         recipe: which file of recipes/ to run.
         overrides: values to change this time, such as `index.search.k=5`, one an item.
         force: steps to do again although they are sealed, such as `index.chunk`, one an item.
-        dry_run: only show what would be done.
+        dry_run: only show what would be done, in the log and as an artifact.
     """
     try:
         loaded = load_recipe(RECIPES / f"{recipe}.yaml", overrides=overrides or [])
         tag_this_run(tags_of(phase=loaded.recipe.phase, recipe=loaded.recipe.name))
         if dry_run:
-            return {"plan": plan_loaded(loaded, force=force or []).to_dict()}
+            return _show_plan(plan_loaded(loaded, force=force or []))
         _check_pool(loaded)
         run = start_run(loaded, force=force or [])
         return _run(run)
     except CervellaError as error:  # told as in the terminal, without a traceback
         logger.error("%s", error)
+        logging.getLogger("prefect.flow_runs").addFilter(_is_news)
         return Failed(message=str(error))
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether it is not what Prefect adds to a run that has failed and told why: where in Prefect it was found out."""
+    return not (record.exc_info and isinstance(record.exc_info[1], FailedRun))
+
+
+def _show_plan(plan: Plan | MatrixPlan) -> dict[str, Any]:
+    text = render(plan)
+    logger.info("%s", text)
+    if flow_run.id:
+        create_markdown_artifact(f"```\n{text}\n```", key="plan", description="What a run would do, step by step")
+    return {"plan": plan.to_dict()}
 
 
 def _check_pool(loaded: LoadedRecipe) -> None:

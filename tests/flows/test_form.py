@@ -49,6 +49,6 @@ def test_a_dry_run_is_a_plan_and_writes_nothing(tmp_path: Path) -> None:
     told = run_recipe.fn("mvp", overrides=overrides, force=["sncp.collect"], dry_run=True)
     planned = [step["name"] for step in told["plan"]["steps"]]
     assert planned == [step for step in STEPS["mvp"] if step in planned]
-    assert {"sncp.collect", "index.build", "evaluate.scorecard"} <= set(planned)
+    assert {"sncp.collect", "index.build", "evaluate.retrieval"} <= set(planned)
     assert told["plan"]["steps"][0]["reason"] == "forced"
     assert not (tmp_path / "new").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -302,7 +303,7 @@ def test_prefect_yaml_names_no_machine(root: Path) -> None:
     assert str(root) not in text and "\npull:" not in text
 
 
-def test_the_projects_own_deployments(api: Api, root: Path) -> None:
+def test_the_projects_own_deployments(api: Api, root: Path, tmp_path: Path) -> None:
     for found in api.remote.all("/deployments/filter", {}):
         api.remote.ask("DELETE", f"/deployments/{found['id']}")
     recipes = sorted(path.stem for path in (root / "recipes").glob("[!_]*.yaml"))
@@ -313,3 +314,20 @@ def test_the_projects_own_deployments(api: Api, root: Path) -> None:
     api.prefect("deploy", "--all", folder=root)
     rest = plan_deploy(api_url=api.url, prefect_file=root / "prefect.yaml").changes
     assert {(change.what, key) for change in rest for key in change.keys} == {("changed", "tags")}
+
+    def command(*options: str) -> tuple[int, str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "flows.cli", "deploy", "--api-url", api.url, *options],
+            cwd=root, env=api.environment, capture_output=True, text=True, timeout=120,
+        )  # fmt: skip
+        assert "Traceback" not in done.stderr, done.stderr
+        return done.returncode, done.stdout
+
+    home = ("-w", str(tmp_path / "new"))
+    code, out = command("--dry-run", "--json", *home)
+    told = json.loads(out)
+    assert (code, told["applied"], len(told["changes"])) == (1, False, 4)
+    assert told["changes"][0]["keys"] == {"tags": {"old": [], "new": ["cervella"]}}
+    code, out = command(*home)
+    assert (code, out.splitlines()[-1]) == (0, "Deployed: 4 deployments changed")
+    assert command("--dry-run", *home) == (0, f"{api.url} is as prefect.yaml says\n")

@@ -24,7 +24,8 @@ def bring(
         _bring_pool(remote, pool, changed.get(("work pool", pool.name)))
     for one in file.deployments:
         # A schedule's name begins with that of its deployment, and is written together with it.
-        if any(kind in ("deployment", "schedule") and name.split(" ")[0] == one.full_name for kind, name in changed):
+        of_it = [name for kind, name in changed if kind in ("deployment", "schedule")]
+        if any(name == one.full_name or name.startswith(f"{one.full_name} ") for name in of_it):
             _bring_deployment(remote, one, folder, there.wanted.get(one.full_name), remove=remove)
     if remove:
         for found in there.gone.values():

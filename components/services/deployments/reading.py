@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from components.evaluate.suite.reading import Reader, near
+from components.evaluate.suite.reading import Reader, is_id, near
 from components.services.deployments.form import read_forms
 from components.services.deployments.model import (
     CollisionStrategy,
@@ -99,6 +99,8 @@ class _File:
 
     def pool(self, name: str, node: Node) -> WorkPool:
         what = f"work pool {name!r}"
+        if not is_id(name):
+            self.reader.fault(node, f"{what}: expected a name of letters, digits, '_', '-' and '.', at most 100")
         keys = self.reader.mapping(node, what, ("type", "description", "concurrency_limit"), ("type",))
         return WorkPool(
             name=name,

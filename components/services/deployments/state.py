@@ -1,7 +1,8 @@
 """What a server has of a file's deployments, and how that differs from what the file says.
 
 A deployment is known as ours by a label: its value is the folder of the prefect.yaml that it came from. Only such a one
-can be gone; those of others, and of other folders, are not looked at.
+can be gone; those of others, and of other folders, are not looked at. What is NOT found when it is gone from the file:
+one that lost the tag `cervella` by hand, and one whose folder was moved since.
 """
 
 from __future__ import annotations

@@ -1,0 +1,250 @@
+"""The nightly reindex, fired by its schedule: real server, real worker, a copy of the example notes, one note edited.
+
+And what else a worker's run of a recipe promises: tags, names, the terminal's message in a run that fails at once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from components.errors import InputError
+from components.recipe import load_recipe
+from components.services import prefect_environment, prefect_server
+from components.services.deployments import deploy_all
+from components.services.deployments.automation import bring_automation
+from components.services.deployments.server import Remote, connected
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
+
+ROME = ZoneInfo("Europe/Rome")
+ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
+
+
+class House:
+    """A folder with prefect.yaml and recipes of its own, and the project's flows."""
+
+    def __init__(self, *, folder: Path, root: Path, remote: Remote, environment: dict[str, str]) -> None:
+        self.folder, self.root, self.remote, self.environment = folder, root, remote, environment
+        self.workspace = folder / "work space"
+
+    def deploy(self, *, nightly: str) -> None:
+        text = (self.root / "prefect.yaml").read_text(encoding="utf-8")
+        assert '"0 3 * * *"' in text
+        (self.folder / "prefect.yaml").write_text(text.replace('"0 3 * * *"', f'"{nightly}"'), encoding="utf-8")
+        deploy_all(api_url=self.remote.api_url, prefect_file=self.folder / "prefect.yaml", say=lambda _: None)
+
+    def start(self, deployment: str, **parameters: Any) -> str:
+        found = self.remote.ask("GET", f"/deployments/name/run-recipe/{deployment}")
+        path = f"/deployments/{found['id']}/create_flow_run"
+        return str(self.remote.ask("POST", path, {"parameters": parameters})["id"])
+
+    def run(self, run: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.remote.ask("GET", f"/flow_runs/{run}")
+        return found
+
+    def ended(self, run: str, *, seconds: float = 120) -> dict[str, Any]:
+        deadline = time.monotonic() + seconds
+        while (found := self.run(run))["state"]["type"] not in ENDED and time.monotonic() < deadline:
+            time.sleep(0.5)
+        assert found["state"]["type"] in ENDED, found["state"]
+        return found
+
+    def under(self, run: str) -> list[dict[str, Any]]:
+        return self.remote.all("/flow_runs/filter", {"flow_runs": {"parent_flow_run_id": {"any_": [run]}}})
+
+    def log(self, run: str) -> str:
+        lines = self.remote.all("/logs/filter", {"logs": {"flow_run_id": {"any_": [run]}}})
+        return "\n".join(line["message"] for line in lines)
+
+    def records(self) -> list[dict[str, Any]]:
+        """What the runs noted about themselves, oldest first."""
+        return [json.loads(file.read_text(encoding="utf-8")) for file in sorted(self.workspace.glob("runs/*/run.json"))]
+
+    def live_version(self) -> Any:
+        return json.loads((self.workspace / "index" / "live.json").read_text(encoding="utf-8"))
+
+    @contextmanager
+    def worker(self, pool: str) -> Iterator[None]:
+        with (self.folder / f"{pool}.log").open("wb") as log:
+            worker = subprocess.Popen(
+                [sys.executable, "-m", "prefect", "worker", "start", "--pool", pool],
+                cwd=self.folder, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            )  # fmt: skip
+        try:
+            yield
+        finally:
+            worker.terminate()
+            try:
+                worker.wait(timeout=30)
+            except subprocess.TimeoutExpired:
+                worker.kill()
+                worker.wait()
+
+
+@pytest.fixture(scope="module")
+def house(root: Path, examples: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    folder = tmp_path_factory.mktemp("nightly")
+    shutil.copytree(examples / "sncp", folder / "notes")
+    for name in ("flows", "components"):
+        (folder / name).symlink_to(root / name)
+    own = "workspace: ../work space\nsncp: {root: ../notes}\n"
+    (folder / "recipes").mkdir()
+    for name, (base, more) in {
+        "reindex": ("reindex", "index: {embedding: {model: fake/embedding}}\n"),
+        "mvp": ("mvp", ""),
+        "training": ("optimize-smoke", ""),
+        "broken": ("mvp", "answers: {serach: {k: 3}}\n"),
+    }.items():
+        text = f"extends: {root / 'recipes' / base}.yaml\nname: {name}\n{own}{more}"
+        (folder / "recipes" / f"{name}.yaml").write_text(text, encoding="utf-8")
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "MLFLOW"))}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("PREFECT_API_URL", raising=False)
+        patch.setenv("CERVELLA_RECIPES", str(folder / "recipes"))
+        with prefect_server(workspace=folder / "work space") as server, connected(server.api_url) as remote:
+            environment = clean | prefect_environment(folder / "work space") | {"PREFECT_API_URL": server.api_url}
+            yield House(folder=folder, root=root, remote=remote, environment=environment)
+
+
+@pytest.fixture(scope="module")
+def working(house: House) -> Iterator[House]:
+    """With its deployments and a worker."""
+    house.deploy(nightly="0 3 * * *")
+    with house.worker("cervella"):
+        yield house
+
+
+def test_the_schedule_fires_and_only_the_edited_note_is_embedded(working: House) -> None:
+    house = working
+    first = house.ended(house.start("run-recipe", recipe="reindex"))
+    assert first["state"]["type"] == "COMPLETED", first["state"]
+    assert first["name"] == "reindex"
+    assert {"cervella", "phase:reindex", "recipe:reindex"} <= set(first["tags"])
+    [inner] = house.under(first["id"])
+    [record] = house.records()
+    assert (inner["name"], set(inner["tags"])) == (record["run"], {"cervella", "phase:reindex", "recipe:reindex"})
+    before = house.live_version()
+
+    note = sorted((house.folder / "notes").rglob("*.md"))[0]
+    note.write_text(note.read_text(encoding="utf-8") + "\n\n## Added tonight\n\nThe heron stands.\n", encoding="utf-8")
+    soon = datetime.now(ROME) + timedelta(seconds=75)
+    house.deploy(nightly=f"{soon.minute} {soon.hour} * * *")
+    deployment = house.remote.ask("GET", "/deployments/name/run-recipe/reindex-nightly")
+    deadline = time.monotonic() + 150
+    while len(house.records()) < 2 or house.records()[1]["status"] == "running":
+        assert time.monotonic() < deadline, (house.folder / "cervella.log").read_text()
+        time.sleep(0.5)
+    fired = house.remote.all("/flow_runs/filter", {"deployments": {"id": {"any_": [deployment["id"]]}}})
+    [nightly] = [run for run in fired if run["start_time"]]
+    assert nightly["auto_scheduled"] and nightly["parameters"]["recipe"] == "reindex"
+    assert house.ended(nightly["id"], seconds=30)["state"]["type"] == "COMPLETED"
+    record = house.records()[1]
+    assert record["status"] == "done"
+    [built] = [step["facts"] for step in record["steps"] if step["name"] == "index.build"]
+    assert built["chunks"] > 50
+    assert 1 <= built["embedded"] <= 3
+    assert built["added"] + built["updated"] <= 3
+    assert house.live_version() != before
+
+
+def test_a_fault_of_a_recipe_fails_the_run_before_any_task_as_in_the_terminal(
+    working: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = working
+    monkeypatch.chdir(house.folder)  # paths are told relative to where one is
+    run = house.ended(house.start("run-recipe", recipe="broken"))
+    with pytest.raises(InputError) as told:
+        load_recipe(house.folder / "recipes" / "broken.yaml", overrides=[])
+    assert run["state"]["type"] == "FAILED"
+    assert run["state"]["message"] == str(told.value)
+    assert house.under(run["id"]) == []
+    assert soon(lambda: str(told.value) in house.log(run["id"]), 30), house.log(run["id"])  # logs come a little later
+    log = house.log(run["id"])
+    assert "Traceback" not in log
+
+
+def test_a_training_is_refused_outside_its_pool_but_its_plan_is_told(working: House) -> None:
+    house = working
+    run, plan = [house.start("run-recipe", recipe="training", dry_run=dry) for dry in (False, True)]
+    refused = house.ended(run)
+    assert refused["state"]["type"] == "FAILED"
+    assert "start it with the deployment train-recipe" in refused["state"]["message"]
+    planned = house.ended(plan)
+    assert (planned["name"], "phase:optimize" in planned["tags"]) == ("plan of training", True)
+    assert planned["state"]["type"] == "COMPLETED", planned["state"]
+    shown = house.remote.all("/artifacts/filter", {"flow_runs": {"id": {"any_": [plan]}}})
+    assert [one["key"] for one in shown] == ["plan"]
+    assert "train.run" in shown[0]["data"]
+    assert all(record["recipe"] == "reindex" for record in house.records())
+
+
+def test_a_cancelled_run_ends_is_recorded_as_such_and_the_next_one_goes_on(working: House) -> None:
+    house = working
+    slow = ["index.embedding.model=fake/embedding?delay=60"]
+    run = house.start("run-recipe", recipe="reindex", overrides=slow)
+    assert soon(lambda: _works_on(house, "index.build"), 90), house.run(run)["state"]
+    house.remote.ask("POST", f"/flow_runs/{run}/set_state", {"state": {"type": "CANCELLING"}})
+    ended = house.ended(run, seconds=90)
+    assert ended["state"]["type"] == "CANCELLED"
+    assert ended["name"] == f"reindex with {slow[0]}"
+    assert soon(lambda: house.records()[-1]["status"] == "interrupted", 20), house.records()[-1]
+    done = house.ended(house.start("run-recipe", recipe="reindex"))
+    assert done["state"]["type"] == "COMPLETED", done["state"]
+    steps = {step["name"]: step["status"] for step in house.records()[-1]["steps"]}
+    assert steps["sncp.collect"] == "skipped"
+
+
+def _works_on(house: House, step: str) -> bool:
+    steps = [one for record in house.records()[-1:] for one in record["steps"]]
+    return any(one["name"] == step and one["status"] == "running" for one in steps)
+
+
+def test_a_run_that_fell_silent_is_marked_as_crashed(working: House) -> None:
+    """As the automation does it, with ten seconds instead of minutes."""
+    house = working
+    [ours] = house.remote.all("/automations/filter", {})
+    quick = {key: ours[key] for key in ("name", "description", "trigger", "actions", "enabled")}
+    quick["trigger"] = {**quick["trigger"], "within": 10}
+    house.remote.ask("PUT", f"/automations/{ours['id']}", quick)
+    flow = house.remote.ask("POST", "/flows/", {"name": "killed"})
+    runs = {}
+    for name, tags in (("ours", ["cervella"]), ("theirs", [])):
+        state = {"type": "RUNNING", "name": "Running"}
+        run = house.remote.ask(
+            "POST", "/flow_runs/", {"flow_id": flow["id"], "name": name, "tags": tags, "state": state}
+        )
+        runs[name] = run["id"]
+        related = [{"prefect.resource.id": f"prefect.tag.{tag}", "prefect.resource.role": "tag"} for tag in tags]
+        house.remote.ask("POST", "/events", [{
+            "event": "prefect.flow-run.heartbeat", "occurred": datetime.now(ROME).isoformat(), "payload": {},
+            "resource": {"prefect.resource.id": f"prefect.flow-run.{run['id']}"}, "related": related,
+            "id": run["id"],
+        }])  # fmt: skip
+    try:
+        assert soon(lambda: house.run(runs["ours"])["state"]["type"] == "CRASHED", 90), house.run(runs["ours"])["state"]
+        assert "Nothing was heard of this run" in house.run(runs["ours"])["state"]["message"]
+        assert house.run(runs["theirs"])["state"]["type"] == "RUNNING"
+    finally:
+        bring_automation(house.remote)
+
+
+def soon(condition: Callable[[], object], seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.5)
+    return True
