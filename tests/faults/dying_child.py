@@ -21,12 +21,15 @@ import sys
 import warnings
 from collections import Counter
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from prefectless import FLOWS, called_as_functions  # noqa: E402
 
+_KEPT = ExitStack()
+"""What holds until this process ends."""
 _WATCHED = ("run.json", "live.json", "recipe.yaml", "mlflow.db", "speeds.json")
 
 
@@ -155,7 +158,7 @@ def without_prefect() -> None:
     """Let `cervella run` call the tasks of phase mvp as functions, for the rest of this process."""
     from flows.commands import run as command
 
-    called_as_functions().__enter__()
+    _KEPT.enter_context(called_as_functions())
     command._execute = _walk
 
 

@@ -118,6 +118,7 @@ class House:
                 found[step["name"]] = {
                     name: _timeless([json.loads(line) for line in artefact.read_text(name).splitlines()])
                     if name.endswith(".jsonl") else _timeless(artefact.read_json(name))
+                    if name.endswith(".json") else artefact.read_text(name) if name.endswith(".md") else "there"
                     for name in sorted(artefact.manifest["outputs"])
                 }  # fmt: skip
         return found | {"mlflow": self.recorded()}
