@@ -67,6 +67,11 @@ class Answer:
     seconds: float
     neutralised: Mapping[str, int] = field(default_factory=dict)
 
+    def places(self, *, cited: bool = False) -> tuple[str, ...]:
+        """Where its sources stand, `path:first-last` (lines); with `cited` only of those that the text cites."""
+        shown = [one for one in self.sources if one.cited or not cited]
+        return tuple(f"{one.path}:{one.first_line}-{one.last_line}" for one in shown)
+
     def to_dict(self) -> dict[str, Any]:
         """As JSON values."""
         return {

@@ -1,6 +1,6 @@
 """Persona checks by code on the text of an answer: cheap, exact, no judge.
 
-What they do NOT catch: whether an answer is true, whether its sources support it, tone and character beyond fixed
+What they do NOT catch: whether an answer is true, whether what it cites supports it, tone and character beyond fixed
 phrases, paraphrases of the forbidden phrases, languages other than Italian and English. What stands in quotation marks,
 block quotes or code belongs to the notes and is left out of the checks on gender and phrases, so a persona breach
 inside quotation marks is not seen either.
@@ -74,7 +74,7 @@ def persona_checks(
     question_lang: str,
     answerable: bool,
     found: bool,
-    sources: Sequence[str],
+    cited: Sequence[str],
     max_words: int = 350,
     never: Sequence[str] = (),
 ) -> tuple[Check, ...]:
@@ -85,7 +85,7 @@ def persona_checks(
       and nouns right after a first-person verb. Not caught: words that are not in the list, adjectives far from their
       verb ("da partner attento"), plurals. Does not apply to answers without Italian
     - phrases: no "as an AI language model" and its kin, in Italian and English
-    - sources: an answer that was found names at least one source
+    - sources: an answer that was found cites at least one of the notes that its model was given (`cited`)
     - not_in_notes: a question that no note answers is answered by saying so (applies to these alone)
     - length: not empty, at most `max_words` words
     - clean: no control tokens of a chat template, no remains of the fence around the notes
@@ -99,9 +99,7 @@ def persona_checks(
         _language(own, text, question_lang),
         _feminine(own),
         _absent("phrases", OTHER_ASSISTANTS, own, "not in the persona's voice"),
-        Check(
-            "sources", None if not found else bool(sources), "" if sources or not found else "found, without a source"
-        ),
+        Check("sources", bool(cited) if found else None, "" if cited or not found else "it cites none of its notes"),
         _says_not_in_notes(own, answerable, found),
         _length(text, max_words),
         _absent("clean", _CONTROL, text, "left over from the prompt"),

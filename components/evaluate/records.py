@@ -21,7 +21,7 @@ class AnswerRecord:
     `seconds`: question to answer, search included; None: not measured. `cost_usd`: None is unknown, local models cost
     0. `cached`: the reply came from the response cache; seconds and cost are those of the original reply.
     `model`: the one that really answered; empty when none was asked.
-    `sources`: where the notes that the model read stand, best first.
+    `sources`: where the notes that the model was given stand, those that the text cites first; `cited`: these alone.
     """
 
     id: str
@@ -31,6 +31,7 @@ class AnswerRecord:
     text: str = ""
     found: bool = False
     sources: tuple[str, ...] = ()
+    cited: tuple[str, ...] = ()
     seconds: float | None = None
     cost_usd: float | None = None
     model: str = ""
@@ -53,6 +54,7 @@ class AnswerRecord:
         text: str,
         found: bool,
         sources: Sequence[str],
+        cited: Sequence[str],
         seconds: float | None,
         cost_usd: float | None,
         model: str,
@@ -69,6 +71,7 @@ class AnswerRecord:
             text=text,
             found=found,
             sources=tuple(sources),
+            cited=tuple(cited),
             seconds=seconds,
             cost_usd=cost_usd,
             model=model,
@@ -79,7 +82,7 @@ class AnswerRecord:
                 question_lang=question.lang,
                 answerable=question.answerable,
                 found=found,
-                sources=sources,
+                cited=cited,
                 max_words=max_words,
                 never=question.never,
             ),
@@ -104,10 +107,12 @@ class AnswerRecord:
     def to_dict(self) -> dict[str, Any]:
         """As JSON; `from_dict` reads it back."""
         fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return fields | {"sources": list(self.sources), "checks": [check.to_dict() for check in self.checks]}
+        texts = {"sources": list(self.sources), "cited": list(self.cited)}
+        return fields | texts | {"checks": [check.to_dict() for check in self.checks]}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> AnswerRecord:
         """The record that `to_dict` wrote."""
         checks = tuple(Check(**check) for check in data.get("checks", ()))
-        return cls(**{**data, "sources": tuple(data.get("sources", ())), "checks": checks})
+        texts = {name: tuple(data.get(name, ())) for name in ("sources", "cited")}
+        return cls(**{**data, **texts, "checks": checks})

@@ -42,13 +42,15 @@ class Said:
     """What a contestant said to an item, or the error in its place (`error`: then `text` is empty).
 
     `seconds`: question to answer; None: not measured. `cost_usd`: None: unknown, local models cost 0.
-    `checks`: persona checks by code (`components.evaluate.checks`); the control has none.
+    `sources`: where the notes that its model was given stand, `path:first-last`; `cited`: those of them that the text
+    names. `checks`: persona checks by code (`components.evaluate.checks`); the control has none.
     """
 
     item: Item
     text: str = ""
     found: bool = False
     sources: tuple[str, ...] = ()
+    cited: tuple[str, ...] = ()
     seconds: float | None = None
     cost_usd: float | None = None
     model: str = ""
@@ -67,6 +69,7 @@ class Said:
         return cls(
             **{
                 **data, "item": Item(**data["item"]), "sources": tuple(data["sources"]),
+                "cited": tuple(data.get("cited", ())),
                 "checks": tuple(Check(**check) for check in data["checks"]),
             }
         )  # fmt: skip

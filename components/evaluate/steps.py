@@ -93,7 +93,7 @@ def answers_spec(
     inputs = {"index": index, "prompt": prompt, "golden": file_digest(golden_path(params))}
     if adapter is not None:
         inputs["adapter"] = adapter
-    return StepSpec("evaluate.answers", 3, values, inputs)
+    return StepSpec("evaluate.answers", 4, values, inputs)
 
 
 def retrieve_all(
@@ -172,7 +172,8 @@ def _answered(question: Question, *, partner: Partner, turn: Turn | None = None)
         question,
         text=asked.answer.text,
         found=asked.answer.found,
-        sources=[f"{s.path}:{s.first_line}-{s.last_line}" for s in asked.answer.sources],
+        sources=asked.answer.places(),
+        cited=asked.answer.places(cited=True),
         seconds=asked.seconds,
         cost_usd=reply.original_cost_usd if reply else 0.0,
         model=reply.model if reply else partner.chat.model,

@@ -116,7 +116,7 @@ def test_answers_are_in_her_voice(rows: list[dict[str, Any]]) -> None:
     for row in rows:
         for question, answer in zip(said(row, "human"), said(row, "gpt"), strict=True):
             language = detect_language(question) if len(question.split()) > 4 else detect_language(answer)
-            checks = persona_checks(answer, question_lang=language, answerable=True, found=False, sources=())
+            checks = persona_checks(answer, question_lang=language, answerable=True, found=False, cited=())
             assert [check for check in checks if check.passed is False] == [], row["id"]
             assert len(answer.split()) <= 110 and "!" not in answer, row["id"]
 

@@ -102,6 +102,20 @@ def test_candidate_has_persona_notes_and_checks_and_the_control_has_none(house: 
     ]
 
 
+@pytest.mark.parametrize(
+    ("chat", "cited", "passed"),
+    [("fake/chat", ("a.md:1-3",), True), ("fake/chat?reply=Si rilascia il venerdì mattina.", (), False)],
+    ids=["citing", "naming nothing"],
+)
+def test_an_answer_that_names_no_source_fails_the_check_of_sources(
+    tmp_path: Path, chat: str, cited: tuple[str, ...], passed: bool
+) -> None:
+    [served] = said(AskingHouse(tmp_path, chat=chat).candidate(items(1)))
+    assert served.found and "a.md:1-3" in served.sources  # the notes that the model was given: some may be local
+    assert served.cited == cited
+    assert next(check.passed for check in served.checks if check.name == "sources") is passed
+
+
 def test_a_task_may_be_long_and_its_answer_too(house: AskingHouse, heard: list[Any]) -> None:
     assert MAX_QUESTION_CHARS < len(TASK.prompt) < MAX_TASK_CHARS
     long = replace(TASK, part="personality", id="p1")

@@ -10,7 +10,7 @@ from components.evaluate import CHECKS, Check, guess_language, persona_checks
 
 
 def checks(text: str, **changes: object) -> dict[str, Check]:
-    given: dict[str, object] = {"question_lang": "it", "answerable": True, "found": True, "sources": ["a.md"]}
+    given: dict[str, object] = {"question_lang": "it", "answerable": True, "found": True, "cited": ["a.md"]}
     return {check.name: check for check in persona_checks(text, **{**given, **changes})}  # type: ignore[arg-type]
 
 
@@ -107,9 +107,10 @@ def test_language_must_be_the_question_s() -> None:
     assert checks("Qwen3-4B")["language"].passed is None
 
 
-def test_what_was_found_names_its_sources() -> None:
-    assert checks(GOOD, sources=[])["sources"].passed is False
-    assert checks(GOOD, sources=[], found=False)["sources"].passed is None
+def test_what_was_found_cites_a_source() -> None:
+    assert checks(GOOD)["sources"].passed is True
+    assert checks(GOOD, cited=[])["sources"].passed is False
+    assert checks(GOOD, cited=[], found=False)["sources"].passed is None
 
 
 @pytest.mark.parametrize(
@@ -179,7 +180,7 @@ def test_emphasis_is_no_loop(text: str) -> None:
 
 @given(st.text(max_size=400))
 def test_any_text_gets_every_check_and_failures_say_why(text: str) -> None:
-    found = persona_checks(text, question_lang="it", answerable=True, found=True, sources=["a"])
+    found = persona_checks(text, question_lang="it", answerable=True, found=True, cited=["a"])
     assert tuple(check.name for check in found) == CHECKS
     assert all(bool(check.why) == (check.passed is False) for check in found)
 

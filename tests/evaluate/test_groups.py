@@ -30,7 +30,7 @@ def question(name: str, *gold: str, lang: str = "it", kind: str = "fact", projec
 
 def answered(one: Question, text: str = SPOKEN) -> AnswerRecord:
     return AnswerRecord.answered(
-        one, text=text, found=True, sources=["a.md"], seconds=1.0, cost_usd=0.0, model="fake/good"
+        one, text=text, found=True, sources=["a.md"], cited=["a.md"], seconds=1.0, cost_usd=0.0, model="fake/good"
     )
 
 

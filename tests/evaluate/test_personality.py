@@ -335,7 +335,14 @@ class TestWorst:
         asked = Question("q", "Dove?", "it", "fact", ("a.md",), answer="Nella memoria.")
         retrieval = score_retrieval([asked], {"q": [RankedFile("b.md")]})
         record = AnswerRecord.answered(
-            asked, text="Sono pronto.", found=True, sources=["b.md:1-2"], seconds=1.0, cost_usd=0.0, model="fake"
+            asked,
+            text="Sono pronto.",
+            found=True,
+            sources=["b.md:1-2"],
+            cited=["b.md:1-2"],
+            seconds=1.0,
+            cost_usd=0.0,
+            model="fake",
         )
         found = evaluated(prompts=4, failed=1, sounds=3, calm=2, feminine=4, tasks=19)
         rows = worst_rows(questions=[asked], found=retrieval, records=[record], evaluated=found)

@@ -29,6 +29,7 @@ def record(number: int, **changes: Any) -> AnswerRecord:
         "text": TEXT,
         "found": True,
         "sources": ["a.md"],
+        "cited": ["a.md"],
         "seconds": 1.0 + number,
         "cost_usd": 0.01 * (number + 1),
         "model": "fake/good",

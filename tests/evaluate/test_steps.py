@@ -13,6 +13,7 @@ from components.answer.steps import open_partner
 from components.errors import TerminalError
 from components.evaluate import EvaluateParams
 from components.evaluate import steps as evaluate
+from components.evaluate.records import AnswerRecord
 from components.index import IndexParams, SearchParams
 from components.index import steps as index
 from components.index.params import EmbeddingParams
@@ -91,6 +92,21 @@ def test_gold_is_found_however_its_path_is_spelled(house: House, spelling: str) 
     retrieval, answers = house.retrieval(run, built), house.answers(run, built, prompt, "fake/chat")
     card = evaluate.score(run, house.params, AnswerParams(), retrieval=retrieval, answers=answers)
     assert card.read_json("scorecard.json")["metrics"]["mrr"]["value"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("chat", "passed"),
+    [("fake/chat", True), ("fake/chat?reply=Il venerdì mattina.", False)],
+    ids=["citing", "naming nothing"],
+)
+def test_a_golden_answer_that_names_no_source_fails_the_check_of_sources(house: House, chat: str, passed: bool) -> None:
+    house.ask("città.md")
+    run = house.run()
+    built, prompt = house.built(run)
+    [row] = house.answers(run, built, prompt, chat).read_jsonl("answers.jsonl")
+    assert row["found"] and row["sources"] and bool(row["cited"]) is passed
+    assert AnswerRecord.from_dict(row).to_dict() == row
+    assert next(check["passed"] for check in row["checks"] if check["name"] == "sources") is passed
 
 
 def test_what_was_searched_is_scored_although_the_golden_file_changed_meanwhile(house: House) -> None:

@@ -100,7 +100,7 @@ def test_each_rule_is_one_of_the_constitution(checklist: Checklist) -> None:
 def held(text: str, checklist: Checklist, *, prompt: str = "Che facciamo?", found: bool = True) -> dict[str, str]:
     """The rules that code says are broken, and why."""
     lang = detect_language(prompt)
-    checks = persona_checks(text, question_lang=lang, answerable=True, found=found, sources=["a"] if found else [])
+    checks = persona_checks(text, question_lang=lang, answerable=True, found=found, cited=["a"] if found else [])
     said = Said(item=Item("personality", "x", prompt, lang, "everyday"), text=text, checks=checks)
     verdicts = code_verdicts([said], contestant="candidate", checklist=checklist, tasks=None)
     return {one.question.removeprefix("rule:"): one.rationale for one in verdicts if one.verdict != "yes"}
@@ -144,7 +144,7 @@ def test_every_rule_for_code_is_tried_here(checklist: Checklist) -> None:
 
 
 def test_what_was_found_without_a_source_breaks_the_rule_of_the_note(checklist: Checklist) -> None:
-    checks = persona_checks("Alle otto.", question_lang="it", answerable=True, found=True, sources=[])
+    checks = persona_checks("Alle otto.", question_lang="it", answerable=True, found=True, cited=[])
     said = Said(item=Item("personality", "x", "A che ora?", "it", "everyday"), text="Alle otto.", checks=checks)
     verdicts = {one.question: one.verdict for one in code_verdicts([said], contestant="candidate", checklist=checklist,
                                                                    tasks=None)}  # fmt: skip

@@ -28,6 +28,7 @@ def make_scorecard(*, questions: int = 40, found: int = 40, answers: int = 80, r
             text=spoken if n < right else spoken.replace("pronta", "pronto"),
             found=True,
             sources=["a.md"],
+            cited=["a.md"],
             seconds=changes.get("seconds", 1.0) + n / 1000,
             cost_usd=changes.get("cost", 0.01),
             model="fake/good",

@@ -1,6 +1,6 @@
 """What phase mvp has sealed and recorded stays what it is: its steps, releases and records keep their digests.
 
-The digests are those of the version before phase optimize. Where one changes, all that workspaces hold of that step is
+The digests are those of the version before phase optimize, and of `evaluate.answers` 4. Where one changes, all that workspaces hold of that step is
 done again: change it only with the step's version, and say so in CHANGELOG.md.
 """
 
@@ -52,8 +52,8 @@ SEALED: dict[str, str] = {
     "1 index.build": "9231e56bda4f1133229008874547f196b088b7e7e49d537cb2d8582dad252062",
     "2 persona.compile": "4be8c265db6473b3d3fadd9dc73420d280b3d121f2d746fa792a87f33f59d6df",
     "3 evaluate.retrieval": "bc932d748297c5abcabab7669933289847454796e2ed7d8f7fc94f880f73f668",
-    "4 evaluate.answers": "afe4cf15efb81bfb564c8c8e458ebde5eeb073f64f34d03ab854f676ee7355f6",
-    "5 evaluate.answers": "dfaea28b96112017628462f7eee97e064985cb6111bbe142b0a660d4689af0ab",
+    "4 evaluate.answers": "6671ea63f7e48f937b6c0c6c0bb838aa58663ebe98bab7fcd1e894fd87c2300e",
+    "5 evaluate.answers": "68dbf763a543d80b51132ced014bc89ca8a60e9108c15da4bad4a9b501048aa4",
     "6 evaluate.score": "f1f3ba439ed7dfa0c794b0f469d915b872a73c4c9b0c328380d50cebdcef2264",
     "7 registry.gate": "8b808056eedc0344f94a681ae69b8791d0f7e825a1fb3e7a2b944959d3ebafa4",
 }

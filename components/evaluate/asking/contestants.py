@@ -70,18 +70,19 @@ class Served:
         limit = {"max_chars": MAX_TASK_CHARS} if item.part == "task" else {}
         asked = self._partner.ask(item.prompt, turn=self._turn, **limit)
         answer, reply = asked.answer, asked.answer.reply
-        sources = tuple(f"{one.path}:{one.first_line}-{one.last_line}" for one in answer.sources)
+        cited = answer.places(cited=True)
         return Said(
             item=item,
             text=answer.text,
             found=answer.found,
-            sources=sources,
+            sources=answer.places(),
+            cited=cited,
             seconds=asked.seconds,
             cost_usd=reply.original_cost_usd if reply else 0.0,
             model=reply.model if reply else self.chat.model,
             is_local=self.chat.is_local,
             cached=bool(reply and reply.cached),
-            checks=_checks(item, text=answer.text, found=answer.found, sources=sources),
+            checks=_checks(item, text=answer.text, found=answer.found, cited=cited),
         )
 
     def check(self) -> None:
@@ -202,9 +203,9 @@ def read_champion_release(release: Artefact, *, llm: LlmParams) -> Champion:
     )
 
 
-def _checks(item: Item, *, text: str, found: bool, sources: tuple[str, ...]) -> tuple[Check, ...]:
+def _checks(item: Item, *, text: str, found: bool, cited: tuple[str, ...]) -> tuple[Check, ...]:
     """Those that make sense: a task's answer may be as long as it has to be, and need not be from the notes."""
-    checks = persona_checks(text, question_lang=item.lang, answerable=True, found=found, sources=sources)
+    checks = persona_checks(text, question_lang=item.lang, answerable=True, found=found, cited=cited)
     return tuple(check for check in checks if item.part != "task" or check.name in _OF_TASKS)
 
 

@@ -40,7 +40,7 @@ __all__ = [
     "said_spec",
 ]
 
-_VERSION = 1
+_VERSION = 2
 
 
 def said_spec(contestant: Contestant, items: Sequence[Item], *, values: dict[str, Any], **inputs: str) -> StepSpec:
