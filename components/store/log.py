@@ -1,7 +1,8 @@
 """A file of JSON objects, one a line, that is only ever added to: what people decided.
 
 State after a hard crash: every record that `_append` returned for (its line is flushed to disk before that), and at
-most one torn line after them, which no reader takes for a record and the next one removes.
+most one torn line after them, which no reader takes for a record and the next one removes. A last record that lacks
+only its end of line (an editor, a merge) is a record.
 """
 
 from __future__ import annotations
@@ -50,12 +51,20 @@ class AppendLog:
             return
         except OSError as error:
             raise InputError(f"{self.path}: cannot be read ({error.strerror})") from error
+        if self._open and added[:1] == b"\n":
+            added, self._read = added[1:], self._read + 1
+        self._open = self._open and not added
         whole = added.rfind(b"\n") + 1
         for line in added[:whole].splitlines():
             self._lines += 1
             if line.strip():
                 self._take_line(line)
         self._read += whole
+        if _is_object(added[whole:]):  # an editor or a merge left the last line without its end
+            self._lines += 1
+            self._take_line(added[whole:])
+            self._read += len(added) - whole
+            self._open = True
 
     def _reset(self) -> None:
         """Forget all records."""
@@ -74,7 +83,7 @@ class AppendLog:
 
     def _append(self, record: Mapping[str, Any]) -> None:
         """Write a record, on disk when this returns. Within `_writing` alone."""
-        line = json.dumps(record).encode() + b"\n"
+        line = (b"\n" if self._open else b"") + json.dumps(record).encode() + b"\n"
         new = not self.path.exists()
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
@@ -92,6 +101,7 @@ class AppendLog:
     def _begin(self) -> None:
         self._read = 0  # bytes
         self._lines = 0
+        self._open = False  # whether the last record has no end of line
         self._reset()
 
     def _take_line(self, line: bytes) -> None:
@@ -102,3 +112,13 @@ class AppendLog:
                 f"{self.path}:{self._lines}: no {self._kind}; expected {self._expected}. Remove the line, or take the "
                 "file from your backup"
             ) from error
+
+
+def _is_object(tail: bytes) -> bool:
+    """Whether it is a whole JSON object: a torn one lacks its last brace."""
+    if not tail.rstrip().endswith(b"}"):
+        return False
+    try:
+        return isinstance(json.loads(tail), dict)
+    except (ValueError, RecursionError):
+        return False

@@ -201,3 +201,16 @@ def test_groups_of_questions() -> None:
 def test_a_log_that_is_a_folder_is_told(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read"):
         LabelLog(tmp_path)
+
+
+def test_a_last_line_without_its_end_is_a_label_and_stays_one(log: LabelLog) -> None:
+    for number in (1, 2):
+        log.add(asked(number), "yes", by="Bianca")
+    log.path.write_bytes(log.path.read_bytes().rstrip())  # as an editor may leave it
+    again = LabelLog(log.path)
+    assert len(again.labelled()) == len(log.labelled()) == 2
+    again.add(asked(3), "no", by="Bianca")
+    log.refresh()
+    for reader in (again, log, LabelLog(log.path)):
+        assert [one.verdict for one in reader.labelled()] == ["yes", "yes", "no"]
+    assert log.path.read_bytes().count(b"\n") == 3
