@@ -7,6 +7,8 @@ import os
 import signal
 import socket
 import sqlite3
+import subprocess
+import sys
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -15,8 +17,9 @@ from typing import Any
 
 import pytest
 
+from components.services import prefect_environment
 from components.services.supervisor.processes import end_marked, mark_of, started_at
-from components.store import is_held
+from components.store import FileLock, is_held
 from tests.flows.conftest import Done, Program, Workspace, soon
 
 SERVICES = ("prefect", "mlflow", "worker-cervella", "worker-training")
@@ -208,6 +211,60 @@ def test_two_at_once_on_ports_that_are_taken_start_one_keeper(program: Program, 
             end_marked(mark_of(here.workspace), grace_seconds=0)
     assert (down.code, down.out) == (0, "Ended.\n")
     assert soon(lambda: not here.left(), seconds=10), here.left()
+
+
+# A run that begins two processes, one in a session of its own, and says which they are.
+FLOW = """
+import os, subprocess, sys, time
+from pathlib import Path
+from prefect import flow
+
+@flow
+def long_one():
+    pids = [subprocess.Popen(["sleep", "600"], start_new_session=new).pid for new in (False, True)]
+    Path("pids.tmp").write_text(" ".join(map(str, [os.getpid(), *pids])))
+    os.rename("pids.tmp", "pids")
+    time.sleep(600)
+"""
+DEPLOYMENT = """
+deployments:
+  - {name: long, entrypoint: "flow.py:long_one", work_pool: {name: cervella}}
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_down_ends_runs_of_workers_and_leaves_a_server_that_others_use(program: Program, tmp_path: Path) -> None:
+    here, project = Services(program, tmp_path / "work"), tmp_path / "project"
+    project.mkdir()
+    (project / "flow.py").write_text(FLOW)
+    (project / "prefect.yaml").write_text(DEPLOYMENT)
+    users = None
+    try:
+        api_url = f"{here.up()['prefect']['url']}/api"
+        for command in (["deploy", "--all"], ["deployment", "run", "long-one/long"]):
+            subprocess.run(
+                [sys.executable, "-m", "prefect", "--no-prompt", *command], cwd=project, check=True, timeout=120,
+                capture_output=True,
+                env=os.environ | prefect_environment(here.workspace) | {"PREFECT_API_URL": api_url},
+            )  # fmt: skip
+        assert soon((project / "pids").exists, seconds=90), here.log()
+        pids = [int(pid) for pid in (project / "pids").read_text().split()]
+        assert all(started_at(pid) for pid in pids)
+        users = FileLock(here.workspace / "prefect" / "users.lock")  # as a run in a terminal holds it
+        assert users.try_shared()
+        down = here.down()
+        assert down.json == {"ended": True, "left_behind": 0, "server_stays": True}
+        assert not any(started_at(pid) for pid in pids)
+        assert answers(f"{api_url}/health") and not is_held(here.workspace / "services" / "keeper.lock")
+    finally:
+        if users:
+            users.close()
+        here.down()
+        end_marked(mark_of(here.workspace), grace_seconds=0)
+    assert soon(lambda: not here.left(), seconds=20), here.left()
+    with closing(sqlite3.connect(here.workspace / "prefect" / "prefect.db")) as connection:
+        assert connection.execute("select state_type from flow_run").fetchall() == [("CRASHED",)]
 
 
 @pytest.mark.slow

@@ -19,7 +19,7 @@ import yaml
 from components.errors import InputError, TerminalError
 from components.registry.params import RegistryParams
 from components.registry.steps import shown_at
-from components.services.supervisor import logs, service
+from components.services.supervisor import control, logs, service
 from components.services.supervisor.board import Board
 from components.services.supervisor.kept import POOLS, child_environment
 from components.services.supervisor.ports import check_port, free_port, holders, is_free, who_has
@@ -165,6 +165,24 @@ def test_services_count_only_while_a_keeper_is_there(tmp_path: Path) -> None:
         for text in ("", "{", "[]", '{"services": {}}', "\x00" * 9):
             told(tmp_path, text)
             assert address_of(tmp_path, "mlflow") is None
+    finally:
+        lock.close()
+
+
+@pytest.mark.parametrize("written", ["", "{", '{"pid": 1, "started": "1"}', '{"pid": "x"}', '{"pid": OTHER}'])
+def test_down_ends_nobody_who_may_be_another(
+    tmp_path: Path, process: Callable[..., subprocess.Popen[str]], monkeypatch: pytest.MonkeyPatch, written: str
+) -> None:
+    monkeypatch.setattr(control, "_POLL_SECONDS", 0.01)
+    innocent = process(SLEEP, None)
+    services_folder(tmp_path).mkdir()
+    lock = FileLock(services_folder(tmp_path) / "keeper.lock")
+    assert lock.try_exclusive()
+    lock.write(written.replace("OTHER", f'{innocent.pid}, "started": "0"'))
+    try:
+        with pytest.raises(TerminalError, match="is held, and it is not known by whom"):
+            control.bring_down(tmp_path, say=lambda _: None)
+        assert innocent.poll() is None
     finally:
         lock.close()
 

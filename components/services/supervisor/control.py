@@ -163,11 +163,13 @@ def _log(workspace: Path, name: str) -> Path:
 
 def _holder(lock: Path) -> int:
     """Pid of the process that holds the lock, as it wrote into it; only if that is the very process, by its start."""
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        about = json.loads(lock.read_text(encoding="utf-8"))
-        pid, started = int(about["pid"]), about["started"]
-        if pid > 1 and started is not None and started_at(pid) == started:
-            return pid
+    for _ in range(10):  # one that has just begun has not written yet
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            about = json.loads(lock.read_text(encoding="utf-8"))
+            pid, started = int(about["pid"]), about["started"]
+            if pid > 1 and started is not None and started_at(pid) == started:
+                return pid
+        time.sleep(_POLL_SECONDS)
     raise TerminalError(f"{lock} is held, and it is not known by whom: end that process yourself (lsof {lock}).")
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import urllib.error
 import urllib.request
-import uuid
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
@@ -21,7 +20,7 @@ def make_pool(api_url: str, name: str, *, concurrency_limit: int | None, descrip
         "name": name, "type": "process", "concurrency_limit": concurrency_limit, "description": description,
     }  # fmt: skip
     try:
-        _ask(api_url, "/work_pools/", body)
+        _ask(api_url, "/work_pools/", body, pool=name)
     except urllib.error.HTTPError as error:
         error.close()
         if error.code != 409:
@@ -30,14 +29,14 @@ def make_pool(api_url: str, name: str, *, concurrency_limit: int | None, descrip
 
 def last_heartbeat(api_url: str, *, pool: str, worker: str) -> float | None:
     """When the server last heard of the worker, in seconds since 1970; None: never. Raises OSError, ValueError."""
-    for row in _ask(api_url, f"/work_pools/{quote(pool)}/workers/filter", {}):
+    for row in _ask(api_url, f"/work_pools/{quote(pool)}/workers/filter", {}, pool=pool):
         if row["name"] == worker and row.get("last_heartbeat_time"):
             return datetime.fromisoformat(row["last_heartbeat_time"]).timestamp()
     return None
 
 
-def _ask(api_url: str, path: str, body: dict[str, Any]) -> Any:
-    client = str(uuid.uuid4())
+def _ask(api_url: str, path: str, body: dict[str, Any], *, pool: str) -> Any:
+    client = f"cervella-keeper-{pool}"  # the server keeps one token for each name, and a new one ends the one before
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with opener.open(f"{api_url}/csrf-token?client={client}", timeout=_ASK_SECONDS) as answer:
         token = json.load(answer)["token"]

@@ -85,7 +85,7 @@ class Service(ABC):
             if why := self.gone():
                 return why
             now = time.monotonic()
-            if self.was_up and now - asked < self.ask_seconds:
+            if now - asked < (self.ask_seconds if self.was_up else _TICK_SECONDS * 3):
                 continue
             fault, asked = self.fault(), time.monotonic()
             # Capped: a machine that slept for a night has asked once in that time, not for hours.
