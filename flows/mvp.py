@@ -10,6 +10,7 @@ from components.index.tasks import build_index, chunk
 from components.persona.tasks import compile_persona
 from components.recipe import open_run
 from components.recipe.privacy import index_without_local
+from components.roadmap.costs_file import load_costs
 from components.sncp.tasks import collect
 from flows.names import run_name
 from flows.scoring import score_release
@@ -21,7 +22,8 @@ __all__ = ["mvp"]
 def mvp(run_dir: str) -> int | None:
     """Run phase mvp for the frozen recipe in `run_dir`; returns the version of the registered release."""
     run, recipe = open_run(run_dir)
-    can_be_judged(recipe.evaluate, recipe.llm)  # a fault of its files is told before anything is paid for
+    can_be_judged(recipe.evaluate, recipe.llm)  # a fault of a file is told before anything is paid for
+    load_costs(recipe.roadmap.costs)
     notes = collect(run, recipe.sncp, persona_files=recipe.persona.files, local=recipe.privacy.local)
     chunks = chunk(run, recipe.index, notes=notes, leave_out_local=index_without_local(recipe))
     index = build_index(

@@ -13,6 +13,7 @@ from components.index.tasks import build_index, chunk
 from components.persona.tasks import compile_persona
 from components.recipe import open_run
 from components.recipe.privacy import index_without_local, prompts_without_local
+from components.roadmap.costs_file import load_costs
 from components.roadmap.tasks import decide_training
 from components.sncp.tasks import collect
 from components.train.tasks import can_train, export_model, measure_losses, prepare, recover_base, train
@@ -30,6 +31,7 @@ def optimize(run_dir: str) -> int | None:
     if recipe.dataset.check.suite:
         load_suite(recipe.dataset.check.suite)  # a fault of it is told before anything is paid for
     can_be_judged(recipe.evaluate, recipe.llm)
+    load_costs(recipe.roadmap.costs)
     can_train(run, recipe.train)  # so is a machine that cannot do it
     without_local, hosts = prompts_without_local(recipe), recipe.privacy.trusted_hosts
 

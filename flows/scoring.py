@@ -57,14 +57,15 @@ def score_release(
     verdict = gate(run, recipe.gate, scorecard=scorecard)
     sealed = release(run, recipe, index=index, prompt=prompt, training=training, export=export)
     page = report(run, recipe, scorecard=scorecard, gate=verdict, release=sealed, training=training)
-    show_roadmap(run, recipe, prompt=prompt)
     if run.read().get("matrix"):
         return None  # a combination of a matrix is recorded with all the others
-    return register(
+    version = register(
         run, recipe, index=index, gate=verdict, scorecard=scorecard, prompt=prompt, report=page, training=training,
         losses=adapter.losses if adapter else None, export=export, split=adapter.split if adapter else None,
         audit=adapter.audit if adapter else None,
     )  # fmt: skip
+    show_roadmap(run, recipe, prompt=prompt)
+    return version
 
 
 def _judged(
@@ -78,7 +79,7 @@ def _judged(
         trusted_hosts=hosts, exported=export,
     )  # fmt: skip
     if params.personality and params.personality.champion:
-        in_service = champion(run, recipe, index=index, prompt=prompt, training=training)
+        in_service = champion(run, recipe, index=index, prompt=prompt, training=training, trusted_hosts=hosts)
         if in_service:
             said["champion"] = ask_champion(
                 run, params, recipe.index, recipe.llm, index=index, release=in_service, leave_out_local=local,

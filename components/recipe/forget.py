@@ -302,6 +302,17 @@ class Forgetting:
         for folder in sorted(folders, key=lambda folder: (folder.parent.name == _COLLECT, folder)):
             remove_folder(folder)
 
+    def labels(self) -> int:
+        """Lines of `evaluate.judge.labels` that hold it: a file of the user's, which nothing is taken out of."""
+        file = self.recipe.evaluate.judge.labels
+        if file is None or not file.is_file():
+            return 0
+        paths = [json.dumps(path, ensure_ascii=plain).encode() for path in self.paths for plain in (True, False)]
+        return sum(
+            self.words.in_bytes(line) or any(path in line for path in paths)
+            for line in file.read_bytes().splitlines()
+        )  # fmt: skip
+
     def on_disk(self) -> list[str]:
         """Notes that still say it: their paths, for a secret with the line."""
         root = self.recipe.sncp.root

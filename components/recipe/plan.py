@@ -155,6 +155,7 @@ def _plan(planner: Planner, recipe: Recipe, world: World, *, registers: bool) ->
     found = plan_index(planner, recipe, world=world)
     problems, training = list(found.problems), None
     if who is not None:
+        problems += _cost_faults(recipe)
         prompt = planner.plan(lambda: who.spec, write=who.write)
         if recipe.phase == "optimize":
             problems += _plan_triggers(planner, recipe, who)
@@ -167,6 +168,16 @@ def _plan(planner: Planner, recipe: Recipe, world: World, *, registers: bool) ->
         planner, recipe, world, found.notes, found.collection.digests, problems, published=published,
         training=training.estimate if training else None,
     )  # fmt: skip
+
+
+def _cost_faults(recipe: Recipe) -> list[str]:
+    from components.roadmap.costs_file import load_costs
+
+    try:
+        load_costs(recipe.roadmap.costs)
+    except InputError as error:
+        return [str(error)]
+    return []
 
 
 def _plan_triggers(planner: Planner, recipe: Recipe, who: Persona) -> list[str]:
@@ -184,8 +195,8 @@ def _plan_triggers(planner: Planner, recipe: Recipe, who: Persona) -> list[str]:
         planner.note("roadmap.triggers", "run", "not met, and no reason forces it")
         return [str(error)]
     except InputError as error:
-        planner.note("roadmap.triggers", "run", "the file of costs is faulty")
-        return [str(error)]
+        planner.note("roadmap.triggers", "run", f"{str(error).splitlines()[0]}")
+        return []  # told as a fault of the costs
     planner.note("roadmap.triggers", "run", f"forced: {forced}" if forced else "all triggers are met")
     return []
 

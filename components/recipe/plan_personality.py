@@ -79,7 +79,7 @@ def plan_personality(
         _add_answers(planner, recipe, asked, _chat_of(sealed, recipe), world=world, who=who)
     if asked.control and not no_control(recipe.llm, adapter=exported is not None):
         made["control"] = planner.plan(
-            lambda: control_spec(asked.items, chat=recipe.llm.chat), words=_WORDS,
+            lambda: control_spec(asked.of_control, chat=recipe.llm.chat), words=_WORDS,
             redo=_failed(failed_said, "answers"),
         )  # fmt: skip
         _add_answers(planner, recipe, asked, recipe.llm.chat, world=world, who=None)
@@ -140,7 +140,10 @@ def _champion(recipe: Recipe, asked: Asked, release: Mapping[str, Any] | None) -
     if not asked.champion or release is None:
         return None
     try:
-        return champion_beside(recipe.workspace, model_name=recipe.registry.model_name, candidate=release)[0]
+        return champion_beside(
+            recipe.workspace, model_name=recipe.registry.model_name, candidate=release,
+            trusted_hosts=recipe.privacy.trusted_hosts,
+        )[0]  # fmt: skip
     except TerminalError:  # the record of the champion is damaged: the run tells it
         return None
 

@@ -109,12 +109,15 @@ def _child(run: Run, told: Mapping[str, Any], recipe: Release, store: Store, mad
 
 
 @task(name="find champion")
-def champion(run: Run, recipe: Release, *, index: str, prompt: str, training: str | None = None) -> str | None:
+def champion(
+    run: Run, recipe: Release, *, index: str, prompt: str, training: str | None = None,
+    trusted_hosts: Sequence[str] = (),
+) -> str | None:  # fmt: skip
     """The sealed release in service, if it can be asked beside the candidate; its artefact's id, or None."""
     store = Store(run.workspace)
     sealed, why = champion_beside(
         run.workspace, model_name=recipe.registry.model_name,
-        candidate=_release(store, recipe, index=index, prompt=prompt, training=training),
+        candidate=_release(store, recipe, index=index, prompt=prompt, training=training), trusted_hosts=trusted_hosts,
     )  # fmt: skip
     if sealed is None:
         logger.info("no champion is asked: %s", why)

@@ -28,6 +28,9 @@ class AppendLog:
     (`_reset`, called before the first one, too). It writes within `_writing`.
     """
 
+    _read: int
+    _lines: int
+    _open: bool
     _kind = "record"
     _expected = "a JSON object"
 

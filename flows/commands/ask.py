@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from components.errors import TerminalError
 from components.recipe import LoadedRecipe
 from components.usage import UsageLog, usage_file
 from flows.commands.options import json_option, load, recipe_options
+from flows.commands.partners import champion_of, partner_of
 
 if TYPE_CHECKING:
     from components.answer.partner import Asked
@@ -57,15 +56,16 @@ def search_command(
 @click.command("ask")
 @recipe_options
 @click.argument("question")
+@click.option("--champion", is_flag=True, help="let the release in service answer, whatever the recipe says by now")
 @json_option
-def ask_command(recipe: str, overrides: tuple[str, ...], question: str, as_json: bool) -> int:
+def ask_command(recipe: str, overrides: tuple[str, ...], question: str, champion: bool, as_json: bool) -> int:
     """Answer QUESTION from the notes, with sources as file:lines. Exit 1 when it is not in the notes."""
     from components.answer import render
     from components.recipe.forget import asking_in
 
     loaded = load(recipe, overrides)
     with asking_in(loaded.recipe.workspace):
-        asked = _asked(loaded, question)
+        asked = _asked(loaded, question, champion=champion)
     answer, reply = asked.answer, asked.answer.reply
     cost = reply.cost_usd if reply else 0.0
     if as_json:
@@ -83,14 +83,18 @@ def ask_command(recipe: str, overrides: tuple[str, ...], question: str, as_json:
     return 0 if answer.found else 1
 
 
-def _asked(loaded: LoadedRecipe, question: str) -> Asked:
+def _asked(loaded: LoadedRecipe, question: str, *, champion: bool) -> Asked:
     """Ask, and keep in the usage log what it took, or what kind of error it ended in."""
     workspace, started = loaded.recipe.workspace, time.perf_counter()
     # Where no run has been yet nothing is made: the answer is the command to run first.
     log = UsageLog(usage_file(workspace)) if workspace.is_dir() else None
     told: dict[str, Any] = {"door": "ask", "recipe": loaded.recipe.name, "question": question}
     try:
-        asked: Asked = partner_of(loaded).ask(question)
+        if champion:
+            partner, told["release"] = champion_of(loaded)
+        else:
+            partner = partner_of(loaded)
+        asked: Asked = partner.ask(question)
     except Exception as error:
         if log:
             seconds = time.perf_counter() - started
@@ -117,42 +121,3 @@ def _taken(asked: Asked) -> dict[str, Any]:
         "model": reply.model, "is_local": reply.is_local, "cached": reply.cached,
         "prompt_tokens": reply.prompt_tokens, "completion_tokens": reply.completion_tokens,
     }  # fmt: skip
-
-
-def partner_of(loaded: LoadedRecipe) -> Any:
-    """The partner of a recipe, on what is published; the prompt is compiled from the files as they are now."""
-    from components.answer.steps import open_partner
-    from components.index.steps import open_index
-    from components.persona.steps import compile_texts, persona_texts
-    from components.recipe.privacy import check_privacy, prompts_without_local
-    from components.sncp.steps import read_notes
-
-    recipe = loaded.recipe
-    index = open_index(recipe.index, workspace=recipe.workspace)
-    privacy = recipe.privacy
-    notes = read_notes(recipe.sncp, persona_files=recipe.persona.files, local=privacy.local, workspace=recipe.workspace)
-    check_privacy(recipe, notes.documents, asked=True)
-    texts = persona_texts(recipe.persona, root=recipe.sncp.root, documents=notes.documents)
-    prompt, session = compile_texts(recipe.persona, texts)
-    return open_partner(
-        workspace=recipe.workspace, index=index, search=recipe.index.search, prompt=prompt, session=session,
-        llm=recipe.llm, answer=recipe.answer, leave_out_local=prompts_without_local(recipe, asked=True),
-        trusted_hosts=privacy.trusted_hosts, adapter=_adapter(loaded),
-    )  # fmt: skip
-
-
-def _adapter(loaded: LoadedRecipe) -> Path | None:
-    """Of phase optimize, what a model of this process answers with: the adapter that this recipe has exported last."""
-    from components.evaluate.steps import adapter_file
-    from components.store import Store, read_runs
-
-    recipe = loaded.recipe
-    if recipe.phase != "optimize" or not recipe.llm.chat.model.startswith("local/"):
-        return None
-    for state in read_runs(recipe.workspace):
-        if state["recipe"] != recipe.name or state.get("matrix"):
-            continue  # of a matrix the best one is taken into service by a run of its own
-        for step in state["steps"]:
-            if step["name"] == "train.export" and step.get("artefact"):
-                return adapter_file(Store(recipe.workspace).open(step["artefact"]))
-    raise TerminalError(f"nothing was trained by this recipe yet: cervella run {loaded.path} trains and exports it")

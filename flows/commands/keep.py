@@ -128,6 +128,11 @@ def _tell_what_remains(forgetting: Forgetting) -> None:
         click.echo(f"still among your notes, so a reindex brings it back: {place}", err=True)
     if forgetting.paths:
         click.echo("to leave a note out, delete it or name it in sncp.exclude of the recipe", err=True)
+    if labels := forgetting.labels():
+        file = forgetting.recipe.evaluate.judge.labels
+        click.echo(
+            f"{labels} verdicts of yours in {file} tell of it; the file is yours: take these lines out", err=True
+        )
     if uri := forgetting.recipe.registry.tracking_uri:
         click.echo(f"not searched: MLflow at {uri}", err=True)
     click.echo("out of reach: what was sent to a provider, and backups", err=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from components.errors import InputError, TerminalError
+from components.evaluate.judged import GROUPS
 from flows.commands.keys import Keys
 from flows.commands.options import load, recipe_options
 
@@ -25,14 +26,13 @@ if TYPE_CHECKING:
 
 __all__ = ["label_command"]
 
-_GROUPS = ("sounds", "constitution", "tasks")
 _KEYS = {"y": "yes", "n": "no", "s": "skip", "u": "undo", "q": "quit"}
 
 
 @click.command("label")
 @recipe_options
 @click.option("--run", "run_id", metavar="RUN", help="answers of this run (default: the newest one of the recipe)")
-@click.option("--question", type=click.Choice(_GROUPS), help="only questions of this group (default: all, in turn)")
+@click.option("--question", type=click.Choice(GROUPS), help="only questions of this group (default: all, in turn)")
 @click.option("--again", is_flag=True, help="also what is labelled already, first what others labelled")
 def label_command(
     recipe: str, overrides: tuple[str, ...], run_id: str | None, question: str | None, again: bool
@@ -101,7 +101,7 @@ def _steps(loaded: LoadedRecipe, run_id: str | None) -> dict[str, Artefact]:
 def _shown(loaded: LoadedRecipe, steps: Mapping[str, Artefact]) -> list[_Shown]:
     """What there is to label: group after group, answers of all contestants mixed; the same for everybody."""
     from components.evaluate.asking.steps import read_said
-    from components.evaluate.instrument.labels import group_of, label_digest
+    from components.evaluate.instrument.labels import label_digest
     from components.evaluate.judge.steps import questions_of
     from components.evaluate.said import CONTESTANTS, Said
     from components.evaluate.suite import load_checklist, load_task_suite
@@ -131,7 +131,7 @@ def _shown(loaded: LoadedRecipe, steps: Mapping[str, Artefact]) -> list[_Shown]:
         found.setdefault(digest, _Shown(digest, group_of(one.question), one, paths))
 
     def place(one: _Shown) -> tuple[int, str]:
-        return _GROUPS.index(one.group), sha256(f"{params.seed} {one.digest}".encode()).hexdigest()
+        return GROUPS.index(one.group), sha256(f"{params.seed} {one.digest}".encode()).hexdigest()
 
     return sorted(found.values(), key=place)
 
@@ -182,10 +182,10 @@ class _Session:
         self._say(f"\n{len(self._history)} labelled now, {left} of {len(self._all)} left. Labels: {self._log.path}")
         if not left and not self._history and self._all:
             self._say("all of them are labelled already; --again shows them again")
-        for group in _GROUPS:
+        for group in GROUPS:
             if any(one.group == group for one in self._all):
                 self._say(self._needed(group))
-        for group in _GROUPS:
+        for group in GROUPS:
             if told := self._agreement(group, judged):
                 self._say(told)
 

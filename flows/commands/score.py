@@ -7,8 +7,8 @@ import json
 import click
 
 from components.store import progress_of
-from flows.commands.ask import partner_of
 from flows.commands.options import json_option, load, recipe_options
+from flows.commands.partners import partner_of
 from flows.commands.terminal import told_in_terminal
 
 

@@ -1,0 +1,109 @@
+"""Who answers a question from the terminal: the partner as the recipe says now, or the release in service."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from components.errors import TerminalError
+from components.recipe import LoadedRecipe
+
+__all__ = ["champion_of", "partner_of"]
+
+
+def partner_of(loaded: LoadedRecipe) -> Any:
+    """The partner of a recipe, on what is published; the prompt is compiled from the files as they are now."""
+    from components.answer.steps import open_partner
+    from components.index.steps import open_index
+    from components.persona.steps import compile_texts, persona_texts
+    from components.recipe.privacy import check_privacy, prompts_without_local
+    from components.sncp.steps import read_notes
+
+    recipe = loaded.recipe
+    index = open_index(recipe.index, workspace=recipe.workspace)
+    privacy = recipe.privacy
+    notes = read_notes(recipe.sncp, persona_files=recipe.persona.files, local=privacy.local, workspace=recipe.workspace)
+    check_privacy(recipe, notes.documents, asked=True)
+    texts = persona_texts(recipe.persona, root=recipe.sncp.root, documents=notes.documents)
+    prompt, session = compile_texts(recipe.persona, texts)
+    return open_partner(
+        workspace=recipe.workspace, index=index, search=recipe.index.search, prompt=prompt, session=session,
+        llm=recipe.llm, answer=recipe.answer, leave_out_local=prompts_without_local(recipe, asked=True),
+        trusted_hosts=privacy.trusted_hosts, adapter=_adapter(loaded),
+    )  # fmt: skip
+
+
+def champion_of(loaded: LoadedRecipe) -> tuple[Any, str]:
+    """The release in service, as a partner on what is published; and its digest.
+
+    Prompt, model, adapter and settings are the release's; notes and session context are today's.
+
+    Raises:
+        TerminalError: nothing is in service, or it cannot be asked on this index.
+    """
+    from components.answer.steps import open_partner
+    from components.evaluate.asking.contestants import no_champion, read_champion_release
+    from components.index.steps import open_index
+    from components.llm.counting import embedder_id
+    from components.persona.params import SessionParams
+    from components.persona.steps import compile_texts, persona_texts
+    from components.recipe.privacy import check_privacy, prompts_without_local
+    from components.registry.champion import read_champion
+    from components.sncp.steps import read_notes
+    from components.store import Store
+
+    recipe = loaded.recipe
+    in_service = read_champion(recipe.workspace, recipe.registry.model_name)
+    if in_service is None:
+        raise TerminalError(
+            f"nothing is in service as {recipe.registry.model_name}: cervella promote {loaded.path} puts a release "
+            "there"
+        )
+    sealed, embedding = Store(recipe.workspace).open(in_service.release), recipe.index.embedding
+    own = {
+        "embedder": embedder_id(
+            model=embedding.model, dimensions=embedding.dimensions, api_base=embedding.api_base
+        ),
+        "chunk": recipe.index.chunk.model_dump(mode="json"),
+    }  # fmt: skip
+    release = sealed.read_json("release.json")
+    if why := no_champion(release, candidate={"index": own}, files=list(sealed.manifest["outputs"])):
+        raise TerminalError(f"{why}. Ask with the recipe that it was made of")
+    champion = read_champion_release(sealed, llm=recipe.llm)
+    session = release["persona"]["session"]
+    recipe = recipe.model_copy(
+        update={
+            "llm": champion.llm,
+            "persona": recipe.persona.model_copy(
+                update={"session": SessionParams.model_validate(session) if session else None}
+            ),
+        }
+    )
+    privacy = recipe.privacy
+    notes = read_notes(recipe.sncp, persona_files=recipe.persona.files, local=privacy.local, workspace=recipe.workspace)
+    check_privacy(recipe, notes.documents, asked=True)
+    texts = persona_texts(recipe.persona, root=recipe.sncp.root, documents=notes.documents)
+    partner = open_partner(
+        workspace=recipe.workspace, index=open_index(recipe.index, workspace=recipe.workspace), search=champion.search,
+        prompt=champion.prompt, session=compile_texts(recipe.persona, texts)[1], llm=champion.llm,
+        answer=champion.answer, leave_out_local=prompts_without_local(recipe, asked=True),
+        trusted_hosts=privacy.trusted_hosts, adapter=champion.adapter,
+    )  # fmt: skip
+    return partner, in_service.digest
+
+
+def _adapter(loaded: LoadedRecipe) -> Path | None:
+    """Of phase optimize, what a model of this process answers with: the adapter that this recipe has exported last."""
+    from components.evaluate.steps import adapter_file
+    from components.store import Store, read_runs
+
+    recipe = loaded.recipe
+    if recipe.phase != "optimize" or not recipe.llm.chat.model.startswith("local/"):
+        return None
+    for state in read_runs(recipe.workspace):
+        if state["recipe"] != recipe.name or state.get("matrix"):
+            continue  # of a matrix the best one is taken into service by a run of its own
+        for step in state["steps"]:
+            if step["name"] == "train.export" and step.get("artefact"):
+                return adapter_file(Store(recipe.workspace).open(step["artefact"]))
+    raise TerminalError(f"nothing was trained by this recipe yet: cervella run {loaded.path} trains and exports it")
