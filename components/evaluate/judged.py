@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from components.evaluate.said import Contestant
 
-__all__ = ["SOUNDS", "Judged", "Outcome", "Pair", "Verdict", "rule_id", "task_rule_id"]
+__all__ = ["GROUPS", "SOUNDS", "Group", "Judged", "Outcome", "Pair", "Verdict", "group_of", "rule_id", "task_rule_id"]
 
 Verdict = Literal["yes", "no"]
 """yes: it is as it should be, whatever the question."""
 Outcome = Literal["candidate", "champion", "tie"]
 SOUNDS = "sounds"
 """The question "Suona come Cervella?"."""
+Group = Literal["sounds", "constitution", "tasks"]
+"""Questions that a judge is checked on together: "Suona come Cervella?", rules of the checklist, rules of tasks."""
+GROUPS: tuple[Group, ...] = get_args(Group)
 
 
 def rule_id(rule: str) -> str:
@@ -25,6 +28,16 @@ def rule_id(rule: str) -> str:
 def task_rule_id(number: int) -> str:
     """Name of the question that a task's rule asks; `number`: its place in the task, from 0."""
     return f"task:{number}"
+
+
+def group_of(question: str) -> Group:
+    """The group of a question by its name (`sounds`, `rule:<id>`, `task:<number>`). Raises ValueError for no name."""
+    kind, _, rest = question.partition(":")
+    if question == SOUNDS:
+        return "sounds"
+    if rest and kind in ("rule", "task"):
+        return "constitution" if kind == "rule" else "tasks"
+    raise ValueError(f"{question!r} is the name of no question")
 
 
 @dataclass(frozen=True)

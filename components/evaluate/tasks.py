@@ -16,6 +16,7 @@ from components.evaluate import scoring, steps
 from components.evaluate.asking.contestants import Bare, Served, no_control, read_champion_release
 from components.evaluate.asking.items import asked_items
 from components.evaluate.asking.steps import ask_contestant, candidate_spec, champion_spec, control_spec
+from components.evaluate.instrument.labels import read_labels
 from components.evaluate.instrument.steps import measure_agreement
 from components.evaluate.judge.opening import check_judge, judge_chat, open_judge
 from components.evaluate.judge.steps import judge_answers as judge_said
@@ -46,10 +47,11 @@ _SHOWN = 200  # rows of a table in the UI
 
 
 def can_be_judged(params: EvaluateParams, llm: LlmParams) -> None:
-    """Raise InputError for faulty prompts, rules, tasks or judge: told before anything is paid for."""
+    """Raise InputError for faulty prompts, rules, tasks, judge or labels: told before anything is paid for."""
     asked = asked_items(params)
     if asked.items:
         check_judge(params.judge, judge_chat(llm))
+        read_labels(params.judge.labels)
 
 
 @task(name="search golden questions", retries=2, retry_delay_seconds=5, retry_condition_fn=is_transient)
@@ -141,11 +143,11 @@ def ask_champion(
 def ask_control(
     run: Run, params: EvaluateParams, llm: LlmParams, *, adapted: bool = False, trusted_hosts: Sequence[str] = ()
 ) -> str | None:
-    """Ask the same of the bare base model; returns the artefact's id, None where it cannot be asked.
+    """Ask the prompts of personality of the bare base model; returns the artefact's id, None where it cannot be asked.
 
     `adapted`: of phase optimize, whose chat model answers with an adapter.
     """
-    asked = asked_items(params)
+    asked = asked_items(params).of_control
     if why := no_control(llm, adapter=adapted):
         logger.warning("%s", why)
         return None
@@ -158,8 +160,8 @@ def ask_control(
             )  # fmt: skip
             return Bare(chat, budget=left)
 
-        spec = control_spec(asked.items, chat=llm.chat)
-        return ask_contestant(run, spec, asked.items, contender=contender, at_once=params.at_once).id
+        spec = control_spec(asked, chat=llm.chat)
+        return ask_contestant(run, spec, asked, contender=contender, at_once=params.at_once).id
 
 
 @task(name="check judge with people", retries=2, retry_delay_seconds=5, retry_condition_fn=is_transient)
@@ -167,10 +169,12 @@ def check_judge_with_people(
     run: Run, params: EvaluateParams, llm: LlmParams, *, notes: str, prompt: str, trusted_hosts: Sequence[str] = ()
 ) -> str:
     """Measure how far the judge agrees with the verdicts of people; returns the artefact's id."""
-    persona, session = read_persona(Store(run.workspace).open(prompt))
+    compiled, asked = Store(run.workspace).open(prompt), asked_items(params)
+    persona, session = read_persona(compiled)
+    wordings = asked.wordings(name=str(compiled.manifest["params"]["name"]))
     with run_budget(run, llm.budget) as left:
         return measure_agreement(
-            run, params, llm, persona=persona.text,
+            run, params, llm, persona=persona.text, wordings=wordings,
             judge=lambda: open_judge(
                 params.judge, llm, workspace=run.workspace, budget=left, trusted_hosts=trusted_hosts
             ),

@@ -15,7 +15,7 @@ from components.evaluate.instrument.correct import correct_rate
 from components.evaluate.instrument.counts import Counts
 from components.evaluate.intervals import Measure, rate_measure
 from components.evaluate.judge.summary import flip_rate
-from components.evaluate.judged import SOUNDS, Judged
+from components.evaluate.judged import GROUPS, Judged, group_of
 
 __all__ = [
     "MOST_UNREAD",
@@ -23,22 +23,15 @@ __all__ = [
     "count_questions",
     "count_verdicts",
     "judge_report",
-    "part_of",
     "raw_rate",
     "untrusted",
 ]
 
 MOST_UNREAD = 0.05
 """Share of verdicts without a yes or a no beyond which what is left is no fair sample."""
-_PARTS = ("sounds", "constitution", "tasks")
 
 Key = tuple[str, str]
 """(item, question)"""
-
-
-def part_of(question: str) -> str:
-    """The group of questions that one belongs to: sounds, constitution or tasks."""
-    return "sounds" if question == SOUNDS else "constitution" if question.startswith("rule:") else "tasks"
 
 
 def raw_rate(judged: Iterable[Judged]) -> Measure:
@@ -118,9 +111,9 @@ def judge_report(
     came = {(one.item, one.question) for one in own}
     missing = [question for item, question in expected if (item, question) not in came]
     parts = {}
-    for part in _PARTS:
-        of_part = [one for one in own if part_of(one.question) == part]
-        parts[part] = count_questions(of_part, missing=sum(part_of(question) == part for question in missing))
+    for group in GROUPS:
+        of_group = [one for one in own if group_of(one.question) == group]
+        parts[group] = count_questions(of_group, missing=sum(group_of(question) == group for question in missing))
     known = ("model", "family", "candidate_family", "same_family", "prompt_version", "repeats", "warning")
     return {
         **{name: about.get(name) for name in known}, **count_questions(judged, missing=len(missing)), "parts": parts,

@@ -6,7 +6,7 @@ what is in service and on the settings of both releases.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from components.errors import InputError, TerminalError
@@ -18,7 +18,7 @@ from components.evaluate.instrument.labels import read_labels
 from components.evaluate.judge import steps as judge
 from components.evaluate.judge.opening import check_judge, judge_chat
 from components.evaluate.judge.words import PERSONA_TOKENS
-from components.evaluate.said import CONTESTANTS, Contestant, Said
+from components.evaluate.said import CONTESTANTS, Contestant, Item, Said
 from components.llm.counting import counter_of
 from components.llm.params import ChatParams
 from components.recipe.model import Recipe
@@ -68,7 +68,7 @@ def plan_personality(
         ),
         words=_WORDS, redo=_failed(failed_said, "answers"), index=index, prompt=prompt, exported=exported,
     )  # fmt: skip
-    _add_answers(planner, recipe, asked, recipe.llm.chat, world=world, who=who)
+    _add_answers(planner, recipe, asked.items, recipe.llm.chat, world=world, who=who)
 
     sealed = _champion(recipe, asked, release)
     if sealed is not None:
@@ -76,21 +76,25 @@ def plan_personality(
             lambda index: champion_spec(asked.items, release=sealed.digest, index=index, leave_out_local=local),
             words=_WORDS, redo=_failed(failed_said, "answers"), index=index,
         )  # fmt: skip
-        _add_answers(planner, recipe, asked, _chat_of(sealed, recipe), world=world, who=who)
+        _add_answers(planner, recipe, asked.items, _chat_of(sealed, recipe), world=world, who=who)
     if asked.control and not no_control(recipe.llm, adapter=exported is not None):
         made["control"] = planner.plan(
             lambda: control_spec(asked.of_control, chat=recipe.llm.chat), words=_WORDS,
             redo=_failed(failed_said, "answers"),
         )  # fmt: skip
-        _add_answers(planner, recipe, asked, recipe.llm.chat, world=world, who=None)
+        _add_answers(planner, recipe, asked.of_control, recipe.llm.chat, world=world, who=None)
 
     persona = who.compiled[0].text
+    wordings = asked.wordings(name=recipe.persona.name)
+    labels = len(instrument.labels_that_count(labelled, wordings)[0])
     made["agreement"] = planner.plan(
-        lambda: instrument.agreement_spec(params, recipe.llm, persona=persona, labelled=labelled),
+        lambda: instrument.agreement_spec(
+            params, recipe.llm, persona=persona, wordings=wordings, labelled=labelled
+        ),
         words={"labels": "there are other labels"}, redo=_failed(instrument.failed_verdicts, "verdicts"),
     )  # fmt: skip
     if planner.last.action == "run":
-        planner.add(facts={"labels": len(labelled)}, work=_judging(recipe, len(labelled), world=world))
+        planner.add(facts={"labels": labels}, work=_judging(recipe, labels, world=world))
     base = recipe.train.base.model if exported is not None else None
     said: dict[str, Any] = {name: made[name] for name in CONTESTANTS if name in made}
     made["judge"] = planner.plan(
@@ -154,14 +158,14 @@ def _chat_of(sealed: Artefact, recipe: Recipe) -> ChatParams:
 
 
 def _add_answers(
-    planner: Planner, recipe: Recipe, asked: Asked, chat: ChatParams, *, world: World, who: Persona | None
+    planner: Planner, recipe: Recipe, items: Sequence[Item], chat: ChatParams, *, world: World, who: Persona | None
 ) -> None:
     """What the step that was planned last asks of models. `who`: None for a bare model."""
     if planner.last.action == "skip":
         return
-    calls = len(asked.items)
+    calls = len(items)
     count = counter_of(chat.model)
-    own = sum(count(item.prompt) for item in asked.items)
+    own = sum(count(item.prompt) for item in items)
     room = recipe.answer.max_context_tokens + _AROUND if who else _AROUND
     prompt = count(who.compiled[0].text) if who else 0
     least = 0 if recipe.llm.cache and chat.temperature == 0 else calls
@@ -172,14 +176,16 @@ def _add_answers(
     low, high = chat_dollars(chat, work, fixed_tokens=own + calls * prompt)
     work = Work(**{**vars(work), "usd_at_least": low, "usd_at_most": high})
     if who:
-        work += ModelOfIndex(recipe.index, world).work([item.prompt for item in asked.items], role="query")
+        work += ModelOfIndex(recipe.index, world).work([item.prompt for item in items], role="query")
     planner.add(facts={"answers": calls}, work=work)
 
 
 def _questions(recipe: Recipe, asked: Asked, said: Mapping[str, Input]) -> int:
     """Verdicts and comparisons that the judge will be asked for; of answers that failed there will be none."""
     heard: dict[Contestant, list[Said]] = {
-        name: [Said(item=item, text="?") for item in asked.items] for name in CONTESTANTS if name in said
+        name: [Said(item=item, text="?") for item in (asked.of_control if name == "control" else asked.items)]
+        for name in CONTESTANTS
+        if name in said
     }
     questions = judge.questions_of(heard, checklist=asked.checklist, tasks=asked.tasks, name=recipe.persona.name)
     return len(questions) + (2 * len(asked.items) if "champion" in heard else 0)

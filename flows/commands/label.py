@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from components.errors import InputError, TerminalError
-from components.evaluate.judged import GROUPS
+from components.evaluate.judged import GROUPS, group_of
 from flows.commands.keys import Keys
 from flows.commands.options import load, recipe_options
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from components.evaluate.instrument.labels import LabelLog
+    from components.evaluate.asking.items import Asked
+    from components.evaluate.instrument.labels import Labelled, LabelLog
     from components.evaluate.judged import Judged
     from components.evaluate.said import Contestant
-    from components.evaluate.suite import JudgeQuestion
+    from components.evaluate.suite import JudgeQuestion, Wording
     from components.recipe import LoadedRecipe
     from components.store import Artefact
 
@@ -31,7 +32,9 @@ _KEYS = {"y": "yes", "n": "no", "s": "skip", "u": "undo", "q": "quit"}
 
 @click.command("label")
 @recipe_options
-@click.option("--run", "run_id", metavar="RUN", help="answers of this run (default: the newest one of the recipe)")
+@click.option(
+    "--run", "run_id", metavar="RUN", help="answers of this run, its id or the beginning (default: the newest)"
+)
 @click.option("--question", type=click.Choice(GROUPS), help="only questions of this group (default: all, in turn)")
 @click.option("--again", is_flag=True, help="also what is labelled already, first what others labelled")
 def label_command(
@@ -44,6 +47,7 @@ def label_command(
     What anybody has labelled is not shown again. From a pipe, a key is a line.
     """
     from components.dataset.curation.reviews import reviewer_name
+    from components.evaluate.asking.items import asked_items
     from components.evaluate.instrument.labels import LabelLog
 
     loaded = load(recipe, overrides)
@@ -55,9 +59,10 @@ def label_command(
         )
     if not labels.parent.is_dir():
         raise InputError(f"evaluate.judge.labels: the folder of {labels} is not there")
-    steps = _steps(loaded, run_id)
-    shown = [one for one in _shown(loaded, steps) if question in (None, one.group)]
-    session = _Session(LabelLog(labels), reviewer_name(), shown, loaded, again)
+    steps, asked = _steps(loaded, run_id), asked_items(loaded.recipe.evaluate)
+    shown = [one for one in _shown(loaded, steps, asked) if question in (None, one.group)]
+    wordings = asked.wordings(name=loaded.recipe.persona.name)
+    session = _Session(LabelLog(labels), reviewer_name(), shown, loaded, wordings, again)
     try:
         session.run()
     finally:
@@ -76,15 +81,19 @@ class _Shown:
 
 def _steps(loaded: LoadedRecipe, run_id: str | None) -> dict[str, Artefact]:
     """Name -> artefact of the steps of the run whose answers are labelled."""
-    from components.store import Run, Store, read_runs
+    from components.store import Store, read_runs
 
-    recipe = loaded.recipe
+    recipe, states = loaded.recipe, read_runs(loaded.recipe.workspace)
     if run_id is not None:
-        states = [Run(recipe.workspace / "runs" / run_id).read()]
+        states = [state for state in states if state["run"].startswith(run_id)]
+        if len(states) != 1:
+            which = "no run" if not states else f"{len(states)} runs"
+            raise InputError(f"--run: {which} in {recipe.workspace} begin with {run_id!r}; `cervella runs` lists them")
+        run_id = states[0]["run"]
     else:
         states = [
             state
-            for state in read_runs(recipe.workspace)
+            for state in states
             if state["recipe"] == recipe.name and not state.get("matrix")  # of a matrix, --run names one
         ]
     store = Store(recipe.workspace)
@@ -98,13 +107,12 @@ def _steps(loaded: LoadedRecipe, run_id: str | None) -> dict[str, Artefact]:
     raise TerminalError(f"no run of this recipe holds answers to judge yet: cervella run {loaded.path} makes them")
 
 
-def _shown(loaded: LoadedRecipe, steps: Mapping[str, Artefact]) -> list[_Shown]:
+def _shown(loaded: LoadedRecipe, steps: Mapping[str, Artefact], rules: Asked) -> list[_Shown]:
     """What there is to label: group after group, answers of all contestants mixed; the same for everybody."""
     from components.evaluate.asking.steps import read_said
     from components.evaluate.instrument.labels import label_digest
     from components.evaluate.judge.steps import questions_of
     from components.evaluate.said import CONTESTANTS, Said
-    from components.evaluate.suite import load_checklist, load_task_suite
 
     params = loaded.recipe.evaluate
     if params.personality is None and params.tasks is None:
@@ -117,12 +125,7 @@ def _shown(loaded: LoadedRecipe, steps: Mapping[str, Artefact]) -> list[_Shown]:
         if f"evaluate.{contestant}" in steps
     }
     sources = {(contestant, one.item.key): one.sources for contestant, answers in said.items() for one in answers}
-    asked = questions_of(
-        said,
-        checklist=load_checklist(params.personality.checklist) if params.personality else None,
-        tasks=load_task_suite(params.tasks) if params.tasks else None,
-        name=loaded.recipe.persona.name,
-    )
+    asked = questions_of(said, checklist=rules.checklist, tasks=rules.tasks, name=loaded.recipe.persona.name)
     found: dict[str, _Shown] = {}
     for one in asked:
         digest = label_digest(prompt=one.item.prompt, text=one.text, question=one.question, ask=one.ask)
@@ -151,13 +154,16 @@ def _judged(artefact: Artefact | None, shown: Sequence[_Shown]) -> dict[str, Jud
 class _Session:
     """One person in front of the answers."""
 
-    def __init__(self, log: LabelLog, by: str, shown: Sequence[_Shown], loaded: LoadedRecipe, again: bool) -> None:
+    def __init__(
+        self, log: LabelLog, by: str, shown: Sequence[_Shown], loaded: LoadedRecipe, wordings: Collection[Wording],
+        again: bool,
+    ) -> None:  # fmt: skip
         from rich.console import Console
 
         self._console: Console = Console(highlight=False)
         self._keys = Keys()
         self._log, self._by, self._loaded, self._again = log, by, loaded, again
-        self._all = shown
+        self._all, self._wordings = shown, wordings
         self._shown = sorted(shown, key=self._told_before) if again else list(shown)
         self._history: list[int] = []
         self._at = 0
@@ -243,19 +249,26 @@ class _Session:
         self._console.print(Text(visible(text.replace("\r\n", "\n")), style=style), soft_wrap=not wrapped)
 
     def _needed(self, group: str) -> str:
-        from components.evaluate.instrument.agreement import labels_needed
+        from components.evaluate.instrument.agreement import labels_left_out, labels_needed
 
-        own = [one.verdict for one in self._log.labelled() if one.group == group]
+        count, left_out = self._that_count()
+        own = [one.verdict for one in count if one.group == group]
         yes, no, ties = (own.count(verdict) for verdict in ("yes", "no", None))
         needed = labels_needed(yes=yes, no=no, min_labels=self._loaded.recipe.evaluate.judge.min_labels)
         told = f"{group}: {yes + no} labels ({yes} yes, {no} no" + (f", {ties} ties left out)" if ties else ")")
-        return f"{told}: {f'{needed},' if needed else 'enough'} to tell whether the judge can be believed"
+        others = f"; {labels_left_out(left_out[group])}" if left_out[group] else ""
+        return f"{told}: {f'{needed},' if needed else 'enough'} to tell whether the judge can be believed{others}"
+
+    def _that_count(self) -> tuple[list[Labelled], dict[str, int]]:
+        from components.evaluate.instrument.steps import labels_that_count
+
+        return labels_that_count(self._log.labelled(), self._wordings)
 
     def _agreement(self, group: str, judged: Mapping[str, Judged]) -> str:
         from components.evaluate.instrument.agreement import agreement_of
 
         params = self._loaded.recipe.evaluate
-        own = [one for one in self._log.labelled() if one.group == group and one.digest in judged]
+        own = [one for one in self._that_count()[0] if one.group == group and one.digest in judged]
         if not any(one.verdict for one in own):
             return ""
         told = agreement_of(

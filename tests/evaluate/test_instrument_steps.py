@@ -25,11 +25,15 @@ from components.evaluate.judge.opening import Judge, open_judge
 from components.evaluate.judged import Judged, Verdict
 from components.evaluate.params import JudgeParams
 from components.evaluate.said import Item
-from components.evaluate.suite import JudgeQuestion
+from components.evaluate.suite import JudgeQuestion, Wording
 from components.llm.params import ChatParams, LlmParams
 from components.store import Artefact, Run
 
 DOUBLE = "fake/chat?mode=judge&tpr=0.9&tnr=0.85"
+ASKED = frozenset(
+    Wording(question, "Suona come Cervella?", "La sua voce.", lang)
+    for question in ("sounds", "rule:feminine") for lang in ("it", "en")
+)  # fmt: skip
 
 
 def asked(number: int, *, good: bool, question: str = "sounds") -> JudgeQuestion:
@@ -48,6 +52,7 @@ class Court:
         self.model = model
         self.faults = ""
         self.opened = 0
+        self.asked = ASKED
 
     @property
     def params(self) -> EvaluateParams:
@@ -77,7 +82,9 @@ class Court:
     def measure(self, persona: str = "Sei Cervella.", **local: Any) -> Artefact:
         run = Run.create(self.workspace, recipe="test", phase="mvp")
         try:
-            return measure_agreement(run, self.params, self.llm, judge=self.open, persona=persona, **local)
+            return measure_agreement(
+                run, self.params, self.llm, judge=self.open, persona=persona, wordings=self.asked, **local
+            )
         finally:
             run.update(status="done")
 
@@ -106,11 +113,13 @@ def test_without_labels_no_judge_is_opened_and_none_is_trusted(court: Court) -> 
     assert told["model"] == DOUBLE and list(told["groups"]) == ["sounds", "constitution", "tasks"]
     assert all((group["n"], group["trusted"], group["why"]) == (0, False, NOBODY) for group in told["groups"].values())
     # Nor when the recipe names no file.
-    assert agreement_spec(EvaluateParams(bootstrap_samples=200), court.llm, persona="Sei Cervella.") == agreement_spec(
-        EvaluateParams(judge=JudgeParams(labels=court.labels), bootstrap_samples=200),
-        court.llm,
-        persona="Sei Cervella.",
+    unnamed, unwritten = (
+        agreement_spec(
+            EvaluateParams(judge=judge, bootstrap_samples=200), court.llm, persona="Sei Cervella.", wordings=ASKED
+        )
+        for judge in (JudgeParams(), JudgeParams(labels=court.labels))
     )
+    assert unnamed == unwritten
 
 
 def test_each_group_is_measured_by_itself(court: Court) -> None:
@@ -135,6 +144,35 @@ def test_each_group_is_measured_by_itself(court: Court) -> None:
     assert right == sounds["counts"]["tp"] + sounds["counts"]["tn"]
 
 
+@pytest.mark.parametrize(
+    "other",
+    [{"question": "rule:gone"}, {"ask": "Sembra Cervella?"}, {"standard": "Com'era una volta."}, {"lang": "de"}],
+    ids=["a rule that is gone", "other words", "another measure", "another language"],
+)
+def test_labels_of_questions_that_nobody_asks_any_more_do_not_make_a_judge_trusted(
+    court: Court, other: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    court.model = "fake/chat?mode=judge"
+    court.label(*range(60), question="rule:feminine")
+    assert court.measure().read_json("agreement.json")["groups"]["constitution"]["trusted"]
+    court.asked = frozenset({Wording("rule:feminine", "Suona come Cervella?", "La sua voce.", "it")._replace(**other)})
+    paid = court.calls(monkeypatch)
+    sealed = court.measure()
+    rules = sealed.read_json("agreement.json")["groups"]["constitution"]
+    assert not rules["trusted"] and (rules["n"], rules["left_out"]) == (0, 60)
+    assert rules["why"] == f"{NOBODY}; 60 labels of other questions are left out"
+    assert not paid and (sealed.facts["labels"], sealed.facts["left_out"]) == (0, 60)
+
+
+def test_labels_of_one_language_alone_count_where_one_alone_is_asked(court: Court) -> None:
+    court.model = "fake/chat?mode=judge"
+    court.label(*range(60))
+    court.asked = frozenset(one for one in ASKED if one.lang == "it")
+    sounds = court.measure().read_json("agreement.json")["groups"]["sounds"]
+    assert (sounds["n"], sounds["left_out"]) == (30, 30)
+    assert sounds["why"].endswith("; 30 labels of other questions are left out")
+
+
 def test_a_coin_is_not_trusted(tmp_path: Path) -> None:
     court = Court(tmp_path, "fake/chat?mode=judge&tpr=0.5&tnr=0.4")
     court.label(*range(60))
@@ -148,20 +186,20 @@ def test_who_labelled_and_when_does_not_make_it_another_step(tmp_path: Path) -> 
         court.labels.parent.mkdir()
     courts[0].label(*range(10))
     courts[1].label(*reversed(range(10)), by="Nino")
-    first, second = (agreement_spec(court.params, court.llm, persona="P") for court in courts)
+    first, second = (agreement_spec(court.params, court.llm, persona="P", wordings=ASKED) for court in courts)
     assert first == second
     courts[1].label(10, by="Nino")
-    assert agreement_spec(courts[1].params, courts[1].llm, persona="P") != first
-    assert agreement_spec(courts[0].params, courts[0].llm, persona="Q") != first
+    assert agreement_spec(courts[1].params, courts[1].llm, persona="P", wordings=ASKED) != first
+    assert agreement_spec(courts[0].params, courts[0].llm, persona="Q", wordings=ASKED) != first
 
 
 @pytest.mark.parametrize(
     "change", [{"min_kappa": 0.7}, {"min_labels": 40}, {"repeats": 3}], ids=["min_kappa", "min_labels", "repeats"]
 )
 def test_what_it_takes_is_part_of_the_step(court: Court, change: dict[str, Any]) -> None:
-    before = agreement_spec(court.params, court.llm, persona="P")
+    before = agreement_spec(court.params, court.llm, persona="P", wordings=ASKED)
     court.judge |= change
-    assert agreement_spec(court.params, court.llm, persona="P") != before
+    assert agreement_spec(court.params, court.llm, persona="P", wordings=ASKED) != before
 
 
 def test_a_few_more_labels_cost_a_few_more_calls(court: Court, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.errors import InputError
-from components.evaluate.instrument.labels import GROUPS, LabelLog, group_of, label_digest, read_labels
+from components.evaluate.instrument.labels import LabelLog, label_digest, read_labels
+from components.evaluate.judged import GROUPS, group_of
 from components.evaluate.said import Item
 from components.evaluate.suite import JudgeQuestion
 

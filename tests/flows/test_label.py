@@ -19,11 +19,10 @@ from typing import Any
 
 import pytest
 
-from components.evaluate.instrument.labels import GROUPS, LabelLog, read_labels
+from components.evaluate.instrument.labels import LabelLog, read_labels
 from components.evaluate.judged import Judged, Verdict
 from components.evaluate.said import CONTESTANTS, Item, Said
 from components.store import Run, StepSpec, recorded_step
-from flows.commands import label
 
 KEYS = "y yes  n no  s skip  u undo  q quit > "
 COMMAND = [sys.executable, "-m", "flows.cli", "label"]
@@ -131,8 +130,8 @@ def test_verdicts_from_a_pipe(typed: Label, bench: Bench) -> None:
     assert (first["verdict"], second["verdict"], first["by"]) == ("yes", "no", "Agnese Prova")
     assert (first["question"], first["ask"], first["sources"]) == ("sounds", "Suona come Cervella?", ["NORD.md"])
     assert len(bench.records()) == 2 and len(shown(done.stdout)) == 4
-    assert "1 of 20 · sounds" in done.stdout and "Suona come Cervella?" in done.stdout
-    assert "2 labelled now, 18 of 20 left" in done.stdout
+    assert "1 of 16 · sounds" in done.stdout and "Suona come Cervella?" in done.stdout
+    assert "2 labelled now, 14 of 16 left" in done.stdout
     assert "sounds: 2 labels (1 yes, 1 no): 8 more needed, of them at least 3 yes and 3 no" in done.stdout
     assert "constitution: 0 labels (0 yes, 0 no): 10 more needed" in done.stdout
 
@@ -140,21 +139,21 @@ def test_verdicts_from_a_pipe(typed: Label, bench: Bench) -> None:
 def test_it_is_blind(typed: Label, bench: Bench) -> None:
     """No word of whose answer it is, nor of the judge; answers of all are mixed, and in the same order each time."""
     bench.run()
-    done = typed("s" * 20)
+    done = typed("s" * 16)
     answers = shown(done.stdout)
     words = [answer.split()[-1].strip(".") for answer in answers[:12]]
     assert sorted(words) == ["miele"] * 4 + ["pane"] * 4 + ["sasso"] * 4
     assert all(words[start : start + 4] != words[start : start + 1] * 4 for start in range(9))
     assert not any(name in done.stdout.lower() for name in (*CONTESTANTS, "segreto"))
-    assert shown(typed("s" * 20).stdout) == answers
+    assert shown(typed("s" * 16).stdout) == answers
     assert "Domanda rotta" not in done.stdout  # an error is no answer
 
 
-def test_what_code_decides_is_not_asked_and_the_control_keeps_no_constitution(typed: Label, bench: Bench) -> None:
+def test_what_code_decides_is_not_asked_and_only_the_candidate_keeps_a_constitution(typed: Label, bench: Bench) -> None:
     bench.run()
-    done = typed("s" * 20, "--question", "constitution")
-    assert len(shown(done.stdout)) == 8 and "sasso" not in done.stdout
-    assert "Parla al femminile" not in done.stdout and done.stdout.count("Dice di chi è la decisione?") == 8
+    done = typed("s" * 16, "--question", "constitution")
+    assert len(shown(done.stdout)) == 4 and "sasso" not in done.stdout and "miele" not in done.stdout
+    assert "Parla al femminile" not in done.stdout and done.stdout.count("Dice di chi è la decisione?") == 4
 
 
 def test_what_is_labelled_is_not_shown_again_unless_asked(typed: Label, bench: Bench) -> None:
@@ -169,10 +168,10 @@ def test_what_is_labelled_is_not_shown_again_unless_asked(typed: Label, bench: B
 
 def test_a_second_opinion_is_asked_for_with_again(typed: Label, bench: Bench) -> None:
     bench.run(answers=1)
-    typed("yyyyy")
+    typed("yyyy")
     assert "all of them are labelled already" in typed("", name="Nino").stdout
-    assert "5 labelled now, 0 of 5 left" in typed("ynnny", "--again", name="Nino").stdout
-    assert [len(one.verdicts) for one in read_labels(bench.labels)] == [2] * 5
+    assert "4 labelled now, 0 of 4 left" in typed("ynny", "--again", name="Nino").stdout
+    assert [len(one.verdicts) for one in read_labels(bench.labels)] == [2] * 4
     assert "ties left out" in typed("").stdout
 
 
@@ -210,9 +209,27 @@ def test_a_run_without_a_judge_is_labelled_too(typed: Label, bench: Bench) -> No
 def test_a_run_can_be_named(typed: Label, bench: Bench) -> None:
     old = bench.run(answers=1)
     bench.run(answers=3)
-    assert "1 of 15" in typed("q").stdout and "1 of 5" in typed("q", "--run", old).stdout
+    assert "1 of 12" in typed("q").stdout and "1 of 4" in typed("q", "--run", old).stdout
     unknown = typed("q", "--run", "20200101-000000-bench-0000")
-    assert unknown.returncode == 2 and "no run 20200101-000000-bench-0000" in unknown.stderr
+    assert unknown.returncode == 2 and "--run: no run in" in unknown.stderr
+    assert "begin with '20200101-000000-bench-0000'; `cervella runs` lists them" in unknown.stderr
+
+
+def test_the_beginning_of_a_run_will_do_where_it_is_of_one_run_alone(typed: Label, bench: Bench) -> None:
+    runs = [bench.run(answers=1), bench.run(answers=3)]
+    assert "1 of 4" in typed("q", "--run", runs[0][:-1]).stdout
+    both = typed("q", "--run", os.path.commonprefix(runs))
+    assert both.returncode == 2 and "--run: 2 runs in" in both.stderr
+
+
+def test_labels_of_questions_that_are_not_asked_any_more_are_not_counted(typed: Label, bench: Bench) -> None:
+    bench.run()
+    typed("yyyn")
+    sounds = typed("", "--question", "sounds").stdout
+    assert "sounds: 4 labels (3 yes, 1 no): 6 more needed" in sounds and "left out" not in sounds
+    renamed = typed("", "--question", "sounds", "-o", "persona.name=Ada").stdout
+    assert "sounds: 0 labels (0 yes, 0 no): 10 more needed, of them at least 4 yes and 4 no, to tell" in renamed
+    assert "can be believed; 4 labels of other questions are left out" in renamed
 
 
 def test_control_characters_are_shown_and_not_obeyed(typed: Label, bench: Bench) -> None:
@@ -240,10 +257,6 @@ def test_faults(typed: Label, bench: Bench) -> None:
     bench.labels.write_text("{}\n")
     damaged = typed("q")
     assert damaged.returncode == 2 and "labels.jsonl:1: no label" in damaged.stderr
-
-
-def test_groups_are_those_of_the_labels() -> None:
-    assert label._GROUPS == GROUPS
 
 
 class Terminal:
@@ -309,7 +322,7 @@ def test_keys_in_a_terminal_typed_ahead_too(terminal: Terminal, bench: Bench) ->
     terminal.type("\x1b[A")  # an arrow
     terminal.wait_for("none of the keys")
     terminal.type("Yq")
-    terminal.wait_for("3 labelled now, 17 of 20 left")
+    terminal.wait_for("3 labelled now, 13 of 16 left")
     assert terminal.process.wait(60) == 0
     assert [record["verdict"] for record in bench.records()] == ["yes", "no", "yes"]
 
@@ -332,7 +345,7 @@ def test_left_in_any_way_no_verdict_is_lost(
         terminal.process.send_signal(how)
     assert terminal.process.wait(60) == code
     assert [record["verdict"] for record in bench.records()] == ["yes", "no"]
-    assert "1 labelled now, 17 of 20 left" in typed("y").stdout
+    assert "1 labelled now, 13 of 16 left" in typed("y").stdout
 
 
 @pytest.mark.slow

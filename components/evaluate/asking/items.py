@@ -6,7 +6,16 @@ from dataclasses import dataclass
 
 from components.evaluate.params import EvaluateParams
 from components.evaluate.said import Item
-from components.evaluate.suite import Checklist, TaskSuite, choose_items, load_checklist, load_prompts, load_task_suite
+from components.evaluate.suite import (
+    Checklist,
+    TaskSuite,
+    Wording,
+    choose_items,
+    load_checklist,
+    load_prompts,
+    load_task_suite,
+    wordings_asked,
+)
 
 __all__ = ["Asked", "asked_items"]
 
@@ -20,6 +29,15 @@ class Asked:
     tasks: TaskSuite | None = None
     control: bool = False
     champion: bool = False
+
+    @property
+    def of_control(self) -> tuple[Item, ...]:
+        """What the control is asked: it is there to be told from her, not to do her tasks."""
+        return tuple(item for item in self.items if item.part == "personality")
+
+    def wordings(self, *, name: str) -> frozenset[Wording]:
+        """What a judge is asked of the answers. `name`: of the partner."""
+        return wordings_asked(self.items, checklist=self.checklist, tasks=self.tasks, name=name)
 
 
 def asked_items(params: EvaluateParams, *, patterns: bool = True) -> Asked:

@@ -18,7 +18,7 @@ from components.evaluate.judge.summary import flip_rate
 from components.evaluate.judged import Judged
 from components.evaluate.verdicts import count_verdicts
 
-__all__ = ["MAX_UNREAD", "NOBODY", "agreement_of", "labels_needed", "people_agreement", "trusted"]
+__all__ = ["MAX_UNREAD", "NOBODY", "agreement_of", "labels_left_out", "labels_needed", "people_agreement", "trusted"]
 
 NOBODY = "nobody has checked this judge: cervella label RECIPE"
 MAX_UNREAD = 0.10
@@ -33,21 +33,23 @@ def agreement_of(
     min_labels: int,
     samples: int,
     seed: int,
+    left_out: int = 0,
 ) -> dict[str, Any]:
     """A judge beside people on one group of questions, as agreement.json has it.
 
     Args:
-        labelled: what people said; ties among them are left out, and counted.
+        labelled: what people said of questions that are asked; ties among them are left out, and counted.
         judged: digest of each of those, ties aside -> what the judge said.
         min_kappa: see `trusted`.
         min_labels: see `trusted`.
         samples: of the bootstrap of kappa, by item.
         seed: of the bootstrap.
+        left_out: labels of questions that are not asked any more.
 
     Returns:
-        `{n, yes, no, ties, tpr, tnr, kappa, counts, undecided, flip_rate, unparsable, failed, people, trusted, why}`:
-        n, yes, no: labels, by what people said; undecided: of those without a verdict of the judge, for whatever
-        reason; unparsable, failed: single verdicts, of all repeats.
+        `{n, yes, no, ties, left_out, tpr, tnr, kappa, counts, undecided, flip_rate, unparsable, failed, people,
+        trusted, why}`: n, yes, no: labels, by what people said; undecided: of those without a verdict of the judge, for
+        whatever reason; unparsable, failed: single verdicts, of all repeats.
     """
     pairs = [(one, judged[one.digest]) for one in labelled if one.verdict is not None]
     clusters: dict[str, Counts] = defaultdict(Counts)
@@ -68,8 +70,10 @@ def agreement_of(
     is_trusted, why = trusted(
         yes=yes, no=len(pairs) - yes, counts=counts, unread=unread, min_kappa=min_kappa, min_labels=min_labels
     )
+    if left_out:
+        why += f"; {labels_left_out(left_out)}"
     return {
-        "n": len(pairs), "yes": yes, "no": len(pairs) - yes, "ties": len(labelled) - len(pairs),
+        "n": len(pairs), "yes": yes, "no": len(pairs) - yes, "ties": len(labelled) - len(pairs), "left_out": left_out,
         "tpr": measure_dict(counts.tpr), "tnr": measure_dict(counts.tnr), "kappa": measure_dict(kappa),
         "counts": asdict(counts), "undecided": undecided, "flip_rate": measure_dict(flip_rate(asked)),
         "unparsable": told["unparsable"], "failed": told["failed"],
@@ -119,6 +123,11 @@ def labels_needed(*, yes: int, no: int, min_labels: int) -> str:
         return ""
     kinds = " and ".join(f"{count} {kind}" for count, kind in ((more_yes, "yes"), (more_no, "no")) if count)
     return f"{more} more needed" + (f", of them at least {kinds}" if kinds else "")
+
+
+def labels_left_out(count: int) -> str:
+    """That so many labels do not count, in words."""
+    return f"{count} label{'' if count == 1 else 's'} of other questions {'is' if count == 1 else 'are'} left out"
 
 
 def people_agreement(labelled: Sequence[Labelled], *, samples: int, seed: int) -> dict[str, Any] | None:

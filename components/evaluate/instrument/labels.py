@@ -15,30 +15,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
-from components.evaluate.judged import SOUNDS, Verdict
+from components.evaluate.judged import Group, Verdict, group_of
 from components.evaluate.said import Item, Part
-from components.evaluate.suite.model import JudgeQuestion
+from components.evaluate.suite.model import JudgeQuestion, Wording
 from components.store import AppendLog
 
-__all__ = ["GROUPS", "Group", "LabelLog", "Labelled", "group_of", "label_digest", "read_labels"]
-
-Group = Literal["sounds", "constitution", "tasks"]
-"""Questions that a judge is checked on together: "Suona come Cervella?", rules of the checklist, rules of tasks."""
-GROUPS: tuple[Group, ...] = get_args(Group)
+__all__ = ["LabelLog", "Labelled", "label_digest", "read_labels"]
 
 _TEXTS = ("item", "prompt", "lang", "text", "question", "ask", "standard")
-
-
-def group_of(question: str) -> Group:
-    """The group of a question by its name (`sounds`, `rule:<id>`, `task:<number>`). Raises ValueError for no name."""
-    kind, _, rest = question.partition(":")
-    if question == SOUNDS:
-        return "sounds"
-    if rest and kind in ("rule", "task"):
-        return "constitution" if kind == "rule" else "tasks"
-    raise ValueError(f"{question!r} is the name of no question")
 
 
 def label_digest(*, prompt: str, text: str, question: str, ask: str) -> str:
@@ -67,6 +53,11 @@ class Labelled:
     def group(self) -> Group:
         """Of the question."""
         return group_of(self.question)
+
+    @property
+    def wording(self) -> Wording:
+        """What was asked, whatever the answer."""
+        return Wording(self.question, self.ask, self.standard, self.lang)
 
     @property
     def verdict(self) -> Verdict | None:

@@ -2,38 +2,57 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from components.evaluate.asking.paid import PaidLog
 from components.evaluate.instrument.agreement import agreement_of, people_agreement
-from components.evaluate.instrument.labels import GROUPS, Labelled, read_labels
+from components.evaluate.instrument.labels import Labelled, read_labels
 from components.evaluate.judge.ask import LocalNotes, judge_all
 from components.evaluate.judge.opening import judge_chat, judge_settings
 from components.evaluate.judge.words import PERSONA_TOKENS, PROMPT_VERSION
-from components.evaluate.judged import Judged
+from components.evaluate.judged import GROUPS, Judged
 from components.evaluate.said import Contestant
 from components.store import Artefact, Run, StepSpec, Store, canonical_json, progress_of, recorded_step, sha256_hex
 
 if TYPE_CHECKING:
     from components.evaluate.judge.opening import Judge
     from components.evaluate.params import EvaluateParams
+    from components.evaluate.suite import Wording
     from components.llm.params import LlmParams
 
-__all__ = ["agreement_spec", "failed_verdicts", "measure_agreement"]
+__all__ = ["agreement_spec", "failed_verdicts", "labels_that_count", "measure_agreement"]
+
+_VERSION = 2
+
+
+def labels_that_count(
+    labelled: Sequence[Labelled], wordings: Collection[Wording]
+) -> tuple[list[Labelled], dict[str, int]]:
+    """The labels of questions that are asked, and how many others there are in each group.
+
+    How well a judge answers a question that nobody asks any more says nothing about those that are asked.
+    """
+    own = [one for one in labelled if one.wording in wordings]
+    others = Counter(one.group for one in labelled if one.wording not in wordings)
+    return own, {group: others[group] for group in GROUPS}
 
 
 def agreement_spec(
-    params: EvaluateParams, llm: LlmParams, *, persona: str, labelled: Sequence[Labelled] | None = None
-) -> StepSpec:
+    params: EvaluateParams, llm: LlmParams, *, persona: str, wordings: Collection[Wording],
+    labelled: Sequence[Labelled] | None = None,
+) -> StepSpec:  # fmt: skip
     """Identity of the step: what the labels say, not when or by whom; the judge, its words, and what it takes.
 
-    `persona`: the system prompt of the candidate, which the judge is shown. `labelled`: what `evaluate.judge.labels`
-    holds; None: it is read.
+    Args:
+        params: section `evaluate`.
+        llm: section `llm`.
+        persona: the system prompt of the candidate, which the judge is shown.
+        wordings: what the judge is asked in this evaluation; labels of anything else do not count.
+        labelled: what `evaluate.judge.labels` holds; None: it is read.
     """
-    if labelled is None:
-        labelled = read_labels(params.judge.labels)
+    labelled, left_out = labels_that_count(read_labels(params.judge.labels) if labelled is None else labelled, wordings)
     sample = {"samples": params.bootstrap_samples, "seed": params.seed}
     said = [[one.digest, one.item, one.lang, one.standard, one.verdict] for one in labelled]
     people = [people_agreement([one for one in labelled if one.group == group], **sample) for group in GROUPS]
@@ -41,15 +60,15 @@ def agreement_spec(
         "min_kappa": params.judge.min_kappa, "min_labels": params.judge.min_labels, "bootstrap": sample,
     }  # fmt: skip
     inputs = {
-        "labels": sha256_hex(canonical_json([said, people])),
+        "labels": sha256_hex(canonical_json([said, people, left_out])),
         "persona": sha256_hex(persona.encode("utf-8", "surrogatepass")),
     }
-    return StepSpec("evaluate.agreement", 1, values, inputs)
+    return StepSpec("evaluate.agreement", _VERSION, values, inputs)
 
 
 def measure_agreement(
     run: Run, params: EvaluateParams, llm: LlmParams, *, judge: Callable[[], Judge], persona: str,
-    local_paths: Collection[str] = (), local_prompt: Collection[str] = (),
+    wordings: Collection[Wording], local_paths: Collection[str] = (), local_prompt: Collection[str] = (),
 ) -> Artefact:  # fmt: skip
     """Ask the judge what people have answered; seals `agreement.json` and `verdicts.jsonl`.
 
@@ -63,6 +82,7 @@ def measure_agreement(
         llm: section `llm`.
         judge: opens the judge; called only when there is something to ask.
         persona: see `agreement_spec`.
+        wordings: see `agreement_spec`.
         local_paths: of notes that must not leave this machine: a judge that is elsewhere is not given what names them.
         local_prompt: those among persona and session context, which any answer may quote.
 
@@ -70,8 +90,9 @@ def measure_agreement(
         agreement.json: `{model, prompt_version, groups: {sounds, constitution, tasks}}`, see `agreement_of`.
         verdicts.jsonl: a row a label, `{digest, lang, standard, group, people, judged}`.
     """
-    labelled = read_labels(params.judge.labels)
-    spec = agreement_spec(params, llm, persona=persona, labelled=labelled)
+    told = read_labels(params.judge.labels)
+    spec = agreement_spec(params, llm, persona=persona, wordings=wordings, labelled=told)
+    labelled, left_out = labels_that_count(told, wordings)
     store = Store(run.workspace)
     sealed = store.find(spec)
     with recorded_step(run, spec, force=failed_verdicts(sealed) > 0) as step:
@@ -83,16 +104,17 @@ def measure_agreement(
             if new:
                 log = PaidLog(step.scratch / "paid.jsonl")
                 local = _local_notes(new, local_paths=local_paths, local_prompt=local_prompt)
-                told = judge_all(
+                verdicts = judge_all(
                     [one.asked() for one in new], judge=judge(), log=log, at_once=params.at_once, persona=persona,
                     progress=progress_of(spec.name), local_notes=local,
                 )  # fmt: skip
-                judged |= {_words(one): verdict for one, verdict in zip(new, told, strict=True)}
+                judged |= {_words(one): verdict for one, verdict in zip(new, verdicts, strict=True)}
             by_digest = {one.digest: judged[_words(one)] for one in asked}
             groups = {
                 group: agreement_of(
                     [one for one in labelled if one.group == group], by_digest, min_kappa=params.judge.min_kappa,
                     min_labels=params.judge.min_labels, samples=params.bootstrap_samples, seed=params.seed,
+                    left_out=left_out[group],
                 )
                 for group in GROUPS
             }  # fmt: skip
@@ -101,6 +123,7 @@ def measure_agreement(
             step.write_jsonl("verdicts.jsonl", (_row(one, by_digest[one.digest]) for one in asked))
             step.note(
                 labels=len(labelled),
+                left_out=sum(left_out.values()),
                 failed=sum(int(group["failed"]) for group in groups.values()),
                 trusted=", ".join(name for name, group in groups.items() if group["trusted"]) or "nothing",
             )

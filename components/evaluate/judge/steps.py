@@ -21,7 +21,7 @@ from components.store import Artefact, Run, StepSpec, Store, logger, progress_of
 
 __all__ = ["failed_verdicts", "judge_answers", "judge_spec", "local_notes_of", "questions_of"]
 
-_VERSION = 1
+_VERSION = 2
 
 
 def judge_spec(
@@ -63,7 +63,8 @@ def questions_of(
 ) -> list[JudgeQuestion]:
     """What a judge is asked: one language after the other and answer by answer, so that requests begin alike.
 
-    Of the control only whether it sounds like her: it is there to show that the judge can say no.
+    Of those beside the candidate only whether they sound like her: the champion is compared in pairs, and the control
+    is there to show that the judge can say no.
     """
     found = [
         question
@@ -71,7 +72,7 @@ def questions_of(
         for question in judge_questions(
             said.get(contestant, []), contestant=contestant, checklist=checklist, tasks=tasks, name=name
         )
-        if contestant != "control" or question.question == SOUNDS
+        if contestant == "candidate" or question.question == SOUNDS
     ]
     return sorted(found, key=lambda one: (one.item.lang != "it", one.contestant, one.item.key))
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from components.evaluate.suite.checklist import load_checklist
 from components.evaluate.suite.code_rules import decide_by_code
-from components.evaluate.suite.model import Checklist, CodeRule, JudgeQuestion, Rule, Task, TaskRule, TaskSuite
+from components.evaluate.suite.model import Checklist, CodeRule, JudgeQuestion, Rule, Task, TaskRule, TaskSuite, Wording
 from components.evaluate.suite.prompts import choose_items, load_prompts
 from components.evaluate.suite.result import SuiteVerdict, suite_result
 from components.evaluate.suite.task_suite import load_task_suite
-from components.evaluate.suite.verdicts import code_verdicts, judge_questions
+from components.evaluate.suite.verdicts import code_verdicts, judge_questions, wordings_asked
 
 __all__ = [
     "Checklist",
@@ -19,6 +19,7 @@ __all__ = [
     "Task",
     "TaskRule",
     "TaskSuite",
+    "Wording",
     "choose_items",
     "code_verdicts",
     "decide_by_code",
@@ -27,4 +28,5 @@ __all__ = [
     "load_prompts",
     "load_task_suite",
     "suite_result",
+    "wordings_asked",
 ]

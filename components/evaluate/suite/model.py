@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from components.evaluate.said import Contestant, Item
 
-__all__ = ["Checklist", "CodeKind", "CodeRule", "JudgeQuestion", "Rule", "Task", "TaskRule", "TaskSuite"]
+__all__ = ["Checklist", "CodeKind", "CodeRule", "JudgeQuestion", "Rule", "Task", "TaskRule", "TaskSuite", "Wording"]
 
 CodeKind = Literal[
     "check", "never", "all_of", "any_of", "matches", "never_matches", "language", "max_words", "min_words", "lines",
@@ -97,6 +97,15 @@ class TaskSuite:
     digest: str = ""
 
 
+class Wording(NamedTuple):
+    """A question as a judge reads it, whatever the prompt and the answer. `lang`: of the prompt."""
+
+    question: str
+    ask: str
+    standard: str
+    lang: str
+
+
 @dataclass(frozen=True)
 class JudgeQuestion:
     """One yes/no question on one answer. `question`: its name (`sounds`, `rule:<id>`, `task:<number>`).
@@ -110,3 +119,8 @@ class JudgeQuestion:
     ask: str
     standard: str
     text: str
+
+    @property
+    def wording(self) -> Wording:
+        """What is asked, whatever the answer."""
+        return Wording(self.question, self.ask, self.standard, self.item.lang)

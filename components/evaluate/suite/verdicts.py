@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from components.evaluate.judged import SOUNDS, Judged, Verdict, rule_id, task_rule_id
-from components.evaluate.said import Contestant, Said
+from components.evaluate.said import Contestant, Item, Said
 from components.evaluate.suite.code_rules import decide_by_code
-from components.evaluate.suite.model import Checklist, CodeRule, JudgeQuestion, TaskSuite
+from components.evaluate.suite.model import Checklist, CodeRule, JudgeQuestion, TaskSuite, Wording
 from components.sncp.redact import mask_secrets
 
-__all__ = ["code_verdicts", "judge_questions"]
+__all__ = ["code_verdicts", "judge_questions", "wordings_asked"]
 
 
 class _Held(NamedTuple):
@@ -75,6 +75,15 @@ def judge_questions(
             for question, ask, standard in asked
         ]  # fmt: skip
     return found
+
+
+def wordings_asked(
+    items: Iterable[Item], *, checklist: Checklist | None, tasks: TaskSuite | None, name: str = "Cervella"
+) -> frozenset[Wording]:
+    """All that a judge is asked of answers to these items, whatever they are. `name`: as of `judge_questions`."""
+    said = [Said(item=item) for item in items]
+    asked = judge_questions(said, contestant="candidate", checklist=checklist, tasks=tasks, name=name)
+    return frozenset(question.wording for question in asked)
 
 
 def _held(said: Said, checklist: Checklist | None, tasks: TaskSuite | None) -> Iterator[_Held]:
