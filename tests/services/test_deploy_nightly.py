@@ -140,10 +140,10 @@ def test_the_schedule_fires_and_only_the_edited_note_is_embedded(working: House)
 
     note = sorted((house.folder / "notes").rglob("*.md"))[0]
     note.write_text(note.read_text(encoding="utf-8") + "\n\n## Added tonight\n\nThe heron stands.\n", encoding="utf-8")
-    soon = datetime.now(ROME) + timedelta(seconds=75)
-    house.deploy(nightly=f"{soon.minute} {soon.hour} * * *")
+    fires = datetime.now(ROME) + timedelta(seconds=95)  # the whole minute before it
+    house.deploy(nightly=f"{fires.minute} {fires.hour} * * *")
     deployment = house.remote.ask("GET", "/deployments/name/run-recipe/reindex-nightly")
-    deadline = time.monotonic() + 150
+    deadline = time.monotonic() + 200
     while len(house.records()) < 2 or house.records()[1]["status"] == "running":
         assert time.monotonic() < deadline, (house.folder / "cervella.log").read_text()
         time.sleep(0.5)
@@ -193,6 +193,8 @@ def test_a_training_is_refused_outside_its_pool_but_its_plan_is_told(working: Ho
 
 def test_a_cancelled_run_ends_is_recorded_as_such_and_the_next_one_goes_on(working: House) -> None:
     house = working
+    note = sorted((house.folder / "notes").rglob("*.md"))[-1]
+    note.write_text(note.read_text(encoding="utf-8") + "\n\n## Before the cancel\n\nIt rains.\n", encoding="utf-8")
     slow = ["index.embedding.model=fake/embedding?delay=60"]
     run = house.start("run-recipe", recipe="reindex", overrides=slow)
     assert soon(lambda: _works_on(house, "index.build"), 90), house.run(run)["state"]
