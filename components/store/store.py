@@ -204,13 +204,16 @@ class Store:
 
     def latest(self, name: str) -> Artefact | None:
         """The newest sealed artefact of step `name`, for comparing a plan with what was."""
+        return next(self.newest(name), None)
+
+    def newest(self, name: str) -> Iterator[Artefact]:
+        """The sealed artefacts of step `name`, the newest first; each is checked when it is reached."""
         folder = self._root / name
         names = [] if not folder.is_dir() else [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
         for path in sorted(names, key=lambda entry: entry.stat().st_mtime, reverse=True):
             found, _ = sealed.load(path)
             if found is not None:
-                return found
-        return None
+                yield found
 
     @contextmanager
     def step(self, spec: StepSpec, *, force: bool = False) -> Iterator[Step]:

@@ -75,9 +75,9 @@ class Court:
         if not self.faults:
             return judge
         # Faults of a provider are in no settings, those of the double are in its name.
-        chat = ChatParams(model=f"{self.model}&{self.faults}", retries=0)
+        chat = ChatParams(model=f"{self.model}&{self.faults}", retries=0, temperature=self.llm.judge.temperature)  # type: ignore[union-attr]
         faulty = open_judge(self.params.judge, LlmParams(judge=chat, cache=False), workspace=self.workspace)
-        return Judge(faulty.chats, judge.settings)
+        return Judge((*judge.chats[1:], faulty.chats[0]), judge.settings)
 
     def measure(self, persona: str = "Sei Cervella.", **local: Any) -> Artefact:
         run = Run.create(self.workspace, recipe="test", phase="mvp")
@@ -234,6 +234,21 @@ def test_what_failed_is_asked_again_and_nothing_else(court: Court, monkeypatch: 
     assert len(paid) == failed
     kept = {row["digest"]: row for row in again.read_jsonl("verdicts.jsonl")}
     assert len(before) == 40 - failed and all(kept[row["digest"]] == row for row in before)
+
+
+def test_of_a_label_asked_three_times_only_the_reply_that_failed_is_asked_for(
+    court: Court, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    court.judge["repeats"] = 3
+    court.label(*range(20))
+    court.faults = "fail_prob=0.5"
+    first = court.measure()
+    lost = [len(row["judged"]["errors"]) for row in first.read_jsonl("verdicts.jsonl")]
+    assert sum(lost) == failed_verdicts(first) and any(0 < one < 3 for one in lost)
+    paid = court.calls(monkeypatch)
+    court.faults = ""
+    assert failed_verdicts(court.measure()) == 0
+    assert len(paid) == sum(lost)
 
 
 def test_answers_of_local_notes_do_not_go_to_a_judge_elsewhere(tmp_path: Path) -> None:

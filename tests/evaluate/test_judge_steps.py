@@ -111,15 +111,66 @@ def test_what_failed_is_done_again_and_the_rest_is_kept(house: House) -> None:
     assert 0 < failed < 10
     before = {(row.contestant, row.item, row.question): row for row in rows(judged) if not row.errors}
     lost = sum(bool(row.errors) for row in rows(judged))
-    fights = sum(bool(pair["errors"]) for pair in judged.read_jsonl("pairs.jsonl"))
+    lost += sum(len(pair["errors"]) for pair in judged.read_jsonl("pairs.jsonl"))
     judge, (chat,) = counted_judge(house.workspace)
-    again = house.judge(section, judge=lambda: judge)
+    mended = Judge(judge.chats, judge_settings(section.judge or section.chat))
+    again = house.judge(section, judge=lambda: mended)
     assert failed_verdicts(again) == 0
-    assert len(chat.asked) == lost + 2 * fights
+    assert len(chat.asked) == lost
     found = {(row.contestant, row.item, row.question): row for row in rows(again)}
     assert all(found[place] == row for place, row in before.items())
     assert again.read_json("judge.json")["replies"]["asked"] >= 10
     assert house.judge(section).id == again.id
+
+
+THRICE = EvaluateParams(judge=JudgeParams(repeats=3))
+
+
+def test_of_a_question_asked_three_times_only_the_reply_that_failed_is_asked_for(house: House) -> None:
+    section = llm("fake/chat?mode=judge", temperature=0.7)
+    judge, chats = counted_judge(house.workspace, repeats=3)
+    faulty, _ = counted_judge(house.workspace, "&fail_prob=0.5&seed=4", repeats=3)
+    mixed = (judge.chats[0], faulty.chats[1], judge.chats[2])
+    first = house.judge(section, THRICE, judge=lambda: Judge(mixed, judge.settings))
+    chats[0].asked.clear()
+    chats[2].asked.clear()
+    lost = sum(len(row.errors) for row in rows(first))
+    assert 2 < lost < 10
+    again = house.judge(section, THRICE, judge=lambda: judge)
+    assert [len(chat.asked) for chat in chats] == [0, lost, 0]
+    assert failed_verdicts(again) == 0
+    kept = {(row.contestant, row.item, row.question): row.verdicts for row in rows(again)}
+    for row in rows(first):
+        assert all(old in (None, new) for old, new in zip(row.verdicts, kept[_place(row)], strict=True))
+    replies = again.read_json("judge.json")["replies"]
+    assert replies["asked"] == 3 * 10 + 2 * 2 == len(list(again.read_jsonl("replies.jsonl")))
+
+
+@pytest.mark.parametrize("cached", [True, False], ids=["cache", "no cache"])
+def test_an_answer_that_comes_at_last_costs_its_own_questions_alone(house: House, cached: bool) -> None:
+    section = llm("fake/chat?mode=judge", temperature=0.7).model_copy(update={"cache": cached})
+    first = house.judge(section, THRICE, judge=lambda: counted_judge(house.workspace, repeats=3)[0])
+    answers = [*SAID["candidate"][:2], said(2, "[[good]] Eccola.")]
+    whole = {**house.said, "candidate": house._seal("candidate.again", answers)}
+    judge, chats = counted_judge(house.workspace, repeats=3)
+    again = house.judge(section, THRICE, said=whole, judge=lambda: judge)
+    assert [len(chat.asked) for chat in chats] == [2 + 2, 2, 2]  # its two questions, and its pair in both orders
+    assert {_place(row): row for row in rows(again)}.items() >= {_place(row): row for row in rows(first)}.items()
+
+
+@pytest.mark.parametrize("change", ["other settings", "forced"])
+def test_another_judge_and_a_step_that_is_forced_are_asked_everything(house: House, change: str) -> None:
+    house.judge(llm("fake/chat?mode=judge", temperature=0.7))
+    section = llm("fake/chat?mode=judge", temperature=0.7, max_tokens=99 if change == "other settings" else 256)
+    if change == "forced":
+        house.run.update(force=["evaluate.judge"])
+    judge, (chat,) = counted_judge(house.workspace, temperature=0.7, max_tokens=section.judge.max_tokens)  # type: ignore[union-attr]
+    house.judge(section, judge=lambda: judge)
+    assert len(chat.asked) == 10 + 2 * 2
+
+
+def _place(row: Judged) -> tuple[str, str, str]:
+    return row.contestant, row.item, row.question
 
 
 def test_its_identity_is_all_that_a_verdict_hangs_on() -> None:

@@ -6,11 +6,11 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
-from components.evaluate.asking.paid import PaidLog
 from components.evaluate.instrument.agreement import agreement_of, people_agreement
 from components.evaluate.instrument.labels import Labelled, read_labels
 from components.evaluate.judge.ask import LocalNotes, judge_all
 from components.evaluate.judge.opening import judge_chat, judge_settings
+from components.evaluate.judge.replies import FILE, open_replies
 from components.evaluate.judge.words import PERSONA_TOKENS, PROMPT_VERSION
 from components.evaluate.judged import GROUPS, Judged
 from components.evaluate.said import Contestant
@@ -70,11 +70,11 @@ def measure_agreement(
     run: Run, params: EvaluateParams, llm: LlmParams, *, judge: Callable[[], Judge], persona: str,
     wordings: Collection[Wording], local_paths: Collection[str] = (), local_prompt: Collection[str] = (),
 ) -> Artefact:  # fmt: skip
-    """Ask the judge what people have answered; seals `agreement.json` and `verdicts.jsonl`.
+    """Ask the judge what people have answered; seals `agreement.json`, `verdicts.jsonl` and `replies.jsonl`.
 
     Each question is put in the words of the evaluation itself. What the same judge was asked before, in the same words,
     it is not asked again, so that a few more labels cost a few more calls. Verdicts that failed are sealed as failed,
-    and asked again by the next run. Without labels nothing is asked, and no judge is trusted.
+    and the next run asks for the replies that are missing. Without labels nothing is asked, and no judge is trusted.
 
     Args:
         run: that this is a step of.
@@ -89,6 +89,7 @@ def measure_agreement(
     Returns:
         agreement.json: `{model, prompt_version, groups: {sounds, constitution, tasks}}`, see `agreement_of`.
         verdicts.jsonl: a row a label, `{digest, lang, standard, group, people, judged}`.
+        replies.jsonl: see `components.evaluate.judge.replies`.
     """
     told = read_labels(params.judge.labels)
     spec = agreement_spec(params, llm, persona=persona, wordings=wordings, labelled=told)
@@ -101,11 +102,11 @@ def measure_agreement(
             forced = spec.name in run.read().get("force", [])
             judged = {} if forced else _said_before(sealed or store.latest(spec.name), spec)
             new = [one for one in asked if _words(one) not in judged]
+            replies = open_replies(step, run, store, again=sealed)
             if new:
-                log = PaidLog(step.scratch / "paid.jsonl")
                 local = _local_notes(new, local_paths=local_paths, local_prompt=local_prompt)
                 verdicts = judge_all(
-                    [one.asked() for one in new], judge=judge(), log=log, at_once=params.at_once, persona=persona,
+                    [one.asked() for one in new], judge=judge(), log=replies, at_once=params.at_once, persona=persona,
                     progress=progress_of(spec.name), local_notes=local,
                 )  # fmt: skip
                 judged |= {_words(one): verdict for one, verdict in zip(new, verdicts, strict=True)}
@@ -120,6 +121,7 @@ def measure_agreement(
             }  # fmt: skip
             about = {"model": judge_chat(llm).model, "prompt_version": PROMPT_VERSION}
             step.write_json("agreement.json", about | {"groups": groups})
+            step.write_jsonl(FILE, replies.rows())
             step.write_jsonl("verdicts.jsonl", (_row(one, by_digest[one.digest]) for one in asked))
             step.note(
                 labels=len(labelled),

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from components.errors import CervellaError
 from components.evaluate.asking.at_once import ask_at_once, most_at_once
@@ -24,15 +24,24 @@ from components.evaluate.suite.model import JudgeQuestion
 from components.store import canonical_json, logger, sha256_hex
 
 if TYPE_CHECKING:
-    from components.evaluate.asking.paid import PaidLog
     from components.llm import Message
 
-__all__ = ["LocalNotes", "Tally", "ask_judge", "judge_all", "majority"]
+__all__ = ["Heard", "LocalNotes", "Tally", "ask_judge", "judge_all", "majority"]
 
 LocalNotes = Mapping[tuple[Contestant, str], Collection[str]]
 """(contestant, key of the item) -> paths of notes that its answer may quote and that must not leave this machine."""
 
 Read = TypeVar("Read")
+
+
+class Heard(Protocol):
+    """Replies that are not asked for again: `components.evaluate.judge.replies`, or a `PaidLog` alone."""
+
+    def get(self, key: str) -> dict[str, Any] | None:
+        """The reply to a request; None: there is none."""
+
+    def put(self, key: str, value: dict[str, Any]) -> None:
+        """Keep a reply that came."""
 
 
 @dataclass
@@ -69,17 +78,12 @@ class Tally:
             logger.warning("no verdict on %s: %s", what, said)
         return said
 
-    def take_over(self, replies: Mapping[str, Any]) -> None:
-        """Begin from the counts of an earlier artefact (`replies` of its `judge.json`), whose verdicts are kept."""
-        self.replies, self.unparsable, self.cut = replies["asked"], replies["unparsable"], replies["cut"]
-        self.cost_usd = replies["cost_usd"]
-
 
 def judge_all(
     questions: Sequence[JudgeQuestion],
     *,
     judge: Judge,
-    log: PaidLog,
+    log: Heard,
     at_once: int,
     persona: str,
     progress: Callable[[int, int], None],
@@ -130,7 +134,7 @@ def ask_judge(
     *,
     judge: Judge,
     repeat: int,
-    log: PaidLog,
+    log: Heard,
     local_notes: Collection[str],
     tally: Tally,
 ) -> tuple[Read | None, str, str]:
@@ -180,7 +184,7 @@ class _Done:
 
 
 def _judge(
-    question: JudgeQuestion, words: JudgeWords, judge: Judge, log: PaidLog, local_notes: LocalNotes, tally: Tally
+    question: JudgeQuestion, words: JudgeWords, judge: Judge, log: Heard, local_notes: LocalNotes, tally: Tally
 ) -> Judged:
     messages = words.question(question.item, text=question.text, ask=question.ask, standard=question.standard)
     local = local_notes.get((question.contestant, question.item.key), ())

@@ -8,19 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from components.errors import CervellaError
 from components.evaluate.asking.at_once import ask_at_once, most_at_once
-from components.evaluate.judge.ask import LocalNotes, Tally, ask_judge
+from components.evaluate.judge.ask import Heard, LocalNotes, Tally, ask_judge
 from components.evaluate.judge.opening import Judge
 from components.evaluate.judge.reply import read_choice
 from components.evaluate.judge.words import JudgeWords
 from components.evaluate.judged import Outcome, Pair
 from components.evaluate.said import Item, Said
-
-if TYPE_CHECKING:
-    from components.evaluate.asking.paid import PaidLog
 
 __all__ = ["Duel", "duels", "judge_pairs"]
 
@@ -55,7 +51,7 @@ def judge_pairs(
     pairs: Sequence[Duel],
     *,
     judge: Judge,
-    log: PaidLog,
+    log: Heard,
     at_once: int,
     persona: str,
     progress: Callable[[int, int], None],
@@ -82,7 +78,7 @@ def _local(duel: Duel, local_notes: LocalNotes) -> Collection[str]:
     return {*local_notes.get(("candidate", key), ()), *local_notes.get(("champion", key), ())}
 
 
-def _pair(duel: Duel, words: JudgeWords, judge: Judge, log: PaidLog, local: Collection[str], tally: Tally) -> Pair:
+def _pair(duel: Duel, words: JudgeWords, judge: Judge, log: Heard, local: Collection[str], tally: Tally) -> Pair:
     counts = (len(duel.candidate.split()), len(duel.champion.split()))
     if duel.candidate.strip() == duel.champion.strip():
         return Pair(duel.item.key, "tie", "tie", "tie", rationale=_SAME, words=counts)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
-from components.evaluate.asking.paid import PaidLog
 from components.evaluate.asking.steps import read_said
 from components.evaluate.judge.ask import LocalNotes, Tally, judge_all
 from components.evaluate.judge.opening import Judge, judge_chat, judge_settings
 from components.evaluate.judge.pairs import Duel, duels, judge_pairs
+from components.evaluate.judge.replies import FILE, Replies, open_replies
 from components.evaluate.judge.summary import judge_summary
 from components.evaluate.judge.words import PERSONA_TOKENS, PROMPT_VERSION
 from components.evaluate.judged import SOUNDS, Judged, Pair
@@ -111,10 +111,10 @@ def judge_answers(
     local_paths: Collection[str] = (),
     local_prompt: Collection[str] = (),
 ) -> Artefact:
-    """Have all answers judged; seals `verdicts.jsonl`, `pairs.jsonl` and `judge.json`.
+    """Have all answers judged; seals `verdicts.jsonl`, `pairs.jsonl`, `judge.json` and the replies, `replies.jsonl`.
 
-    A run that was killed goes on from its paid replies. A question that failed is sealed as failed, and it alone is
-    asked again by the next run.
+    A run that was killed goes on from its paid replies. A question that failed is sealed as failed, and the next run
+    asks for the replies that are missing. What the same judge has said to the same request, it is not asked again.
 
     Args:
         run: that this is a step of.
@@ -135,16 +135,16 @@ def judge_answers(
         checklist=checklist.digest if checklist else None, tasks=tasks.digest if tasks else None, persona=persona,
         name=name, base=base,
     )  # fmt: skip
-    before = Store(run.workspace).find(spec)
+    store = Store(run.workspace)
+    before = store.find(spec)
     again = failed_verdicts(before) > 0
     with recorded_step(run, spec, force=again) as step:
         if not step.sealed:
-            forced = spec.name in run.read().get("force", [])
             heard = {contestant: list(read_said(artefact)) for contestant, artefact in said.items()}
+            replies = open_replies(step, run, store, again=before)
             work = _Work(
-                params, persona=persona, judge=judge, log=PaidLog(step.scratch / "paid.jsonl"),
+                params, persona=persona, judge=judge, replies=replies,
                 local=local_notes_of(heard, local_paths=local_paths, local_prompt=local_prompt),
-                before=before if again and not forced else None,
             )  # fmt: skip
             judged, pairs = work.all(questions_of(heard, checklist=checklist, tasks=tasks, name=name), _duels(heard))
             decided = [
@@ -153,6 +153,7 @@ def judge_answers(
                 for verdict in code_verdicts(answers, contestant=contestant, checklist=checklist, tasks=tasks)
             ]
             step.write_jsonl("verdicts.jsonl", (one.to_dict() for one in [*sorted(decided, key=_place), *judged]))
+            step.write_jsonl(FILE, replies.rows())
             step.write_jsonl("pairs.jsonl", (pair.to_dict() for pair in pairs))
             summary = judge_summary(
                 judged, pairs, tally=work.tally, settings=judge_settings(judge_chat(llm)),
@@ -175,29 +176,18 @@ class _Work:
     """The judge at work in a step: opened when there is something to ask, and spared what it has said before."""
 
     def __init__(
-        self, params: EvaluateParams, *, persona: str, judge: Callable[[], Judge], log: PaidLog,
-        local: LocalNotes, before: Artefact | None,
-    ) -> None:  # fmt: skip
+        self, params: EvaluateParams, *, persona: str, judge: Callable[[], Judge], replies: Replies, local: LocalNotes
+    ) -> None:
         self.tally = Tally()
         self._open = judge
         self._shared: dict[str, Any] = {
-            "log": log, "at_once": params.at_once, "persona": persona, "local_notes": local, "tally": self.tally,
+            "log": replies, "at_once": params.at_once, "persona": persona, "local_notes": local, "tally": self.tally,
         }  # fmt: skip
-        self._verdicts: dict[tuple[str, str, str], Judged] = {}
-        self._pairs: dict[str, Pair] = {}
-        if before is not None:
-            rows = (Judged.from_dict(row) for row in before.read_jsonl("verdicts.jsonl"))
-            self._verdicts = {_place(row): row for row in rows if row.by == "judge" and not row.errors}
-            rows_of_pairs = (Pair.from_dict(row) for row in before.read_jsonl("pairs.jsonl"))
-            self._pairs = {pair.item: pair for pair in rows_of_pairs if not pair.errors}
-            self.tally.take_over(before.read_json("judge.json")["replies"])
 
     def all(self, questions: Sequence[JudgeQuestion], fights: Sequence[Duel]) -> tuple[list[Judged], list[Pair]]:
         """Verdicts sorted by contestant, item and question; pairs sorted by item."""
-        questions = [one for one in questions if (one.contestant, one.item.key, one.question) not in self._verdicts]
-        fights = [duel for duel in fights if duel.item.key not in self._pairs]
-        judged: list[Judged] = list(self._verdicts.values())
-        pairs: list[Pair] = list(self._pairs.values())
+        judged: list[Judged] = []
+        pairs: list[Pair] = []
         if questions or fights:
             judge, tell = self._open(), progress_of("evaluate.judge")
             total = len(questions) + len(fights)
