@@ -62,13 +62,9 @@ def generate_spec(
     params: DatasetParams, documents: Sequence[Document], *, chat: Mapping[str, Any], judge: Mapping[str, Any],
     persona: str, leave_out_local: bool,
 ) -> StepSpec:  # fmt: skip
-    """Identity of the step that writes examples. `chat`, `judge`: their sections of the recipe."""
-    models = {
-        name: {key: value for key, value in model.items() if key not in ("timeout_seconds", "retries", "api_key_env")}
-        for name, model in (("chat", chat), ("judge", judge))
-    }
+    """Identity of the step that writes examples. `chat`, `judge`: `ChatParams.sampled` of their sections."""
     values = {
-        **params.generate.model_dump(mode="json", include={"per_note", "stage"}), **models,
+        **params.generate.model_dump(mode="json", include={"per_note", "stage"}), "chat": chat, "judge": judge,
         "prompts": PROMPT_VERSION, "leave_out_local": leave_out_local,
     }  # fmt: skip
     notes = [[one.path, one.content_hash, one.local] for one in documents]

@@ -34,8 +34,8 @@ def generate(
     judge = llm.judge or llm.chat
     chosen = steps.chosen_notes(params, read_documents(store.open(notes)))
     spec = steps.generate_spec(
-        params, chosen, chat=llm.chat.model_dump(mode="json"), judge=judge.model_dump(mode="json"),
-        persona=persona.text, leave_out_local=leave_out_local,
+        params, chosen, chat=llm.chat.sampled(), judge=judge.sampled(), persona=persona.text,
+        leave_out_local=leave_out_local,
     )  # fmt: skip
     with run_budget(run, llm.budget) as left:
         models = [

@@ -81,10 +81,9 @@ def answers_spec(
     `index` and `prompt` are digests of their artefacts, `adapter` that of the exported adapter that the model answers
     with, if it does.
     """
-    chat = llm.chat.model_dump(mode="json", exclude={"timeout_seconds", "retries", "api_key_env"})
     values = {
         "search": search.model_dump(mode="json") | {"ranking": RANKING_VERSION},
-        "chat": chat,
+        "chat": llm.chat.sampled(),
         "answer": answer.model_dump(mode="json"),
         "answers": params.answers,
         "seed": params.seed,

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import Field
 
 from components.params import Params
 
-__all__ = ["BudgetParams", "ChatParams", "LlmParams"]
+__all__ = ["NOT_SAMPLED", "BudgetParams", "ChatParams", "LlmParams"]
+
+NOT_SAMPLED = ("timeout_seconds", "retries", "api_key_env")
+"""Fields of `ChatParams` that no answer depends on."""
 
 
 class ChatParams(Params):
@@ -26,6 +31,10 @@ class ChatParams(Params):
     timeout_seconds: float = Field(default=120.0, gt=0, description="for one call, connection included")
     retries: int = Field(default=2, ge=0, description="more tries after a transient error (time-out, 429, 5xx)")
     seed: int = Field(default=13, description="seed of the sampler, where the model has one")
+
+    def sampled(self) -> dict[str, Any]:
+        """As JSON values all that an answer depends on: not how long and how often to try, nor whose key it is."""
+        return self.model_dump(mode="json", exclude=set(NOT_SAMPLED))
 
 
 class BudgetParams(Params):

@@ -137,7 +137,7 @@ def _plan_generation(
     persona = who.compiled[0].text
     made = planner.plan(
         lambda: dataset.generate_spec(
-            params, chosen, chat=chat.model_dump(mode="json"), judge=judge.model_dump(mode="json"), persona=persona,
+            params, chosen, chat=chat.sampled(), judge=judge.sampled(), persona=persona,
             leave_out_local=prompts_without_local(recipe),
         ),
         redo=_unanswered,

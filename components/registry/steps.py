@@ -76,7 +76,7 @@ def release_of(
     """
     return build_release(
         prompt=prompt,
-        chat=llm.chat.model_dump(mode="json", exclude={"timeout_seconds", "retries", "api_key_env"}),
+        chat=llm.chat.sampled(),
         embedder=embedder,
         chunk=index.chunk.model_dump(mode="json"),
         search=index.search.model_dump(mode="json"),

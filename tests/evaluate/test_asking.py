@@ -243,9 +243,7 @@ def record(house: AskingHouse, **changes: Any) -> dict[str, Any]:
     return {
         "format": 1,
         "persona": {"prompt": prompt.text, "session": None},
-        "base_model": house.llm.chat.model_dump(
-            mode="json", exclude={"timeout_seconds", "retries", "api_key_env"}
-        ),
+        "base_model": house.llm.chat.sampled(),
         "adapter": None,
         "index": {
             "embedder": house.built.read_json("index.json")["embedder"],

@@ -8,7 +8,7 @@ import pytest
 
 from components.evaluate.asking.paid import PaidLog
 from components.evaluate.judge.ask import Tally, judge_all
-from components.evaluate.judge.opening import judge_settings, open_judge
+from components.evaluate.judge.opening import open_judge
 from components.evaluate.judge.pairs import Duel, judge_pairs
 from components.evaluate.judge.summary import judge_summary
 from components.evaluate.params import JudgeParams
@@ -38,7 +38,7 @@ def test_the_packaged_model_replies_and_every_reply_is_counted(tmp_path: Path) -
             progress=lambda done, total: None, tally=tally,
         )
     )  # fmt: skip
-    assert judge.settings == judge_settings(section.judge or section.chat)
+    assert judge.settings == (section.judge or section.chat).sampled()
     summary = judge_summary(
         judged,
         pairs,

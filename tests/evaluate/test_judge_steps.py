@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from components.evaluate.judge.opening import Judge, judge_settings, open_judge
+from components.evaluate.judge.opening import Judge, open_judge
 from components.evaluate.judge.steps import failed_verdicts, judge_answers, judge_spec, local_notes_of, questions_of
 from components.evaluate.judge.summary import judge_summary
 from components.evaluate.judged import Judged
@@ -113,7 +113,7 @@ def test_what_failed_is_done_again_and_the_rest_is_kept(house: House) -> None:
     lost = sum(bool(row.errors) for row in rows(judged))
     lost += sum(len(pair["errors"]) for pair in judged.read_jsonl("pairs.jsonl"))
     judge, (chat,) = counted_judge(house.workspace)
-    mended = Judge(judge.chats, judge_settings(section.judge or section.chat))
+    mended = Judge(judge.chats, (section.judge or section.chat).sampled())
     again = house.judge(section, judge=lambda: mended)
     assert failed_verdicts(again) == 0
     assert len(chat.asked) == lost
@@ -226,7 +226,7 @@ def test_a_judge_of_the_candidates_family_is_told(
 ) -> None:
     from components.evaluate.judge.ask import Tally
 
-    settings = judge_settings(llm(judge).judge or LlmParams().chat)
+    settings = (llm(judge).judge or LlmParams().chat).sampled()
     summary = judge_summary([], [], tally=Tally(), settings=settings, repeats=1, candidate=candidate, base=base)
     assert summary["same_family"] is same
     assert said_of_it in summary["warning"] and bool(summary["warning"]) == bool(said_of_it)

@@ -15,7 +15,7 @@ from components.evaluate.asking.once import Turn
 from components.evaluate.checks import Check, persona_checks
 from components.evaluate.said import Item, Said
 from components.index.params import SearchParams
-from components.llm.params import ChatParams, LlmParams
+from components.llm.params import NOT_SAMPLED, ChatParams, LlmParams
 from components.persona.steps import read_persona
 from components.sncp.redact import mask_secrets
 
@@ -35,7 +35,6 @@ SYSTEM = {"it": "Rispondi in italiano.", "en": "Answer in English."}
 
 _OF_TASKS = ("language", "feminine", "phrases", "clean", "repetition")
 _NO_MARKER = "0" * 16
-_NOT_SAMPLED = ("timeout_seconds", "retries", "api_key_env")
 
 
 class Contender(Protocol):
@@ -185,10 +184,10 @@ def read_champion_release(release: Artefact, *, llm: LlmParams) -> Champion:
     address, else defaults; budget and cache are the recipe's.
     """
     told = release.read_json("release.json")
-    base = {key: value for key, value in told["base_model"].items() if key not in _NOT_SAMPLED}
+    base = {key: value for key, value in told["base_model"].items() if key not in NOT_SAMPLED}
     chat = ChatParams.model_validate(base)
     if (chat.model, chat.api_base) == (llm.chat.model, llm.chat.api_base):
-        chat = chat.model_copy(update={name: getattr(llm.chat, name) for name in _NOT_SAMPLED})
+        chat = chat.model_copy(update={name: getattr(llm.chat, name) for name in NOT_SAMPLED})
     prompt, session = read_persona(release)
     weights = [name for name in release.manifest["outputs"] if name.endswith(".gguf")]
     answers_with = bool(told.get("adapter")) and chat.model.startswith("local/") and len(weights) == 1

@@ -56,7 +56,7 @@ def candidate_spec(
     """Of the candidate. `index` and `prompt`: digests of their artefacts; `adapter`: as `evaluate.steps` has it."""
     values = {
         "search": search.model_dump(mode="json") | {"ranking": RANKING_VERSION},
-        "chat": _sampled(chat),
+        "chat": chat.sampled(),
         "answer": answer.model_dump(mode="json"),
         "leave_out_local": leave_out_local,
     }
@@ -72,7 +72,7 @@ def champion_spec(items: Sequence[Item], *, release: str, index: str, leave_out_
 
 def control_spec(items: Sequence[Item], *, chat: ChatParams) -> StepSpec:
     """Of the bare base model."""
-    return said_spec("control", items, values={"chat": _sampled(chat), "system": SYSTEM})
+    return said_spec("control", items, values={"chat": chat.sampled(), "system": SYSTEM})
 
 
 def ask_contestant(
@@ -128,10 +128,6 @@ def read_said(said: Artefact) -> Iterator[Said]:
 def read_items(said: Artefact) -> Iterator[Item]:
     """What was asked."""
     return (Item(**row) for row in said.read_jsonl("items.jsonl"))
-
-
-def _sampled(chat: ChatParams) -> dict[str, Any]:
-    return chat.model_dump(mode="json", exclude={"timeout_seconds", "retries", "api_key_env"})
 
 
 def _said(contender: Contender, item: Item) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from components.evaluate.instrument.agreement import agreement_of, people_agreement
 from components.evaluate.instrument.labels import Labelled, read_labels
 from components.evaluate.judge.ask import LocalNotes, judge_all
-from components.evaluate.judge.opening import judge_chat, judge_settings
+from components.evaluate.judge.opening import judge_chat
 from components.evaluate.judge.replies import FILE, open_replies
 from components.evaluate.judge.words import PERSONA_TOKENS, PROMPT_VERSION
 from components.evaluate.judged import GROUPS, Judged
@@ -140,7 +140,7 @@ def failed_verdicts(agreement: Artefact | None) -> int:
 def _asked_how(params: EvaluateParams, llm: LlmParams) -> dict[str, Any]:
     """What a verdict depends on, beside the question and the persona."""
     return {
-        "judge": judge_settings(judge_chat(llm)), "repeats": params.judge.repeats, "prompt_version": PROMPT_VERSION,
+        "judge": judge_chat(llm).sampled(), "repeats": params.judge.repeats, "prompt_version": PROMPT_VERSION,
         "persona_tokens": PERSONA_TOKENS,
     }  # fmt: skip
 

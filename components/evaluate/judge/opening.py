@@ -15,7 +15,7 @@ from components.llm.params import ChatParams, LlmParams
 if TYPE_CHECKING:
     from components.llm import Budget, Chat
 
-__all__ = ["Judge", "check_judge", "judge_chat", "judge_settings", "open_judge"]
+__all__ = ["Judge", "check_judge", "judge_chat", "open_judge"]
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Judge:
     """A judge that can be asked.
 
     `chats`: one for each repeat; they differ in the seed of the sampler and in nothing else. `settings`: of
-    `judge_settings`.
+    `ChatParams.sampled`.
     """
 
     chats: tuple[Chat, ...]
@@ -38,11 +38,6 @@ class Judge:
 def judge_chat(llm: LlmParams) -> ChatParams:
     """The section that holds the judge's settings: `llm.judge`, or `llm.chat` where there is none."""
     return llm.judge or llm.chat
-
-
-def judge_settings(chat: ChatParams) -> dict[str, Any]:
-    """All of the judge's settings that a verdict depends on."""
-    return chat.model_dump(mode="json", exclude={"timeout_seconds", "retries", "api_key_env"})
 
 
 def check_judge(params: JudgeParams, chat: ChatParams) -> None:
@@ -81,4 +76,4 @@ def open_judge(
         )
         for repeat in range(params.repeats)
     )  # fmt: skip
-    return Judge(chats, judge_settings(chat))
+    return Judge(chats, chat.sampled())

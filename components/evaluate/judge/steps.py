@@ -7,7 +7,7 @@ from typing import Any
 
 from components.evaluate.asking.steps import read_said
 from components.evaluate.judge.ask import LocalNotes, Tally, judge_all
-from components.evaluate.judge.opening import Judge, judge_chat, judge_settings
+from components.evaluate.judge.opening import Judge, judge_chat
 from components.evaluate.judge.pairs import Duel, duels, judge_pairs
 from components.evaluate.judge.replies import FILE, Replies, open_replies
 from components.evaluate.judge.summary import judge_summary
@@ -41,7 +41,7 @@ def judge_spec(
         base: of a trained candidate, the model that it was trained on.
     """
     values: dict[str, Any] = {
-        "judge": judge_settings(judge_chat(llm)),
+        "judge": judge_chat(llm).sampled(),
         "repeats": params.judge.repeats,
         "prompt_version": PROMPT_VERSION,
         "persona_tokens": PERSONA_TOKENS,
@@ -156,7 +156,7 @@ def judge_answers(
             step.write_jsonl(FILE, replies.rows())
             step.write_jsonl("pairs.jsonl", (pair.to_dict() for pair in pairs))
             summary = judge_summary(
-                judged, pairs, tally=work.tally, settings=judge_settings(judge_chat(llm)),
+                judged, pairs, tally=work.tally, settings=judge_chat(llm).sampled(),
                 repeats=params.judge.repeats, candidate=llm.chat.model, base=base,
             )  # fmt: skip
             step.write_json("judge.json", summary)

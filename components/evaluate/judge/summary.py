@@ -41,7 +41,7 @@ def judge_summary(
         judged: verdicts of the judge alone.
         pairs: of candidate and champion.
         tally: of all replies.
-        settings: of `judge_settings`.
+        settings: of its `ChatParams.sampled`.
         repeats: verdicts that each question was to get.
         candidate: model that the candidate answers with.
         base: of a trained candidate, the model that it was trained on.
