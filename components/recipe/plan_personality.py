@@ -23,7 +23,7 @@ from components.llm.counting import counter_of
 from components.llm.params import ChatParams
 from components.recipe.model import Recipe
 from components.recipe.plan_money import chat_dollars, chat_seconds
-from components.recipe.plan_steps import Input, Planner
+from components.recipe.plan_steps import UNKNOWN, Input, Planner
 from components.recipe.plan_work import NOTHING, Work
 from components.recipe.plan_world import ModelOfIndex, World
 from components.recipe.privacy import prompts_without_local
@@ -86,7 +86,7 @@ def plan_personality(
 
     persona = who.compiled[0].text
     wordings = asked.wordings(name=recipe.persona.name)
-    labels = len(instrument.labels_that_count(labelled, wordings)[0])
+    labels = [one for one in instrument.labels_that_count(labelled, wordings)[0] if one.verdict is not None]
     made["agreement"] = planner.plan(
         lambda: instrument.agreement_spec(
             params, recipe.llm, persona=persona, wordings=wordings, labelled=labelled
@@ -94,7 +94,9 @@ def plan_personality(
         words={"labels": "there are other labels"}, redo=_failed(instrument.failed_verdicts, "verdicts"),
     )  # fmt: skip
     if planner.last.action == "run":
-        planner.add(facts={"labels": labels}, work=_judging(recipe, labels, world=world))
+        new = _new(planner, recipe, "evaluate.judge", "evaluate.agreement")
+        work = _judging(recipe, len(labels), least=len(labels) if new else 0, world=world)
+        planner.add(facts={"labels": len(labels)}, work=work)
     base = recipe.train.base.model if exported is not None else None
     said: dict[str, Any] = {name: made[name] for name in CONTESTANTS if name in made}
     made["judge"] = planner.plan(
@@ -106,8 +108,12 @@ def plan_personality(
         words=_WORDS, redo=_failed(judge.failed_verdicts, "verdicts"), **said,
     )  # fmt: skip
     if planner.last.action != "skip":
-        questions = _questions(recipe, asked, said)
-        planner.add(facts={"verdicts": questions}, work=_judging(recipe, questions, world=world))
+        of_candidate, others = _questions(recipe, asked, said)
+        pairs = 2 * len(asked.items) if "champion" in said else 0
+        # Equal answers are one request, or none: those of the candidate alone are asked for certain.
+        new = _new(planner, recipe, "evaluate.judge", "evaluate.agreement") and not labels
+        work = _judging(recipe, of_candidate + others, pairs=pairs, least=of_candidate if new else 0, world=world)
+        planner.add(facts={"verdicts": of_candidate + others + pairs}, work=work)
     return made, []
 
 
@@ -180,23 +186,32 @@ def _add_answers(
     planner.add(facts={"answers": calls}, work=work)
 
 
-def _questions(recipe: Recipe, asked: Asked, said: Mapping[str, Input]) -> int:
-    """Verdicts and comparisons that the judge will be asked for; of answers that failed there will be none."""
+def _questions(recipe: Recipe, asked: Asked, said: Mapping[str, Input]) -> tuple[int, int]:
+    """Verdicts that the judge will be asked for, on the candidate and on others; on answers that failed on none."""
     heard: dict[Contestant, list[Said]] = {
         name: [Said(item=item, text="?") for item in (asked.of_control if name == "control" else asked.items)]
         for name in CONTESTANTS
         if name in said
     }
     questions = judge.questions_of(heard, checklist=asked.checklist, tasks=asked.tasks, name=recipe.persona.name)
-    return len(questions) + (2 * len(asked.items) if "champion" in heard else 0)
+    of_candidate = sum(one.contestant == "candidate" for one in questions)
+    return of_candidate, len(questions) - of_candidate
 
 
-def _judging(recipe: Recipe, questions: int, *, world: World) -> Work:
-    if not questions:
+def _new(planner: Planner, recipe: Recipe, *steps: str) -> bool:
+    """Whether no reply of a judge can be there: none in the cache, sealed, or paid for by a run that was killed."""
+    kept = recipe.llm.cache and judge_chat(recipe.llm).temperature == 0
+    scratch = recipe.workspace / "scratch" / (planner.last.fingerprint or UNKNOWN)
+    return not kept and not scratch.exists() and not any(map(planner.past.manifests, steps))
+
+
+def _judging(recipe: Recipe, questions: int, *, pairs: int = 0, least: int, world: World) -> Work:
+    """Work of a judge: `questions` are asked `repeats` times, `pairs` once; `least` questions are asked for certain."""
+    if not questions + pairs:
         return NOTHING
     chat, answers = judge_chat(recipe.llm), recipe.llm.chat.max_tokens
-    calls = questions * recipe.evaluate.judge.repeats
-    least = 0 if recipe.llm.cache and chat.temperature == 0 else calls
+    repeats = recipe.evaluate.judge.repeats
+    calls, least = questions * repeats + pairs, least * repeats
     work = Work(
         calls_at_least=least, calls_at_most=calls,
         prompt_tokens_at_most=calls * (PERSONA_TOKENS + _AROUND + 2 * answers),
