@@ -215,6 +215,12 @@ def test_a_judge_that_is_not_believed_does_not_count_and_says_why() -> None:
     assert "nobody has labelled answers" in section(text, "unshown")
 
 
+def test_a_rule_that_is_undecided_is_told_as_such_to_those_who_hear_the_page(whole: str) -> None:
+    assert ">Rule femminile: kept in 99.0% (94.6% to 99.8%) of the answers.<" in whole
+    text = page(report_of(open_card(), gate=gate_of(open_card(), phase="mvp")))
+    assert ">Rule partner: undecided.<" in text and "unknown of the answers" not in text
+
+
 def test_tasks_are_told_by_tier_and_one_by_one(whole: str) -> None:
     words = section(whole, "tasks")
     assert "GO 16 to 18 of 20 tasks passed; 15 make it GO, 10 make it CONDITIONAL." in words

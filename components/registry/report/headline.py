@@ -93,7 +93,8 @@ def noun_of(name: str) -> str:
 
 def undecided(scorecard: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What the scorecard leaves open: the score in words, and why."""
-    return [(label(str(name)), text(why)) for name, why in part(scorecard, "undecided").items()]
+    found = part(scorecard, "undecided").items()
+    return [(label(str(name)), text(why if isinstance(why, str) else None)) for name, why in found]
 
 
 def machinery(models: Sequence[str], judge: str) -> str:

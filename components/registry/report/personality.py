@@ -43,9 +43,16 @@ def rules(scorecard: Mapping[str, Any], *, threshold: float | None) -> Iterator[
             "drawing": draw_interval(
                 None if found.value is None else found, threshold=threshold, at_least=True, kind="share",
                 verdict=_verdict(found, threshold), name=f"r{place}",
-                told=f"Rule {text(one.get('id'))}: kept in {said} of the answers {interval('constitution', found)}.",
+                told=_told(text(one.get("id")), found),
             ),
         }  # fmt: skip
+
+
+def _told(rule: str, found: Measured) -> str:
+    """What the drawing of a rule shows, for those who hear it."""
+    if found.value is None:
+        return f"Rule {rule}: undecided."
+    return f"Rule {rule}: kept in {_with_interval('constitution', found)} of the answers."
 
 
 def _verdict(found: Measured, threshold: float | None) -> str:
