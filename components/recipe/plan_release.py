@@ -22,9 +22,13 @@ __all__ = ["plan_release"]
 
 def plan_release(
     planner: Planner, recipe: Recipe, *, prompt: Input, scorecard: Input, gate: Input,
-    training: PlannedTraining | None, release: Mapping[str, Any] | None,
+    training: PlannedTraining | None, release: Mapping[str, Any] | None, of_matrix: bool,
 ) -> None:  # fmt: skip
-    """Plan `registry.release` and `registry.report`. `release`: None where something of it has to be made first."""
+    """Plan `registry.release` and `registry.report`.
+
+    `release`: None where something of it has to be made first. `of_matrix`: a combination is held
+    against no run before.
+    """
     exported = training.exported if training else None
     if release is None or (exported is not None and exported.artefact is None):
         planner.note("registry.release", "run", "what it seals is made first")
@@ -48,7 +52,9 @@ def plan_release(
         beside = beside_champion(workspace, champion, recipe_yaml=text) if champion else None
     except TerminalError:  # the record of the champion is damaged: the run tells it
         beside = None
-    previous = previous_run(workspace, recipe=recipe.name, recipe_yaml=text, scorecard=scorecard.artefact.id)
+    previous = None
+    if not of_matrix:
+        previous = previous_run(workspace, recipe=recipe.name, recipe_yaml=text, scorecard=scorecard.artefact.id)
     planner.plan(
         lambda scorecard, gate, release, training=None: report_spec(
             recipe=recipe.name, scorecard=scorecard, gate=gate, release=release, training=training, champion=beside,

@@ -118,6 +118,7 @@ def plan_scores(
     )
     plan_release(
         planner, recipe, prompt=prompt, scorecard=scorecard, gate=gate, training=training,
+        of_matrix=not registers,
         release=release if found.built.artefact and (training is None or training.trained.artefact) else None,
     )  # fmt: skip
     if registers:

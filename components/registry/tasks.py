@@ -143,12 +143,15 @@ def report(
     """Make the page of the run, and show it in short; returns the artefact's id."""
     store, frozen = Store(run.workspace), (run.folder / "recipe.yaml").read_text(encoding="utf-8")
     card, decided = store.open(scorecard), store.open(gate)
+    of_matrix = bool(run.read().get("matrix"))  # then its own fellows are no runs before it
     in_service = read_champion(run.workspace, recipe.registry.model_name)
     made = write_report(
         run, scorecard=card, gate=decided, release=store.open(release),
         training=store.open(training) if training else None,
         champion=beside_champion(run.workspace, in_service, recipe_yaml=frozen) if in_service else None,
-        previous=previous_run(run.workspace, recipe=run.read()["recipe"], recipe_yaml=frozen, scorecard=card.id),
+        previous=None if of_matrix else previous_run(
+            run.workspace, recipe=run.read()["recipe"], recipe_yaml=frozen, scorecard=card.id
+        ),
     )  # fmt: skip
     create_markdown_artifact(
         key="report", description="The report in short",

@@ -231,7 +231,10 @@ def test_prefect_shows_what_people_want_to_see(finished: Any, history: History) 
     first = history.ask("flow_runs", sort="START_TIME_ASC")[0]
     found = history.ask("artifacts", artifacts={"flow_run_id": {"any_": [first["id"]]}})
     shown = {artifact["key"]: artifact for artifact in found}
-    assert set(shown) == {"notes", "index", "system-prompt", "scorecard", "questions", "gate", "mlflow"}
+    assert set(shown) == {
+        "notes", "index", "system-prompt", "verdicts", "scorecard", "questions", "gate", "report", "roadmap", "mlflow",
+    }  # fmt: skip
+    assert "NO-GO" in shown["report"]["data"] and "report.html" in shown["report"]["data"]
     assert "NO-GO" in shown["gate"]["data"]
     assert "recall_at_5" in shown["scorecard"]["data"]
     assert len(json.loads(shown["questions"]["data"])) == 24

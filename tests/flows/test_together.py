@@ -1,4 +1,4 @@
-"""Two runs at once on a workspace that is not there yet: both end well, and nothing is there twice. And gate GO."""
+"""Two runs at once on a workspace that is not there yet: both end well, and nothing is there twice."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def test_two_runs_at_once_make_one_index_and_one_release(program: Any, new_works
     done = [program.end(process) for process in both]
     for one in done:
         assert "Traceback" not in one.err, one.err
-        assert one.code == 0, one.err
-        assert one.json["gate"]["verdict"] == "GO"
+        assert one.code == 1, one.err  # nobody has checked the judge
+        assert one.json["gate"]["verdict"] == "INCONCLUSIVE"
         assert one.json["status"] == "done"
     assert done[0].json["scorecard"] == done[1].json["scorecard"]
     assert done[0].json["mlflow"] == done[1].json["mlflow"]

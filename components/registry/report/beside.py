@@ -65,6 +65,8 @@ def previous_run(workspace: Path, *, recipe: str, recipe_yaml: str, scorecard: s
     """
     for state in read_runs(workspace):
         made = _scorecard_of(state)
+        if state.get("matrix"):  # a combination: an experiment beside, none of the recipe as it is
+            continue
         if state["recipe"] == recipe and state["status"] == "done" and made not in (None, scorecard):
             found = _beside(workspace, f"run {state['run']}", str(made), run=state["run"], recipe_yaml=recipe_yaml)
             if found is not None:
