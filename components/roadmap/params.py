@@ -66,7 +66,7 @@ class RoadmapParams(Params):
 
     force: str | None = Field(
         default=None, min_length=10,
-        description="reason to go on to phase optimize without its triggers; recorded with the run",
+        description="reason to go on to phase optimize without its triggers (10 characters or more); it is recorded",
     )  # fmt: skip
     triggers: TriggerParams = TriggerParams()
     costs: RecipePath | None = Field(
