@@ -170,7 +170,8 @@ def test_a_judge_that_was_killed_goes_on_and_pays_for_nothing_twice(root: Path, 
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=root, capture_output=True, text=True)  # noqa: S603
     assert done.returncode == -9, done.stderr
     kept = len(PaidLog(tmp_path / "paid.jsonl"))
-    assert 17 - at_once <= kept <= 16
+    # At the call that kills, the others under way may have ended or not, and calls that came after it too.
+    assert 17 - at_once <= kept <= 16 + at_once - 1
     # A double's name holds its faults, and is part of what the log knows a request by.
     judge, (chat,) = counted_judge(tmp_path / "again", "&die_at=17", temperature=0.5)
     chat.inner = counted_judge(tmp_path / "healthy", temperature=0.5)[0].chats[0]
