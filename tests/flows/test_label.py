@@ -318,7 +318,7 @@ def pressed_until_it_ends(terminal: Terminal, key: str) -> None:
 def test_keys_in_a_terminal_typed_ahead_too(terminal: Terminal, bench: Bench) -> None:
     terminal.wait_for(KEYS)
     terminal.type("yn")  # the second key before its answer is there
-    terminal.wait_for("3 of 20")
+    terminal.wait_for("3 of 16")
     terminal.type("\x1b[A")  # an arrow
     terminal.wait_for("none of the keys")
     terminal.type("Yq")
@@ -353,7 +353,7 @@ def test_two_people_at_once(terminal: Terminal, bench: Bench, typed: Label) -> N
     terminal.wait_for(KEYS)
     assert "2 labelled now" in typed("nnq", name="Nino").stdout
     terminal.type("y")  # on what Nino labelled meanwhile: both count
-    terminal.wait_for("3 of 20")  # and what he labelled beyond is not shown
+    terminal.wait_for("3 of 16")  # and what he labelled beyond is not shown
     terminal.type("q")
     assert terminal.process.wait(60) == 0
     verdicts = [dict(one.verdicts) for one in LabelLog(bench.labels).labelled()]
