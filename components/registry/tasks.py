@@ -74,7 +74,7 @@ def compare(run: Run, registry: RegistryParams, *, axes: Mapping[str, Any], reci
         if one is None or state.get("status") != "done":
             candidates.append(Candidate(told["name"], error=told.get("error") or "was not run"))
             continue
-        made = {step["name"]: step["artefact"] for step in state["steps"]}
+        made = {step["name"]: step["artefact"] for step in state["steps"] if step.get("artefact")}
         candidates.append(Candidate(told["name"], state["gate"]["verdict"], state["scorecard"]["metrics"]))
         children.append(_child(one, told, recipe, store, made))
     create_table_artifact(key="comparison", table=comparison_rows(candidates), description="Combinations of the matrix")
