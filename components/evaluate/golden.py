@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import difflib
 import json
-import random
 import re
 import unicodedata
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from components.errors import InputError
+from components.evaluate.lines import ARRAY, parsed_line, read_lines, spread
 from components.sncp.metadata import project_of
 from components.sncp.redact import mask_secrets
 
@@ -66,7 +65,7 @@ def load_golden(path: Path, *, known_paths: Collection[str] | None) -> list[Ques
     questions: list[Question] = []
     faults: list[str] = []
     first_line: dict[str, int] = {}
-    for number, line in enumerate(_read(path).split("\n"), start=1):
+    for number, line in enumerate(read_lines(path, what="golden questions", setting="evaluate.golden"), start=1):
         if not line.strip():
             continue
         record, wrong = _parse(line)
@@ -95,57 +94,23 @@ def choose_questions(questions: Sequence[Question], n: int, seed: int) -> list[Q
     """
     if n >= len(questions):
         return list(questions)
-    pool = sorted(questions, key=lambda question: question.id)
-    random.Random(seed).shuffle(pool)  # noqa: S311 - a reproducible choice, no secret
-    kinds: Counter[str] = Counter()
-    langs: Counter[str] = Counter()
-    chosen: list[Question] = []
-    while len(chosen) < n:
-        candidates = pool
+
+    def among(left: Sequence[Question], chosen: Sequence[Question]) -> Sequence[Question]:
         if n >= 4 and not any(not question.answerable for question in chosen):
-            candidates = [question for question in pool if not question.answerable] or pool
-        # min() keeps the first of equals, so the shuffled order breaks ties.
-        best = min(candidates, key=lambda question: (kinds[question.kind], langs[question.lang]))
-        pool.remove(best)
-        chosen.append(best)
-        kinds[best.kind] += 1
-        langs[best.lang] += 1
+            return [question for question in left if not question.answerable] or left
+        return left
+
+    chosen = spread(sorted(questions, key=lambda question: question.id), n, seed=seed, among=among)
     ids = {question.id for question in chosen}
     return [question for question in questions if question.id in ids]
 
 
-def _read(path: Path) -> str:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(
-            f"{path}: the golden questions cannot be read ({error.strerror or error}); expected a JSONL file. "
-            "Set evaluate.golden to it."
-        ) from error
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        raise InputError(
-            f"{path}:{line}: not UTF-8 (byte 0x{data[error.start]:02x}); save the file as UTF-8."
-        ) from error
-    return text.replace("\r\n", "\n").replace("\r", "\n")
-
-
 def _parse(line: str) -> tuple[dict[str, Any] | None, list[str]]:
     """The object of a line (None: there is none) and its faults."""
-    repeated: list[str] = []
-
-    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
-        repeated.extend(key for key, count in Counter(key for key, _ in items).items() if count > 1)
-        return dict(items)
-
-    try:
-        record = json.loads(line, object_pairs_hook=pairs)
-    except (json.JSONDecodeError, RecursionError) as error:
-        where = f" at column {error.colno}: {error.msg}" if isinstance(error, json.JSONDecodeError) else ": too deep"
-        hint = " (a JSON array? expected JSONL, one object a line)" if line.strip() in {"[", "[{", "{"} else ""
-        return None, [f"not JSON{where}{hint}"]
+    record, repeated, unread = parsed_line(line)
+    if unread:
+        hint = " (a JSON array? expected JSONL, one object a line)" if line.strip() in ARRAY else ""
+        return None, [f"not JSON{'' if unread.startswith('at ') else ':'} {unread}{hint}"]
     if not isinstance(record, dict):
         return None, [f"a {_named(record)}; expected a JSON object with {', '.join(_REQUIRED)}"]
     faults = [f"key {key!r} is given twice" for key in repeated] + _field_faults(record)

@@ -40,6 +40,10 @@ _AROUND = 600
 """Tokens of the judge's own words around persona, prompt and answer, at most."""
 
 
+_WORDS = {"items": "the prompts or tasks were changed", "checklist": "the rules were changed",
+          "tasks": "the tasks were changed"}  # fmt: skip
+
+
 def plan_personality(
     planner: Planner, recipe: Recipe, *, who: Persona, prompt: Input, index: Input, exported: Input | None,
     release: Mapping[str, Any] | None, world: World,
@@ -115,10 +119,6 @@ def plan_personality(
         work = _judging(recipe, of_candidate + others, pairs=pairs, least=of_candidate if new else 0, world=world)
         planner.add(facts={"verdicts": of_candidate + others + pairs}, work=work)
     return made, []
-
-
-_WORDS = {"items": "the prompts or tasks were changed", "checklist": "the rules were changed",
-          "tasks": "the tasks were changed"}  # fmt: skip
 
 
 def say_what_it_takes(recipe: Recipe) -> list[str]:

@@ -102,8 +102,9 @@ def test_hundreds_of_faults_are_counted_not_all_printed(tmp_path: Path) -> None:
         (b'[\n {"id": "a"}\n]', "a JSON array\\? expected JSONL"),
         (json.dumps({**GOOD, "question": "\ud83d?"}).encode(), "golden.jsonl:1: half a character"),
         (b"[" * 100_000, "golden.jsonl:1: not JSON"),
+        (b'{"id": ' + b"1" * 5000 + b"}", "golden.jsonl:1: not JSON: too deep or too large"),
     ],
-    ids=["empty", "blank", "not UTF-8", "array", "lone surrogate", "too deep"],
+    ids=["empty", "blank", "not UTF-8", "array", "lone surrogate", "too deep", "a number of 5,000 digits"],
 )
 def test_a_file_that_is_no_jsonl_is_named(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "golden.jsonl"

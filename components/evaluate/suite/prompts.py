@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import random
 import re
-from collections import Counter
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -13,6 +10,7 @@ from typing import Any
 
 from components.answer.messages import check_question
 from components.errors import InputError
+from components.evaluate.lines import ARRAY, parsed_line, read_lines, spread
 from components.evaluate.said import Item
 from components.evaluate.suite.reading import is_id
 from components.sncp.redact import mask_secrets
@@ -37,7 +35,7 @@ def load_prompts(path: Path) -> list[Item]:
     faults: list[str] = []
     taken: dict[str, int] = {}
     asked: dict[str, int] = {}
-    for number, line in enumerate(_read(path).split("\n"), start=1):
+    for number, line in enumerate(read_lines(path, what="prompts", setting="evaluate.personality.prompts"), start=1):
         if not line.strip():
             continue
         record, wrong = _parsed(line)
@@ -68,55 +66,19 @@ def choose_items(items: Sequence[Item], n: int, seed: int) -> list[Item]:
     """
     if n == 0 or n >= len(items):
         return list(items)
-    pool = sorted(items, key=lambda item: item.key)
-    random.Random(seed).shuffle(pool)  # noqa: S311 - a reproducible choice, no secret
-    kinds: Counter[str] = Counter()
-    langs: Counter[str] = Counter()
-    chosen: set[str] = set()
-    while len(chosen) < n:
-        best = min(pool, key=lambda item: (kinds[item.kind], langs[item.lang]))  # of equals the first in the pool
-        pool.remove(best)
-        chosen.add(best.key)
-        kinds[best.kind] += 1
-        langs[best.lang] += 1
+    chosen = {item.key for item in spread(sorted(items, key=lambda item: item.key), n, seed=seed)}
     return [item for item in items if item.key in chosen]
-
-
-def _read(path: Path) -> str:
-    try:
-        data = path.read_bytes()
-    except (OSError, ValueError) as error:
-        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
-        raise InputError(
-            f"{path}: the prompts cannot be read ({reason.lower()}); expected a JSONL file. "
-            "Set evaluate.personality.prompts to it."
-        ) from None
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        raise InputError(
-            f"{path}:{line}: not UTF-8 (byte 0x{data[error.start]:02x}); save the file as UTF-8."
-        ) from None
-    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _parsed(line: str) -> tuple[dict[str, Any], list[str]]:
     """The object of a line (empty: there is none) and its faults."""
-    repeated: list[str] = []
-
-    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
-        repeated.extend(key for key, count in Counter(key for key, _ in items).items() if count > 1)
-        return dict(items)
-
     expected = f"expected a JSON object with {', '.join(_REQUIRED)}"
-    try:
-        record = json.loads(line, object_pairs_hook=pairs)
-    except json.JSONDecodeError as error:
-        hint = " (a JSON array? one object a line, no brackets)" if line.strip() in {"[", "[{", "{"} else ""
-        return {}, [f"not JSON at column {error.colno}: {error.msg}; {expected}{hint}"]
-    except (RecursionError, ValueError):  # ValueError: a number of thousands of digits
-        return {}, [f"JSON that is too deep or too large; {expected}"]
+    record, repeated, unread = parsed_line(line)
+    if unread is not None:
+        if not unread.startswith("at "):
+            return {}, [f"JSON that is {unread}; {expected}"]
+        hint = " (a JSON array? one object a line, no brackets)" if line.strip() in ARRAY else ""
+        return {}, [f"not JSON {unread}; {expected}{hint}"]
     if not isinstance(record, dict):
         return {}, [f"no object; {expected}"]
     return record, [f"key {key!r} is given twice" for key in repeated] + _faults(record)

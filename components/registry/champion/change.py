@@ -3,8 +3,8 @@
 Two at once: the second waits, and decides on what the first has left. A rollback touches neither notes nor index.
 
 State after a hard crash: see `components.registry.champion.record`. The same command again completes it.
-Not covered: two workspaces that share one MLflow
-server each have a champion of their own, and its alias tells the one that changed last.
+Not covered: two workspaces that share one MLflow server each have a champion of their own, and its alias tells the one
+that changed last.
 """
 
 from __future__ import annotations
