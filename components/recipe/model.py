@@ -17,6 +17,7 @@ from components.persona.params import PersonaParams
 from components.recipe.privacy import PrivacyParams
 from components.registry.params import GateParams, RegistryParams
 from components.roadmap.params import RoadmapParams
+from components.services.params import ExecutionParams
 from components.sncp.params import SncpParams
 from components.train.params import TrainParams
 
@@ -27,7 +28,7 @@ Phase = Literal["mvp", "reindex", "dataset", "optimize"]
 optimize trains an adapter on them and walks the road with it."""
 
 LATER_PHASES = ("scale",)
-LATER_SECTIONS = ("serve", "execution")
+LATER_SECTIONS = ("serve",)
 """Names that are reserved: this version says that it does not know them yet."""
 
 
@@ -67,6 +68,9 @@ class Recipe(Params):
     registry: RegistryParams = Field(default=RegistryParams(), description="where runs and releases are recorded")
     roadmap: RoadmapParams = Field(
         default=RoadmapParams(), description="when to go on to the next phase, and what it costs"
+    )
+    execution: ExecutionParams = Field(
+        default=ExecutionParams(), description="where work is carried out, and who is told how it ended"
     )
     privacy: PrivacyParams = Field(default=PrivacyParams(), description="notes that must not leave this machine")
     matrix: dict[str, Any] | None = Field(
