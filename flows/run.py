@@ -62,8 +62,8 @@ def run_phase(run: Run) -> State[Any]:
 @flow(name="run-recipe", flow_run_name=asked_name)
 def run_recipe(
     recipe: RecipeName,
-    overrides: list[str] | None = None,
-    force: list[str] | None = None,
+    overrides: tuple[str, ...] = (),  # none is empty, not null: the form asks for one kind, with a button to add
+    force: tuple[str, ...] = (),
     dry_run: bool = False,
 ) -> dict[str, Any] | State[Any]:
     """Run a recipe.
@@ -77,12 +77,12 @@ def run_recipe(
         dry_run: only show what would be done, in the log and as an artifact.
     """
     try:
-        loaded = load_recipe(RECIPES / f"{recipe}.yaml", overrides=overrides or [])
+        loaded = load_recipe(RECIPES / f"{recipe}.yaml", overrides=overrides)
         tag_this_run(tags_of(phase=loaded.recipe.phase, recipe=loaded.recipe.name))
         if dry_run:
-            return _show_plan(plan_loaded(loaded, force=force or []))
+            return _show_plan(plan_loaded(loaded, force=force))
         _check_pool(loaded)
-        run = start_run(loaded, force=force or [])
+        run = start_run(loaded, force=force)
         return _run(run)
     except CervellaError as error:  # told as in the terminal, without a traceback
         logger.error("%s", error)

@@ -19,8 +19,19 @@ NAMES = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-dev-shm-usage",
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-extensions",
-    "--host-resolver-rules=MAP * ~NOTFOUND", "--remote-debugging-port=0",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", "--remote-debugging-port=0",
 )  # fmt: skip
+
+# The middle of an element; null unless it is the element there, twice at the same place.
+_MIDDLE = """(() => {
+  const one = %s
+  if (!one) return null
+  one.scrollIntoView({block: 'nearest'})
+  const {x, y, width, height} = one.getBoundingClientRect(), middle = [x + width / 2, y + height / 2]
+  const still = String(middle) === one.dataset.middle, top = document.elementFromPoint(...middle)
+  one.dataset.middle = middle
+  return still && !one.disabled && top && (one.contains(top) || top.contains(one)) ? middle : null
+})()"""
 
 
 def installed() -> str | None:
@@ -51,8 +62,10 @@ class Tab:
         method, params = message.get("method"), message.get("params", {})
         if method == "Network.requestWillBeSent":
             self._asked[params["requestId"]] = params["request"]["url"]
+        elif method == "Network.webSocketCreated":
+            self._asked[params["requestId"]] = params["url"]
         elif method == "Network.loadingFailed" and params.get("blockedReason") == "csp":
-            del self._asked[params["requestId"]]
+            self._asked.pop(params["requestId"], None)
         self._loaded = self._loaded or method == "Page.loadEventFired"
         return message
 
@@ -61,7 +74,7 @@ class Tab:
         self.ask("1")
         return list(self._asked.values())
 
-    def open(self, path: Path, *, width: int, dark: bool = False, script: bool = True) -> None:
+    def open(self, page: Path | str, *, width: int, dark: bool = False, script: bool = True) -> None:
         self.call(
             "Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=width < 600
         )
@@ -70,7 +83,7 @@ class Tab:
         self.call("Emulation.setScriptExecutionDisabled", value=not script)
         self._loaded = False
         self._asked.clear()
-        self.call("Page.navigate", url=path.as_uri())
+        self.call("Page.navigate", url=page if isinstance(page, str) else page.as_uri())
         while not self._loaded:
             self._next()
 
@@ -80,9 +93,50 @@ class Tab:
         assert "exceptionDetails" not in found, found
         return found["result"].get("value")
 
-    def picture(self, path: Path) -> None:
-        """The whole page as PNG."""
-        data = self.call("Page.captureScreenshot", captureBeyondViewport=True)["data"]
+    def wait(self, expression: str, *, seconds: float = 60) -> Any:
+        """The value of a JavaScript expression, once it is true in JavaScript's sense.
+
+        Raises AssertionError with what the page shows when that takes longer than `seconds`.
+        """
+        end = time.monotonic() + seconds
+        while not (found := self._evaluate(f"({expression}) || null")):
+            assert time.monotonic() < end, f"not within {seconds} s: {expression}\n{self.text()}"
+            time.sleep(0.1)
+        return found
+
+    def _evaluate(self, expression: str) -> Any:
+        """The value; None when the page changed meanwhile, or when the expression cannot be evaluated in it yet."""
+        self._number += 1
+        asked = {"expression": expression, "returnByValue": True}
+        self.socket.send(json.dumps({"id": self._number, "method": "Runtime.evaluate", "params": asked}))
+        while (message := self._next()).get("id") != self._number:
+            pass
+        found = message.get("result", {})
+        return None if "exceptionDetails" in found else found.get("result", {}).get("value")
+
+    def text(self) -> str:
+        """What a person can read in the page."""
+        return str(self._evaluate("document.body.innerText"))
+
+    def click(self, element: str, *, seconds: float = 60) -> None:
+        """Press the mouse in the middle of an element, once it can be seen, lies still and is covered by nothing.
+
+        Args:
+            element: JavaScript expression of it.
+            seconds: how long to wait for that.
+        """
+        x, y = self.wait(_MIDDLE % element, seconds=seconds)
+        for kind in ("mouseMoved", "mousePressed", "mouseReleased"):
+            button = {} if kind == "mouseMoved" else {"button": "left", "clickCount": 1}
+            self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, **button)
+
+    def type(self, text: str) -> None:
+        """Write into what has the focus."""
+        self.call("Input.insertText", text=text)
+
+    def picture(self, path: Path, *, whole: bool = True) -> None:
+        """The page as PNG: all of it, or what is in the window."""
+        data = self.call("Page.captureScreenshot", captureBeyondViewport=whole)["data"]
         path.write_bytes(base64.b64decode(data))
 
 
