@@ -16,7 +16,8 @@ from components.recipe.privacy import index_without_local, prompts_without_local
 from components.roadmap.costs_file import load_costs
 from components.roadmap.tasks import decide_training
 from components.sncp.tasks import collect
-from components.train.tasks import can_train, export_model, measure_losses, prepare, recover_base, train
+from components.train.machine import can_train
+from components.train.tasks import export_model, measure_losses, prepare, recover_base, train
 from flows.names import run_name
 from flows.scoring import Adapter, score_release
 
@@ -32,7 +33,7 @@ def optimize(run_dir: str) -> int | None:
         load_suite(recipe.dataset.check.suite)  # a fault of it is told before anything is paid for
     can_be_judged(recipe.evaluate, recipe.llm)
     load_costs(recipe.roadmap.costs)
-    can_train(run, recipe.train)  # so is a machine that cannot do it
+    can_train(run.workspace, recipe.train)  # so is a machine that cannot do it
     without_local, hosts = prompts_without_local(recipe), recipe.privacy.trusted_hosts
 
     notes = collect(run, recipe.sncp, persona_files=recipe.persona.files, local=recipe.privacy.local)

@@ -24,7 +24,7 @@ from components.train.prepare import prepare as prepare_data
 from components.train.report.text import training_markdown
 from components.train.running.process import Progress
 
-__all__ = ["Registry", "can_train", "export_model", "measure_losses", "prepare", "recover_base", "train"]
+__all__ = ["Registry", "export_model", "measure_losses", "prepare", "recover_base", "train"]
 
 _EVERY_SECONDS = 5.0
 
@@ -36,16 +36,6 @@ class Registry(Protocol):
     def tracking_uri(self) -> str | None: ...  # noqa: D102
     @property
     def experiment(self) -> str: ...  # noqa: D102
-
-
-def can_train(run: Run, params: TrainParams) -> None:
-    """Say at once when this machine cannot train, unless such a training is sealed here, perhaps the very one.
-
-    Raises:
-        TerminalError: the trainer is not installed, or needs a GPU that is not there.
-    """
-    if not steps.trained_before(run.workspace, params):
-        check_machine(params)
 
 
 @task(name="prepare training")

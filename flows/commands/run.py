@@ -95,6 +95,7 @@ def execute(
     Raises:
         CervellaError: the error that ended the run.
     """
+    _check_machine(loaded)
     run = start_run(loaded, force=force, planned=planned)
     run.update(fail_fast=fail_fast)
     try:
@@ -107,6 +108,23 @@ def execute(
         run.update(status="failed", error=str(error) or type(error).__name__)
         raise
     return run
+
+
+def _check_machine(loaded: LoadedRecipe) -> None:
+    """A machine that cannot train is told before a server is started; of a matrix, when it can train none of it."""
+    recipes = [one.loaded.recipe for one in loaded.combinations] or [loaded.recipe]
+    if any(recipe.phase != "optimize" for recipe in recipes):
+        return
+    from components.train.machine import can_train
+
+    faults = []
+    for recipe in recipes:
+        try:
+            can_train(recipe.workspace, recipe.train)
+        except TerminalError as error:
+            faults.append(error)
+    if len(faults) == len(recipes):
+        raise faults[0]
 
 
 def _execute(run: Run) -> None:
