@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.errors import CervellaError, InputError, TerminalError
-from components.evaluate.asking.at_once import most_at_once
 from components.evaluate.asking.once import IndexMovedError, Turn, ask_once, open_log, write_rows
 from components.evaluate.golden import Question, choose_questions, load_golden
 from components.evaluate.params import EvaluateParams
@@ -18,6 +17,7 @@ from components.evaluate.retrieval import rank_files
 from components.evaluate.scoring import question_rows, ranked, score, score_rows, score_spec
 from components.index.params import SearchParams
 from components.index.ranking import RANKING_VERSION
+from components.llm.at_once import most_at_once
 from components.llm.params import LlmParams
 from components.store import (
     Artefact,
