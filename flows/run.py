@@ -20,16 +20,18 @@ from prefect.exceptions import FailedRun
 from prefect.runtime import flow_run
 from prefect.states import Failed
 
-from components.errors import CervellaError, InputError
+from components.errors import CervellaError, HeldBackError, InputError, RefusedError
 from components.recipe import MATRIX, LoadedRecipe, load_frozen, load_recipe, start_run
 from components.recipe.measured import try_to_remember
 from components.recipe.plan import Plan
 from components.recipe.plan_matrix import MatrixPlan, plan_loaded, render
+from components.services.notify.runs import to_be_told
 from components.store import Run, logger
 from flows.dataset import dataset
 from flows.matrix import matrix
 from flows.mvp import mvp
 from flows.names import asked_name, tag_this_run, tags_of, work_pool
+from flows.notify import tell_crash, tell_end
 from flows.optimize import optimize
 from flows.reindex import reindex
 
@@ -59,7 +61,10 @@ def run_phase(run: Run) -> State[Any]:
     return state
 
 
-@flow(name="run-recipe", flow_run_name=asked_name)
+@flow(
+    name="run-recipe", flow_run_name=asked_name,
+    on_completion=[tell_end], on_failure=[tell_end], on_crashed=[tell_crash],
+)  # fmt: skip
 def run_recipe(
     recipe: RecipeName,
     overrides: tuple[str, ...] = (),  # none is empty, not null: the form asks for one kind, with a button to add
@@ -83,6 +88,7 @@ def run_recipe(
             return _show_plan(plan_loaded(loaded, force=force))
         _check_pool(loaded)
         run = start_run(loaded, force=force)
+        to_be_told(run, loaded.recipe.execution, flow_run=str(flow_run.id) if flow_run.id else None)
         return _run(run)
     except CervellaError as error:  # told as in the terminal, without a traceback
         logger.error("%s", error)
@@ -116,7 +122,8 @@ def _run(run: Run) -> dict[str, Any]:
     try:
         run_phase(run).result()
     except Exception as error:
-        run.update(status="failed", error=str(error) or type(error).__name__)
+        refused = isinstance(error, HeldBackError | RefusedError)
+        run.update(status="failed", error=str(error) or type(error).__name__, refused=refused)
         raise
     except BaseException:  # cancelled, or its worker ends
         run.update(status="interrupted")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.errors import InputError, TerminalError
+from components.errors import HeldBackError, InputError, TerminalError
 from components.index.chunk import Chunk
 from components.index.cut import cut_chunks, cut_documents
 from components.index.index import Index
@@ -203,7 +203,7 @@ def build_index(
             if not forced:
                 held = held_back(_published(uri), wanted, embedder=embedder_id, read=_reader(run.workspace))
                 if held:
-                    raise TerminalError(held)
+                    raise HeldBackError(held)
             if probe is not None and not probe.prepare(wanted.paths):
                 probe = None
             queries = 0

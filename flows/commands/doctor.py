@@ -103,6 +103,7 @@ def _looks(
         yield "artefacts", lambda: here.check_artefacts(workspace)
     if loaded is not None:
         from components.services.doctor_index import check_index, check_keys
+        from components.services.doctor_notify import check_notify
 
         params = loaded.recipe
         names = {
@@ -110,6 +111,7 @@ def _looks(
             "llm.chat.api_key_env": params.llm.chat.api_key_env,
         }
         yield "keys", lambda: check_keys(names)
+        yield "notify", lambda: check_notify(params.execution.notify, workspace=workspace)
         yield (
             "index",
             lambda: check_index(params.index, workspace=workspace, root=params.sncp.root, recipe=shlex.quote(recipe)),

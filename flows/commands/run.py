@@ -9,13 +9,15 @@ from typing import Any
 
 import click
 
-from components.errors import InputError, TerminalError, TransientError
+from components.errors import HeldBackError, InputError, RefusedError, TerminalError, TransientError
 from components.recipe import MATRIX, LoadedRecipe, start_run
 from components.services import apply_environment, prefect_environment, prefect_server, wait_until_stored
+from components.services.notify.runs import to_be_told
 from components.store import Run, logger
 from flows.commands.options import json_option, load, override_option, recipe_options
 from flows.commands.past import print_run
 from flows.commands.terminal import told_in_terminal
+from flows.notify import tell_ended_here
 
 force_option = click.option(
     "--force", multiple=True, metavar="STEP", help="do this step again although it is sealed, such as index.chunk"
@@ -98,6 +100,7 @@ def execute(
     _check_machine(loaded)
     run = start_run(loaded, force=force, planned=planned)
     run.update(fail_fast=fail_fast)
+    to_be_told(run, loaded.recipe.execution, flow_run=None)
     try:
         with told_in_terminal():
             _execute(run)
@@ -105,8 +108,11 @@ def execute(
         run.update(status="interrupted")
         raise
     except BaseException as error:
-        run.update(status="failed", error=str(error) or type(error).__name__)
+        refused = isinstance(error, HeldBackError | RefusedError)
+        run.update(status="failed", error=str(error) or type(error).__name__, refused=refused)
         raise
+    finally:
+        tell_ended_here(run)
     return run
 
 
