@@ -42,13 +42,16 @@ def recipe_name(text: str) -> str:
     return "-".join(re.findall(r"[a-z0-9]+", plain))[:60].strip("-") or "notes"
 
 
-def first_recipe(found: Survey, *, path: Path, name: str, persona: Sequence[Path] = ()) -> FirstRecipe:
+def first_recipe(
+    found: Survey, *, path: Path, name: str, workspace: Path, persona: Sequence[Path] = ()
+) -> FirstRecipe:  # fmt: skip
     """The text of a recipe for these notes.
 
     Args:
         found: what is there.
         path: where the recipe will be; a `_base.yaml` beside it is extended.
         name: of the recipe.
+        workspace: the one of commands without a recipe; written down unless a base names its own.
         persona: files of the persona that were just written (COSTITUZIONE first); none: those that were found.
 
     Raises:
@@ -69,6 +72,7 @@ def first_recipe(found: Survey, *, path: Path, name: str, persona: Sequence[Path
         "# Try:  -o index.search.k=5, or -o index.chunk.max_tokens=300",
         *([f"extends: {base}"] if base else []),
         f"name: {name}",
+        *([] if based else [f"workspace: {_path(workspace, folder)}    # all that runs write"]),
         f"phase: {phase}" + ("" if scored else "                 # mvp, once there are golden questions: see the end"),
         "",
         "sncp:",
@@ -77,12 +81,7 @@ def first_recipe(found: Survey, *, path: Path, name: str, persona: Sequence[Path
         *_listed("exclude", found.exclude, "tools and other people's code"),
     ]
     rows += _persona(found, folder=folder, constitution=constitution, dna=dna, based=based)
-    if based or (folder / ".cervella").exists():
-        rows += [
-            "",
-            "index:",
-            f"  uri: ${{workspace}}/index-{name}    # a table of its own",
-        ]
+    rows += ["", "index:", f"  uri: ${{workspace}}/index-{name}    # a table of its own"]
     rows += ["", *(_golden_known(found, folder) if scored else _golden_missing(found, base=base))]
     return FirstRecipe(path, name, phase, "\n".join(rows) + "\n")
 

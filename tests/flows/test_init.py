@@ -69,6 +69,7 @@ def test_the_example_notes(init: Any, examples: Path, tmp_path: Path) -> None:
     assert collected(loaded) >= {
         path.relative_to(examples / "sncp").as_posix() for path in (examples / "sncp").rglob("*.md")
     }
+    assert loaded.recipe.workspace == tmp_path / "somewhere" / ".cervella"  # of commands without a recipe, too
     assert "cervella plan mine.yaml" in told and "valid, phase mvp" in told
     assert [path.name for path in (tmp_path / "somewhere").iterdir()] == ["mine.yaml"]
 
@@ -83,6 +84,19 @@ def test_the_real_notes(init: Any, shared: Path, tmp_path: Path) -> None:
     loaded = recipe(tmp_path, "real")
     notes = {path.relative_to(shared / "data/sncp").as_posix() for path in (shared / "data/sncp").rglob("*.md")}
     assert collected(loaded) >= notes - {item["what"] for item in about["left_out"]}
+
+
+@pytest.mark.parametrize("out", ["recipes/mine.yaml", "a/b/c/mine.yaml", "../elsewhere/mine.yaml"])
+def test_wherever_the_recipe_is_its_runs_are_where_one_stands(init: Any, tmp_path: Path, out: str) -> None:
+    path = tmp_path / "somewhere" / out
+    path.parent.mkdir(parents=True)
+    vault = flat_vault(tmp_path)
+    code, told = init("--sncp", vault, "--out", out)
+    assert code == 0, told
+    assert load_recipe(path).recipe.workspace == tmp_path / "somewhere" / ".cervella"
+    assert init("--sncp", vault, "--out", "other.yaml")[0] == 0  # two recipes of one workspace, each with its own table
+    uris = {load_recipe(one).recipe.index.uri for one in (path, tmp_path / "somewhere" / "other.yaml")}
+    assert len(uris) == 2
 
 
 def test_beside_the_project_s_recipes_it_extends_them(init: Any, root: Path, examples: Path, tmp_path: Path) -> None:
