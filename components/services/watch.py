@@ -19,9 +19,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from components.errors import CervellaError, TransientError
+from components.services.process_start import started_at
 from components.store import is_held
 
-__all__ = ["HUNG_SECONDS", "end_frozen", "fault_of", "server_state", "watched"]
+__all__ = ["HUNG_SECONDS", "end_frozen", "fault_of", "is_elsewhere", "server_state", "watched"]
 
 HUNG_SECONDS = 60.0
 _ASK_SECONDS = 5.0
@@ -44,7 +45,7 @@ def fault_of(api_url: str) -> str | None:
 
 
 def server_state(folder: Path) -> dict[str, object]:
-    """What `server.json` says: pid, api_url, started. Empty when there is none, or it says something else."""
+    """What `server.json` says: pid, began, host, api_url, started. Empty: there is none, or it says something else."""
     try:
         state = json.loads((folder / "server.json").read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
@@ -53,10 +54,19 @@ def server_state(folder: Path) -> dict[str, object]:
     return state if whole else {}
 
 
+def is_elsewhere(state: dict[str, object]) -> bool:
+    """Whether the process of `server.json` is none of this machine (or container); asked while its lock is held."""
+    return state.get("began") is not None and started_at(int(str(state["pid"]))) != state["began"]
+
+
 def end_frozen(folder: Path) -> None:
-    """Kill the server of `folder`, if there is one: only the holder of its lock can be the process that is meant."""
-    pid = server_state(folder).get("pid")
-    if isinstance(pid, int) and pid > 1 and is_held(folder / "server.lock"):
+    """Kill the server of `folder`, if there is one: only the holder of its lock can be the process that is meant.
+
+    On shared storage that holder may be on another machine, and its pid is somebody else's here: nothing is killed.
+    """
+    state = server_state(folder)
+    pid = state.get("pid")
+    if isinstance(pid, int) and pid > 1 and is_held(folder / "server.lock") and not is_elsewhere(state):
         with suppress(ProcessLookupError):  # it may end in this very moment
             os.kill(pid, signal.SIGKILL)
 

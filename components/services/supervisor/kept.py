@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from components.errors import TerminalError
+from components.services.database import chosen_variable
 from components.services.environment import prefect_environment
 from components.services.prefect_server import find_or_start
 from components.services.supervisor.board import Board
@@ -53,7 +54,8 @@ def child_environment(
         own: how names begin that are left out: settings of the user's own programs.
         more: what is set beside.
     """
-    found = {name: value for name, value in os.environ.items() if not name.startswith(own)}
+    secret = chosen_variable(workspace / "prefect")  # for the server alone
+    found = {name: value for name, value in os.environ.items() if not name.startswith(own) and name != secret}
     found |= {"DO_NOT_TRACK": "1", "MLFLOW_DISABLE_TELEMETRY": "true", "OMP_WAIT_POLICY": "passive"}
     found |= {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "PYTHONUNBUFFERED": "1"}
     return found | prefect_environment(workspace, console_level="INFO") | dict(more or {}) | {MARK: mark}
@@ -185,6 +187,7 @@ class Worker(Child):
     def __init__(self, pool: str, board: Board, ending: threading.Event, *, workspace: Path, keeper: str) -> None:
         super().__init__(f"worker-{pool}", board, ending, workspace=workspace, keeper=keeper)
         self.pool = pool
+        self.known_as = worker_name()
         self.url = ""
         self.began = 0.0
 
@@ -198,11 +201,15 @@ class Worker(Child):
             make_pool(f"{self.url}/api", self.pool, concurrency_limit=limit, description=description)
         except (OSError, ValueError) as error:
             raise TerminalError(f"the work pool {self.pool} could not be made ({error})") from error
+        self.start_worker(limit, more={"PREFECT_API_URL": f"{self.url}/api"})
+
+    def start_worker(self, limit: int | None, *, more: Mapping[str, str]) -> None:
+        """Start Prefect's worker, for at most `limit` runs at once."""
         self.began = time.time()
         self.spawn(
-            ["-m", "prefect", "worker", "start", "--pool", self.pool, "--type", "process", "--name", worker_name(),
+            ["-m", "prefect", "worker", "start", "--pool", self.pool, "--type", "process", "--name", self.known_as,
              *(["--limit", str(limit)] if limit else [])],
-            more={"PREFECT_API_URL": f"{self.url}/api"},
+            more=more,
         )  # fmt: skip
 
     def gone(self) -> str | None:
@@ -215,7 +222,7 @@ class Worker(Child):
     def fault(self) -> str | None:
         """What the server last heard of it. A server that does not answer says nothing of the worker."""
         try:
-            heard = last_heartbeat(f"{self.url}/api", pool=self.pool, worker=worker_name())
+            heard = last_heartbeat(f"{self.url}/api", pool=self.pool, worker=self.known_as)
         except (OSError, ValueError, KeyError, TypeError) as error:
             return None if self.board.ask(self.name).get("state") == "up" else f"the server cannot be asked ({error})"
         if heard is None or heard < self.began - 1:
