@@ -118,17 +118,32 @@ class Tab:
         """What a person can read in the page."""
         return str(self._evaluate("document.body.innerText"))
 
-    def click(self, element: str, *, seconds: float = 60) -> None:
+    def click(self, element: str, *, until: str | None = None, seconds: float = 60) -> None:
         """Press the mouse in the middle of an element, once it can be seen, lies still and is covered by nothing.
 
         Args:
             element: JavaScript expression of it.
-            seconds: how long to wait for that.
+            until: what is true afterwards; the mouse is pressed again where it is not, since a page that is still
+                being made may not hear it. None: once is enough, and twice would be wrong.
+            seconds: how long to wait for the element, and for what is true afterwards.
         """
-        x, y = self.wait(_MIDDLE % element, seconds=seconds)
-        for kind in ("mouseMoved", "mousePressed", "mouseReleased"):
-            button = {} if kind == "mouseMoved" else {"button": "left", "clickCount": 1}
-            self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, **button)
+        end = time.monotonic() + seconds
+        while True:
+            x, y = self.wait(_MIDDLE % element, seconds=seconds)
+            for kind in ("mouseMoved", "mousePressed", "mouseReleased"):
+                button = {} if kind == "mouseMoved" else {"button": "left", "clickCount": 1}
+                self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, **button)
+            if until is None or self._becomes(until, seconds=15):
+                return
+            assert time.monotonic() < end, f"clicked, but not true within {seconds} s: {until}\n{self.text()}"
+
+    def _becomes(self, expression: str, *, seconds: float) -> bool:
+        end = time.monotonic() + seconds
+        while not self._evaluate(f"({expression}) || null"):
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.1)
+        return True
 
     def type(self, text: str) -> None:
         """Write into what has the focus."""
@@ -166,5 +181,5 @@ def _tab(process: subprocess.Popen[bytes], port_file: Path) -> Iterator[Tab]:
     port = port_file.read_text().split()[0]
     with urlopen(f"http://127.0.0.1:{port}/json/list", timeout=30) as answer:  # noqa: S310
         (page,) = [one for one in json.load(answer) if one["type"] == "page"]
-    with connect(page["webSocketDebuggerUrl"], max_size=None, proxy=None) as socket:
+    with connect(page["webSocketDebuggerUrl"], max_size=None, max_queue=None, ping_interval=None, proxy=None) as socket:
         yield Tab(socket)
