@@ -92,8 +92,9 @@ def _tell_unstarted(
     if loaded:
         receivers = loaded.recipe.execution.notify
     else:
-        file = str(RECIPES / f"{recipe}.yaml")
-        last = next((state["run"] for state in read_runs(workspace) if state.get("recipe_file") == file), None)
+        file = os.path.realpath(RECIPES / f"{recipe}.yaml")
+        runs = [state for state in read_runs(workspace) if state.get("recipe_file") and "matrix" not in state]
+        last = next((state["run"] for state in runs if os.path.realpath(state["recipe_file"]) == file), None)
         receivers = receivers_of(workspace / "runs" / last) if last else []
     url = address_of(workspace, "prefect")
     facts = {"recipe": recipe, "phase": None, "run": None, "status": "failed", "step": None, "verdict": None}

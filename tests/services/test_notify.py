@@ -232,7 +232,6 @@ def test_who_was_killed_while_sending_is_taken_over_after_a_minute(tmp_path: Pat
 def run(workspace: Path, *receivers: dict[str, Any], flow_run: str | None = "f1", **values: Any) -> Run:
     """A run that has ended in this way."""
     one = Run.create(workspace, recipe="nightly", phase=str(values.pop("phase", "reindex")))
-    (one.folder / "recipe.yaml").write_text(json.dumps({"execution": {"notify": list(receivers)}}))
     to_be_told(one, ExecutionParams.model_validate({"notify": list(receivers)}), flow_run=flow_run)
     for step in values.pop("steps", []):
         one.record_step(**step)
@@ -333,10 +332,10 @@ def test_terminals_are_told_of_only_where_asked_for(tmp_path: Path) -> None:
         assert "tell" not in silent.read() and tell_run(silent) == []
 
 
-def test_a_damaged_recipe_or_a_run_of_before_is_no_fault(tmp_path: Path) -> None:
+def test_damage_or_a_run_of_before_is_no_fault(tmp_path: Path) -> None:
     one = run(tmp_path, {"webhook": "http://127.0.0.1:1/"}, status="failed")
-    for text in ("", "[]", "{", "execution: {notify: [{}]}", "execution: {nottify: []}"):
-        (one.folder / "recipe.yaml").write_text(text)
+    for text in ("", "[]", "{", "[{}]", "null", "[" * 9999, '[{"webhook": 3}]'):
+        (one.folder / "notify.json").write_text(text)
         (one.folder / "told").unlink(missing_ok=True)
         assert tell_run(one) == []
     Run.create(tmp_path, recipe="older", phase="mvp").update(status="failed")

@@ -1,7 +1,7 @@
 """Tell how a run ended, whoever notices it first: the run itself, its worker, or the keeper of `cervella up`.
 
-A run that somebody wants to hear of has `tell` in its `run.json` from its beginning. How it ended is told once, and the
-file `told` in its folder says that it was seen to.
+A run that somebody wants to hear of has `tell` in its `run.json` from its beginning, and who that is beside it, in
+`notify.json`. How it ended is told once, and the file `told` in its folder says that it was seen to.
 
 State after a hard crash: `tell` without `told`, which the keeper finds within seconds, or the next `cervella up`.
 NOT covered: a run of more than seven days ago; a run that was killed before it had a `run.json`, unless a worker of
@@ -10,6 +10,7 @@ Prefect noticed it; a worker that never began, and a schedule that did not fire.
 
 from __future__ import annotations
 
+import json
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,10 +19,12 @@ from components.services.notify.deliver import Told, deliver
 from components.services.notify.ended import news_of_run
 from components.services.notify.unseen import TOLD
 from components.services.params import ExecutionParams, NotifyParams
-from components.store import Run, list_runs
+from components.store import Run, list_runs, write_atomic
 from components.store.services import address_of
 
 __all__ = ["receivers_of", "run_of", "tell_run", "to_be_told"]
+
+RECEIVERS = "notify.json"
 
 
 def to_be_told(run: Run, execution: ExecutionParams, *, flow_run: str | None) -> None:
@@ -29,7 +32,10 @@ def to_be_told(run: Run, execution: ExecutionParams, *, flow_run: str | None) ->
 
     `flow_run`: Prefect's id of the run that a form or a schedule started; None: a command in a terminal.
     """
-    if any(one.runs == "all" or flow_run for one in execution.notify):
+    if execution.notify:
+        everybody = [one.model_dump(mode="json") for one in execution.notify]
+        write_atomic(run.folder / RECEIVERS, json.dumps(everybody, indent=1).encode())
+    if any(flow_run or one.runs == "all" for one in execution.notify):
         run.update(tell={"flow_run": flow_run})
 
 
@@ -43,14 +49,11 @@ def run_of(workspace: Path, flow_run: str) -> Run | None:
 
 
 def receivers_of(folder: Path) -> list[NotifyParams]:
-    """`execution.notify` of the frozen recipe in a run's folder; none where it cannot be read."""
-    import yaml
-
+    """Who wants to hear of runs, as the recipe of this run has it; none where that is not written, or damaged."""
     try:
-        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-        frozen = yaml.load((folder / "recipe.yaml").read_text(encoding="utf-8"), Loader=loader)  # noqa: S506 (safe)
-        return ExecutionParams.model_validate(frozen.get("execution") or {}).notify
-    except (OSError, ValueError, AttributeError, yaml.YAMLError):
+        told = json.loads((folder / RECEIVERS).read_bytes())
+        return ExecutionParams.model_validate({"notify": told}).notify
+    except (OSError, ValueError, RecursionError):
         return []
 
 
