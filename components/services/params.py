@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from components.params import Params
 
@@ -14,8 +15,16 @@ __all__ = ["EmailParams", "Event", "ExecutionParams", "NotifyParams", "is_web_ad
 Event = Literal["failure", "refused", "champion", "done"]
 """failure: a run failed, or its process died. refused: an index was not published, or the gate is not GO. champion:
 another release is in service. done: a run ended well. A run is one of failure, refused and done."""
-Address = Annotated[str, Field(pattern=r"^[^@\s<>,;\"]+@[^@\s<>,;\"]+$", max_length=254)]
 _LOOPBACK = ("localhost", "::1", "127.")
+
+
+def _mail_address(text: str) -> str:
+    if not re.fullmatch(r"[^@\s<>,;\"]+@[^@\s<>,;\"]+", text) or len(text) > 254:
+        raise ValueError("expected an address such as anna@example.org, without a name before it")
+    return text
+
+
+Address = Annotated[str, AfterValidator(_mail_address)]
 
 
 def is_web_address(text: str) -> bool:
