@@ -22,6 +22,7 @@ from components.errors import InputError
 from components.evaluate import scorecard_markdown
 from components.registry.datasets import Data, dataset_inputs
 from components.registry.gate import GateReport
+from components.registry.mlflow_glance import registered_in
 from components.registry.mlflow_values import checked_model_name, clip_lines, metric_values, table_json
 from components.registry.release import release_digest
 from components.registry.render import gate_markdown
@@ -137,6 +138,16 @@ def register(
         job = _with_training(job, training)
     job = _with_papers(job, report=report, worst=worst, data=data, card=card)
     prompt_name = _prompt_name(model_name)
+    there = registered_in(
+        tracking_uri, experiment=experiment, key=(_KEY, job.key), model_name=model_name,
+        release=(_RELEASE, job.release), alias=alias, prompt_name=prompt_name, prompt=prompt,
+        tags=_version_tags(job, "{run}", gate), description=_version_description(job, gate),
+    )  # fmt: skip
+    if there:
+        return _registered(
+            job, there.run_id, there.experiment_id, (model_name, there.model_version),
+            (prompt_name, there.prompt_version), created=False,
+        )  # fmt: skip
     with mlflow_folder(artifact_root) as folder, explained(tracking_uri):
         client = open_client(tracking_uri)
         experiment_id = open_experiment(client, experiment, artifact_root)
@@ -151,13 +162,21 @@ def register(
             link(client, run_id, model_name, version, prompt_version)
             at("run linked")
             client.set_terminated(run_id, status="FINISHED")
+    return _registered(
+        job, run_id, experiment_id, (model_name, version), (prompt_name, prompt_version), created=created
+    )
+
+
+def _registered(
+    job: Job, run_id: str, experiment_id: str, model: tuple[str, int], prompt: tuple[str, int], *, created: bool
+) -> Registered:
     return Registered(
         run_id=run_id,
         experiment_id=experiment_id,
-        model_name=model_name,
-        model_version=version,
-        prompt_name=prompt_name,
-        prompt_version=prompt_version,
+        model_name=model[0],
+        model_version=model[1],
+        prompt_name=prompt[0],
+        prompt_version=prompt[1],
         release=job.release,
         key=job.key,
         created=created,
@@ -367,10 +386,7 @@ def find_version(client: Any, name: str, job: Job, run_id: str, gate: GateReport
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
     at("model created")
-    tags = {_RELEASE: job.release, "cervella.run_id": run_id, "cervella.gate": gate.verdict}
-    description = f"Release {job.release[:12]}, gate of phase {gate.phase}: {gate.verdict}"
-    if job.card:
-        description = clip_lines(job.card, _DESCRIPTION_LIMIT, where="the whole card is in release/card.md")
+    tags, description = _version_tags(job, run_id, gate), _version_description(job, gate)
     found = client.search_model_versions(f"name = '{name}' and tags.`{_RELEASE}` = '{job.release}'")
     if found:
         version = min(int(version.version) for version in found)
@@ -383,3 +399,13 @@ def find_version(client: Any, name: str, job: Job, run_id: str, gate: GateReport
     made = client.create_model_version(name, source, run_id, tags=tags, description=description, await_creation_for=0)
     at("version created")
     return int(made.version)
+
+
+def _version_tags(job: Job, run_id: str, gate: GateReport) -> dict[str, str]:
+    return {_RELEASE: job.release, "cervella.run_id": run_id, "cervella.gate": gate.verdict}
+
+
+def _version_description(job: Job, gate: GateReport) -> str:
+    if job.card:
+        return clip_lines(job.card, _DESCRIPTION_LIMIT, where="the whole card is in release/card.md")
+    return f"Release {job.release[:12]}, gate of phase {gate.phase}: {gate.verdict}"
