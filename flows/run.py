@@ -34,6 +34,7 @@ from flows.names import asked_name, tag_this_run, tags_of, work_pool
 from flows.notify import tell_crash, tell_end
 from flows.optimize import optimize
 from flows.reindex import reindex
+from flows.spread import spread
 
 __all__ = ["PHASES", "run_phase", "run_recipe"]
 
@@ -51,7 +52,7 @@ def run_phase(run: Run) -> State[Any]:
     """Run the flow of the run's phase and record how it ended; returns Prefect's final state."""
     told = run.read()
     phase = told["phase"]
-    with tags(*tags_of(phase=phase, recipe=told["recipe"])):
+    with tags(*tags_of(phase=phase, recipe=told["recipe"])), spread(run):
         state: State[Any] = PHASES[phase](str(run.folder), return_state=True)
     if state.is_completed() and phase != MATRIX:
         try_to_remember(run, load_frozen(run.folder))

@@ -27,6 +27,7 @@ from components.index.steps import open_index
 from components.llm import load_chat
 from components.llm.params import LlmParams
 from components.llm.spending import run_budget
+from components.llm.spread.lending import workers_of
 from components.persona.steps import read_persona
 from components.sncp.steps import read_documents
 from components.store import Run, Store, logger
@@ -132,6 +133,7 @@ def ask_champion(
                     workspace=run.workspace, index=opened, search=champion.search, prompt=champion.prompt,
                     session=champion.session, llm=champion.llm, answer=champion.answer, budget=left,
                     leave_out_local=leave_out_local, trusted_hosts=trusted_hosts, adapter=champion.adapter,
+                    workers=workers_of(run),
                 ),
                 built=built,
             )  # fmt: skip
@@ -156,7 +158,7 @@ def ask_control(
         def contender() -> Bare:
             chat = load_chat(
                 **llm.chat.model_dump(), budget=left, trusted_hosts=trusted_hosts,
-                cache=run.workspace / "cache" / "responses.sqlite" if llm.cache else None,
+                cache=run.workspace / "cache" / "responses.sqlite" if llm.cache else None, workers=workers_of(run),
             )  # fmt: skip
             return Bare(chat, budget=left)
 
@@ -176,7 +178,8 @@ def check_judge_with_people(
         return measure_agreement(
             run, params, llm, persona=persona.text, wordings=wordings,
             judge=lambda: open_judge(
-                params.judge, llm, workspace=run.workspace, budget=left, trusted_hosts=trusted_hosts
+                params.judge, llm, workspace=run.workspace, budget=left, trusted_hosts=trusted_hosts,
+                workers=workers_of(run),
             ),
             local_paths=_local_paths(run, notes), local_prompt=_local_prompt(persona, session),
         ).id  # fmt: skip
@@ -200,7 +203,8 @@ def judge_answers(
             run, params, llm, said={who: store.open(one) for who, one in ids.items() if one is not None},
             checklist=asked.checklist, tasks=asked.tasks, persona=persona.text, name=name, base=base,
             judge=lambda: open_judge(
-                params.judge, llm, workspace=run.workspace, budget=left, trusted_hosts=trusted_hosts
+                params.judge, llm, workspace=run.workspace, budget=left, trusted_hosts=trusted_hosts,
+                workers=workers_of(run),
             ),
             local_paths=_local_paths(run, notes), local_prompt=_local_prompt(persona, session),
         )  # fmt: skip
@@ -254,7 +258,7 @@ def _partner(
         return open_partner(
             workspace=run.workspace, index=open_index(index_params, workspace=run.workspace, built=built),
             search=index_params.search, prompt=persona[0], session=persona[1], llm=llm, answer=answer, budget=budget,
-            leave_out_local=leave_out_local, trusted_hosts=trusted_hosts,
+            leave_out_local=leave_out_local, trusted_hosts=trusted_hosts, workers=workers_of(run),
             adapter=steps.adapter_file(exported) if exported and llm.chat.model.startswith("local/") else None,
         )  # fmt: skip
 

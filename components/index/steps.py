@@ -19,6 +19,7 @@ from components.index.terms import SyncReport, Terms
 from components.index.wanted import CHUNKS, Wanted
 from components.llm import load_embedder
 from components.llm.lookup import embedded_before
+from components.llm.spread.lending import workers_of
 from components.sncp.steps import read_documents
 from components.store import (
     Artefact,
@@ -36,6 +37,7 @@ from components.store.parts import Parts, former
 
 if TYPE_CHECKING:
     from components.llm import Budget, CachedEmbedder
+    from components.llm.spread import Workers
     from components.sncp import Document
 
 __all__ = [
@@ -65,11 +67,14 @@ def index_uri(params: IndexParams, *, workspace: Path) -> Path:
 
 
 def open_embedder(
-    params: IndexParams, *, workspace: Path, budget: Budget | None = None, trusted_hosts: Sequence[str] = ()
-) -> CachedEmbedder | None:
+    params: IndexParams, *, workspace: Path, budget: Budget | None = None, trusted_hosts: Sequence[str] = (),
+    workers: Workers | None = None,
+) -> CachedEmbedder | None:  # fmt: skip
     """The recipe's embedder, with the workspace's cache of vectors; none for `none`."""
     values = params.embedding.model_dump()
-    return load_embedder(**values, cache=_cache(workspace), budget=budget, trusted_hosts=trusted_hosts)
+    return load_embedder(
+        **values, cache=_cache(workspace), budget=budget, trusted_hosts=trusted_hosts, workers=workers
+    )
 
 
 def _cache(workspace: Path) -> Path:
@@ -197,7 +202,9 @@ def build_index(
     with recorded_step(run, spec, force=sealed is not None and not is_published(sealed, uri=uri)) as step:
         if not step.sealed:
             wanted = read_wanted(chunks)
-            embedder = open_embedder(params, workspace=run.workspace, budget=budget, trusted_hosts=trusted_hosts)
+            embedder = open_embedder(
+                params, workspace=run.workspace, budget=budget, trusted_hosts=trusted_hosts, workers=workers_of(run)
+            )
             embedder_id = embedder.id if embedder else NO_EMBEDDER
             forced = spec.name in run.read().get("force", [])
             if not forced:
