@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from prefect import task
-from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
 
 from components.answer import AnswerParams
 from components.errors import is_transient
@@ -28,6 +27,7 @@ from components.registry.report.markdown import report_markdown
 from components.registry.report.steps import PAGE, write_report
 from components.registry.trained import read_trained
 from components.store import Run, Store, logger
+from components.store.shown import show_link, show_markdown, show_table
 
 __all__ = ["Release", "champion", "compare", "gate", "register", "release", "report"]
 
@@ -56,7 +56,7 @@ def gate(run: Run, params: GateParams, *, scorecard: str) -> str:
     decided = steps.judge(run, params, phase=run.read()["phase"], scorecard=Store(run.workspace).open(scorecard))
     report = GateReport.from_dict(decided.read_json("gate.json"))
     run.update(gate=report.to_dict())
-    create_markdown_artifact(key="gate", markdown=gate_markdown(report), description=f"Gate: {report.verdict}")
+    show_markdown(run, "gate", gate_markdown(report), description=f"Gate: {report.verdict}")
     return decided.id
 
 
@@ -77,8 +77,8 @@ def compare(run: Run, registry: RegistryParams, *, axes: Mapping[str, Any], reci
         made = {step["name"]: step["artefact"] for step in state["steps"] if step.get("artefact")}
         candidates.append(Candidate(told["name"], state["gate"]["verdict"], state["scorecard"]["metrics"]))
         children.append(_child(one, told, recipe, store, made))
-    create_table_artifact(key="comparison", table=comparison_rows(candidates), description="Combinations of the matrix")
-    create_markdown_artifact(key="best", markdown=comparison_markdown(candidates), description="Best combination")
+    show_table(run, "comparison", comparison_rows(candidates), description="Combinations of the matrix")
+    show_markdown(run, "best", comparison_markdown(candidates), description="Best combination")
     best = best_of(candidates)
     run.update(best=None if best is None else candidates[best].name, criterion=criterion(candidates))
     if best is None:
@@ -153,12 +153,10 @@ def report(
             run.workspace, recipe=run.read()["recipe"], recipe_yaml=frozen, scorecard=card.id
         ),
     )  # fmt: skip
-    create_markdown_artifact(
-        key="report", description="The report in short",
-        markdown=report_markdown(
-            gate=decided.read_json("gate.json"), scorecard=card.read_json("scorecard.json"), page=run.folder / PAGE
-        ),
-    )  # fmt: skip
+    markdown = report_markdown(
+        gate=decided.read_json("gate.json"), scorecard=card.read_json("scorecard.json"), page=run.folder / PAGE
+    )
+    show_markdown(run, "report", markdown, description="The report in short")
     return made.id
 
 
@@ -187,13 +185,17 @@ def register(
         ),
     )  # fmt: skip
     shown_at, kept = steps.shown_at(run.workspace, recipe.registry)
-    create_link_artifact(
-        key="mlflow",
-        link=f"{shown_at}/{done.page}",
-        link_text=f"{done.model_name} version {done.model_version}",
-        description="The run in MLflow, "
-        + ("which `cervella up` keeps there" if kept else "while its UI is up: "
-           f"mlflow ui --backend-store-uri {steps.tracking_uri(run.workspace, recipe.registry)}"),
+    about = (
+        "which `cervella up` keeps there"
+        if kept
+        else "while its UI is up: "
+        + (f"mlflow ui --backend-store-uri {steps.tracking_uri(run.workspace, recipe.registry)}")
+    )
+    name = f"{done.model_name} version {done.model_version}"
+    show_link(run, "mlflow", f"{shown_at}/{done.page}", text=name, description=f"The run in MLflow, {about}")
+    show_link(
+        run, "page", f"{shown_at}/{done.page}/artifacts/report.html", text=f"Report of {name}",
+        description=f"The page of the run in MLflow, {about}",
     )  # fmt: skip
     return done.model_version
 
