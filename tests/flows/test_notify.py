@@ -66,15 +66,18 @@ def told(root: Path, examples: Path, tmp_path_factory: pytest.TempPathFactory) -
                 yield house, here
 
 
-def began(house: House, step: str = "index.build") -> dict[str, Any]:
-    """The record of the newest run, once it is at work on the step."""
+def began(house: House, flow_run: str, step: str = "index.build") -> int:
+    """The process of a run, once it is at work on the step."""
+
+    def found() -> list[dict[str, Any]]:
+        return [one for one in house.records() if (one.get("tell") or {}).get("flow_run") == flow_run]
 
     def works() -> bool:
-        steps = [one for record in house.records()[-1:] for one in record["steps"]]
+        steps = [one for record in found() for one in record["steps"]]
         return any(one["name"] == step and one["status"] == "running" for one in steps)
 
-    assert soon(works, 120), house.records()
-    return house.records()[-1]
+    assert soon(works, 120), found()
+    return int(found()[0]["pid"])
 
 
 @pytest.mark.slow
@@ -95,7 +98,7 @@ def test_what_a_worker_runs_is_told_once_however_it_ends(told: tuple[House, Web]
     note = sorted((house.folder / "notes").rglob("*.md"))[-1]
     note.write_text(note.read_text(encoding="utf-8") + "\n\n## New\n\nIt rains on the heron.\n", encoding="utf-8")
     killed = house.start("run-recipe", recipe="reindex", overrides=[SLOW])
-    os.kill(began(house)["pid"], signal.SIGKILL)
+    os.kill(began(house, killed), signal.SIGKILL)
     assert house.ended(killed, seconds=60)["state"]["type"] == "CRASHED"
     death = here.soon(2, seconds=60)[-1]
     assert (death["event"], death["flow_run"], death["status"]) == ("failure", killed, "died"), here.told
@@ -104,14 +107,14 @@ def test_what_a_worker_runs_is_told_once_however_it_ends(told: tuple[House, Web]
 
     # Ended by a signal that nobody announced, as at a restart of the machine: it tells of itself before it goes.
     ended = house.start("run-recipe", recipe="reindex", overrides=[SLOW])
-    os.kill(began(house)["pid"], signal.SIGTERM)
+    os.kill(began(house, ended), signal.SIGTERM)
     assert house.ended(ended, seconds=60)["state"]["type"] == "CRASHED"
     outside = here.soon(3, seconds=60)[-1]
     assert (outside["event"], outside["flow_run"], outside["status"]) == ("failure", ended, "interrupted"), here.told
 
     # Cancelled by a person, who knows it.
     cancelled = house.start("run-recipe", recipe="reindex", overrides=[SLOW])
-    began(house)
+    began(house, cancelled)
     house.remote.ask("POST", f"/flow_runs/{cancelled}/set_state", {"state": {"type": "CANCELLING"}})
     assert house.ended(cancelled, seconds=90)["state"]["type"] == "CANCELLED"
 
@@ -154,7 +157,7 @@ def test_the_keeper_tells_of_a_run_that_died_with_its_worker(
                 house = House(folder=tmp_path, root=root, remote=remote, environment={})
                 house.deploy(nightly=NEVER)
                 run = house.start("run-recipe", recipe="reindex", overrides=[SLOW])
-                pid = began(house)["pid"]
+                pid = began(house, run)
                 os.kill(up["worker-cervella"]["pid"], signal.SIGKILL)
                 os.kill(pid, signal.SIGKILL)
                 [death] = here.soon(1, seconds=60)
@@ -164,9 +167,7 @@ def test_the_keeper_tells_of_a_run_that_died_with_its_worker(
                 assert len(here.got) == 1
                 # Power is lost: keeper, worker and run at once. The next `up` tells it.
                 services.up()
-                house.start("run-recipe", recipe="reindex", overrides=[SLOW, "index.chunk.max_tokens=300"])
-                assert soon(lambda: len(house.records()) == 2, 120)
-                pid = began(house)["pid"]
+                pid = began(house, house.start("run-recipe", recipe="reindex", overrides=[SLOW]))
             state = services.state()
             for number in (state["keeper"]["pid"], state["services"]["worker-cervella"]["pid"], pid):
                 os.kill(number, signal.SIGKILL)
