@@ -61,7 +61,6 @@ def first_recipe(
     constitution, dna = [*persona, None, None][:2] if persona else (_first(found.constitutions), _first(found.dnas))
     scored = found.golden is not None and (constitution or dna) is not None
     based = (folder / "_base.yaml").is_file()
-    base = ("mvp.yaml" if scored and (folder / "mvp.yaml").is_file() else "_base.yaml") if based else None
     phase = "mvp" if scored else "reindex"
     command = f"cervella run {_shell(path)}"
     rows = ["# yaml-language-server: $schema=schema.json"] if (folder / "schema.json").is_file() else []
@@ -70,7 +69,7 @@ def first_recipe(
         "Before: nothing.",
         f"# Run:  {command}",
         "# Try:  -o index.search.k=5, or -o index.chunk.max_tokens=300",
-        *([f"extends: {base}"] if base else []),
+        *(["extends: _base.yaml"] if based else []),  # not mvp.yaml, whose prompts are for the persona of the examples
         f"name: {name}",
         *([] if based else [f"workspace: {_path(workspace, folder)}    # all that runs write"]),
         f"phase: {phase}" + ("" if scored else "                 # mvp, once there are golden questions: see the end"),
@@ -82,7 +81,7 @@ def first_recipe(
     ]
     rows += _persona(found, folder=folder, constitution=constitution, dna=dna, based=based)
     rows += ["", "index:", f"  uri: ${{workspace}}/index-{name}    # a table of its own"]
-    rows += ["", *(_golden_known(found, folder) if scored else _golden_missing(found, base=base))]
+    rows += ["", *(_golden_known(found, folder) if scored else _golden_missing(found))]
     return FirstRecipe(path, name, phase, "\n".join(rows) + "\n")
 
 
@@ -115,17 +114,16 @@ def _golden_known(found: Survey, folder: Path) -> list[str]:
     return ["evaluate:", f"  golden: {_path(found.golden or folder, folder)}"]
 
 
-def _golden_missing(found: Survey, *, base: str | None) -> list[str]:
+def _golden_missing(found: Survey) -> list[str]:
     current = [item for item in found.documents if item.status == "current"] or found.documents
     gold = max(current, key=lambda item: (item.kind == "decision", item.date or "", item.path)).path
     example = {"id": "q01", "question": "...", "lang": "it", "kind": "fact", "gold": [gold]}
-    extends = " and `extends: mvp.yaml`" if base else ""
     return [
         "# Scores need questions whose answers you know; nobody can write them for you. Ten are a beginning: questions",
         "# that you really asked, in your words and not in those of a heading, each with the note that answers it.",
         "# One line each in golden.jsonl beside this file, `gold` empty where no note answers:",
         f"#   {_printable(json.dumps(example, ensure_ascii=False))}",
-        f"# Then write `phase: mvp`{extends} above, take these marks away, and run again:",
+        "# Then write `phase: mvp` above, take these marks away, and run again:",
         "# evaluate:",
         "#   golden: golden.jsonl",
     ]

@@ -106,7 +106,8 @@ def test_beside_the_project_s_recipes_it_extends_them(init: Any, root: Path, exa
     assert init("--sncp", examples / "sncp", "--name", "mine")[0] == 0
     loaded = load_recipe(recipes / "mine.yaml")
     text = (recipes / "mine.yaml").read_text(encoding="utf-8")
-    assert "extends: mvp.yaml" in text and text.startswith("# yaml-language-server")
+    assert "extends: _base.yaml" in text and text.startswith("# yaml-language-server")
+    assert loaded.recipe.phase == "mvp" and loaded.recipe.evaluate.personality is None  # that of the examples is theirs
     assert loaded.recipe.index.uri == loaded.recipe.workspace / "index-mine"  # the demo's index is not written over
     vault = flat_vault(tmp_path)
     assert init("--sncp", vault)[0] == 0
