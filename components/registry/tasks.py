@@ -84,7 +84,8 @@ def compare(run: Run, registry: RegistryParams, *, axes: Mapping[str, Any], reci
     if best is None:
         return None
     frozen = (run.folder / "recipe.yaml").read_text(encoding="utf-8")
-    steps.record_matrix(run, registry, recipe_yaml=frozen, axes=axes, children=children, candidates=candidates)
+    done = steps.record_matrix(run, registry, recipe_yaml=frozen, axes=axes, children=children, candidates=candidates)
+    _link_mlflow(run, registry, page=done.page, name=f"{done.model_name} version {done.model_version}")
     return candidates[best].name
 
 
@@ -184,20 +185,20 @@ def register(
             trained, losses=store.open(losses) if losses else None, export=store.open(export) if export else None
         ),
     )  # fmt: skip
-    shown_at, kept = steps.shown_at(run.workspace, recipe.registry)
-    about = (
-        "which `cervella up` keeps there"
-        if kept
-        else "while its UI is up: "
-        + (f"mlflow ui --backend-store-uri {steps.tracking_uri(run.workspace, recipe.registry)}")
-    )
     name = f"{done.model_name} version {done.model_version}"
-    show_link(run, "mlflow", f"{shown_at}/{done.page}", text=name, description=f"The run in MLflow, {about}")
-    show_link(
-        run, "page", f"{shown_at}/{done.page}/artifacts/report.html", text=f"Report of {name}",
-        description=f"The page of the run in MLflow, {about}",
-    )  # fmt: skip
+    _link_mlflow(run, recipe.registry, page=done.page, name=name, report=PAGE)
     return done.model_version
+
+
+def _link_mlflow(run: Run, registry: RegistryParams, *, page: str, name: str, report: str | None = None) -> None:
+    """Show where MLflow has the run, and its report, which a browser opens from there and not from a file."""
+    at, kept = steps.shown_at(run.workspace, registry)
+    command = f"mlflow ui --backend-store-uri {steps.tracking_uri(run.workspace, registry)}"
+    about = "which `cervella up` keeps there" if kept else f"while its UI is up: {command}"
+    show_link(run, "mlflow", f"{at}/{page}", text=name, description=f"The run in MLflow, {about}")
+    if report:
+        link, text = f"{at}/{page}/artifacts/{report}", f"Report of {name}"
+        show_link(run, "page", link, text=text, description=f"The page of the run in MLflow, {about}")
 
 
 def _release(
