@@ -90,7 +90,7 @@ def deliver(
         if outcome.state != "sent":
             logger.warning("%s was not told of %s: %s", named(wanted[key]), news.event, outcome.why)
     if found:
-        journal.record(workspace, [_ended(lines[key], news, wanted[key], outcome) for key, outcome in found.items()])
+        journal.record(workspace, [_ended(lines[key], news, outcome) for key, outcome in found.items()])
     return [Told(named(wanted[key]), outcome) for key, outcome in found.items()]
 
 
@@ -141,8 +141,8 @@ def _line(news: News, key: str, one: NotifyParams) -> dict[str, Any]:
     return {"key": key, "event": news.event, "receiver": named(one), "at": now}
 
 
-def _ended(line: dict[str, Any], news: News, one: NotifyParams, outcome: Outcome) -> dict[str, Any]:
+def _ended(line: dict[str, Any], news: News, outcome: Outcome) -> dict[str, Any]:
     line = line | {"state": outcome.state, "tries": outcome.tries}
-    if outcome.state != "sent":
-        line |= {"why": outcome.why, "text": as_text(news, details=one.details)}
+    if outcome.state != "sent":  # without details: what they quote of a note would have to be forgotten here as well
+        line |= {"why": outcome.why, "text": as_text(news, details=False)}
     return line
