@@ -70,6 +70,13 @@ class Storage:
         found = client.list_objects_v2(Bucket=bucket).get("Contents", [])
         return {one["Key"]: client.get_object(Bucket=bucket, Key=one["Key"])["Body"].read() for one in found}
 
+    def put_back(self, bucket: str, before: dict[str, bytes]) -> None:
+        """Let a bucket hold these objects and no others."""
+        for key in self.keys(bucket).keys() - before.keys():
+            self.client.delete_object(Bucket=bucket, Key=key)
+        for key, body in before.items():
+            self.client.put_object(Bucket=bucket, Key=key, Body=body)
+
     def calm(self) -> None:
         """Fail no more, and forget what was asked."""
         self.refuse, self.after = lambda method, path: None, lambda method, path: None

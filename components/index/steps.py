@@ -11,6 +11,7 @@ from components.index.chunk import Chunk
 from components.index.cut import cut_chunks, cut_documents
 from components.index.index import Index
 from components.index.params import IndexParams
+from components.index.place import check_place, index_uri, mirror_of
 from components.index.probe import Probe, Probed
 from components.index.published import DamagedFile, Publication, Published, read_published, seal_of
 from components.index.rollback import choose, held_back
@@ -61,20 +62,13 @@ __all__ = [
 ]
 
 
-def index_uri(params: IndexParams, *, workspace: Path) -> Path:
-    """Folder of the tables."""
-    return params.uri or workspace / "index"
-
-
 def open_embedder(
     params: IndexParams, *, workspace: Path, budget: Budget | None = None, trusted_hosts: Sequence[str] = (),
     workers: Workers | None = None,
 ) -> CachedEmbedder | None:  # fmt: skip
     """The recipe's embedder, with the workspace's cache of vectors; none for `none`."""
     values = params.embedding.model_dump()
-    return load_embedder(
-        **values, cache=_cache(workspace), budget=budget, trusted_hosts=trusted_hosts, workers=workers
-    )
+    return load_embedder(**values, cache=_cache(workspace), budget=budget, trusted_hosts=trusted_hosts, workers=workers)
 
 
 def _cache(workspace: Path) -> Path:
@@ -195,6 +189,7 @@ def build_index(
         settings_are_judged: see `Terms`.
         trusted_hosts: of an `api_base` that counts as this machine.
     """
+    check_place(params)
     uri = index_uri(params, workspace=run.workspace)
     spec = build_spec(params, chunks=chunks.digest)
     # Only what is sealed can be stale; what another run is building at this moment is waited for, not built twice.
@@ -283,9 +278,10 @@ def roll_back(
         embed: whether texts may be embedded again whose vectors are not in the cache any more.
 
     Raises:
-        InputError: there is no such publication, or it was made with another embedder.
+        InputError: there is no such publication, it was made with another embedder, or the index is only read.
         TerminalError: nothing is published, its chunks are gone, or texts would have to be embedded.
     """
+    check_place(params)
     uri = index_uri(params, workspace=workspace)
     published = read_published(uri)
     if published is None:
@@ -355,7 +351,15 @@ def open_index(params: IndexParams, *, workspace: Path, built: Artefact | None =
     Raises:
         TerminalError: nothing is published yet, or something else is.
     """
-    index = Index.open(index_uri(params, workspace=workspace), open_embedder(params, workspace=workspace))
+    embedder = open_embedder(params, workspace=workspace)
+    if isinstance(params.uri, str):  # in a bucket: what is newest there, now and at each question
+        newest = mirror_of(params.uri, workspace=workspace).newest
+        index = Index.open(newest(), embedder, newest=newest)
+        index.live_version()  # else it tells which embedder it takes
+    else:
+        index = Index.open(index_uri(params, workspace=workspace), embedder)
+        if built is not None and is_published(built, uri=index.uri):  # told without importing LanceDB
+            return index
     live = index.live_digest()
     if live is None:
         raise TerminalError("nothing is published yet; first: cervella reindex RECIPE (or cervella run RECIPE)")
