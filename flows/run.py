@@ -7,7 +7,6 @@ passes no pool, and is not held back by one.
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +15,6 @@ from typing import Any, Literal
 from prefect import flow, tags
 from prefect.artifacts import create_markdown_artifact
 from prefect.client.schemas.objects import State
-from prefect.exceptions import FailedRun
 from prefect.runtime import flow_run
 from prefect.states import Failed
 
@@ -28,11 +26,13 @@ from components.recipe.plan_matrix import MatrixPlan, plan_loaded, render
 from components.services.notify.runs import to_be_told
 from components.store import Run, logger
 from flows.dataset import dataset
+from flows.logs import ready_logs
 from flows.matrix import matrix
 from flows.mvp import mvp
 from flows.names import asked_name, tag_this_run, tags_of, work_pool
 from flows.notify import tell_crash, tell_end
 from flows.optimize import optimize
+from flows.outcome import show_outcome
 from flows.reindex import reindex
 from flows.spread import spread
 
@@ -50,6 +50,7 @@ RecipeName = Literal[NAMES]  # type: ignore[valid-type]
 
 def run_phase(run: Run) -> State[Any]:
     """Run the flow of the run's phase and record how it ended; returns Prefect's final state."""
+    ready_logs()
     told = run.read()
     phase = told["phase"]
     with tags(*tags_of(phase=phase, recipe=told["recipe"])), spread(run):
@@ -82,31 +83,27 @@ def run_recipe(
         force: steps to do again although they are sealed, such as `index.chunk`, one an item.
         dry_run: only show what would be done, in the log and as an artifact.
     """
+    ready_logs()
     try:
         loaded = load_recipe(RECIPES / f"{recipe}.yaml", overrides=overrides)
         tag_this_run(tags_of(phase=loaded.recipe.phase, recipe=loaded.recipe.name))
         if dry_run:
-            return _show_plan(plan_loaded(loaded, force=force))
+            return _show_plan(plan_loaded(loaded, force=force), recipe=loaded.recipe.name)
         _check_pool(loaded)
         run = start_run(loaded, force=force)
         to_be_told(run, loaded.recipe.execution, flow_run=str(flow_run.id) if flow_run.id else None)
         return _run(run)
     except CervellaError as error:  # told as in the terminal, without a traceback
         logger.error("%s", error)
-        logging.getLogger("prefect.flow_runs").addFilter(_is_news)
         return Failed(message=str(error))
 
 
-def _is_news(record: logging.LogRecord) -> bool:
-    """Whether it is not what Prefect adds to a run that has failed and told why: where in Prefect it was found out."""
-    return not (record.exc_info and isinstance(record.exc_info[1], FailedRun))
-
-
-def _show_plan(plan: Plan | MatrixPlan) -> dict[str, Any]:
+def _show_plan(plan: Plan | MatrixPlan, *, recipe: str) -> dict[str, Any]:
     text = render(plan)
     logger.info("%s", text)
     if flow_run.id:
-        create_markdown_artifact(f"```\n{text}\n```", key="plan", description="What a run would do, step by step")
+        about = "What a run would do, step by step"
+        create_markdown_artifact(f"```\n{text}\n```", key=f"{recipe}-plan", description=about)
     return {"plan": plan.to_dict()}
 
 
@@ -125,8 +122,10 @@ def _run(run: Run) -> dict[str, Any]:
     except Exception as error:
         refused = isinstance(error, HeldBackError | RefusedError)
         run.update(status="failed", error=str(error) or type(error).__name__, refused=refused)
+        show_outcome(run)
         raise
     except BaseException:  # cancelled, or its worker ends
         run.update(status="interrupted")
         raise
+    show_outcome(run)
     return run.read()

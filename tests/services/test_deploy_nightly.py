@@ -186,7 +186,7 @@ def test_a_training_is_refused_outside_its_pool_but_its_plan_is_told(working: Ho
     assert (planned["name"], "phase:optimize" in planned["tags"]) == ("plan of training", True)
     assert planned["state"]["type"] == "COMPLETED", planned["state"]
     shown = house.remote.all("/artifacts/filter", {"flow_runs": {"id": {"any_": [plan]}}})
-    assert [one["key"] for one in shown] == ["plan"]
+    assert [one["key"] for one in shown] == ["training-plan"]
     assert "train.run" in shown[0]["data"]
     assert all(record["recipe"] == "reindex" for record in house.records())
 
