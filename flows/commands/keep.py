@@ -133,8 +133,15 @@ def _tell_what_remains(forgetting: Forgetting) -> None:
         click.echo(
             f"{labels} verdicts of yours in {file} tell of it; the file is yours: take these lines out", err=True
         )
+    from components.services.database import chosen_variable
+
     if uri := forgetting.recipe.registry.tracking_uri:
         click.echo(f"not searched: MLflow at {uri}", err=True)
+    if variable := chosen_variable(forgetting.recipe.workspace / "prefect"):
+        click.echo(
+            f"not searched: Prefect's history in PostgreSQL ({variable}): names, parameters and logs of its runs",
+            err=True,
+        )
     click.echo("out of reach: what was sent to a provider, and backups", err=True)
 
 

@@ -128,3 +128,20 @@ def test_workers_and_runs_do_not_get_the_address(tmp_path: Path, monkeypatch: py
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 def test_the_schemas_of_the_installed_prefect_are_known(kind: str) -> None:
     assert len(known_revisions(kind)) > 90
+
+
+def test_forget_says_that_it_does_not_search_postgresql(
+    tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from components.recipe import load_recipe
+    from components.recipe.forget import Forgetting
+    from components.store.purge import Words
+    from flows.commands.keep import _tell_what_remains
+
+    recipe = load_recipe(root / "recipes" / "reindex.yaml", overrides=[f"workspace={tmp_path}"]).recipe
+    for variable, times in ((None, 0), (NAME, 1)):
+        (tmp_path / "prefect").mkdir(exist_ok=True)
+        monkeypatch.setenv(NAME, GOOD)
+        choose_database(tmp_path / "prefect", variable)
+        _tell_what_remains(Forgetting(recipe, Words.of_secret("a secret of eight words or more")))
+        assert capsys.readouterr().err.count(f"not searched: Prefect's history in PostgreSQL ({NAME})") == times

@@ -187,8 +187,8 @@ def _holder(lock: Path) -> int:
             where = f" ({host} writes that it is its process {pid})" if host else ""
         time.sleep(_POLL_SECONDS)
     raise TerminalError(
-        f"{lock} is held, and not by a process that is known here{where}. Where the workspace is shared by several "
-        f"machines, `cervella down` belongs on the one that called `up`; else end that process yourself (lsof {lock})."
+        f"{lock} is held, and it is not known by whom{where}. Where several machines share the workspace, it is kept "
+        f"by the one that called `cervella up`; else end that process yourself (lsof {lock})."
     )
 
 
