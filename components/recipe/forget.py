@@ -65,8 +65,10 @@ def asking_in(workspace: Path) -> Iterator[None]:
 
 
 @contextmanager
-def alone_in(workspace: Path, what: str) -> Iterator[None]:
+def alone_in(workspace: Path, what: str, *, beside_prefect: bool = False) -> Iterator[None]:
     """Keep runs and questions from beginning for the block.
+
+    `beside_prefect`: a Prefect server may be up, because nothing of what it has is touched.
 
     Raises:
         TerminalError: a run is at work, a question is being answered, or a Prefect server of the workspace is up.
@@ -84,7 +86,7 @@ def alone_in(workspace: Path, what: str) -> Iterator[None]:
         running = [state["run"] for state in read_runs(workspace) if state["status"] == "running"]
         if running:
             raise TerminalError(f"run {running[0]} is at work in {workspace}; {what} when it has ended")
-        if is_held(workspace / "prefect" / "server.lock"):
+        if not beside_prefect and is_held(workspace / "prefect" / "server.lock"):
             raise TerminalError(
                 f"a Prefect server is at work in {workspace}; end it (`cervella down`, if `cervella up` started it), "
                 f"then {what}"

@@ -47,7 +47,7 @@ def gc_command(
         click.echo(f"{loaded.workspace} is not there yet: nothing to remove")
         return 0
     age = None if older_than is None else timedelta(days=older_than)
-    with alone_in(loaded.workspace, "gc"):
+    with alone_in(loaded.workspace, "gc", beside_prefect=True):
         unused = find_unused(loaded, keep=keep or 10, older_than=age)
         for item in unused[:_SHOWN]:
             click.echo(f"{item.kind:<10} {_bytes(item.size):>10}  {item.path.relative_to(loaded.workspace.parent)}")
