@@ -16,6 +16,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,7 @@ class Mirror:
             self._told_unreachable = False
         self._asked = time.monotonic()
         os.utime(found)  # in use
+        self._tidy(found)
         return found
 
     def remove(self) -> None:
@@ -135,7 +137,8 @@ class Mirror:
             _assemble(folder, state, here)
         write_atomic(self.folder / "known.json", json.dumps({"state": state.id, "tag": tag}).encode())
         _remove(self.folder / "half")
-        self._tidy(folder)
+        for path in (self.folder / "states").glob(".*"):  # of a kill
+            shutil.rmtree(path)
         return folder
 
     def _fetch(
@@ -179,12 +182,11 @@ class Mirror:
         yield from (path for path in (states.iterdir() if states.is_dir() else []) if not path.name.startswith("."))
 
     def _tidy(self, keep: Path) -> None:
-        """Remove states that nobody has used for `KEEP`, and what a kill left."""
-        states = self.folder / "states"
-        for path in states.iterdir():
-            unused = time.time() - path.stat().st_mtime > KEEP.total_seconds()
-            if path != keep and (unused or path.name.startswith(".")):
-                shutil.rmtree(path, ignore_errors=True)
+        """Remove states that nobody has used for `KEEP`."""
+        for path in self._states():
+            with suppress(OSError):  # another process does it as well
+                if path != keep and time.time() - path.stat().st_mtime > KEEP.total_seconds():
+                    shutil.rmtree(path)
 
     def _known(self) -> dict[str, Any] | None:
         try:
