@@ -1,7 +1,8 @@
 """A Ray cluster: one that is started here for as long as it is needed, on loopback, or one that is there already.
 
-State after a hard crash: the kernel ends what was started here with this process, workers follow within seconds; its
-folder of logs and sockets (`cervella-ray-*` in the folder for temporary files) is removed by the next start.
+State after a hard crash: the kernel ends Ray's servers with this process, workers follow within seconds, two helpers of
+Ray within 70 seconds (they look for its head that long). A folder of logs and sockets (`cervella-ray-*` in the folder
+for temporary files) is removed by the next start.
 
 **Not covered**: a cluster whose head dies. Ray then ends the process that uses it within a minute; what was embedded
 and answered is in the caches.
@@ -122,7 +123,7 @@ def _started_here(most: int | None) -> Iterator[None]:
         }  # fmt: skip
         with _environment({**_SETTINGS, **settings}), _connected(
             address="local", num_cpus=most or usable_cpus(), object_store_memory=_OBJECT_STORE,
-            include_dashboard=False, _node_ip_address="127.0.0.1", _temp_dir=str(folder),
+            include_dashboard=False, _node_ip_address="127.0.0.1", _temp_dir=str(folder / "r"),  # Ray opens it to all
         ):  # fmt: skip
             yield
 
