@@ -136,7 +136,7 @@ def test_a_keeper_that_is_stopped(kept: Path, process: Any) -> None:
     ("about", "level", "said"),
     [
         ({"state": "down", "fault": "has ended (1): boom", "log": "/logs/x.log"}, "problem", "boom"),
-        ({"state": "starting", "since": time.time()}, "ok", "is being started"),
+        ({"state": "starting"}, "ok", "is being started"),
         ({"state": "starting", "since": 0}, "problem", "is starting"),
         ({"state": "up", "pid": 4, "started": "1"}, "problem", "does not notice"),
         ({"state": "up", "url": "http://127.0.0.1:9"}, "problem", "does not answer"),
@@ -147,7 +147,7 @@ def test_a_keeper_that_is_stopped(kept: Path, process: Any) -> None:
 def test_a_service_as_the_keeper_tells_it(kept: Path, about: dict[str, Any], level: str, said: str) -> None:
     pid = os.getpid()
     keeper_is(kept, pid)
-    here = {"pid": pid, "started": services.started_at(pid)} | about
+    here = {"pid": pid, "started": services.started_at(pid), "since": time.time()} | about
     (services_folder(kept) / SERVICES).write_text(json.dumps({"services": {"mlflow": here}}), encoding="utf-8")
     found = of_services(kept)
     assert (found.level, said in found.says) == (level, True), found
