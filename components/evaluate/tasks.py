@@ -7,7 +7,6 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from prefect import task
-from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from components.answer import AnswerParams
 from components.answer.steps import open_partner
@@ -31,6 +30,7 @@ from components.llm.spread.lending import workers_of
 from components.persona.steps import read_persona
 from components.sncp.steps import read_documents
 from components.store import Run, Store, logger
+from components.store.shown import show_markdown, show_table, shows_progress
 
 if TYPE_CHECKING:
     from components.answer.partner import Partner
@@ -56,6 +56,7 @@ def can_be_judged(params: EvaluateParams, llm: LlmParams) -> None:
 
 
 @task(name="search golden questions", retries=2, retry_delay_seconds=5, retry_condition_fn=is_transient)
+@shows_progress
 def retrieve_questions(run: Run, params: EvaluateParams, index_params: IndexParams, *, index: str) -> str:
     """Search every golden question; returns the artefact's id."""
     built = Store(run.workspace).open(index)
@@ -64,6 +65,7 @@ def retrieve_questions(run: Run, params: EvaluateParams, index_params: IndexPara
 
 
 @task(name="answer golden questions", retries=2, retry_delay_seconds=5, retry_condition_fn=is_transient)
+@shows_progress
 def answer_questions(
     run: Run, params: EvaluateParams, index_params: IndexParams, llm: LlmParams, answer: AnswerParams,
     *, index: str, prompt: str, leave_out_local: bool = False, trusted_hosts: Sequence[str] = (),
@@ -83,13 +85,14 @@ def answer_questions(
             leave_out_local=leave_out_local, trusted_hosts=trusted_hosts, exported=adapter, budget=left,
         )  # fmt: skip
         answers = steps.answer_questions(
-            run, params, index_params.search, llm, answer, partner=partner, known_paths=opened.paths(), built=built,
+            run, params, index_params.search, llm, answer, partner=partner, known_paths=opened.paths, built=built,
             prompt=compiled, leave_out_local=leave_out_local, exported=adapter,
         )  # fmt: skip
     return answers.id
 
 
 @task(name="ask candidate", retries=2, retry_delay_seconds=5, retry_condition_fn=is_transient)
+@shows_progress
 def ask_candidate(
     run: Run, params: EvaluateParams, index_params: IndexParams, llm: LlmParams, answer: AnswerParams,
     *, index: str, prompt: str, leave_out_local: bool = False, trusted_hosts: Sequence[str] = (),
@@ -115,6 +118,7 @@ def ask_candidate(
 
 
 @task(name="ask champion", retries=2, retry_delay_seconds=5, retry_condition_fn=is_transient)
+@shows_progress
 def ask_champion(
     run: Run, params: EvaluateParams, index_params: IndexParams, llm: LlmParams, *, index: str, release: str,
     leave_out_local: bool = False, trusted_hosts: Sequence[str] = (),
@@ -142,6 +146,7 @@ def ask_champion(
 
 
 @task(name="ask bare model", retries=2, retry_delay_seconds=5, retry_condition_fn=is_transient)
+@shows_progress
 def ask_control(
     run: Run, params: EvaluateParams, llm: LlmParams, *, adapted: bool = False, trusted_hosts: Sequence[str] = ()
 ) -> str | None:
@@ -167,6 +172,7 @@ def ask_control(
 
 
 @task(name="check judge with people", retries=2, retry_delay_seconds=5, retry_condition_fn=is_transient)
+@shows_progress
 def check_judge_with_people(
     run: Run, params: EvaluateParams, llm: LlmParams, *, notes: str, prompt: str, trusted_hosts: Sequence[str] = ()
 ) -> str:
@@ -186,6 +192,7 @@ def check_judge_with_people(
 
 
 @task(name="judge answers", retries=2, retry_delay_seconds=5, retry_condition_fn=is_transient)
+@shows_progress
 def judge_answers(
     run: Run, params: EvaluateParams, llm: LlmParams, *, notes: str, prompt: str, name: str, candidate: str,
     champion: str | None = None, control: str | None = None, base: str | None = None,
@@ -212,8 +219,8 @@ def judge_answers(
         row for row in judged.read_jsonl("verdicts.jsonl")
         if row["contestant"] == "candidate" and row["verdict"] != "yes"
     )  # fmt: skip
-    create_table_artifact(
-        key="verdicts", table=[_shown(row) for row in islice(missed, _SHOWN)],
+    show_table(
+        run, "verdicts", [_shown(row) for row in islice(missed, _SHOWN)],
         description="What the candidate's answers miss, or nobody could decide; the report has all",
     )  # fmt: skip
     return judged.id
@@ -238,12 +245,12 @@ def score(
     )  # fmt: skip
     scorecard = card.read_json("scorecard.json")
     run.update(scorecard=scorecard)
-    create_markdown_artifact(key="scorecard", markdown=scorecard_markdown(scorecard), description="Scorecard")
+    show_markdown(run, "scorecard", scorecard_markdown(scorecard), description="Scorecard")
     rows = [
         {key: "" if value is None else str(value) for key, value in row.items()}
         for row in card.read_jsonl("questions.jsonl")
     ]
-    create_table_artifact(key="questions", table=rows, description="Golden questions")
+    show_table(run, "questions", rows, description="Golden questions")
     return card.id
 
 
