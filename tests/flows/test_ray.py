@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from components.errors import TerminalError
+from components.recipe import load_recipe, start_run
+from components.recipe.privacy import leaving
 from components.store import Run
 from flows.spread import spread
 
@@ -72,10 +74,26 @@ def test_without_it_nothing_of_ray_is_looked_at(tmp_path: Path) -> None:
     assert "ray" not in Run(next((tmp_path / "workspace" / "runs").iterdir())).read()
 
 
+@pytest.mark.parametrize(
+    ("address", "away"),
+    [
+        ("ray://box:10001", ["index.embedding.model", "llm.chat.model"]),
+        ("ray://127.0.0.1:10001", []),
+        (None, []),
+    ],
+    ids=["elsewhere", "here", "its own"],
+)
+def test_notes_leave_this_machine_by_a_cluster_elsewhere(root: Path, address: str | None, away: list[str]) -> None:
+    values = ["execution.runner=ray", *([f"execution.ray_address={address}"] if address else [])]
+    recipe = load_recipe(root / "recipes" / "mvp.yaml", overrides=values).recipe
+    assert sorted(leaving(recipe)) == away
+    assert leaving(recipe, asked=True) == {}  # a question from the terminal is answered here
+    local = load_recipe(root / "recipes" / "mvp.yaml", overrides=[*values, "execution.runner=local"]).recipe
+    assert leaving(local) == {}
+
+
 def frozen(folder: Path, *overrides: str) -> Run:
     """A run of recipes/mvp.yaml that was begun and has done nothing."""
-    from components.recipe import load_recipe, start_run
-
     root = Path(__file__).resolve().parents[2]
     values = [f"workspace={folder / 'workspace'}", "llm.chat.model=fake/chat", *overrides]
     return start_run(load_recipe(root / "recipes" / "mvp.yaml", overrides=values), force=[])

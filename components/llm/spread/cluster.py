@@ -86,7 +86,11 @@ class Cluster:
         if self._address is not None:
             _check_reachable(self._address)
         self._thread.start()
-        self._ready.wait()
+        try:
+            self._ready.wait()
+        except BaseException:  # Ctrl-C: what is being started ends as soon as it is there
+            self._end.set()
+            raise
         if self._error is not None:
             raise self._error
 
