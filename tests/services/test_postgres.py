@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -11,10 +12,12 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from components.services import prefect_environment
+from components.services.supervisor.prefect_api import _ask, make_pool
 from components.services.supervisor.processes import end_marked, mark_of
 from tests.flows.conftest import Done, Program, Workspace, new_workspace, program, soon  # noqa: F401 (fixtures)
 from tests.flows.test_up import Services
@@ -59,13 +62,17 @@ class Shared:
         return [str(row[0]) for row in self.postgres.sql(
             "select state_type::text from flow_run order by created", database="prefect")]  # fmt: skip
 
-    def prefect(self, *command: str) -> None:
-        done = subprocess.run(
-            [sys.executable, "-m", "prefect", "--no-prompt", *command], cwd=self.project, check=False, timeout=120,
-            capture_output=True, text=True,
-            env=os.environ | prefect_environment(self.project / "own") | {"PREFECT_API_URL": self.api_url},
-        )  # fmt: skip
-        assert not done.returncode, done.stdout + done.stderr
+    def ask(self, path: str, body: dict[str, Any]) -> Any:
+        """The server's answer: without Prefect's own commands, each of which takes its time to begin."""
+        return _ask(self.api_url, path, body, pool="tests")
+
+    def start(self, wait: int = 0) -> None:
+        """Have a run of the deployment wait for a worker, and then work for so many seconds."""
+        (self.project / "ran").unlink(missing_ok=True)
+        [one] = self.ask("/deployments/filter", {"deployments": {"name": {"any_": ["here"]}}})
+        self.ask(
+            f"/deployments/{one['id']}/create_flow_run", {"parameters": {"wait": wait}, "state": {"type": "SCHEDULED"}}
+        )
 
 
 @pytest.fixture(scope="module")
@@ -85,9 +92,13 @@ def shared(
             assert [name for name in up if name.startswith("worker")] == ["worker-cervella"]
             here.api_url = f"{up['prefect']['url']}/api"
             patch.delenv(NAME)  # from here on it is known to the keeper alone
-            here.prefect("work-pool", "create", "training", "--type", "process")
-            here.prefect("work-pool", "set-concurrency-limit", "training", "1")
-            here.prefect("deploy", "--all")
+            make_pool(here.api_url, "training", concurrency_limit=1, description="Trainings")
+            done = subprocess.run(
+                [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"], cwd=project, check=False,
+                timeout=180, capture_output=True, text=True,
+                env=os.environ | prefect_environment(project / "own") | {"PREFECT_API_URL": here.api_url},
+            )  # fmt: skip
+            assert not done.returncode, done.stdout + done.stderr
             yield here
         finally:
             ended = here.services.down()
@@ -172,7 +183,7 @@ def left(workspace: Path) -> list[str]:
 
 def test_a_second_machine_takes_the_runs_of_its_pool(shared: Shared, tmp_path: Path) -> None:
     ran = shared.project / "ran"
-    shared.prefect("deployment", "run", "where/here")
+    shared.start()
     time.sleep(3)
     assert not ran.exists()  # nobody here works on it
     other = worker(shared, tmp_path / "other machine")
@@ -194,10 +205,9 @@ def test_a_second_machine_takes_the_runs_of_its_pool(shared: Shared, tmp_path: P
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=["Ctrl-C", "kill -9"])
 def test_a_worker_that_is_ended_leaves_no_run_behind(shared: Shared, tmp_path: Path, number: signal.Signals) -> None:
     ran = shared.project / "ran"
-    ran.unlink(missing_ok=True)
     other = worker(shared, tmp_path)
     try:
-        shared.prefect("deployment", "run", "where/here", "--param", "wait=600")
+        shared.start(wait=600)
         assert soon(ran.exists, seconds=120), other.poll()
         other.send_signal(number)
         done = shared.program.end(other, seconds=60)
@@ -216,10 +226,11 @@ def refused(shared: Shared, tmp_path: Path, *options: object) -> Done:
     return done
 
 
-def test_a_worker_that_makes_no_sense_is_refused_at_once(shared: Shared, tmp_path: Path) -> None:
+def test_a_worker_that_makes_no_sense_is_refused_at_once(shared: Shared, tmp_path: Path, root: Path) -> None:
     no_pool = refused(shared, tmp_path, "--api-url", shared.api_url, "--pool", "gpu")
     assert no_pool.code == 2 and "has no work pool 'gpu': `cervella deploy` makes those" in no_pool.err
-    shared.prefect("work-pool", "create", "containers", "--type", "docker")
+    template = json.loads((root / "docs" / "deploy" / "docker-pool.json").read_text())
+    shared.ask("/work_pools/", {"name": "containers", "type": "docker", "base_job_template": template})
     docker = refused(shared, tmp_path, "--api-url", shared.api_url, "--pool", "containers")
     assert docker.code == 2 and "prefect worker start --pool containers --type docker" in docker.err
     nobody = refused(shared, tmp_path, "--api-url", "http://127.0.0.1:9/api", "--pool", "training")

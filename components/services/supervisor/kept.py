@@ -27,7 +27,7 @@ from components.services.supervisor.service import Service
 from components.services.watch import HUNG_SECONDS, end_frozen, fault_of, server_state
 from components.store import is_held
 
-__all__ = ["POOLS", "Child", "Mlflow", "PrefectServer", "Worker", "child_environment", "worker_name"]
+__all__ = ["PATIENCE", "POOLS", "Child", "Mlflow", "PrefectServer", "Worker", "child_environment", "worker_name"]
 
 POOLS: Mapping[str, tuple[int | None, str]] = {
     "cervella": (None, "Runs that may be beside each other."),
@@ -37,6 +37,9 @@ POOLS: Mapping[str, tuple[int | None, str]] = {
 
 A limit of a pool counts runs and needs no lease. The workers need the pools before anything is deployed.
 """
+PATIENCE = "5"
+"""How often Prefect's client asks again, in a worker and its runs: together a minute. The keeper starts a server that
+died again within that time; and one on a file answers 503 while several runs write, until they take turns."""
 ROOT = Path(__file__).resolve().parents[3]
 _GRACE_SECONDS = 6.0
 _GRACE_OF_RUNS = 8.0
@@ -58,7 +61,8 @@ def child_environment(
     found = {name: value for name, value in os.environ.items() if not name.startswith(own) and name != secret}
     found |= {"DO_NOT_TRACK": "1", "MLFLOW_DISABLE_TELEMETRY": "true", "OMP_WAIT_POLICY": "passive"}
     found |= {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "PYTHONUNBUFFERED": "1"}
-    return found | prefect_environment(workspace, console_level="INFO") | dict(more or {}) | {MARK: mark}
+    found |= prefect_environment(workspace, console_level="INFO") | {"PREFECT_CLIENT_MAX_RETRIES": PATIENCE}
+    return found | dict(more or {}) | {MARK: mark}
 
 
 class PrefectServer(Service):
