@@ -1,7 +1,7 @@
 """Copies an index to a bucket, or brings it, in a process of its own that may die at any of its requests or links.
 
 `python bucket_child.py copy URI ADDRESS` · `python bucket_child.py bring WORKSPACE ADDRESS [CALLS]`: dies by its own
-hand at the CALLS-th link or rename.
+hand at the CALLS-th link or rename; else it prints how many there were.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 
-def die_at(calls: int) -> None:
-    """Let this process die instead of the `calls`-th link or rename."""
+def die_at(calls: int) -> list[int]:
+    """Let this process die instead of the `calls`-th link or rename; what is left of them."""
     left = [calls]
 
     def counted(real: Callable[..., Any]) -> Callable[..., Any]:
@@ -28,12 +28,12 @@ def die_at(calls: int) -> None:
         return call
 
     os.link, os.replace = counted(os.link), counted(os.replace)
+    return left
 
 
 def main(what: str, folder: str, address: str, calls: str = "0") -> None:
     """Do it."""
-    if int(calls):
-        die_at(int(calls))
+    left = die_at(int(calls))
     if what == "copy":
         from components.index.bucket.copying import copy_index
 
@@ -41,7 +41,8 @@ def main(what: str, folder: str, address: str, calls: str = "0") -> None:
     else:
         from components.index.bucket.mirror import Mirror
 
-        print(Mirror(address, workspace=Path(folder)).newest())
+        Mirror(address, workspace=Path(folder)).newest()
+        print(int(calls) - left[0])
 
 
 if __name__ == "__main__":

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,27 +30,69 @@ def storage() -> Iterator[Storage]:
         yield made
 
 
+@dataclass(frozen=True)
+class Done:
+    """A command that has ended."""
+
+    code: int
+    out: str
+    err: str
+
+
 @dataclass
 class Machine:
-    """A workspace of its own, and the commands in it."""
+    """A workspace of its own, and the commands in it: in this process, those that start a server in another."""
 
     root: Path
     folder: Path
-    storage: Storage
     options: tuple[str, ...]
 
-    def __call__(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        clean = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "AWS_"))}
-        return subprocess.run(
-            [sys.executable, "-m", "flows.cli", *command, "-o", f"workspace={self.folder}", *self.options],
-            cwd=self.root, env={**clean, **self.storage.environment, **environment}, capture_output=True, text=True,
-            timeout=300,
-        )  # fmt: skip
+    def __call__(self, *command: str) -> Done:
+        words = [*command, "-o", f"workspace={self.folder}", *self.options]
+        if command[0] == "reindex":
+            clean = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+            ended = subprocess.run(
+                [sys.executable, "-m", "flows.cli", *words], cwd=self.root, env=clean, capture_output=True, text=True
+            )
+            return Done(ended.returncode, ended.stdout, ended.stderr)
+        from flows import cli
+
+        out, err = io.StringIO(), io.StringIO()
+        with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+            patch.setattr(sys, "argv", ["cervella", *words])
+            with pytest.raises(SystemExit) as told:
+                cli.main()
+        return Done(int(told.value.code or 0), out.getvalue(), err.getvalue())
 
     def json(self, *command: str) -> Any:
         done = self(*command, "--json")
-        assert done.returncode in (0, 1), done.stderr
-        return json.loads(done.stdout)
+        assert done.code in (0, 1), done.err
+        return json.loads(done.out)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One machine that writes to an address, another that reads from it, and the first run of the writer."""
+
+    writer: Machine
+    reader: Machine
+    address: str
+    run: Any
+
+
+@pytest.fixture(scope="module")
+def pair(root: Path, tmp_path_factory: pytest.TempPathFactory, storage: Storage) -> Iterator[Pair]:
+    folder = tmp_path_factory.mktemp("pair")
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in storage.environment.items():
+            patch.setenv(name, value)
+        address = f"s3://{storage.new_bucket()}/notes"
+        common = ("-o", "index.embedding.model=fake/embedding", "-o", "llm.chat.model=fake/chat")
+        writer = Machine(root, folder / "writer", (*common, "-o", f"index.copy_to={address}"))
+        reader = Machine(root, folder / "reader", (*common, "-o", f"index.uri={address}"))
+        early = reader("search", "mvp", QUESTION)
+        assert early.code == 3 and "nothing is published in s3://" in early.err
+        yield Pair(writer, reader, address, writer.json("reindex", "mvp"))
 
 
 def recipe(folder: Path, text: str, *, root: Path) -> Path:
@@ -62,59 +106,59 @@ def recipe(folder: Path, text: str, *, root: Path) -> Path:
 
 
 @pytest.mark.slow
-def test_one_machine_writes_and_another_reads(root: Path, tmp_path: Path, storage: Storage) -> None:
-    address = f"s3://{storage.new_bucket()}/notes"
-    common = ("-o", "index.embedding.model=fake/embedding")
-    writer = Machine(root, tmp_path / "writer", storage, (*common, "-o", f"index.copy_to={address}"))
-    reader = Machine(root, tmp_path / "reader", storage, (*common, "-o", f"index.uri={address}"))
-
-    early = reader("search", "mvp", QUESTION)
-    assert early.returncode == 3 and "nothing is published in s3://" in early.stderr
-
-    run = writer.json("reindex", "mvp")
-    assert [step["name"] for step in run["steps"]][-1] == "index.copy" and run["steps"][-1]["status"] == "done"
-    assert run["steps"][-1]["facts"]["address"] == address
-
-    here, there = writer.json("search", "mvp", QUESTION), reader.json("search", "mvp", QUESTION)
+def test_one_machine_writes_and_another_reads(pair: Pair) -> None:
+    step = pair.run["steps"][-1]
+    assert (step["name"], step["status"], step["facts"]["address"]) == ("index.copy", "done", pair.address)
+    here, there = pair.writer.json("search", "mvp", QUESTION), pair.reader.json("search", "mvp", QUESTION)
     assert here == there and here
-    status = writer.json("index", "status", "mvp")
+    assert pair.reader.json("score", "mvp", "--only", "retrieval")["questions"]
+    assert pair.reader.json("ask", "mvp", QUESTION)["sources"]
+
+
+@pytest.mark.slow
+def test_status_and_doctor_tell_of_both_ends(pair: Pair) -> None:
+    status = pair.writer.json("index", "status", "mvp")
     assert status["copy"]["is_newest"] and status["bucket"] is None and status["faults"] == []
-    status = reader.json("index", "status", "mvp")
-    assert status["bucket"] == address and status["copy"] is None and status["faults"] == []
-    for machine, told in ((writer, ("index copy", "which is the newest")), (reader, ("index", "notes, whole"))):
+    status = pair.reader.json("index", "status", "mvp")
+    assert status["bucket"] == pair.address and status["copy"] is None and status["faults"] == []
+    assert f"read from    {pair.address}" in pair.reader("index", "status", "mvp").out
+    for machine, name, says in ((pair.writer, "index copy", "which is the newest"), (pair.reader, "index", "whole")):
         checks = {check["name"]: check for check in machine.json("doctor", "mvp")["checks"]}
-        assert checks[told[0]]["level"] == "ok" and told[1] in checks[told[0]]["says"]
-    score = reader("score", "mvp", "--only", "retrieval", "--json")
-    assert score.returncode == 0 and json.loads(score.stdout)["questions"], score.stderr
-    answer = reader("ask", "mvp", QUESTION, "-o", "llm.chat.model=fake/chat", "--json")
-    assert answer.returncode == 0, answer.stderr
+        assert checks[name]["level"] == "ok" and says in checks[name]["says"]
 
-    for command in (["reindex", "mvp"], ["run", "mvp"], ["plan", "mvp"], ["index", "rollback", "mvp"]):
-        refused = reader(*command)
-        assert refused.returncode == 2 and "only read" in refused.stderr, (command, refused.stderr)
-    assert not (reader.folder / "runs").exists()
 
+@pytest.mark.slow
+@pytest.mark.parametrize("command", ["reindex mvp", "run mvp", "plan mvp", "index rollback mvp"])
+def test_what_would_write_into_a_bucket_is_refused(pair: Pair, command: str) -> None:
+    refused = pair.reader(*command.split())
+    assert refused.code == 2 and "only read" in refused.err and "index.copy_to" in refused.err
+    assert not (pair.reader.folder / "runs").exists()
+
+
+@pytest.mark.slow
+def test_a_copy_that_fails_is_told_and_brought_later_and_forgetting_reaches_it(pair: Pair, storage: Storage) -> None:
     storage.refuse = lambda method, path: 503
-    failed = writer("reindex", "mvp", "-o", "index.chunk.max_tokens=90")
+    failed = pair.writer("reindex", "mvp", "-o", "index.chunk.max_tokens=90", "-o", "index.max_recall_drop=1")
     storage.calm()
-    assert failed.returncode == 3 and "503" in failed.stderr
-    status = writer.json("index", "status", "mvp")
+    assert failed.code == 3 and "503" in failed.err
+    status = pair.writer.json("index", "status", "mvp")
     assert status["published"]["number"] == 2 and not status["copy"]["is_newest"]
-    assert reader.json("index", "status", "mvp")["published"]["number"] == 1
-    copied = writer("index", "copy", "mvp")
-    assert copied.returncode == 0 and "has publication 2" in copied.stdout, copied.stderr
-    assert reader.json("index", "status", "mvp")["published"]["number"] == 2
+    assert pair.reader.json("index", "status", "mvp", "--quick")["published"]["number"] == 1
+    copied = pair.writer("index", "copy", "mvp")
+    assert copied.code == 0 and "has publication 2" in copied.out, copied.err
+    assert pair.reader.json("index", "status", "mvp", "--quick")["published"]["number"] == 2
 
-    rolled = writer("index", "rollback", "mvp")
-    assert rolled.returncode == 0, rolled.stderr
-    assert reader.json("index", "status", "mvp")["published"]["how"] == "rollback"
+    rolled = pair.writer("index", "rollback", "mvp")
+    assert rolled.code == 0, rolled.err
+    assert pair.reader.json("index", "status", "mvp", "--quick")["published"]["how"] == "rollback"
 
-    path = there[0]["path"]
-    forgotten = writer("forget", "mvp", path, "--yes")
-    assert forgotten.returncode == 0, forgotten.stderr
-    assert path not in {hit["path"] for hit in reader.json("search", "mvp", QUESTION, "-k", "50")}
-    told = json.loads(storage.keys(address.split("/")[2])["notes/published.json"])
-    objects = {key.rpartition("/")[2] for key in storage.keys(address.split("/")[2]) if "/objects/" in key}
+    path = pair.reader.json("search", "mvp", QUESTION)[0]["path"]
+    forgotten = pair.writer("forget", "mvp", path, "--yes")
+    assert forgotten.code == 0, forgotten.err
+    assert path not in {hit["path"] for hit in pair.reader.json("search", "mvp", QUESTION, "-k", "50")}
+    keys = storage.keys(pair.address.split("/")[2])
+    told = json.loads(keys["notes/published.json"])
+    objects = {key.rpartition("/")[2] for key in keys if "/objects/" in key}
     assert objects == {sha for sha, _ in told["files"].values()}
 
 
