@@ -37,6 +37,8 @@ def prefect_environment(workspace: Path, *, console_level: str = "CRITICAL") -> 
         "PREFECT_SERVER_API_HOST": "127.0.0.1",
         "PREFECT_SERVER_UI_ENABLED": "true",
         "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
+        # What is older than 90 days goes, runs too (the default forgets events alone, and grows for ever).
+        "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
         # A page in the user's browser must not be able to start runs on a server that asks for no password.
         "PREFECT_SERVER_CSRF_PROTECTION_ENABLED": "true",
         # After 2, 4 and 8 s a server that is gone is gone: the default asks for a minute, at each of several calls.

@@ -71,7 +71,11 @@ def _bound(wanted: int) -> socket.socket:
         else:
             return listener
     listener = socket.socket()
+    listener.setsockopt(
+        socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
+    )  # its connections inherit it: else they keep the port
     listener.bind(("127.0.0.1", 0))
+    listener.listen(2048)
     return listener
 
 

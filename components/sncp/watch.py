@@ -138,13 +138,11 @@ def settled(
         quiet_seconds: how long nothing may change, so that an editor that saves often causes one reindex.
         longest_seconds: a writer that never pauses is not waited for any longer.
         until: asked twice a second; true ends the wait, whatever there is to see.
-        small: a look at few files elsewhere (of the recipe), of which the system is not asked; cheap.
+        small: the part of a look at few files elsewhere (of the recipe), of which the system gives no notices; cheap.
     """
-    at, few = time.monotonic(), small()
+    at = time.monotonic()
     while True:
-        noticed = notices.tick()
-        now = small()
-        noticed, few = noticed or now != few, now
+        noticed = notices.tick() or any(before.get(name) != stamp for name, stamp in small().items())
         waited = time.monotonic() - at
         if noticed or waited >= (_BLIND_SECONDS if notices.blind else LOOK_SECONDS):
             seen, at = look(), time.monotonic()

@@ -110,7 +110,8 @@ def execute(
         force: steps to be done again.
         planned: see `start_run`.
         fail_fast: of a matrix: begin no combination after one has failed.
-        server: the Prefect server of the workspace; none: there is one for as long as it takes.
+        server: the Prefect server of the workspace; whoever has it sees to it that the history is stored before it ends
+            (`see_stored`). None: there is one for as long as it takes.
 
     Raises:
         CervellaError: the error that ended the run.
@@ -158,16 +159,27 @@ def _execute(run: Run, server: Server | None) -> None:
     else:
         with prefect_server(workspace=run.workspace, progress=logger.info) as started:
             failed = _carried_out(run, started)
+            see_stored(run, started)
     if failed:
         raise failed
 
 
 def _carried_out(run: Run, server: Server) -> BaseException | None:
-    """Run it on a server; returns what it failed with, once its history is stored."""
+    """Run it on a server; returns what it failed with."""
     apply_environment({**prefect_environment(run.workspace), "PREFECT_API_URL": server.api_url})
     from flows.run import run_phase
 
     state = run_phase(run)
+    if state.is_completed():
+        return None
+    ended = state.result(raise_on_failure=False)
+    if isinstance(ended, BaseException):
+        return ended
+    return TerminalError(f"run {run.id} ended as {state.name}: {state.message}")
+
+
+def see_stored(run: Run, server: Server) -> None:
+    """Wait until the history of a run is stored, so that the server may end; only warns when it is not."""
     try:
         for one in [run, *_combinations(run)]:
             flow_run = one.read().get("prefect_flow_run")
@@ -175,12 +187,6 @@ def _carried_out(run: Run, server: Server) -> BaseException | None:
                 wait_until_stored(server.api_url, flow_run, expected_task_runs=len(_tasks(one)))
     except TransientError as error:
         logger.warning("%s", error)
-    if state.is_completed():
-        return None
-    ended = state.result(raise_on_failure=False)
-    if isinstance(ended, BaseException):
-        return ended
-    return TerminalError(f"run {run.id} ended as {state.name}: {state.message}")
 
 
 def _combinations(run: Run) -> list[Run]:

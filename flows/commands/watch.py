@@ -29,11 +29,12 @@ from components.services.watch import fault_of
 from components.sncp.watch import Look, Notices, look_at, settled, stamps_of
 from components.store import Run, is_held, logger, machine_fault
 from flows.commands.options import load
-from flows.commands.run import execute
+from flows.commands.run import execute, see_stored
 from flows.commands.terminal import told_in_terminal
 
 __all__ = ["watch_notes"]
 
+_ADDRESS = "PREFECT_API_URL"
 _KEEP = "keep"  # the lock of gc and forget
 _RETRY_SECONDS = (60.0, 120.0, 300.0, 900.0)
 """Between two tries of a reindex that could not be done now; the last one is repeated."""
@@ -77,25 +78,32 @@ class _Watching:
     failed: int = 0
     tries: int = 0
     """How often in a row a reindex could not be done for now."""
+    last: Run | None = None
     faulty: bool = False
     """Whether the recipe was changed and cannot be used."""
     since: float = field(default_factory=time.monotonic)
 
     def go_on(self) -> int:
         """Until it is interrupted."""
-        workspace, named, url = self.loaded.recipe.workspace, os.environ.get("PREFECT_API_URL"), ""
+        workspace, named, url = self.loaded.recipe.workspace, os.environ.get(_ADDRESS), ""
         while True:
             try:
                 # Prefect reads the address once a process: a server that died is started again where it was.
                 port = urlsplit(url).port if url and not named else None
+                if not named:
+                    os.environ.pop(_ADDRESS, None)  # ours, of the server that is gone: nobody named it
                 with prefect_server(workspace=workspace, api_url=named, port=port, progress=self._say) as server:
                     if url not in ("", server.api_url):
                         raise TerminalError(
                             f"the Prefect server could not be started again at {url}, its port is taken: start "
                             "`cervella reindex --watch` again"
                         )
-                    url = server.api_url
-                    self._watch(server)
+                    url = os.environ[_ADDRESS] = server.api_url
+                    try:
+                        self._watch(server)
+                    finally:
+                        if self.last and not fault_of(url):
+                            see_stored(self.last, server)
             except TransientError as error:  # the server is gone, whatever was under way
                 self._say(str(error))
             except TerminalError:
@@ -198,7 +206,7 @@ class _Watching:
         error: BaseException | None = None
         run: Run | None = None
         try:
-            run = execute(self.loaded, force=force, server=server)
+            self.last = run = execute(self.loaded, force=force, server=server)
         except CervellaError as raised:
             error = raised
         except Exception as raised:
