@@ -5,11 +5,12 @@ Not covered: a process of another machine, or of another container on this one, 
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
-__all__ = ["ps", "started_at"]
+__all__ = ["processor_seconds", "ps", "started_at"]
 
 
 def started_at(pid: int) -> str | None:
@@ -22,6 +23,15 @@ def started_at(pid: int) -> str | None:
         return None if words[0] == "Z" else words[19]
     told = ps("-o", "lstart=", "-p", str(pid)).strip()
     return told or None
+
+
+def processor_seconds(pid: int) -> float | None:
+    """Seconds of a processor that the process has used; None: it is gone, or this system does not say."""
+    try:
+        words = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
+        return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError):
+        return None
 
 
 def ps(*arguments: str) -> str:

@@ -24,7 +24,7 @@ from components.services.supervisor.ports import free_port, holders
 from components.services.supervisor.prefect_api import last_heartbeat, make_pool
 from components.services.supervisor.processes import MARK, end_marked, mark_of, marked, started_at
 from components.services.supervisor.service import Service
-from components.services.watch import HUNG_SECONDS, end_frozen, fault_of, server_state
+from components.services.watch import HUNG_SECONDS, Silence, end_frozen, fault_of, server_state
 from components.store import is_held
 
 __all__ = ["PATIENCE", "POOLS", "Child", "Mlflow", "PrefectServer", "Worker", "child_environment", "worker_name"]
@@ -74,6 +74,7 @@ class PrefectServer(Service):
     def __init__(self, board: Board, ending: threading.Event, *, workspace: Path, port: int) -> None:
         super().__init__("prefect", board, ending)
         self.folder = workspace / "prefect"
+        self.silence = Silence(self.folder)
         self.port = port
         board.tell(self.name, wanted_port=port, log=str(self.folder / "server.log"))
 
@@ -91,6 +92,11 @@ class PrefectServer(Service):
     def fault(self) -> str | None:
         """Asked over HTTP."""
         return fault_of(str(server_state(self.folder).get("api_url")))
+
+    def counts(self, seconds: float) -> float:
+        """A server that works is busy, not frozen."""
+        before = self.silence.seconds
+        return self.silence.add(seconds, answers=False) - before
 
     def end(self) -> None:
         """A frozen one is killed; one that answers ends by itself when nobody holds `users.lock` any more."""
