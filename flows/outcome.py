@@ -80,7 +80,8 @@ def _words(state: Mapping[str, Any]) -> str:
 
 def _links(state: Mapping[str, Any], *, folder: str, mlflow: str | None) -> Iterator[str]:
     if flow_run := state.get("prefect_flow_run"):
-        yield f"- [All that it shows, its log and its tasks](/runs/flow-run/{flow_run})"
+        # From an artifact's page, in the UI that one is in: each of Prefect's two has its own root.
+        yield f"- [All that it shows, its log and its tasks](../../runs/flow-run/{flow_run})"
     if mlflow:
         yield f"- [The run in MLflow]({mlflow})"
         if not (state.get("combinations") or state["phase"] == "dataset"):

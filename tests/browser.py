@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import os
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -93,14 +94,20 @@ class Tab:
         assert "exceptionDetails" not in found, found
         return found["result"].get("value")
 
-    def wait(self, expression: str, *, seconds: float = 60) -> Any:
-        """The value of a JavaScript expression, once it is true in JavaScript's sense.
+    def wait(self, expression: str, *, seconds: float = 60, again: Callable[[], None] | None = None) -> Any:
+        """The value of a JavaScript expression, once it is true in JavaScript's sense; True for an element.
 
-        Raises AssertionError with what the page shows when that takes longer than `seconds`.
+        Args:
+            expression: what is asked, over and over.
+            seconds: how long; AssertionError with what the page shows after that.
+            again: what is done every ten seconds to make it true, such as opening the page again.
         """
-        end = time.monotonic() + seconds
-        while not (found := self._evaluate(f"({expression}) || null")):
+        end, then = time.monotonic() + seconds, time.monotonic() + 10
+        while (found := self._evaluate(f"(found => found instanceof Node || found || null)({expression})")) is None:
             assert time.monotonic() < end, f"not within {seconds} s: {expression}\n{self.text()}"
+            if again and time.monotonic() > then:
+                again()
+                then = time.monotonic() + 10
             time.sleep(0.1)
         return found
 
@@ -139,7 +146,7 @@ class Tab:
 
     def _becomes(self, expression: str, *, seconds: float) -> bool:
         end = time.monotonic() + seconds
-        while not self._evaluate(f"({expression}) || null"):
+        while not self._evaluate(f"!!({expression})"):
             if time.monotonic() > end:
                 return False
             time.sleep(0.1)
@@ -150,9 +157,12 @@ class Tab:
         self.call("Input.insertText", text=text)
 
     def picture(self, path: Path, *, whole: bool = True) -> None:
-        """The page as PNG: all of it, or what is in the window."""
+        """The page as PNG of 256 colours: all of it, or what is in the window."""
+        from PIL import Image
+
         data = self.call("Page.captureScreenshot", captureBeyondViewport=whole)["data"]
-        path.write_bytes(base64.b64decode(data))
+        with Image.open(io.BytesIO(base64.b64decode(data))) as image:
+            image.convert("RGB").quantize(256).save(path, optimize=True)
 
 
 @contextmanager

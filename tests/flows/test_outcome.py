@@ -22,7 +22,7 @@ def test_a_failed_run_tells_its_error_once_and_its_steps() -> None:
     page = outcome_markdown(state(prefect_flow_run="f1"), folder="/w/runs/x")
     assert page.startswith("# night: failed\n\n> the disk \\<is\\> full\n")
     assert page.count("full") == 1
-    assert "(/runs/flow-run/f1)" in page and "`/w/runs/x`" in page
+    assert "(../../runs/flow-run/f1)" in page and "`/w/runs/x`" in page
     assert "| sncp.collect | skipped | 0.1 |  |" in page  # what it noted is of another run
     assert "| index.chunk | done | 2.0 | 3 chunks |" in page
     assert "MLflow" not in page
