@@ -76,7 +76,8 @@ def registered_in(
             return None
         return Found(str(where), str(run), int(version), int(prompts[0][0]))
 
-    return _looked(tracking_uri, look)
+    found: Found | None = _looked(tracking_uri, look)
+    return found
 
 
 def champion_is_told(
