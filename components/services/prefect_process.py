@@ -71,9 +71,8 @@ def _bound(wanted: int) -> socket.socket:
         else:
             return listener
     listener = socket.socket()
-    listener.setsockopt(
-        socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
-    )  # its connections inherit it: else they keep the port
+    # Its connections inherit it: without, they would hold the port for a minute after the server was killed.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(("127.0.0.1", 0))
     listener.listen(2048)
     return listener

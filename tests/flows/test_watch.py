@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import queue
@@ -12,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
@@ -48,13 +49,19 @@ class Watched:
         beside.write_text(text or RECIPE.format(model=self.model, tokens=tokens), encoding="utf-8")
         beside.replace(self.folder / "watched.yaml")
 
+    def beside(self) -> Watched:
+        """Another command on the same folder."""
+        other = copy.copy(self)
+        other.process, other.lines, other.said = None, queue.Queue(), []
+        return other
+
     def begin(self) -> None:
         self.process = self.program.start(
             "reindex", self.folder / "watched.yaml", "--watch", "--json", "--quiet-seconds", "0.5"
         )
         assert self.process.stdout and self.process.stderr
         for stream, take in ((self.process.stdout, self._take), (self.process.stderr, self.said.append)):
-            threading.Thread(target=lambda s=stream, t=take: [t(line) for line in s], daemon=True).start()
+            threading.Thread(target=_read, args=(stream, take), daemon=True).start()
 
     def _take(self, line: str) -> None:
         self.lines.put(json.loads(line))
@@ -99,12 +106,18 @@ class Watched:
         return found
 
 
+def _read(stream: IO[str], take: Callable[[str], None]) -> None:
+    with stream:
+        for line in stream:
+            take(line)
+
+
 @pytest.fixture
 def watched(program: Any, examples: Path, tmp_path: Path) -> Iterator[Callable[..., Watched]]:
     made: list[Watched] = []
 
-    def make(**options: str) -> Watched:
-        made.append(Watched(program, tmp_path, examples, **options))
+    def make(beside: Watched | None = None, **options: str) -> Watched:
+        made.append(beside.beside() if beside else Watched(program, tmp_path, examples, **options))
         return made[-1]
 
     yield make
@@ -192,22 +205,20 @@ def test_two_that_watch_and_one_that_reindexes_get_along(watched: Any, program: 
     one = watched()
     one.begin()
     assert one.next()["status"] == "done"
-    first, one.process, one.lines = (one.process, one.lines), None, queue.Queue()
-    one.begin()
-    try:
-        assert (one.next()["embedded"]) == 0
-        write(one.notes / "decisioni" / "nuova.md", "# Nuova\n\nUna nota per tutti e due.")
-        told = [one.next(), first[1].get(timeout=180)]
-        assert [line["status"] for line in told] == ["done", "done"]
-        assert sum(line["embedded"] for line in told) == 1
-        done = program("reindex", one.folder / "watched.yaml", "--json")
-        assert set(done.steps.values()) == {"skipped"}
-    finally:
-        os.killpg(first[0].pid, signal.SIGTERM)
-    assert first[0].wait(timeout=60) == 128 + signal.SIGTERM
-    write(one.notes / "decisioni" / "nuova.md", "Ancora una riga.")
-    assert one.next()["status"] == "done"  # the server stays for the other one
-    assert one.end() == 130
+    two = watched(beside=one)
+    two.begin()
+    assert two.next()["embedded"] == 0
+    note = one.notes / "decisioni" / "nuova.md"
+    write(note, "# Nuova\n\nUna nota per tutti e due.")
+    told = [one.next(), two.next()]
+    assert [line["status"] for line in told] == ["done", "done"]
+    assert sum(line["embedded"] for line in told) == 1
+    done = program("reindex", one.folder / "watched.yaml", "--json")
+    assert set(done.steps.values()) == {"skipped"}
+    assert one.end(signal.SIGTERM) == 128 + signal.SIGTERM
+    write(note, "Ancora una riga.")
+    assert two.next()["status"] == "done"  # the server stays for the other one
+    assert two.end() == 130
     assert soon(lambda: not one.processes(), seconds=15)
 
 
