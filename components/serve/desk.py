@@ -10,13 +10,18 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from components.errors import TerminalError
 from components.serve.params import Tier, Who
 
 if TYPE_CHECKING:
     from components.answer.partner import Asked, Partner
     from components.llm import Message
 
-__all__ = ["Desk", "Live", "Opened", "Served", "Tried", "Wanted"]
+__all__ = ["Desk", "Live", "NotInServiceError", "Opened", "Served", "Tried", "Wanted"]
+
+
+class NotInServiceError(TerminalError):
+    """Nothing is in service, so nobody can be asked."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,7 @@ class Wanted:
         conversation: its id; None: the client names none (then one is made of the first turn, see `Desk`).
         max_tokens: longest answer; None: the recipe's.
         key: name of the key that asks ("" where none is needed); never the key.
+        deadline: when nobody waits any more (`time.monotonic()`); None: never.
     """
 
     id: str
@@ -38,6 +44,7 @@ class Wanted:
     conversation: str | None = None
     max_tokens: int | None = None
     key: str = ""
+    deadline: float | None = None
 
 
 @dataclass(frozen=True)
@@ -118,4 +125,4 @@ class Live(Protocol):
     """What is in service now. It changes while questions are answered; who has begun keeps what they began with."""
 
     def use(self) -> AbstractContextManager[Opened]:
-        """The newest, for the length of the block. Raises TerminalError when nothing is in service."""
+        """The newest, for the length of the block. Raises NotInServiceError when it is nothing."""

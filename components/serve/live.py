@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from components.errors import CervellaError, TerminalError
-from components.serve.desk import Opened
+from components.serve.desk import NotInServiceError, Opened
 from components.store import logger
 
 __all__ = ["InService"]
@@ -71,12 +71,12 @@ class InService:
         """What is in service now, for the length of the block; it is not closed meanwhile.
 
         Raises:
-            TerminalError: nothing is in service.
+            NotInServiceError: nothing is in service.
         """
         with self._lock:
             lease = self._lease
             if lease is None:
-                raise TerminalError("nothing is in service")
+                raise NotInServiceError("nothing is in service")
             lease.users += 1
         try:
             yield lease.opened
