@@ -3,9 +3,9 @@
 The pieces that it gives, joined, are what `clean_answer` makes of the whole. So it holds back whatever a later word can
 change: an open tag, link, image, fence, thought, citation or address, and what may become a list of sources.
 
-How it knows: the text so far is cut before a blank, where no change of the guard can reach over the cut. That is so when
-no pattern matches up to the very end of the beginning, none may have begun there (`_BEGUN`, `_BEGUN_LAST`), and both
-still hold after each change. Then the beginning and the rest are changed as if each stood alone. A pattern that is
+How it knows: the text so far is cut before a blank, where no change of the guard can reach over the cut. That is so
+when no pattern matches up to the very end of the beginning, none may have begun there (`_BEGUN`, `_BEGUN_LAST`), and
+both still hold after each change. Then the beginning and the rest are changed as if each stood alone. A pattern that is
 added to the guard needs its beginning here; `tests/answer/test_stream_guard.py` looks for one that is missing.
 
 **Not covered**: what the guard itself does not cover. A language without blanks is shown all at once, at the end; so is
