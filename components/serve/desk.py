@@ -49,12 +49,17 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Tried:
-    """A model that was asked before the one that answered. `why`: of going on, for people; no text of a note."""
+    """A model that was asked, or was to be, before the one that answered.
+
+    `why`: of going on, for people; no text of a note. `cost_usd`: of an answer that was not given (US dollars); None:
+    not known.
+    """
 
     who: Who
     model: str
     why: str
     seconds: float
+    cost_usd: float | None = 0.0
 
 
 @dataclass(frozen=True)

@@ -30,11 +30,11 @@ class Breaker:
         self._trying = False
 
     def may_ask(self) -> bool:
-        """Whether to ask it now. A yes has to be answered by `worked`, `failed` or `gave_up`."""
+        """Whether to ask it now. A yes has to be answered by `worked`, `failed` or `gave_up`, once."""
         with self._lock:
             if self._opened is None:
                 return True
-            if self._trying or self._clock() - self._opened < self._seconds:
+            if self._trying or self._left() > 0:
                 return False
             self._trying = True
             return True
@@ -48,7 +48,8 @@ class Breaker:
         """It did not answer, by its own fault (time-out, no connection, an error of the server)."""
         with self._lock:
             self._failed += 1
-            if self._trying or self._failed >= self._most:
+            # What was asked before it opened may fail long after: that does not keep it open for longer.
+            if self._trying or (self._opened is None and self._failed >= self._most):
                 self._opened = self._clock()
             self._trying = False
 
@@ -57,9 +58,17 @@ class Breaker:
         with self._lock:
             self._trying = False
 
+    def seconds_left(self) -> float:
+        """Until a question may try it; 0 when it may be asked, or is being tried."""
+        with self._lock:
+            return self._left()
+
     def state(self) -> str:
         """closed, open or half open, for people and metrics."""
         with self._lock:
             if self._opened is None:
                 return "closed"
-            return "half open" if self._trying or self._clock() - self._opened >= self._seconds else "open"
+            return "open" if self._left() > 0 else "half open"
+
+    def _left(self) -> float:
+        return 0.0 if self._opened is None else max(0.0, self._opened + self._seconds - self._clock())
