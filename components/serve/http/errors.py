@@ -1,13 +1,12 @@
 """Errors as OpenAI's clients understand them: a status, a kind, and a sentence that tells nothing that is private.
 
 No sentence holds a path of this machine, a key, or text of a note: what a client is told of a failure further in is
-a sentence of ours; the error itself goes into the log, with the id of the request. Not covered: an InputError is told
-in its own words (they speak of the question), paths and secrets in it masked by their looks.
+a sentence of ours; the error itself goes into the log, with the id of the request. An InputError is told in its own
+words where no path can be among them, since it speaks of the question; secrets in it are masked by their looks.
 """
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from components.errors import CervellaError, InputError, TransientError
@@ -17,7 +16,6 @@ from components.sncp.redact import mask_secrets
 
 __all__ = ["HttpError", "http_error", "invalid"]
 
-_PATH = re.compile(r"(?:file:)?(?:(?<![\w.])~?/|\b[A-Za-z]:\\)[^\s'\",;:()]+")
 _LONGEST = 300  # characters of an error that is told in its own words
 
 
@@ -62,7 +60,7 @@ def http_error(error: BaseException, *, id: str) -> HttpError:
         return error
     more = f"The log of the endpoint says more, under {id}."
     if isinstance(error, InputError):
-        return invalid(_harmless(str(error)))
+        return invalid(_harmless(str(error)) or f"The question cannot be taken. {more}")
     if isinstance(error, BudgetError):
         return HttpError(
             402, f"The budget does not allow this question. {more}", type="insufficient_quota", code="budget_spent"
@@ -82,5 +80,6 @@ def http_error(error: BaseException, *, id: str) -> HttpError:
 
 
 def _harmless(text: str) -> str:
-    shown = _PATH.sub("…", mask_secrets(" ".join(text.split())))
-    return shown if len(shown) <= _LONGEST else f"{shown[: _LONGEST - 1]}…"
+    """The text on one line; nothing where a path may be in it."""
+    shown = mask_secrets(" ".join(text.split()))
+    return "" if "/" in shown or "\\" in shown else shown[:_LONGEST]

@@ -49,7 +49,7 @@ class Keys:
             key = key.strip()
             if len(key) < _SHORTEST or not key.isascii() or not key.isprintable() or " " in key:
                 raise InputError(
-                    f"{what}: key {place} has to have {_SHORTEST} characters or more, letters, digits and signs without "
+                    f"{what}: key {place} has to have {_SHORTEST} characters or more: letters, digits and signs, no "
                     "spaces. `python -c 'import secrets; print(secrets.token_urlsafe(32))'` makes a good one"
                 )
             if name in named or key in named.values():
@@ -64,7 +64,7 @@ class Keys:
         return bool(self._digests)
 
     def name_of(self, authorization: str | None) -> str | None:
-        """Name of the key in a header `Authorization: Bearer KEY`; None: it is none of ours. "" where none is needed."""
+        """Name of the key in a header `Authorization: Bearer KEY`; None: none of ours. "" where none is needed."""
         if not self._digests:
             return ""
         scheme, _, key = (authorization or "").partition(" ")

@@ -27,7 +27,7 @@ class Rate:
         self._times: dict[str, deque[float]] = {}
 
     def count(self, key: str) -> None:
-        """Count a request of the key of this name. Raises HttpError 429 where it is one too many; then it counts not."""
+        """Count a request of the key of this name. Raises HttpError 429: one too many; then it is not counted."""
         now = self._clock()
         times = self._times.setdefault(key, deque())
         while times and times[0] <= now - _MINUTE:

@@ -131,7 +131,9 @@ def read_asking(body: bytes, *, limits: LimitParams, model: str) -> Asking:
                       status=404)  # fmt: skip
     if (kind := (given.response_format or {}).get("type", "text")) != "text":
         shown = "JSON" if str(kind).startswith("json") else "another form"
-        raise invalid(f"Answers are text; {shown} cannot be asked for.", param="response_format", code="unsupported_value")
+        raise invalid(
+            f"Answers are text; {shown} cannot be asked for.", param="response_format", code="unsupported_value"
+        )
     if len(given.messages) > limits.messages:
         raise invalid(f"At most {limits.messages} messages are taken.", param="messages", code="too_many_messages")
     *before, last = given.messages
