@@ -115,11 +115,11 @@ def unanswered(model: str, seconds: float) -> TransientError:
 def _hang_up(stream: Any) -> None:
     """Close the connection of a litellm stream, whatever kind of client is behind it."""
     inner = getattr(stream, "completion_stream", None)
-    for name in ("http_response", "streaming_response", "response_iterator"):
+    for held in (getattr(inner, name, None) for name in ("http_response", "streaming_response", "response_iterator")):
         with suppress(Exception):
-            getattr(inner, name).close()
+            held.close()  # type: ignore[union-attr]
     with suppress(Exception):
-        inner.close()
+        inner.close()  # type: ignore[union-attr]
 
 
 def clean_error(text: str, *, secret: str | None = None) -> str:

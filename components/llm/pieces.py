@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from components.errors import CervellaError
 
@@ -32,7 +32,7 @@ class Line:
     """Between the thread that makes an answer and whoever takes it."""
 
     def __init__(self) -> None:
-        self.items: queue.SimpleQueue[str | _Begun | _Made[object] | BaseException] = queue.SimpleQueue()
+        self.items: queue.SimpleQueue[str | _Begun | _Made[Any] | BaseException] = queue.SimpleQueue()
         self.stop = False
         """Nobody takes anything any more: the maker is to end."""
 

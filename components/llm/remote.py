@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Collection, Generator, Sequence
 from contextlib import closing
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -128,7 +129,10 @@ class RemoteChat(_Remote):
     def stream(
         self, messages: Sequence[Message], *, max_tokens: int, beat_seconds: float | None = None
     ) -> Generator[str | RawReply, None, None]:
-        """One try, in pieces. Raises as `complete`, after some pieces too."""
+        """One try, in pieces. Raises as `complete`, after some pieces too.
+
+        litellm does not hand on which model really answered: its name is the one that was asked for.
+        """
         yield (
             yield from pieces_of(
                 lambda line: self._take(line, messages, max_tokens), name=self.model, seconds=self._timeout,
@@ -139,14 +143,13 @@ class RemoteChat(_Remote):
     def _take(self, line: Line, messages: Sequence[Message], max_tokens: int) -> RawReply:
         """Put on the line what comes, until it ends or nobody wants it any more."""
         line.begin()
-        chunks, parts, usage, finish, model = [], [], None, None, None
+        chunks, parts, usage, finish = [], [], None, None
         with closing(stream_litellm(**self._with_key(self._request(messages, max_tokens)))) as stream:
             for chunk in stream:
                 if line.stop:
                     break
                 chunks.append(chunk)
                 usage = getattr(chunk, "usage", None) or usage
-                model = model or getattr(chunk, "model", None)
                 for choice in getattr(chunk, "choices", None) or []:
                     finish = choice.finish_reason or finish
                     parts.append(choice.delta.content or "")
@@ -156,22 +159,19 @@ class RemoteChat(_Remote):
             raise TerminalError(
                 f"{self.model}: the answer has no pieces; is api_base an OpenAI-compatible endpoint that streams?"
             )
-        whole = open_litellm().stream_chunk_builder(chunks, messages=list(messages)) if usage else None
-        if whole is not None:
-            whole.usage = usage
-        return self._raw_reply(whole, text=text, finish=finish, model=model)
+        return self._raw_reply(_whole(chunks, usage), text=text, finish=finish)
 
     def _request(self, messages: Sequence[Message], max_tokens: int) -> dict[str, Any]:
         return {
             "messages": list(messages), "temperature": self._temperature, "max_tokens": max_tokens, "seed": self._seed,
         }  # fmt: skip
 
-    def _raw_reply(self, response: Any, *, text: str, finish: str | None, model: str | None = None) -> RawReply:
+    def _raw_reply(self, response: Any, *, text: str, finish: str | None) -> RawReply:
         usage = getattr(response, "usage", None)
         prompt, completion = (int(getattr(usage, name, 0) or 0) for name in ("prompt_tokens", "completion_tokens"))
         return RawReply(
             text=text,
-            model=str(model or getattr(response, "model", None) or self.model),
+            model=str(getattr(response, "model", None) or self.model),
             prompt_tokens=prompt,
             completion_tokens=completion,
             cost_usd=_cost(response, self.model) if prompt else None,
@@ -273,6 +273,18 @@ def _in_order(data: Any, count: int, model: str) -> list[list[float]]:
     if len({len(vector) for vector in vectors}) > 1:
         raise TerminalError(f"{model}: the vectors of one batch have different lengths")
     return vectors
+
+
+def _whole(chunks: list[Any], usage: Any) -> Any:
+    """A streamed answer as one that was not, for its price; `usage` is what the provider told, or None."""
+    if usage is None:
+        return None
+    try:
+        whole = open_litellm().stream_chunk_builder(chunks)
+        whole.usage = usage
+    except Exception:  # it stumbles over chunks that it does not know; the tokens are told all the same
+        return SimpleNamespace(usage=usage)
+    return whole
 
 
 def _price(model: str, prompt_tokens: int, completion_tokens: int) -> float | None:

@@ -57,7 +57,7 @@ def seconds_to_wait(
     error: TransientError, *, attempt: int, base_seconds: float, longest_seconds: float = 60.0
 ) -> float:
     """How long `with_retries` waits after the try `attempt` (from 0) failed with this error."""
-    wait = base_seconds * 2**attempt * random.uniform(0.5, 1.0)  # noqa: S311
+    wait: float = base_seconds * 2**attempt * random.uniform(0.5, 1.0)  # noqa: S311
     asked = error.after_seconds if isinstance(error, RetryLater) else None
     return min(max(wait, asked or 0.0), longest_seconds)
 
