@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -50,10 +51,12 @@ def serve_command(recipe: str, overrides: tuple[str, ...], host: str | None, por
     _log()
     live.start()
     log = UsageLog(usage_file(workspace))
+    desk, breakers = _desk(loaded.recipe, live, log)
     try:
         app = make_app(
-            _desk(loaded.recipe, live), limits=serve.limits, keys=keys, model=model,
+            desk, limits=serve.limits, keys=keys, model=model,
             told=live.told, record=_record(log, recipe=loaded.recipe.name), held=lambda: asking_in(workspace),
+            breakers=breakers,
         )  # fmt: skip
         wanted = serve.port if port is None else port
         listening = bind(host, wanted)
@@ -81,15 +84,38 @@ def _keys(recipe: Recipe, *, host: str) -> Keys:
     return Keys({})
 
 
-def _desk(recipe: Recipe, live: InService) -> Desk:
+def _desk(recipe: Recipe, live: InService, log: UsageLog) -> tuple[Desk, Callable[[], Mapping[str, str]]]:
+    """Who answers, and who of them is left alone now."""
     from components.serve.own_desk import OwnDesk
+    from components.serve.router.helper import Helper
+    from components.serve.router.hybrid import HybridDesk
+    from components.serve.router.money import MonthMoney
 
-    limits = recipe.serve.limits
-    return OwnDesk(live, max_chars=limits.question_chars, history_tokens=limits.history_tokens)
+    limits, router = recipe.serve.limits, recipe.serve.router
+    chars, tokens = limits.question_chars, limits.history_tokens
+    if router is None:
+        return OwnDesk(live, max_chars=chars, history_tokens=tokens), dict
+
+    def spent() -> float:
+        month = datetime.now(UTC).strftime("%Y-%m")
+        return sum(one.use.cost_usd for one in log.months() if one.name == month)  # of the own model too
+
+    helper = Helper(
+        router.helper,
+        money=MonthMoney(
+            per_month_usd=router.per_month_usd, per_query_usd=recipe.llm.budget.per_query_usd, spent=spent
+        ),
+        cache=recipe.workspace / "cache" / "responses.sqlite" if recipe.llm.cache else None,
+        trusted_hosts=recipe.privacy.trusted_hosts, temperature=recipe.llm.chat.temperature, seed=recipe.llm.chat.seed,
+    )  # fmt: skip
+    desk = HybridDesk(live, router=router, helper=helper, seconds=limits.seconds, max_chars=chars,
+                      history_tokens=tokens)  # fmt: skip
+    return desk, lambda: {str(who): state for who, state in desk.states().items()}
 
 
 def _record(log: UsageLog, *, recipe: str) -> Callable[[Ended], object]:
     """Keeps each question in the usage log, as `ask` does."""
+    from components.serve.http.answers import cost_of
 
     def record(ended: Ended) -> None:
         wanted, served = ended.wanted, ended.served
@@ -103,11 +129,11 @@ def _record(log: UsageLog, *, recipe: str) -> Callable[[Ended], object]:
         answer, reply = served.asked.answer, served.asked.answer.reply
         told |= {
             "release": served.release, "search_seconds": served.asked.search_seconds, "found": answer.found,
-            "sources": [source.path for source in answer.sources], "tier": served.tier, "cost_usd": 0.0,
+            "sources": [source.path for source in answer.sources], "tier": served.tier, "cost_usd": cost_of(served),
         }  # fmt: skip
         if reply is not None:
             told |= {
-                "cost_usd": reply.cost_usd, "model": reply.model, "is_local": reply.is_local, "cached": reply.cached,
+                "model": reply.model, "is_local": reply.is_local, "cached": reply.cached,
                 "prompt_tokens": reply.prompt_tokens, "completion_tokens": reply.completion_tokens,
             }  # fmt: skip
         log.record(**told)

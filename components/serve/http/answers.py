@@ -17,7 +17,7 @@ from components.answer import render
 from components.answer.answer import Answer, Source
 from components.serve.desk import Served
 
-__all__ = ["Form"]
+__all__ = ["Form", "cost_of"]
 
 _CITATION = re.compile(r"\[(\d{1,3}(?:\s*[,;]\s*\d{1,3})*)\]")
 
@@ -94,10 +94,17 @@ class Form:
             "seconds": round(asked.seconds, 4),
             "search_seconds": round(asked.search_seconds, 4),
             "first_token_seconds": None if first_seconds is None else round(first_seconds, 4),
-            "cost_usd": reply.cost_usd if reply else 0.0,
+            "cost_usd": cost_of(served),
             "cached": bool(reply and reply.cached),
             "ignored": self._ignored,
         }
+
+
+def cost_of(served: Served) -> float | None:
+    """Of the answer and of those that were not given (US dollars); None: not known of one of them."""
+    reply = served.asked.answer.reply
+    costs = [one.cost_usd for one in served.tried] + [reply.cost_usd if reply else 0.0]
+    return None if None in costs else sum(cost or 0.0 for cost in costs)
 
 
 def _finish(served: Served) -> str:

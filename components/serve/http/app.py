@@ -64,7 +64,7 @@ def make_app(
         record: keeps what was asked and what it took; called in the thread of the question.
         feedback: keeps a judgement; False: there was no such request. None: feedback is not kept.
         held: entered around each answer, in its thread.
-        breakers: who of the router's models is left alone: who -> closed, half-open or open.
+        breakers: who of the router's models is left alone: who -> closed, half open or open.
     """
     endpoint = _Endpoint(desk, limits, keys, model, told, record, feedback, held, breakers)
     app = FastAPI(title=model, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)

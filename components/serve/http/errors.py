@@ -16,6 +16,7 @@ from components.sncp.redact import mask_secrets
 
 __all__ = ["HttpError", "http_error", "invalid"]
 
+_SOON, _LATEST = 5.0, 3600.0  # seconds after which to ask again, where nobody says better
 _LONGEST = 300  # characters of an error that is told in its own words
 
 
@@ -72,7 +73,7 @@ def http_error(error: BaseException, *, id: str) -> HttpError:
     if isinstance(error, TransientError):
         return HttpError(
             503, f"Nobody could answer now; ask again in a while. {more}", type="service_unavailable",
-            code="not_answered_now", retry_after=5,
+            code="not_answered_now", retry_after=min(getattr(error, "after_seconds", None) or _SOON, _LATEST),
         )  # fmt: skip
     if isinstance(error, CervellaError):
         return HttpError(502, f"Nobody could answer. {more}", type="api_error", code="not_answered")

@@ -13,7 +13,7 @@ __all__ = ["Metrics"]
 
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120)
 _PATHS = ("/v1/chat/completions", "/v1/feedback", "/v1/models", "/health", "/metrics", "/")
-_BREAKER = {"closed": 0, "half-open": 1, "open": 2}
+_BREAKER = {"closed": 0, "half open": 1, "open": 2}
 
 
 class Metrics:
@@ -22,7 +22,7 @@ class Metrics:
     Args:
         at_work: how many answers are being made.
         waiting: how many requests wait for their turn.
-        breakers: who -> closed, half-open or open; empty where there is no router.
+        breakers: who -> closed, half open or open; empty where there is no router.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Metrics:
         ):
             Gauge(name, text, registry=self.registry).set_function(value)
         state = Gauge(
-            "cervella_breaker", "0 closed, 1 half-open, 2 open: it is left alone", ["who"], registry=self.registry
+            "cervella_breaker", "0 closed, 1 half open, 2 open: it is left alone", ["who"], registry=self.registry
         )
         for who in breakers():
             state.labels(who).set_function(partial(_state, breakers, who))
@@ -87,6 +87,8 @@ class Metrics:
             self._tokens.labels(served.who, "prompt").inc(reply.prompt_tokens)
             self._tokens.labels(served.who, "completion").inc(reply.completion_tokens)
             self._dollars.labels(served.who).inc(max(reply.cost_usd or 0.0, 0.0))
+        for one in served.tried:
+            self._dollars.labels(one.who).inc(max(one.cost_usd or 0.0, 0.0))
 
     def text(self) -> bytes:
         """All of it, in Prometheus' text format."""
