@@ -212,6 +212,15 @@ def test_an_unsure_answer_is_better_than_none(partner: Partner) -> None:
     assert [one.who for one in served.tried] == ["helper"]
 
 
+def test_nothing_is_held_back_for_one_that_could_not_be_asked(partner: Partner) -> None:
+    here = desk(partner, own=f"fake/chat?reply={LONG}&delay=0.02", min_confidence=0.5, spent=lambda: 50.0, seconds=3)
+    begun, first = time.monotonic(), 0.0
+    for piece in here.stream(wanted(EASY)):
+        first = first or (time.monotonic() - begun if piece else 0.0)
+    assert isinstance(piece, Served) and piece.who == "own" and not piece.tried, "in more than half of the time"
+    assert first < (time.monotonic() - begun) / 2
+
+
 def test_what_nobody_can_find_is_asked_of_nobody_else(partner: Partner) -> None:
     strict = replace(partner, params=partner.params.model_copy(update={"min_score": 1.0}))
     served = desk(strict, min_confidence=0.9).ask(wanted(EASY))
@@ -242,8 +251,9 @@ def test_a_persona_that_must_stay_here_is_not_sent(partner: Partner) -> None:
     kept = replace(partner, prompt=replace(partner.prompt, local_notes=("@persona/x.md",)))
     served = desk(kept).ask(wanted(HARD))
     assert served.who == "own" and served.tried[0].why == "the persona itself must not leave this machine"
-    with pytest.raises(TerminalError, match="persona itself"):
+    with pytest.raises(TerminalError, match="persona itself") as caught:
         desk(kept, complex=["helper"]).ask(wanted(HARD))
+    assert not isinstance(caught.value, BudgetError)
 
 
 def test_a_longest_answer_that_is_wanted_is_no_longer_than_what_the_helper_may_cost(partner: Partner) -> None:

@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Generator
 from contextlib import closing, contextmanager
 
-from components.serve.compare.records import Compared, Comparisons
+from components.serve.compare.records import Compared, Comparisons, Side
 from components.serve.compare.share import in_share
 from components.serve.desk import Desk, Served, Wanted
 from components.serve.params import CompareParams
@@ -149,10 +149,15 @@ class ShadowDesk:
             with self._change:
                 self._left_out += 1
             return
-        about = {"candidate": self._candidate, "mode": "shadow", "keep_texts": self._keep_texts, "tier": served.tier}
-        if self._records.record([
-            Compared.of(wanted, served, side="A", **about), Compared.of(wanted, other, side="B", **about)
-        ]):  # fmt: skip
+        sides: tuple[tuple[Side, Served | BaseException], ...] = (("A", served), ("B", other))
+        both = [
+            Compared.of(
+                wanted, given, candidate=self._candidate, mode="shadow", side=side, keep_texts=self._keep_texts,
+                tier=served.tier,
+            )
+            for side, given in sides
+        ]  # fmt: skip
+        if self._records.record(both):
             with self._change:
                 self._compared += 1
 

@@ -9,7 +9,7 @@ from components.llm.budget import BudgetError
 from components.llm.retry import RetryLater
 from components.serve.desk import Tried
 
-__all__ = ["LateError", "LeftAloneError", "nobody", "why_of"]
+__all__ = ["LateError", "LeftAloneError", "NotAllowedError", "SpentError", "nobody", "why_of"]
 
 
 class LateError(TransientError):
@@ -17,6 +17,14 @@ class LateError(TransientError):
 
     def __init__(self, seconds: float) -> None:
         super().__init__(f"no answer within {seconds:.3g} s")
+
+
+class SpentError(BudgetError):
+    """There is no money left for it this month."""
+
+
+class NotAllowedError(TerminalError):
+    """It must not be given what it would be given."""
 
 
 class LeftAloneError(RetryLater):
@@ -29,7 +37,7 @@ class LeftAloneError(RetryLater):
 def why_of(error: Exception) -> str:
     """What is told of an error; what it says itself may name a note, and stays in the log."""
     match error:
-        case LateError() | LeftAloneError():
+        case LateError() | LeftAloneError() | SpentError() | NotAllowedError():
             return str(error)
         case BudgetError():
             return "it would go over what a question or the month may cost"

@@ -5,11 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Collection
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.llm import load_chat
+from components.llm.budget import BudgetError
 from components.serve.params import HelperParams
+from components.serve.router.faults import NotAllowedError, SpentError
 from components.serve.router.money import MonthMoney
 
 if TYPE_CHECKING:
@@ -36,10 +39,10 @@ class Helper:
         trusted_hosts: Collection[str] = (), temperature: float = 0.0, seed: int = 13,
     ) -> None:  # fmt: skip
         self._params, self.money = params, money
-        self._options = {
-            "cache": cache, "trusted_hosts": trusted_hosts, "temperature": temperature, "seed": seed,
-            "retries": 0,  # the next one is asked instead: nobody waits for a second try
-        }  # fmt: skip
+        self._load = partial(
+            load_chat, **params.model_dump(), cache=cache, trusted_hosts=trusted_hosts, temperature=temperature,
+            seed=seed, retries=0,  # the next one is asked instead: nobody waits for a second try
+        )  # fmt: skip
         self._lock = threading.Lock()
         self._loaded: tuple[Budget, Chat] | None = None
 
@@ -52,25 +55,26 @@ class Helper:
         """Longest answer (tokens): what is wanted, at most the recipe's, since it is paid for."""
         return min(wanted or self._params.max_tokens, self._params.max_tokens)
 
-    def why_not(self, own: Partner) -> str | None:
-        """Why it cannot be asked in place of `own`, in words; None: it can. Nothing is sent."""
+    def refused(self, own: Partner) -> NotAllowedError | SpentError | None:
+        """Why it is not to be asked in place of `own`, in words for people; None: it may be. Nothing is sent."""
         if why := self.money.why_not():
-            return why
+            return SpentError(why)
         if own.prompt.local_notes:
-            return "the persona itself must not leave this machine"
+            return NotAllowedError("the persona itself must not leave this machine")
         return None
 
-    def partner(self, own: Partner) -> Partner | None:
-        """The partner with this model in place of her own; None: what was spent is not known.
+    def partner(self, own: Partner) -> Partner:
+        """The partner with this model in place of her own, without what must not leave this machine.
 
         Raises:
+            BudgetError: what was spent is not known.
             TerminalError: its package is not installed.
         """
         budget = self.money.budget()
         if budget is None:
-            return None
+            raise BudgetError("what the helper cost this month is not known")
         with self._lock:
             if self._loaded is None or self._loaded[0] is not budget:  # another month
-                self._loaded = budget, load_chat(**self._params.model_dump(), **self._options, budget=budget)
+                self._loaded = budget, self._load(budget=budget)
             chat = self._loaded[1]
         return replace(own, chat=chat, budget=budget, leave_out_local=True)

@@ -1,8 +1,8 @@
 """The desk with a router: who is asked depends on how hard the question is, and the next one when that one fails.
 
 Another model is asked as long as nothing of an answer was given. So what may still be taken back is held back: an
-answer whole, where `min_confidence` judges it and another model could be asked; the words "it is not in the notes" of
-the helper, where notes were kept from it that the own model may read.
+answer whole, where `min_confidence` judges it and another model could be asked now; the words "it is not in the notes"
+of the helper, where notes were kept from it that the own model may read.
 
 State after a hard crash: none; breakers are closed after a start, and the month's money is read from the usage log.
 
@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, get_args
+from typing import get_args
 
 from components.answer.messages import NOT_IN_NOTES, check_question
 from components.answer.partner import Asked
@@ -31,9 +31,6 @@ from components.serve.router.confidence import confidence_of
 from components.serve.router.faults import LateError, LeftAloneError, nobody, why_of
 from components.serve.router.helper import Helper
 from components.store import logger
-
-if TYPE_CHECKING:
-    from components.answer.partner import Partner
 
 __all__ = ["HybridDesk"]
 
@@ -94,7 +91,8 @@ class HybridDesk:
         with self._live.use() as opened:
             question = _Question(wanted, found, opened, self._clock() + self._seconds)
             for place, who in enumerate(order):
-                served = yield from self._try(who, question, after=order[place + 1 :])
+                after = [one for one in order[place + 1 :] if self._could_ask(one, opened)]
+                served = yield from self._try(who, question, after=after)
                 if served:
                     yield served
                     return
@@ -112,83 +110,102 @@ class HybridDesk:
 
     def _try(self, who: Who, question: _Question, *, after: list[Who]) -> Generator[str, None, Served | None]:
         """Ask one of them; what is returned was given, None: the next is to be asked."""
-        begun, breaker = self._clock(), self._breakers[who]
-        model = self._helper.model if who == "helper" else question.opened.partner.chat.model
-
-        def go_on(error: Exception, why: str | None = None) -> None:
-            question.tried.append(Tried(who, model, why or why_of(error), round(self._clock() - begun, 3)))
-            question.errors.append(error)
-
-        if who == "helper" and (reason := self._helper.why_not(question.opened.partner)):
-            return go_on(BudgetError(reason), reason)
-        if question.end - begun <= 0:
-            return go_on(LateError(self._seconds), "no time was left for it")
-        if not breaker.may_ask():
-            return go_on(LeftAloneError(breaker.seconds_left()))
-        settled, given, pieces = False, False, list[str]()
-        held = self._router.min_confidence > 0 and bool(after)
+        begun = self._clock()
+        if refused := self._refused(who, question):
+            self._note(who, question, refused, begun)
+            return None
         share = begun + (question.end - begun) / (1 + len(after))
+        breaker, pieces, given = self._breakers[who], list[str](), False
+        settle = breaker.gave_up
         try:
             with closing(self._pieces(who, question)) as made:
                 for item in made:
                     if isinstance(item, Asked):
-                        if (reply := item.answer.reply) and not reply.cached:  # else no model was asked
-                            breaker.worked()
-                            settled = True
-                        if not given and (why := self._why_on(who, item, question, after=after)):
-                            cost = reply.cost_usd if reply else 0.0
-                            it = Tried(who, model, why, round(self._clock() - begun, 3), cost_usd=cost)
-                            question.tried.append(it)
-                            question.unsure = it, item, pieces
-                            return None
+                        if item.answer.reply and not item.answer.reply.cached:  # else no model was asked
+                            settle = breaker.worked
                         if not given:
+                            if why := self._why_on(who, item, after=after):
+                                question.unsure = self._note(who, question, why, begun, item), item, pieces
+                                return None
                             yield from pieces
                         return _served(who, item, question, tried=question.tried)
-                    if item and not given:
+                    if given or not item:
+                        yield item
+                    else:
                         pieces.append(item)
-                        if not held and not (after and who == "helper" and _may_be_missing(pieces)):
+                        if not self._holds(who, pieces, after=after):
                             given = True
                             yield from pieces
-                    else:
-                        yield item
                     if self._clock() > (question.end if given else share):
                         raise LateError(self._clock() - begun)
-            raise TransientError(f"{model}: the answer ended without an end")
+            raise TransientError("the answer ended without an end")
         except Exception as error:
             if not isinstance(error, BudgetError):
-                breaker.failed()
-                settled = True
+                settle = breaker.failed
             self._tell(who, question, error)
             if not given:
-                return go_on(error)
+                self._note(who, question, error, begun)
+                return None
             if isinstance(error, InputError):  # it is not the question's fault
                 raise TerminalError(why_of(error)) from error
             raise
         finally:
-            if not settled:
-                breaker.gave_up()
+            settle()
+
+    def _refused(self, who: Who, question: _Question) -> Exception | None:
+        """Why it is not asked at all; None: the breaker was asked, and waits to be told."""
+        if who == "helper" and (refused := self._helper.refused(question.opened.partner)):
+            return refused
+        if self._clock() >= question.end:
+            return LateError(self._seconds)
+        breaker = self._breakers[who]
+        return None if breaker.may_ask() else LeftAloneError(breaker.seconds_left())
+
+    def _could_ask(self, who: Who, opened: Opened) -> bool:
+        """Whether it would be asked now, as far as that is known."""
+        if who == "helper" and self._helper.refused(opened.partner):
+            return False
+        return self._breakers[who].state() != "open"
 
     def _pieces(self, who: Who, question: _Question) -> Generator[str | Asked]:
-        own, wanted = question.opened.partner, question.wanted
-        partner: Partner | None = self._helper.partner(own) if who == "helper" else own
-        if partner is None:
-            raise BudgetError("what the helper cost this month is not known")
-        most = self._helper.max_tokens(wanted.max_tokens) if who == "helper" else wanted.max_tokens
+        partner, wanted = question.opened.partner, question.wanted
+        most = wanted.max_tokens
+        if who == "helper":
+            partner, most = self._helper.partner(partner), self._helper.max_tokens(most)
         yield from partner.stream(
             wanted.question, history=wanted.history, max_tokens=most, history_tokens=self._history_tokens,
             max_chars=self._max_chars, turn=self._turn, beat_seconds=_BEAT_SECONDS,
         )  # fmt: skip
 
-    def _why_on(self, who: Who, asked: Asked, question: _Question, *, after: list[Who]) -> str | None:
+    def _holds(self, who: Who, pieces: list[str], *, after: list[Who]) -> bool:
+        """Whether what there is of an answer may still be taken back."""
+        return bool(after) and (self._router.min_confidence > 0 or (who == "helper" and _may_be_missing(pieces)))
+
+    def _why_on(self, who: Who, asked: Asked, *, after: list[Who]) -> str | None:
         """Why another one is asked although there is an answer, in words; None: it is given."""
         if not after:
             return None
-        if who == "helper" and "own" in after and asked.left_out and not asked.answer.found:
+        if who == "helper" and asked.left_out and not asked.answer.found:
             return f"it found nothing, and {asked.left_out} of the notes must not be shown to it"
         sure = confidence_of(asked.answer)
         if asked.answer.reply is None or sure is None or sure >= self._router.min_confidence:
             return None  # without a note that is near enough, nobody finds one
         return f"it is not sure enough: {sure:.2f}, {self._router.min_confidence:.2f} is wanted"
+
+    def _note(
+        self, who: Who, question: _Question, why: Exception | str, begun: float, asked: Asked | None = None
+    ) -> Tried:
+        """One that the next is asked after."""
+        model = self._helper.model if who == "helper" else question.opened.partner.chat.model
+        reply = asked.answer.reply if asked else None
+        it = Tried(
+            who, model, why if isinstance(why, str) else why_of(why), round(self._clock() - begun, 3),
+            cost_usd=reply.cost_usd if reply else 0.0,
+        )  # fmt: skip
+        question.tried.append(it)
+        if isinstance(why, Exception):
+            question.errors.append(why)
+        return it
 
     def _tell(self, who: Who, question: _Question, error: Exception) -> None:
         if isinstance(error, CervellaError):
