@@ -121,7 +121,7 @@ _PAGE = """\
 """
 
 
-def render_page(body: str, *, title: str, style: str, script: str = "", **values: Any) -> str:
+def render_page(body: str, *, title: str, style: str, script: str = "", asks: bool = False, **values: Any) -> str:
     """A whole page as HTML; the same for the same arguments.
 
     Args:
@@ -129,13 +129,14 @@ def render_page(body: str, *, title: str, style: str, script: str = "", **values
         title: of the window; may be foreign text.
         style: the page's whole style, ours.
         script: its only script, ours; empty: it runs none.
+        asks: whether the script may ask the server that the page is from, and nobody else.
         values: what the template writes.
 
     Raises:
         jinja2.UndefinedError: the template names a value that is not there.
     """
     return _template(_PAGE).render(
-        policy=_policy(style, script), title=title, body=fragment(body, **values),
+        policy=_policy(style, script, asks=asks), title=title, body=fragment(body, **values),
         style=Markup(style), script=Markup(script),  # noqa: S704 - ours
     )  # fmt: skip
 
@@ -162,10 +163,12 @@ def _finalized(value: Any) -> Any:
     return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
-def _policy(style: str, script: str) -> str:
+def _policy(style: str, script: str, *, asks: bool) -> str:
     scripts = f"script-src '{_hash(script)}'; " if script else ""
+    asked = "connect-src 'self'; " if asks else ""
     return (
-        f"default-src 'none'; style-src '{_hash(style)}'; {scripts}img-src data:; base-uri 'none'; form-action 'none'"
+        f"default-src 'none'; style-src '{_hash(style)}'; {scripts}{asked}img-src data:; base-uri 'none'; "
+        "form-action 'none'"
     )
 
 

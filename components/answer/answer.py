@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from components.answer.guard import clean_answer, one_line
 from components.answer.language import Language, detect_language
-from components.answer.messages import MAX_QUESTION_CHARS, NOT_IN_NOTES, Given, Hit, build_request, check_question
+from components.answer.messages import (
+    MAX_QUESTION_CHARS,
+    NOT_IN_NOTES,
+    Given,
+    Hit,
+    Request,
+    build_request,
+    check_question,
+)
+from components.answer.stream_guard import StreamGuard
+from components.errors import TerminalError
 
 if TYPE_CHECKING:
     from components.llm import Chat, Reply
 
-__all__ = ["Answer", "Source", "answer", "render"]
+__all__ = ["Answer", "Source", "answer", "render", "stream_answer"]
 
 _NO_ANSWER: dict[Language, str] = {
     "it": "Il modello non ha dato una risposta.",
@@ -35,7 +46,10 @@ _CITATION = re.compile(r"\[(\d{1,3}(?:\s*[,;]\s*\d{1,3})*)\]")
 
 @dataclass(frozen=True)
 class Source:
-    """A chunk that the model read. `number` is its [n] in the text; lines are 1-based, inclusive, cut with the text."""
+    """A chunk that the model read. `number` is its [n] in the text; lines are 1-based, inclusive, cut with the text.
+
+    `cosine` to the question: None without vectors. `local`: its text must not leave this machine.
+    """
 
     number: int
     path: str
@@ -47,6 +61,8 @@ class Source:
     date: str | None
     status: str
     paths: tuple[str, ...]
+    cosine: float | None = None
+    local: bool = False
 
 
 @dataclass(frozen=True)
@@ -98,6 +114,8 @@ def answer(
     random_marker: bool = False,
     local_notes: Collection[str] = (),
     max_chars: int = MAX_QUESTION_CHARS,
+    told: str = "",
+    max_tokens: int | None = None,
 ) -> Answer:
     """Ask the model about the retrieved chunks, or say that it is not in the notes without asking it.
 
@@ -113,11 +131,122 @@ def answer(
         random_marker: see `build_request`.
         local_notes: sources of prompt and session that must not leave this machine; hits say it themselves.
         max_chars: longest question that is taken (characters).
+        told: the conversation so far, see `build_request`.
+        max_tokens: longest answer, by the model's tokenizer; None: the model's own limit.
 
     Raises:
         InputError: the question is empty or too long.
         TerminalError: from the model, also when it is elsewhere and is given something local; TransientError likewise.
     """
+    asked = _prepare(
+        question, prompt=prompt, session=session, hits=hits, chat=chat, language=language,
+        max_context_tokens=max_context_tokens, min_score=min_score, random_marker=random_marker,
+        local_notes=local_notes, max_chars=max_chars, told=told,
+    )  # fmt: skip
+    if isinstance(asked, Answer):
+        return asked
+    reply = chat.chat(asked.request.messages, max_tokens=max_tokens, local_notes=asked.local_notes)
+    return asked.answered(reply, text=clean_answer(reply.text, **asked.guarded()))
+
+
+def stream_answer(
+    question: str,
+    *,
+    prompt: str,
+    session: str | None,
+    hits: Sequence[Hit],
+    chat: Chat,
+    language: Literal["auto", "it", "en"],
+    max_context_tokens: int,
+    min_score: float,
+    random_marker: bool = False,
+    local_notes: Collection[str] = (),
+    max_chars: int = MAX_QUESTION_CHARS,
+    told: str = "",
+    max_tokens: int | None = None,
+    beat_seconds: float | None = None,
+) -> Generator[str | Answer, None, None]:
+    """As `answer`, in pieces; then the answer, whose text is the pieces joined and is what `answer` gives.
+
+    A piece is given as soon as nothing that follows can change what the guard makes of it. Closing the generator ends
+    the work of the model, see `Chat.stream`; so does an error, which may come after some pieces. With `beat_seconds` an
+    empty piece is given whenever there is nothing to show, at least so often.
+    """
+    asked = _prepare(
+        question, prompt=prompt, session=session, hits=hits, chat=chat, language=language,
+        max_context_tokens=max_context_tokens, min_score=min_score, random_marker=random_marker,
+        local_notes=local_notes, max_chars=max_chars, told=told,
+    )  # fmt: skip
+    if isinstance(asked, Answer):
+        yield asked.text
+        yield asked
+        return
+    guard, reply = StreamGuard(**asked.guarded()), None
+    pieces = chat.stream(
+        asked.request.messages, max_tokens=max_tokens, local_notes=asked.local_notes, beat_seconds=beat_seconds
+    )
+    with closing(pieces):
+        for item in pieces:
+            if isinstance(item, str):
+                shown = guard.feed(item)
+                if shown or beat_seconds is not None:
+                    yield shown
+            else:
+                reply = item
+    if reply is None:
+        raise TerminalError(f"{chat.model}: the answer ended without an end")
+    if shown := guard.end():
+        yield shown
+    whole = asked.answered(reply, text=guard.text)
+    if not guard.text:
+        yield whole.text
+    yield whole
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A question that goes to the model."""
+
+    request: Request
+    local_notes: list[str]
+    language: Language
+    started: float
+
+    def guarded(self) -> dict[str, Any]:
+        """What the guard on the answer has to know."""
+        given = "\n".join(message["content"] for message in self.request.messages)
+        return {"marker": self.request.marker, "known": given, "notes": len(self.request.given)}
+
+    def answered(self, reply: Reply, *, text: str) -> Answer:
+        """The answer, of the text that the guard left."""
+        cited = _citations(text, up_to=len(self.request.given))
+        return Answer(
+            text=text or _NO_ANSWER[self.language],
+            sources=_sources(self.request.given, cited=cited),
+            found=_says_something(text, cited=cited),
+            language=self.language,
+            reply=replace(reply, text=text),  # nothing else may show what was taken out
+            seconds=time.perf_counter() - self.started,
+            neutralised=self.request.neutralised,
+        )
+
+
+def _prepare(
+    question: str,
+    *,
+    prompt: str,
+    session: str | None,
+    hits: Sequence[Hit],
+    chat: Chat,
+    language: Literal["auto", "it", "en"],
+    max_context_tokens: int,
+    min_score: float,
+    random_marker: bool,
+    local_notes: Collection[str],
+    max_chars: int,
+    told: str,
+) -> Answer | _Asked:
+    """What is to be asked, or the answer, when the notes have nothing."""
     started = time.perf_counter()
     question = check_question(question, max_chars=max_chars)
     spoken: Language = detect_language(question) if language == "auto" else language
@@ -140,21 +269,10 @@ def answer(
         max_context_tokens=max_context_tokens,
         count_tokens=chat.count_tokens,
         random_marker=random_marker,
+        told=told,
     )
     local = {chunk.hit.path for chunk in request.given if getattr(chunk.hit, "local", False)}.union(local_notes)
-    reply = chat.chat(request.messages, local_notes=sorted(local))
-    given = "\n".join(message["content"] for message in request.messages)
-    text = clean_answer(reply.text, marker=request.marker, known=given, notes=len(request.given))
-    cited = _citations(text, up_to=len(request.given))
-    return Answer(
-        text=text or _NO_ANSWER[spoken],
-        sources=_sources(request.given, cited=cited),
-        found=_says_something(text, cited=cited),
-        language=spoken,
-        reply=replace(reply, text=text),  # nothing else may show what was taken out
-        seconds=time.perf_counter() - started,
-        neutralised=request.neutralised,
-    )
+    return _Asked(request, sorted(local), spoken, started)
 
 
 def render(answer: Answer) -> str:
@@ -203,6 +321,8 @@ def _sources(given: Sequence[Given], *, cited: Sequence[int]) -> tuple[Source, .
             date=chunk.hit.date,
             status=chunk.hit.status,
             paths=tuple(chunk.hit.paths),
+            cosine=chunk.hit.cosine,
+            local=bool(getattr(chunk.hit, "local", False)),
         )
         for chunk in sorted(given, key=lambda chunk: (order.get(chunk.number, len(order)), chunk.number))
     )

@@ -22,11 +22,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from components.llm.control_tokens import HEADINGS, LEFT, MARKS, RIGHT, TAGS, TOKENS
 
-__all__ = ["clean_answer", "neutralise", "one_line"]
+__all__ = ["Change", "clean_answer", "first_changes", "last_changes", "neutralise", "one_line", "repeated_changes"]
+
+Change = tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]
+"""A pattern and what it is replaced by. An answer is cleaned by nothing else: `stream_guard` relies on that."""
 
 _COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 _UNSEEN = re.compile(
@@ -83,6 +86,8 @@ _OWN_SOURCES = re.compile(
     r"(?:\n[ \t]*(?:[-*•]\s*)?\[\d{1,3}\][^\n]*|\n[ \t]*)+\Z",
     re.IGNORECASE,
 )
+_CARRIAGE_RETURN = re.compile(r"\r")
+_EMPTY_LINES = re.compile(r"\n{3,}")
 _NUMBERS = re.compile(
     r"(?P<code>```.*?(?:```|\Z)|`[^`\n]*`)|(?:[ \t]|(?<![\w\])]))\[(?P<numbers>\d{1,3}(?:\s*[,;]\s*\d{1,3})*)\](?!\()",
     re.DOTALL,
@@ -125,32 +130,55 @@ def clean_answer(text: str, *, marker: str, known: str = "", notes: int | None =
             is left as it is.
         notes: how many notes it was given, numbered from 1; other numbers in brackets go. None: all stay.
     """
-    text = _OUR_FENCE.sub("", _THOUGHT.sub("", _UNSEEN.sub("", text))).replace(marker, "")
-    beginnings = "|".join(marker[:length] for length in range(len(marker) - 1, 4, -1))
-    text = re.sub(rf"\s(?:{beginnings})\s*\Z", "", text)
+    text = _changed(text, first_changes(marker))
     while True:
         before = text
-        text = _TURNS.sub("", _unlinked(text.replace("\r", "\n"), Counter()))
+        text = _changed(text, repeated_changes())
         if text == before:
             break
-    text = _OWN_SOURCES.sub("", f"\n{text}")
-    if notes is not None:
-        text = _NUMBERS.sub(lambda match: _given(match, notes), text)
-    text = _URL.sub(lambda match: match[0] if match[0].rstrip(_AFTER) in known else _broken(match[0]), text)
-    return re.sub(r"\n{3,}", "\n\n", text).strip()
+    return _changed(f"\n{text}", last_changes(known=known, notes=notes)).strip()
+
+
+def _changed(text: str, changes: Sequence[Change]) -> str:
+    """The text after these changes, one after the other."""
+    for pattern, by in changes:
+        text = pattern.sub(by, text)
+    return text
+
+
+def first_changes(marker: str) -> list[Change]:
+    """What is taken out of an answer first, once. See `clean_answer` for `marker`."""
+    beginnings = "|".join(marker[:length] for length in range(len(marker) - 1, 4, -1))
+    return [
+        (_UNSEEN, ""),
+        (_THOUGHT, ""),
+        (_OUR_FENCE, ""),
+        (re.compile(re.escape(marker)), ""),
+        (re.compile(rf"\s(?:{beginnings})\s*\Z"), ""),
+    ]
+
+
+def repeated_changes() -> list[Change]:
+    """What is changed then, again and again until nothing changes: taking one thing out can make another."""
+    return [(_CARRIAGE_RETURN, "\n"), *((pattern, by) for pattern, by, _ in _UNLINKED), (_TURNS, "")]
+
+
+def last_changes(*, known: str, notes: int | None) -> list[Change]:
+    """What is changed last, once, in the answer with a line end put before it. See `clean_answer` for the rest."""
+    numbers: list[Change] = [] if notes is None else [(_NUMBERS, lambda match: _given(match, notes))]
+    return [
+        (_OWN_SOURCES, ""),
+        *numbers,
+        (_URL, lambda match: match[0] if match[0].rstrip(_AFTER) in known else _broken(match[0])),
+        (_EMPTY_LINES, "\n\n"),
+    ]
 
 
 def _unlinked(text: str, found: Counter[str]) -> str:
     """Without what people do not see, and with nothing that is fetched, run or followed where the text is shown."""
-    text = _replace(_UNSEEN, "", text, found, "unseen characters")
-    text = _replace(_COMMENT, "", text, found, "html comments")
-    text = _replace(_HTML_IMAGE, _html_alt, text, found, "images")
-    text = _replace(_IMAGE, lambda m: f"(immagine: {m[1].strip()})" if m[1].strip() else "", text, found, "images")
-    text = _replace(_IMAGE_LEFT, _look_alike, text, found, "images")
-    text = _replace(_LINK, lambda m: f"{m[1]} ({m[2]})" if m[1] != m[2] else m[2], text, found, "links")
-    text = _replace(_DEFINITION, lambda m: f"{m[1]}{m[2]}: {m[3]}", text, found, "links")
-    text = _replace(_AUTOLINK, lambda m: m[1], text, found, "links")
-    return _replace(_ACTIVE, _look_alike, text, found, "active html")
+    for pattern, by, kind in _UNLINKED:
+        text = _replace(pattern, by, text, found, kind)
+    return text
 
 
 def _look_alike(match: re.Match[str]) -> str:
@@ -187,3 +215,16 @@ def _html_alt(match: re.Match[str]) -> str:
     alt = _ALT.search(match[0])
     words = next((group for group in alt.groups() if group), "") if alt else ""
     return f"(immagine: {words})" if words else ""
+
+
+_UNLINKED: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str], str], ...] = (
+    (_UNSEEN, "", "unseen characters"),
+    (_COMMENT, "", "html comments"),
+    (_HTML_IMAGE, _html_alt, "images"),
+    (_IMAGE, lambda m: f"(immagine: {m[1].strip()})" if m[1].strip() else "", "images"),
+    (_IMAGE_LEFT, _look_alike, "images"),
+    (_LINK, lambda m: f"{m[1]} ({m[2]})" if m[1] != m[2] else m[2], "links"),
+    (_DEFINITION, lambda m: f"{m[1]}{m[2]}: {m[3]}", "links"),
+    (_AUTOLINK, lambda m: m[1], "links"),
+    (_ACTIVE, _look_alike, "active html"),
+)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import time
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Generator, Sequence
+from contextlib import AbstractContextManager, closing, nullcontext
+from contextvars import copy_context
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from components.answer.answer import Answer, answer
+from components.answer.answer import Answer, answer, stream_answer
+from components.answer.history import conversation, search_text
+from components.answer.language import detect_language
 from components.answer.messages import MAX_QUESTION_CHARS
 from components.answer.params import AnswerParams
 from components.sncp.redact import mask_secrets
@@ -15,10 +19,13 @@ from components.store import logger
 
 if TYPE_CHECKING:
     from components.index import Hit, Index, SearchParams
-    from components.llm import Budget, Chat
+    from components.llm import Budget, Chat, Message
     from components.persona import Prompt, Session
 
-__all__ = ["Asked", "Partner"]
+__all__ = ["HISTORY_TOKENS", "Asked", "Partner"]
+
+HISTORY_TOKENS = 1000
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -34,7 +41,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Partner:
-    """All that answering takes. `ask` is the one path for the terminal, the evaluation and the endpoint.
+    """All that answering takes. `ask` and `stream` are the one path for the terminal, the evaluation and the endpoint.
 
     Threads may share it if each passes the same lock as `turn`.
     """
@@ -68,47 +75,156 @@ class Partner:
         return given[: self.search.k], len(missed)
 
     def ask(
-        self, question: str, *, max_chars: int = MAX_QUESTION_CHARS, turn: AbstractContextManager[object] | None = None
+        self,
+        question: str,
+        *,
+        history: Sequence[Message] = (),
+        max_tokens: int | None = None,
+        history_tokens: int = HISTORY_TOKENS,
+        max_chars: int = MAX_QUESTION_CHARS,
+        turn: AbstractContextManager[object] | None = None,
     ) -> Asked:
         """Answer a question from the notes. Raises as `answer` does, and TerminalError when the budget is spent.
 
-        A secret in the question is masked first: it reaches no model and no cache.
+        A secret in the question or before it is masked first: it reaches no model and no cache. A question of few words
+        is searched together with the person's question before it, and its language is told from both.
 
         Args:
             question: of the person.
+            history: the conversation before it, the oldest first. Where notes are left out that must not leave this
+                machine, earlier answers are too: they may quote them.
+            max_tokens: longest answer, by the model's tokenizer; None: the recipe's.
+            history_tokens: of the conversation that the model is given (tokens of the chat model), the newest.
             max_chars: longest question that is taken (characters).
             turn: held while the notes are searched, so that several threads search one after the other; waiting for it
                 is no part of `seconds`.
         """
-        question = _without_secrets(question)
-        with turn or nullcontext():
-            started = time.perf_counter()
-            hits, left_out = self._retrieve(question)
-            found = time.perf_counter()
-        search_seconds = found - started
-        session = None if self.session is None or (self.session.local and self.leave_out_local) else self.session
+        searched = self._search(question, history, history_tokens, turn)
         given_at = time.perf_counter()
         with self.budget.query():
             given = answer(
-                question,
-                prompt=self.prompt.text,
-                session=session.text if session else None,
-                hits=hits,
-                chat=self.chat,
-                language=self.params.language,
-                max_context_tokens=self.params.max_context_tokens,
-                min_score=self.params.min_score,
-                local_notes=[*self.prompt.local_notes, *([session.path] if session and session.local else [])],
-                max_chars=max_chars,
+                searched.question, **self._given(searched), chat=self.chat, max_tokens=max_tokens, max_chars=max_chars
             )
-        seconds = search_seconds + time.perf_counter() - given_at
-        if given.reply is not None and given.reply.cached:
-            seconds += given.reply.seconds
-        return Asked(given, search_seconds, seconds, left_out)
+        return searched.asked(given, given_at)
+
+    def stream(
+        self,
+        question: str,
+        *,
+        history: Sequence[Message] = (),
+        max_tokens: int | None = None,
+        history_tokens: int = HISTORY_TOKENS,
+        max_chars: int = MAX_QUESTION_CHARS,
+        turn: AbstractContextManager[object] | None = None,
+        beat_seconds: float | None = None,
+    ) -> Generator[str | Asked, None, None]:
+        """As `ask`, in pieces; then what `ask` returns, whose text is the pieces joined.
+
+        To be taken by one thread at a time. Closing it ends the work of the model and settles the money, see
+        `Chat.stream`. An error may come after some pieces. `seconds` counts the time of whoever takes the pieces too.
+
+        Args:
+            question: as the others, see `ask`.
+            history: see there.
+            max_tokens: see there.
+            history_tokens: see there.
+            max_chars: see there.
+            turn: see there.
+            beat_seconds: an empty piece is given at least so often while the model has nothing to show, so that who
+                waits can close the stream; None: never.
+        """
+        # The budget of a question is a variable of the context. Its value must neither be seen by whoever takes the
+        # pieces, between two of them, nor be lost when another thread takes the next.
+        return _in_own_context(
+            self._stream(question, history, max_tokens, history_tokens, max_chars, turn, beat_seconds)
+        )
+
+    def _stream(
+        self, question: str, history: Sequence[Message], max_tokens: int | None, history_tokens: int, max_chars: int,
+        turn: AbstractContextManager[object] | None, beat_seconds: float | None,
+    ) -> Generator[str | Asked, None, None]:  # fmt: skip
+        searched = self._search(question, history, history_tokens, turn)
+        given_at = time.perf_counter()
+        with self.budget.query():
+            pieces = stream_answer(
+                searched.question, **self._given(searched), chat=self.chat, max_tokens=max_tokens, max_chars=max_chars,
+                beat_seconds=beat_seconds,
+            )  # fmt: skip
+            with closing(pieces):
+                for item in pieces:
+                    yield item if isinstance(item, str) else searched.asked(item, given_at)
+
+    def _search(
+        self, question: str, history: Sequence[Message], history_tokens: int,
+        turn: AbstractContextManager[object] | None,
+    ) -> _Searched:  # fmt: skip
+        question = _without_secrets(question)
+        before: list[Message] = [
+            {"role": message["role"], "content": _without_secrets(message["content"])} for message in history
+        ]
+        wanted = search_text(question, before)
+        with turn or nullcontext():
+            started = time.perf_counter()
+            hits, left_out = self._retrieve(wanted)
+            found = time.perf_counter()
+        told = conversation(
+            before, max_tokens=history_tokens, count_tokens=self.chat.count_tokens, answers=not self.leave_out_local
+        )
+        return _Searched(question, wanted, hits, left_out, told, found - started)
+
+    def _given(self, searched: _Searched) -> dict[str, Any]:
+        """What the model is given with a question, and how it is to answer."""
+        session = None if self.session is None or (self.session.local and self.leave_out_local) else self.session
+        language = self.params.language
+        if language == "auto" and searched.wanted != searched.question:
+            language = detect_language(searched.wanted)
+        return {
+            "prompt": self.prompt.text,
+            "session": session.text if session else None,
+            "hits": searched.hits,
+            "language": language,
+            "max_context_tokens": self.params.max_context_tokens,
+            "min_score": self.params.min_score,
+            "local_notes": [*self.prompt.local_notes, *([session.path] if session and session.local else [])],
+            "told": searched.told,
+        }
 
     def _said(self, path: str, first_line: int, last_line: int) -> bool:
         parts: list[Prompt | Session] = [self.prompt] if self.session is None else [self.prompt, self.session]
         return any(part.in_prompt(path, first_line, last_line) for part in parts)
+
+
+@dataclass(frozen=True)
+class _Searched:
+    """A question without secrets, what was searched for it and found, the conversation before it."""
+
+    question: str
+    wanted: str
+    hits: list[Hit]
+    left_out: int
+    told: str
+    seconds: float
+
+    def asked(self, given: Answer, since: float) -> Asked:
+        """With what it took; `since` (of the clock) the model was asked."""
+        seconds = self.seconds + time.perf_counter() - since
+        if given.reply is not None and given.reply.cached:
+            seconds += given.reply.seconds
+        return Asked(given, self.seconds, seconds, self.left_out)
+
+
+def _in_own_context(items: Generator[T, None, None]) -> Generator[T, None, None]:
+    """The same items, made in one context of their own, whoever takes or closes them."""
+    context = copy_context()
+    try:
+        while True:
+            try:
+                item = context.run(next, items)
+            except StopIteration:
+                return
+            yield item
+    finally:
+        context.run(items.close)
 
 
 def _without_secrets(question: str) -> str:

@@ -9,10 +9,14 @@ from contextvars import ContextVar
 
 from components.errors import TerminalError
 
-__all__ = ["Budget", "Reservation"]
+__all__ = ["Budget", "BudgetError", "Reservation"]
 
 # Each query has a purse of its own; threads that a query starts must copy its context to share it.
 _query: ContextVar[_Purse | None] = ContextVar("cervella_llm_query", default=None)
+
+
+class BudgetError(TerminalError):
+    """A call would go over what may be spent; nothing was sent."""
 
 
 class _Purse:
@@ -77,7 +81,7 @@ class Budget:
         """Set `estimate_usd` aside for the block (None: price unknown) and charge what it settles.
 
         Raises:
-            TerminalError: it would go over a limit; nothing was sent.
+            BudgetError: it would go over a limit; nothing was sent.
         """
         reservation = Reservation(estimate_usd)
         purses = [self._run, *([purse] if (purse := _query.get()) else [])]
@@ -98,7 +102,7 @@ class Budget:
     def _check(self, purse: _Purse, estimate_usd: float | None, what: str) -> None:
         used = purse.spent + purse.reserved
         if estimate_usd and used + estimate_usd > purse.limit:
-            raise TerminalError(
+            raise BudgetError(
                 f"{what} may cost up to ${estimate_usd:.4f}; ${used:.4f} of llm.budget.{purse.name} = "
                 f"${purse.limit:.4f} is spent or reserved. Nothing was sent. Raise llm.budget.{purse.name} or "
                 "shorten max_tokens."

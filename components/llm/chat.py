@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypedDict
@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypedDict
 from components.errors import InputError, TerminalError, TransientError
 from components.llm.budget import Budget
 from components.llm.names import check_model_name, is_remote
+from components.llm.pieces import resting
 from components.llm.places import refuse_local
 from components.llm.response_cache import ResponseCache
-from components.llm.retry import with_retries
+from components.llm.retry import seconds_to_wait, with_retries
 
 if TYPE_CHECKING:
     from components.llm.spread import Workers
@@ -90,6 +91,25 @@ class Chat(Protocol):
         TransientError when every try failed.
         """
 
+    def stream(
+        self,
+        messages: Sequence[Message],
+        *,
+        max_tokens: int | None = None,
+        local_notes: Collection[str],
+        beat_seconds: float | None = None,
+    ) -> Generator[str | Reply, None, None]:
+        """The answer in pieces, then the reply, whose text is the pieces joined. As `chat` otherwise.
+
+        To be taken by one thread at a time. Closing it ends the work: a model here stops at its next piece (of the
+        prompt or of the answer), a connection is closed at its next piece. What is closed early is charged as the most
+        that it may cost, and is not cached. An answer from the cache is one piece. After the first piece nothing is
+        tried again: the error is raised.
+
+        `beat_seconds`: while no piece comes, an empty one is given so often, for who wants to close it then. None:
+        never.
+        """
+
     def count_tokens(self, text: str) -> int:
         """Tokens of `text`, by the model's tokenizer or the nearest that is here."""
 
@@ -108,6 +128,11 @@ class Backend(Protocol):
 
     def complete(self, messages: Sequence[Message], *, max_tokens: int) -> RawReply:
         """One try."""
+
+    def stream(
+        self, messages: Sequence[Message], *, max_tokens: int, beat_seconds: float | None = None
+    ) -> Generator[str | RawReply, None, None]:
+        """One try, in pieces; see `Chat.stream`."""
 
     def estimate_usd(self, messages: Sequence[Message], max_tokens: int) -> float | None:
         """The most that this call may cost; None: unknown."""
@@ -153,17 +178,88 @@ class _Chat:
     def chat(
         self, messages: Sequence[Message], *, max_tokens: int | None = None, local_notes: Collection[str]
     ) -> Reply:
-        refuse_local(local_notes, model=self.model, leaves=self.leaves_to)
-        if not messages:
-            raise TerminalError(f"{self.model}: no messages to answer")
-        limit = max_tokens or self._max_tokens
-        request = {**self._request, "messages": list(messages), "max_tokens": limit}
-        if self._cache and (kept := self._cache.get(request)):
-            return Reply(**{**kept, "cached": True, "cost_usd": 0.0})
-        reply = self._ask(messages, limit)
+        request = self._wanted(messages, max_tokens, local_notes)
+        if kept := self._kept(request):
+            return kept
+        reply = self._ask(messages, request["max_tokens"])
         if self._cache:
             self._cache.put(request, reply)
         return reply
+
+    def stream(
+        self, messages: Sequence[Message], *, max_tokens: int | None = None, local_notes: Collection[str],
+        beat_seconds: float | None = None,
+    ) -> Generator[str | Reply, None, None]:  # fmt: skip
+        request = self._wanted(messages, max_tokens, local_notes)
+        if kept := self._kept(request):
+            if kept.text:
+                yield kept.text
+            yield kept
+            return
+        tries = 0
+        while True:
+            tries += 1
+            given: list[str] = []
+            try:
+                reply = yield from self._try_in_pieces(
+                    messages, request["max_tokens"], tries=tries, given=given, beat_seconds=beat_seconds
+                )
+                break
+            except TransientError as error:
+                if given or tries > self._retries:
+                    raise
+                wait = seconds_to_wait(error, attempt=tries - 1, base_seconds=self._backend.backoff_seconds)
+            yield from resting(wait, beat_seconds=beat_seconds)
+        if self._cache:
+            self._cache.put(request, reply)
+        yield reply
+
+    def _try_in_pieces(
+        self, messages: Sequence[Message], limit: int, *, tries: int, given: list[str], beat_seconds: float | None
+    ) -> Generator[str, None, Reply]:
+        """One try; the pieces are kept in `given` too."""
+        with self._budget.reserve(self._estimate(messages, limit), what=f"a call of {self.model}") as money:
+            start = time.perf_counter()
+            pieces = self._backend.stream(messages, max_tokens=limit, beat_seconds=beat_seconds)
+            try:
+                for item in pieces:
+                    if isinstance(item, RawReply):
+                        money.settle(0.0 if self.is_local else item.cost_usd)
+                        return self._reply(item, seconds=time.perf_counter() - start, tries=tries)
+                    if item:
+                        given.append(item)
+                    yield item
+            except Exception as error:
+                if given or getattr(error, "may_be_charged", False):
+                    money.settle(0.0 if self.is_local else None)
+                raise
+            except GeneratorExit:  # closed early: what it cost by then nobody tells
+                money.settle(0.0 if self.is_local else None)
+                raise
+            finally:
+                pieces.close()
+        raise TerminalError(f"{self.model}: the answer ended without an end")
+
+    def _wanted(self, messages: Sequence[Message], max_tokens: int | None, local: Collection[str]) -> dict[str, Any]:
+        """All that the answer depends on."""
+        refuse_local(local, model=self.model, leaves=self.leaves_to)
+        if not messages:
+            raise TerminalError(f"{self.model}: no messages to answer")
+        return {**self._request, "messages": list(messages), "max_tokens": max_tokens or self._max_tokens}
+
+    def _kept(self, request: dict[str, Any]) -> Reply | None:
+        kept = self._cache.get(request) if self._cache else None
+        return Reply(**{**kept, "cached": True, "cost_usd": 0.0}) if kept else None
+
+    def _estimate(self, messages: Sequence[Message], limit: int) -> float | None:
+        return 0.0 if self.is_local else self._backend.estimate_usd(messages, limit)
+
+    def _reply(self, raw: RawReply, *, seconds: float, tries: int) -> Reply:
+        return Reply(
+            text=raw.text, model=raw.model, prompt_tokens=raw.prompt_tokens, completion_tokens=raw.completion_tokens,
+            seconds=seconds, cost_usd=raw.cost_usd, is_local=self.is_local, cached=False,
+            original_cost_usd=raw.cost_usd, finish_reason=raw.finish_reason, tries=tries,
+        )  # fmt: skip
 
     def _ask(self, messages: Sequence[Message], limit: int) -> Reply:
         tries = 0
@@ -171,8 +267,7 @@ class _Chat:
         def once() -> Reply:
             nonlocal tries
             tries += 1
-            estimate = 0.0 if self.is_local else self._backend.estimate_usd(messages, limit)
-            with self._budget.reserve(estimate, what=f"a call of {self.model}") as money:
+            with self._budget.reserve(self._estimate(messages, limit), what=f"a call of {self.model}") as money:
                 start = time.perf_counter()
                 try:
                     raw = self._backend.complete(messages, max_tokens=limit)
@@ -182,12 +277,7 @@ class _Chat:
                         money.settle(None)
                     raise
                 money.settle(0.0 if self.is_local else raw.cost_usd)
-            return Reply(
-                text=raw.text, model=raw.model, prompt_tokens=raw.prompt_tokens,
-                completion_tokens=raw.completion_tokens, seconds=time.perf_counter() - start, cost_usd=raw.cost_usd,
-                is_local=self.is_local, cached=False, original_cost_usd=raw.cost_usd,
-                finish_reason=raw.finish_reason, tries=tries,
-            )  # fmt: skip
+            return self._reply(raw, seconds=time.perf_counter() - start, tries=tries)
 
         return with_retries(once, retries=self._retries, base_seconds=self._backend.backoff_seconds)
 

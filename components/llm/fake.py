@@ -1,7 +1,7 @@
 """Doubles that ship with the program: models whose configuration is their faults, in their names.
 
 `fake/embedding?dimensions=64&fail_prob=0.1&die_at=3&delay=0&seed=0`
-`fake/chat?reply=Ciao&mode=extract&obey=false&cost=0&unparsable=0&fail_prob=0.1&die_at=3&delay=0&seed=0`
+`fake/chat?reply=Ciao&mode=extract&obey=false&cost=0&unparsable=0&fail_prob=0.1&die_at=3&delay=0&break_at=0&seed=0`
 `fake/chat?mode=judge&tpr=0.9&tnr=0.8&unparsable=0.05&favours=first&favour_prob=0.2&seed=0`
 They are deterministic, fast and bad. Numbers that come from them prove the machinery and nothing else.
 """
@@ -16,7 +16,7 @@ import signal
 import threading
 import time
 import unicodedata
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Generator, Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
@@ -25,6 +25,7 @@ from components.llm.chat import Message, RawReply
 from components.llm.fake_examples import example_reply
 from components.llm.fake_judge import judge_reply
 from components.llm.names import Option, parse_fake
+from components.llm.pieces import resting
 
 if TYPE_CHECKING:
     import numpy as np
@@ -82,11 +83,12 @@ class _Faults:
         self._lock = threading.Lock()
         self.calls = 0
 
-    def strike(self) -> None:
+    def strike(self, *, wait: bool = True) -> None:
         with self._lock:
             self.calls += 1
             calls, dice = self.calls, self._random.random()
-        time.sleep(float(self._options["delay"]))
+        if wait:
+            time.sleep(float(self._options["delay"]))
         if calls == int(self._options["die_at"]):
             os.kill(os.getpid(), signal.SIGKILL)
         if dice < float(self._options["fail_prob"]):
@@ -145,7 +147,8 @@ class FakeChat:
     ignore the instructions is obeyed, with `OBEYED: ` and that line), cost (dollars of each call; `unknown`: nobody
     knows; any cost but 0 makes it count as remote), unparsable (share of prompts that modes `examples` and `judge`
     answer in prose), tpr, tnr, favours and favour_prob (errors of mode `judge`, which above temperature 0 are drawn
-    anew for each seed of the request), and the faults of FakeEmbedder.
+    anew for each seed of the request), and the faults of FakeEmbedder. In pieces, which are words, `delay` is before
+    each of them, and `break_at` raises TransientError in place of that piece, counted from 1.
     """
 
     backoff_seconds = 0.01
@@ -156,7 +159,7 @@ class FakeChat:
             "reply": "", "mode": "extract", "obey": False, "cost": "0", "unparsable": 0.0, "tpr": 1.0, "tnr": 1.0,
             "favours": "", "favour_prob": 1.0,
         }  # fmt: skip
-        options = parse_fake(model, {**answers, **_FAULTS})
+        options = parse_fake(model, {**answers, **_FAULTS, "break_at": 0})
         self.model = model
         # Faults change no answer, so they are not in it: a run that died finds the answers that it had.
         self.identity = f"fake/chat@1?{urlencode({name: options[name] for name in (*answers, 'seed')})}"
@@ -186,6 +189,22 @@ class FakeChat:
     def complete(self, messages: Sequence[Message], *, max_tokens: int) -> RawReply:
         """Its answer, after its faults."""
         self._faults.strike()
+        return self._answer(messages, max_tokens)
+
+    def stream(
+        self, messages: Sequence[Message], *, max_tokens: int, beat_seconds: float | None = None
+    ) -> Generator[str | RawReply, None, None]:
+        """Its answer word by word, after its faults."""
+        self._faults.strike(wait=False)
+        raw = self._answer(messages, max_tokens)
+        for number, piece in enumerate(re.findall(r"\s*\S+(?:\s+\Z)?|\s+\Z", raw.text), 1):
+            yield from resting(float(self._options["delay"]), beat_seconds=beat_seconds)
+            if number == self._options["break_at"]:
+                raise TransientError(f"{self.model} failed at its piece {number}, as it was told to")
+            yield piece
+        yield raw
+
+    def _answer(self, messages: Sequence[Message], max_tokens: int) -> RawReply:
         words = self._text(messages).split()
         return RawReply(
             text=" ".join(words[:max_tokens]) if len(words) > max_tokens else self._text(messages),

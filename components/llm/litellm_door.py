@@ -9,14 +9,15 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
 from components.errors import CervellaError, InputError, TerminalError, TransientError
 from components.llm.retry import RetryLater, with_deadline
 
-__all__ = ["call_litellm", "clean_error", "open_litellm"]
+__all__ = ["call_litellm", "clean_error", "open_litellm", "stream_litellm", "unanswered"]
 
 _LONGEST = 500
 _SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL", re.IGNORECASE)
@@ -43,6 +44,7 @@ def open_litellm() -> Any:
     litellm.telemetry = False
     litellm.suppress_debug_info = True
     litellm.drop_params = True
+    litellm.disable_streaming_logging = True
     for name in ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     return litellm
@@ -70,6 +72,54 @@ def call_litellm(
         failure = _translate(error, model=model, key_name=key_name, secret=secret)
     # Outside of the except block: litellm's error, whose request carries the key, is not chained to ours.
     raise failure
+
+
+def stream_litellm(
+    *, model: str, seconds: float, key_name: str | None, secret: str | None, arguments: Mapping[str, Any]
+) -> Generator[Any, None, None]:
+    """The chunks of `litellm.completion(model=model, stream=True, **arguments)`; closing it closes the connection.
+
+    The last one has the usage, if the provider told it: what litellm counts instead is left out. `seconds` are for each
+    wait; how long all of it may take is the caller's to watch.
+
+    Raises:
+        As `call_litellm`, after some chunks too.
+    """
+    litellm = open_litellm()
+    stream: Any = None
+    failure: CervellaError | None = None
+    try:
+        stream = litellm.completion(
+            model=model, timeout=seconds, num_retries=0, max_retries=0, stream=True,
+            stream_options={"include_usage": True}, **arguments,
+        )  # fmt: skip
+        for chunk in stream:
+            if getattr(chunk, "usage", None) and not any(getattr(c, "usage", None) for c in stream.chunks):
+                chunk.usage = None
+            yield chunk
+    except Exception as error:
+        failure = _translate(error, model=model, key_name=key_name, secret=secret)
+    finally:
+        _hang_up(stream)
+    if failure:  # outside of the except block: see `call_litellm`
+        raise failure
+
+
+def unanswered(model: str, seconds: float) -> TransientError:
+    """The error of a call that took too long; it may be charged for."""
+    return _UnansweredError(
+        f"{model}: no answer within {seconds:g} s. Raise timeout_seconds if this is how long it takes."
+    )
+
+
+def _hang_up(stream: Any) -> None:
+    """Close the connection of a litellm stream, whatever kind of client is behind it."""
+    inner = getattr(stream, "completion_stream", None)
+    for held in (getattr(inner, name, None) for name in ("http_response", "streaming_response", "response_iterator")):
+        with suppress(Exception):
+            held.close()  # type: ignore[union-attr]
+    with suppress(Exception):
+        inner.close()  # type: ignore[union-attr]
 
 
 def clean_error(text: str, *, secret: str | None = None) -> str:

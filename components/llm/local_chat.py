@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +16,7 @@ from components.errors import TerminalError, TransientError
 from components.llm.chat import Message, RawReply
 from components.llm.llama_cpp import start_llama
 from components.llm.packages import package_file, package_version
+from components.llm.pieces import Line, pieces_of
 from components.llm.tokenizer import clean_text, load_tokenizer
 from components.store.digests import file_digest
 
@@ -71,43 +72,51 @@ class SmolLM2Chat:
             TerminalError: the prompt is longer than the context.
             TransientError: not done within the time-out; the call is really ended, at most one piece of prompt later.
         """
+        *_, reply = self.stream(messages, max_tokens=max_tokens)
+        assert isinstance(reply, RawReply)  # noqa: S101
+        return reply
+
+    def stream(
+        self, messages: Sequence[Message], *, max_tokens: int, beat_seconds: float | None = None
+    ) -> Generator[str | RawReply, None, None]:
+        """As `complete`, in pieces. Closing it ends the call as the time-out does."""
         engine = _load_engine(self._path, self._context, self._adapter)
         request = {
             "messages": [{"role": m["role"], "content": _harmless(m["content"])} for m in messages],
             "max_tokens": max_tokens, "temperature": self._temperature, "seed": self._seed, "stream": True,
             "stream_options": {"include_usage": True}, "return_progress": True,
         }  # fmt: skip
-        return _Call(engine, request).reply(model=self.model, timeout_seconds=self._timeout, context=self._context)
+        # A thread of its own, so that Ctrl-C and the deadline reach the caller, not llama.cpp's C. It is waited for:
+        # it must not outlive the interpreter.
+        yield (
+            yield from pieces_of(
+                lambda line: _Call(engine, request, line).reply(model=self.model, context=self._context),
+                name=self.model, seconds=self._timeout, late=self._late, beat_seconds=beat_seconds, wait_for_end=True,
+            )
+        )  # fmt: skip
+
+    def _late(self) -> TransientError:
+        return TransientError(
+            f"{self.model}: no answer within {self._timeout:g} s. Raise timeout_seconds, or lower max_tokens or "
+            "the context that is put in front of the question."
+        )
 
 
 class _Call:
-    """One request in a thread of its own, so that Ctrl-C and the deadline reach the caller, not llama.cpp's C."""
+    """One request, whose pieces go on a line, without blanks at the beginning and the end of the answer."""
 
-    def __init__(self, engine: _Engine, request: dict[str, Any]) -> None:
+    def __init__(self, engine: _Engine, request: dict[str, Any], line: Line) -> None:
         self._engine = engine
         self._request = request
-        self._parts: list[str] = []
+        self._line = line
+        self._text = ""
+        self._blanks = ""
         self._finish = "stop"
         self._usage: dict[str, Any] = {}
         self._error: Any = None
-        self._stop = False
-        self._begun = threading.Event()
-        self._done = threading.Event()
 
-    def reply(self, *, model: str, timeout_seconds: float, context: int) -> RawReply:
-        worker = threading.Thread(target=self._work, name=model, daemon=True)
-        worker.start()
-        try:
-            self._begun.wait()
-            in_time = self._done.wait(timeout_seconds)
-        finally:
-            self._stop = True
-            worker.join()
-        if not in_time:
-            raise TransientError(
-                f"{model}: no answer within {timeout_seconds:g} s. Raise timeout_seconds, or lower max_tokens or "
-                "the context that is put in front of the question."
-            )
+    def reply(self, *, model: str, context: int) -> RawReply:
+        self._work()
         if isinstance(self._error, dict) and self._error.get("type") == "exceed_context_size_error":
             raise TerminalError(
                 f"{model}: the prompt has {self._error.get('n_prompt_tokens')} tokens, the context is {context}. "
@@ -116,7 +125,7 @@ class _Call:
         if self._error:
             raise TerminalError(f"{model}: llama.cpp could not answer: {self._error}")
         return RawReply(
-            text="".join(self._parts).strip(),
+            text=self._text,
             model=model,
             prompt_tokens=int(self._usage.get("prompt_tokens", 0)),
             completion_tokens=int(self._usage.get("completion_tokens", 0)),
@@ -126,8 +135,8 @@ class _Call:
 
     def _work(self) -> None:
         with self._engine.lock:
-            self._begun.set()
-            if not self._stop:
+            self._line.begin()
+            if not self._line.stop:
                 try:
                     shared = self._read_system()
                     returned = self._engine.server.handle_chat_completions(
@@ -136,7 +145,6 @@ class _Call:
                     self._error = self._error or (returned or {}).get("error")
                 except Exception as error:
                     self._error = error
-            self._done.set()
 
     def _read_system(self) -> bool:
         """Bring the engine to the state of having read the system message and nothing else; False: it has none.
@@ -146,7 +154,7 @@ class _Call:
         system message is read from its first token.
         """
         first, *others = self._request["messages"]
-        if first["role"] != "system" or not others or self._stop:
+        if first["role"] != "system" or not others or self._line.stop:
             return False
         system, engine = first["content"], self._engine
         kept = engine.system == system
@@ -157,22 +165,29 @@ class _Call:
         }  # fmt: skip
         returned = engine.server.handle_chat_completions(request, self._overhear)
         self._error = self._error or (returned or {}).get("error")
-        if not self._stop and not self._error:
+        if not self._line.stop and not self._error:
             engine.system = system
         return engine.system is not None
 
     def _overhear(self, chunk: dict[str, Any]) -> bool:
         self._error = self._error or chunk.get("error")
-        return self._stop
+        return self._line.stop
 
     def _hear(self, chunk: dict[str, Any]) -> bool:
         """Take a piece of the stream; True ends the call."""
         self._error = self._error or chunk.get("error")
         self._usage = chunk.get("usage") or self._usage
         for choice in chunk.get("choices", []):
-            self._parts.append(choice["delta"].get("content") or "")
+            self._give(choice["delta"].get("content") or "")
             self._finish = choice.get("finish_reason") or self._finish
-        return self._stop
+        return self._line.stop
+
+    def _give(self, piece: str) -> None:
+        text = self._blanks + piece if self._text else piece.lstrip()
+        given = text.rstrip()
+        self._blanks = text[len(given) :]
+        self._text += given
+        self._line.put(given)
 
 
 class _Adapter(NamedTuple):

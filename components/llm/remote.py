@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Generator, Sequence
+from contextlib import closing
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -12,7 +14,8 @@ from components.errors import InputError, TerminalError
 from components.llm.budget import Budget
 from components.llm.chat import Message, RawReply
 from components.llm.counting import count_remote_messages, count_remote_tokens
-from components.llm.litellm_door import call_litellm, open_litellm
+from components.llm.litellm_door import call_litellm, open_litellm, stream_litellm, unanswered
+from components.llm.pieces import Line, pieces_of
 from components.llm.places import leaves_to, pinned_client, refuse_local
 from components.llm.retry import with_retries
 
@@ -71,13 +74,17 @@ class _Remote:
         return None
 
     def _call(self, name: str, **arguments: Any) -> Any:
+        return call_litellm(name, **self._with_key(arguments))
+
+    def _with_key(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """How litellm is called with these arguments."""
         key = self._key()
         if self.leaves_to is None and self._api_base:
-            arguments["client"] = pinned_client(self.model, api_base=self._api_base, key=key)
-        return call_litellm(
-            name, model=self.model, seconds=self._timeout, key_name=self._api_key_env, secret=key,
-            arguments={**arguments, "api_key": key, "api_base": self._api_base},
-        )  # fmt: skip
+            arguments = {**arguments, "client": pinned_client(self.model, api_base=self._api_base, key=key)}
+        return {
+            "model": self.model, "seconds": self._timeout, "key_name": self._api_key_env, "secret": key,
+            "arguments": {**arguments, "api_key": key, "api_base": self._api_base},
+        }  # fmt: skip
 
 
 class RemoteChat(_Remote):
@@ -113,13 +120,53 @@ class RemoteChat(_Remote):
         Raises:
             InputError: no key. TerminalError: refused, or an answer that is none. TransientError: worth another try.
         """
-        response = self._call(
-            "completion", messages=list(messages), temperature=self._temperature, max_tokens=max_tokens, seed=self._seed
-        )
+        response = self._call("completion", **self._request(messages, max_tokens))
         choices = getattr(response, "choices", None) or []
         if not choices or getattr(choices[0], "message", None) is None:
             raise TerminalError(f"{self.model}: the answer has no choices; is api_base an OpenAI-compatible endpoint?")
-        text = choices[0].message.content or ""
+        return self._raw_reply(response, text=choices[0].message.content or "", finish=choices[0].finish_reason)
+
+    def stream(
+        self, messages: Sequence[Message], *, max_tokens: int, beat_seconds: float | None = None
+    ) -> Generator[str | RawReply, None, None]:
+        """One try, in pieces. Raises as `complete`, after some pieces too.
+
+        litellm does not hand on which model really answered: its name is the one that was asked for.
+        """
+        yield (
+            yield from pieces_of(
+                lambda line: self._take(line, messages, max_tokens), name=self.model, seconds=self._timeout,
+                late=lambda: unanswered(self.model, self._timeout), beat_seconds=beat_seconds, wait_for_end=False,
+            )
+        )  # fmt: skip
+
+    def _take(self, line: Line, messages: Sequence[Message], max_tokens: int) -> RawReply:
+        """Put on the line what comes, until it ends or nobody wants it any more."""
+        line.begin()
+        chunks, parts, usage, finish = [], [], None, None
+        with closing(stream_litellm(**self._with_key(self._request(messages, max_tokens)))) as stream:
+            for chunk in stream:
+                if line.stop:
+                    break
+                chunks.append(chunk)
+                usage = getattr(chunk, "usage", None) or usage
+                for choice in getattr(chunk, "choices", None) or []:
+                    finish = choice.finish_reason or finish
+                    parts.append(choice.delta.content or "")
+                    line.put(parts[-1])
+        text = "".join(parts)
+        if not text and not usage:
+            raise TerminalError(
+                f"{self.model}: the answer has no pieces; is api_base an OpenAI-compatible endpoint that streams?"
+            )
+        return self._raw_reply(_whole(chunks, usage), text=text, finish=finish)
+
+    def _request(self, messages: Sequence[Message], max_tokens: int) -> dict[str, Any]:
+        return {
+            "messages": list(messages), "temperature": self._temperature, "max_tokens": max_tokens, "seed": self._seed,
+        }  # fmt: skip
+
+    def _raw_reply(self, response: Any, *, text: str, finish: str | None) -> RawReply:
         usage = getattr(response, "usage", None)
         prompt, completion = (int(getattr(usage, name, 0) or 0) for name in ("prompt_tokens", "completion_tokens"))
         return RawReply(
@@ -128,7 +175,7 @@ class RemoteChat(_Remote):
             prompt_tokens=prompt,
             completion_tokens=completion,
             cost_usd=_cost(response, self.model) if prompt else None,
-            finish_reason=str(choices[0].finish_reason or "stop"),
+            finish_reason=str(finish or "stop"),
         )
 
 
@@ -226,6 +273,18 @@ def _in_order(data: Any, count: int, model: str) -> list[list[float]]:
     if len({len(vector) for vector in vectors}) > 1:
         raise TerminalError(f"{model}: the vectors of one batch have different lengths")
     return vectors
+
+
+def _whole(chunks: list[Any], usage: Any) -> Any:
+    """A streamed answer as one that was not, for its price; `usage` is what the provider told, or None."""
+    if usage is None:
+        return None
+    try:
+        whole = open_litellm().stream_chunk_builder(chunks)
+        whole.usage = usage
+    except Exception:  # it stumbles over chunks that it does not know; the tokens are told all the same
+        return SimpleNamespace(usage=usage)
+    return whole
 
 
 def _price(model: str, prompt_tokens: int, completion_tokens: int) -> float | None:

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from components.errors import TransientError
 
-__all__ = ["RetryLater", "with_deadline", "with_retries"]
+__all__ = ["RetryLater", "seconds_to_wait", "with_deadline", "with_retries"]
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -47,12 +47,19 @@ def with_retries(
         except TransientError as error:
             if attempt == retries:
                 raise
-            wait = base_seconds * 2**attempt * random.uniform(0.5, 1.0)  # noqa: S311
-            asked = error.after_seconds if isinstance(error, RetryLater) else None
-            wait = min(max(wait, asked or 0.0), longest_seconds)
+            wait = seconds_to_wait(error, attempt=attempt, base_seconds=base_seconds, longest_seconds=longest_seconds)
             log.info("try %d of %d failed (%s); next in %.1f s", attempt + 1, retries + 1, error, wait)
             sleep(wait)
     raise AssertionError("unreachable")
+
+
+def seconds_to_wait(
+    error: TransientError, *, attempt: int, base_seconds: float, longest_seconds: float = 60.0
+) -> float:
+    """How long `with_retries` waits after the try `attempt` (from 0) failed with this error."""
+    wait: float = base_seconds * 2**attempt * random.uniform(0.5, 1.0)  # noqa: S311
+    asked = error.after_seconds if isinstance(error, RetryLater) else None
+    return min(max(wait, asked or 0.0), longest_seconds)
 
 
 def with_deadline(call: Callable[[], T], *, seconds: float, what: str) -> T:

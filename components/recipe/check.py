@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from components.recipe.faults import Fault, mask
-from components.recipe.model import LATER_PHASES, LATER_SECTIONS, Recipe
+from components.recipe.model import LATER_PHASES, Recipe
 from components.recipe.resolve import Keys, Resolved, dotted
 from components.recipe.shape import expectation, keys_of, nearest, section_of, short
 from components.recipe.source import MAX_FAULTS
@@ -79,11 +79,7 @@ def _missing(resolved: Resolved, keys: Keys) -> Fault:
 
 def _unknown(resolved: Resolved, keys: Keys) -> Fault:
     node = resolved.nodes[keys]
-    place, name = node.key_at or node.at, str(keys[-1])
-    if len(keys) == 1 and name in LATER_SECTIONS:
-        return Fault(
-            place, name, "this version does not know this section yet", suggestion="take it out, or use a later version"
-        )  # fmt: skip
+    place = node.key_at or node.at
     known = keys_of(_texts(keys[:-1]))
     expected = "one of " + ", ".join(known) if known else None
     return Fault(place, dotted(keys), "unknown key", expected, _meant(keys, known))

@@ -17,19 +17,19 @@ from components.persona.params import PersonaParams
 from components.recipe.privacy import PrivacyParams
 from components.registry.params import GateParams, RegistryParams
 from components.roadmap.params import RoadmapParams
+from components.serve.params import ServeParams
 from components.services.params import ExecutionParams
 from components.sncp.params import SncpParams
 from components.train.params import TrainParams
 
-__all__ = ["LATER_PHASES", "LATER_SECTIONS", "Phase", "Recipe"]
+__all__ = ["LATER_PHASES", "Phase", "Recipe"]
 
 Phase = Literal["mvp", "reindex", "dataset", "optimize"]
 """What a run does: mvp walks the whole road once, reindex brings the index up to date, dataset makes the examples,
 optimize trains an adapter on them and walks the road with it."""
 
 LATER_PHASES = ("scale",)
-LATER_SECTIONS = ("serve",)
-"""Names that are reserved: this version says that it does not know them yet."""
+"""Reserved: this version says that it does not know it yet."""
 
 
 class Recipe(Params):
@@ -69,6 +69,7 @@ class Recipe(Params):
     roadmap: RoadmapParams = Field(
         default=RoadmapParams(), description="when to go on to the next phase, and what it costs"
     )
+    serve: ServeParams = Field(default=ServeParams(), description="the partner behind an endpoint")
     execution: ExecutionParams = Field(
         default=ExecutionParams(), description="where work is carried out, and who is told how it ended"
     )

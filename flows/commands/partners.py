@@ -1,26 +1,35 @@
-"""Who answers a question from the terminal: the partner as the recipe says now, or the release in service."""
+"""Who answers: the partner as the recipe says now, or the release in service; for one question, or to be served."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from components.errors import TerminalError
 from components.recipe import LoadedRecipe
+from components.serve.desk import NotInServiceError
 
-__all__ = ["champion_of", "partner_of"]
+if TYPE_CHECKING:
+    from components.answer.partner import Partner
+    from components.index import Index
+    from components.recipe.model import Recipe
+    from components.registry.champion import Champion
+
+__all__ = ["champion_of", "in_service", "open_champion", "partner_of"]
 
 
-def partner_of(loaded: LoadedRecipe) -> Any:
-    """The partner of a recipe, on what is published; the prompt is compiled from the files as they are now."""
+def partner_of(loaded: LoadedRecipe, *, before: Partner | None = None) -> Any:
+    """The partner of a recipe, on what is published; the prompt is compiled from the files as they are now.
+
+    `before`: one of the same recipe, whose index, embedder and budget are taken over.
+    """
     from components.answer.steps import open_partner
-    from components.index.steps import open_index
     from components.persona.steps import compile_texts, persona_texts
     from components.recipe.privacy import check_privacy, prompts_without_local
     from components.sncp.steps import read_notes
 
     recipe = loaded.recipe
-    index = open_index(recipe.index, workspace=recipe.workspace)
+    index = _index(recipe, before)
     privacy = recipe.privacy
     notes = read_notes(recipe.sncp, persona_files=recipe.persona.files, local=privacy.local, workspace=recipe.workspace)
     check_privacy(recipe, notes.documents, asked=True)
@@ -29,36 +38,53 @@ def partner_of(loaded: LoadedRecipe) -> Any:
     return open_partner(
         workspace=recipe.workspace, index=index, search=recipe.index.search, prompt=prompt, session=session,
         llm=recipe.llm, answer=recipe.answer, leave_out_local=prompts_without_local(recipe, asked=True),
-        trusted_hosts=privacy.trusted_hosts, adapter=_adapter(loaded),
+        trusted_hosts=privacy.trusted_hosts, adapter=_adapter(loaded), budget=before.budget if before else None,
     )  # fmt: skip
+
+
+def in_service(loaded: LoadedRecipe) -> Champion:
+    """The release in service. Raises NotInServiceError: there is none; TerminalError: nobody can tell."""
+    from components.registry.champion import read_champion
+
+    recipe = loaded.recipe
+    champion: Champion | None = read_champion(recipe.workspace, recipe.registry.model_name)
+    if champion is None:
+        raise NotInServiceError(
+            f"nothing is in service as {recipe.registry.model_name}: cervella promote {loaded.path} puts a release "
+            "there"
+        )
+    return champion
 
 
 def champion_of(loaded: LoadedRecipe) -> tuple[Any, str]:
     """The release in service, as a partner on what is published; and its digest.
 
-    Prompt, model, adapter and settings are the release's; notes and session context are today's.
-
     Raises:
         TerminalError: nothing is in service, or it cannot be asked on this index.
     """
+    champion = in_service(loaded)
+    return open_champion(loaded, champion), champion.digest
+
+
+def open_champion(loaded: LoadedRecipe, in_service: Champion, *, before: Partner | None = None) -> Any:
+    """A release in service, as a partner on what is published.
+
+    Prompt, model, adapter and settings are the release's; notes and session context are today's. `before`: as for
+    `partner_of`.
+
+    Raises:
+        TerminalError: it cannot be asked on this index.
+    """
     from components.answer.steps import open_partner
     from components.evaluate.asking.contestants import no_champion, read_champion_release
-    from components.index.steps import open_index
     from components.llm.counting import embedder_id
     from components.persona.params import SessionParams
     from components.persona.steps import compile_texts, persona_texts
     from components.recipe.privacy import check_privacy, prompts_without_local
-    from components.registry.champion import read_champion
     from components.sncp.steps import read_notes
     from components.store import Store
 
     recipe = loaded.recipe
-    in_service = read_champion(recipe.workspace, recipe.registry.model_name)
-    if in_service is None:
-        raise TerminalError(
-            f"nothing is in service as {recipe.registry.model_name}: cervella promote {loaded.path} puts a release "
-            "there"
-        )
     sealed, embedding = Store(recipe.workspace).open(in_service.release), recipe.index.embedding
     own = {
         "embedder": embedder_id(
@@ -83,13 +109,20 @@ def champion_of(loaded: LoadedRecipe) -> tuple[Any, str]:
     notes = read_notes(recipe.sncp, persona_files=recipe.persona.files, local=privacy.local, workspace=recipe.workspace)
     check_privacy(recipe, notes.documents, asked=True)
     texts = persona_texts(recipe.persona, root=recipe.sncp.root, documents=notes.documents)
-    partner = open_partner(
-        workspace=recipe.workspace, index=open_index(recipe.index, workspace=recipe.workspace), search=champion.search,
+    return open_partner(
+        workspace=recipe.workspace, index=_index(recipe, before), search=champion.search,
         prompt=champion.prompt, session=compile_texts(recipe.persona, texts)[1], llm=champion.llm,
         answer=champion.answer, leave_out_local=prompts_without_local(recipe, asked=True),
-        trusted_hosts=privacy.trusted_hosts, adapter=champion.adapter,
+        trusted_hosts=privacy.trusted_hosts, adapter=champion.adapter, budget=before.budget if before else None,
     )  # fmt: skip
-    return partner, in_service.digest
+
+
+def _index(recipe: Recipe, before: Partner | None) -> Index:
+    from components.index.steps import open_index
+
+    if before is not None and before.index.live_digest() is not None:
+        return before.index  # it follows what is published by itself
+    return open_index(recipe.index, workspace=recipe.workspace)
 
 
 def _adapter(loaded: LoadedRecipe) -> Path | None:

@@ -66,7 +66,7 @@ class Served:
 
     def say(self, item: Item) -> Said:
         """Her answer, with its persona checks. Raises as `Partner.ask`."""
-        limit = {"max_chars": MAX_TASK_CHARS} if item.part == "task" else {}
+        limit: dict[str, Any] = {"max_chars": MAX_TASK_CHARS} if item.part == "task" else {}
         asked = self._partner.ask(item.prompt, turn=self._turn, **limit)
         answer, reply = asked.answer, asked.answer.reply
         cited = answer.places(cited=True)

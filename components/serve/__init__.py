@@ -1,0 +1,1 @@
+"""Serve: the partner behind an endpoint that OpenAI's clients understand, and who of several models answers."""

@@ -1,0 +1,240 @@
+"""What two releases answered to real questions: a row an answer, in SQLite, bounded, no texts unless they are kept.
+
+**Kept**: when, the request's id, release, index, model, what it took, whether something was found, the paths of the
+sources, the kind of an error. **Only with `keep_conversations`**: question and answer, secrets and personal data
+masked. A conversation's id is kept as a digest that is keyed by random bytes of this very file.
+
+At most 40,000 rows: the oldest go. State after a hard crash: see `components.store.sqlite_file`; both answers to a
+question are there or neither is. A file that is broken is moved aside and begun anew, and so is the comparison.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import secrets
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from components.answer import detect_language
+from components.evaluate.said import Item, Said
+from components.serve.desk import Served, Wanted
+from components.sncp.params import PersonalData
+from components.sncp.redact import redact
+from components.store.sqlite_file import SqliteFile
+from components.usage.log import label_of
+
+__all__ = ["Compared", "Comparisons", "Mode", "Side", "comparisons_file"]
+
+Side = Literal["A", "B"]
+"""A: what is in service; B: the candidate."""
+Mode = Literal["shadow", "ab"]
+_MAX_ROWS, _MOST_SOURCES, _LONGEST = 40_000, 20, 20_000  # rows; places of one answer; characters of a text
+_SCHEMA = (
+    """CREATE TABLE IF NOT EXISTS answer (
+        id INTEGER PRIMARY KEY, at TEXT NOT NULL, candidate TEXT NOT NULL, mode TEXT NOT NULL, side TEXT NOT NULL,
+        request TEXT NOT NULL, conversation TEXT, release TEXT, live_index TEXT, model TEXT, tier TEXT,
+        lang TEXT NOT NULL, found INTEGER, confidence REAL, sources TEXT NOT NULL, cited TEXT NOT NULL, seconds REAL,
+        prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL, cost_usd REAL, is_local INTEGER,
+        cached INTEGER NOT NULL, chars INTEGER NOT NULL, error TEXT, question TEXT, text TEXT)""",
+    "CREATE INDEX IF NOT EXISTS answer_candidate ON answer (candidate, side)",
+    "CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value) WITHOUT ROWID",
+)
+
+
+def comparisons_file(workspace: Path) -> Path:
+    """Where the comparisons of a workspace are."""
+    return workspace / "serve" / "comparisons.sqlite"
+
+
+@dataclass(frozen=True)
+class Compared:
+    """An answer of one side, as it is kept.
+
+    Attributes:
+        candidate: digest of the release that is compared.
+        mode: how.
+        side: who answered.
+        request: id of the request; in a shadow both sides have the same.
+        lang: of the question.
+        release: that answered; None: what the files of the recipe say, or it did not answer.
+        live_index: digest of the published index.
+        model: that really answered.
+        tier: how hard the question was taken to be.
+        found: whether it was in the notes; None: no answer.
+        confidence: see `Served`.
+        sources: places of the notes that the model read, `path:first-last`.
+        cited: of these, those that the text names.
+        seconds: question to answer; None: no answer.
+        prompt_tokens: that the model read.
+        completion_tokens: that it wrote.
+        cost_usd: US dollars, of a cached answer when it was made; None: unknown.
+        is_local: whether the model runs in this process.
+        cached: whether the answer came from the cache.
+        chars: of the text.
+        error: kind of the error in place of an answer.
+        question, text: masked; None: texts are not kept.
+        conversation: as the client named it; read back it is a digest.
+        at: when (ISO, UTC).
+    """
+
+    candidate: str
+    mode: Mode
+    side: Side
+    request: str
+    lang: str
+    release: str | None = None
+    live_index: str | None = None
+    model: str | None = None
+    tier: str | None = None
+    found: bool | None = None
+    confidence: float | None = None
+    sources: tuple[str, ...] = ()
+    cited: tuple[str, ...] = ()
+    seconds: float | None = None
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost_usd: float | None = None
+    is_local: bool | None = None
+    cached: bool = False
+    chars: int = 0
+    error: str | None = None
+    question: str | None = None
+    text: str | None = None
+    conversation: str | None = None
+    at: str = ""
+
+    @classmethod
+    def of(
+        cls, wanted: Wanted, given: Served | BaseException, *, candidate: str, mode: Mode, side: Side, keep_texts: bool,
+        tier: str | None = None,
+    ) -> Compared:  # fmt: skip
+        """An answer, or the error in its place."""
+        question = _masked(wanted.question) if keep_texts else None
+        begun = cls(
+            candidate, mode, side, wanted.id, detect_language(wanted.question), tier=tier, question=question,
+            conversation=wanted.conversation,
+        )  # fmt: skip
+        if isinstance(given, BaseException):
+            return cls(**{**_shallow(begun), "error": type(given).__name__})
+        answer, reply = given.asked.answer, given.asked.answer.reply
+        told: dict[str, Any] = {
+            "release": given.release, "live_index": given.index, "tier": given.tier or tier, "found": answer.found,
+            "confidence": given.confidence, "sources": answer.places(), "cited": answer.places(cited=True),
+            "seconds": given.asked.seconds, "chars": len(answer.text),
+            "text": _masked(answer.text) if keep_texts else None,
+        }  # fmt: skip
+        if reply:
+            told |= {
+                "model": reply.model, "prompt_tokens": reply.prompt_tokens, "is_local": reply.is_local,
+                "completion_tokens": reply.completion_tokens, "cost_usd": reply.original_cost_usd,
+                "cached": reply.cached,
+            }  # fmt: skip
+        else:
+            told["cost_usd"] = 0.0
+        return cls(**{**_shallow(begun), **told})
+
+    def said(self) -> Said:
+        """For the judge of pairs. Raises ValueError when there is no text."""
+        if self.question is None or (self.text is None and self.error is None):
+            raise ValueError("the texts of this comparison were not kept")
+        return Said(
+            item=Item(
+                part="personality", id=self.request, prompt=self.question, lang=self.lang, kind="served",
+                tier=self.tier or "",
+            ),
+            text=self.text or "", found=bool(self.found), sources=self.sources, cited=self.cited, seconds=self.seconds,
+            cost_usd=self.cost_usd, model=self.model or "", is_local=bool(self.is_local), cached=self.cached,
+            error=self.error,
+        )  # fmt: skip
+
+
+class Comparisons(SqliteFile):
+    """The comparisons of a workspace; opened at the first use, never a reason for an answer to fail.
+
+    Args:
+        path: of the file, see `comparisons_file`.
+        max_rows: answers that are kept.
+    """
+
+    def __init__(self, path: Path, *, max_rows: int = _MAX_ROWS) -> None:
+        super().__init__(path, schema=_SCHEMA, what="record of comparisons", busy_seconds=5.0)
+        self._max_rows = max_rows
+
+    def record(self, answers: Sequence[Compared]) -> bool:
+        """Keep these answers, all or none; False when they could not be kept, which is no error."""
+        return self._try_write(lambda connection: self._insert(connection, answers))
+
+    def count(self, candidate: str) -> int:
+        """How many questions the candidate was asked (its errors too); 0 when the file cannot be read."""
+        query = "SELECT count(*) FROM answer WHERE candidate = ? AND side = 'B'"
+        return self._try_read(lambda connection: int(connection.execute(query, (candidate,)).fetchone()[0]), instead=0)
+
+    def answers(self, candidate: str) -> list[Compared]:
+        """Everything of one comparison, the oldest first; nothing when the file cannot be read."""
+        names = [field.name for field in fields(Compared)]
+        query = f"SELECT {', '.join(names)} FROM answer WHERE candidate = ? ORDER BY id"  # noqa: S608
+
+        def read(connection: sqlite3.Connection) -> list[Compared]:
+            return [_read(dict(zip(names, row, strict=True))) for row in connection.execute(query, (candidate,))]
+
+        return self._try_read(read, instead=[])
+
+    def said(self, candidate: str) -> tuple[list[Said], list[Said]]:
+        """Of a shadow whose texts were kept: what the candidate said, and what was in service, to the same questions.
+
+        In the form of `components.evaluate.judge.pairs.duels`; empty where no texts were kept.
+        """
+        kept = [one for one in self.answers(candidate) if one.mode == "shadow" and one.question is not None]
+        kept = [one for one in kept if one.text is not None or one.error is not None]
+        sides = {side: {one.request: one.said() for one in kept if one.side == side} for side in get_args(Side)}
+        both = [request for request in sides["B"] if request in sides["A"]]
+        return [sides["B"][request] for request in both], [sides["A"][request] for request in both]
+
+    def _insert(self, connection: sqlite3.Connection, answers: Sequence[Compared]) -> None:
+        for answer in answers:
+            row = {name: label_of(value) if isinstance(value, str) else value
+                   for name, value in _shallow(answer).items()}  # fmt: skip
+            row |= {
+                "question": answer.question, "text": answer.text, "at": answer.at or datetime.now(UTC).isoformat(),
+                "conversation": _digest(connection, answer.conversation),
+                "sources": _places(answer.sources), "cited": _places(answer.cited),
+            }  # fmt: skip
+            names, marks = ", ".join(row), ", ".join(f":{name}" for name in row)
+            connection.execute(f"INSERT INTO answer ({names}) VALUES ({marks})", row)  # noqa: S608
+        connection.execute("DELETE FROM answer WHERE id <= (SELECT max(id) FROM answer) - ?", (self._max_rows,))
+
+
+def _shallow(answer: Compared) -> dict[str, Any]:
+    return {field.name: getattr(answer, field.name) for field in fields(answer)}
+
+
+def _read(row: dict[str, Any]) -> Compared:
+    for name in ("sources", "cited"):
+        row[name] = tuple(json.loads(row[name]))
+    for name in ("found", "is_local", "cached"):
+        row[name] = None if row[name] is None else bool(row[name])
+    return Compared(**row)
+
+
+def _places(places: Sequence[str]) -> str:
+    return json.dumps([label_of(place) for place in places[:_MOST_SOURCES]], ensure_ascii=False)
+
+
+def _masked(text: str) -> str:
+    """Without secrets and personal data, as SQLite takes it, and not longer than an answer is."""
+    masked = redact(text, path="", personal_data=get_args(PersonalData))[0]
+    return masked[:_LONGEST].encode("utf-8", "replace").decode()
+
+
+def _digest(connection: sqlite3.Connection, conversation: str | None) -> str | None:
+    if conversation is None:
+        return None
+    connection.execute("INSERT OR IGNORE INTO about VALUES ('salt', ?)", (secrets.token_bytes(32),))
+    salt = bytes(connection.execute("SELECT value FROM about WHERE name = 'salt'").fetchone()[0])
+    return hmac.new(salt, conversation.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()[:32]

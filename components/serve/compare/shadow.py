@@ -1,0 +1,183 @@
+"""A shadow: the candidate is asked what the release in service has answered, and only the record sees what it says.
+
+The person has the answer by then. One thread asks, one question at a time, and gives way: it waits until nobody is
+answered, and breaks off when somebody asks (the model may share the processor). Where more is answered than it can
+follow, questions are left out, and counted.
+
+State after a hard crash: what waited to be asked is gone; what was recorded counts, so a comparison goes on.
+
+**Not covered**: the machine's memory, in which two models are; answers of the helper, which is the same for both.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Generator
+from contextlib import closing, contextmanager
+
+from components.serve.compare.records import Compared, Comparisons, Side
+from components.serve.compare.share import in_share
+from components.serve.desk import Desk, Served, Wanted
+from components.serve.params import CompareParams
+from components.store import logger
+
+__all__ = ["ShadowDesk"]
+
+_WAITING = 32  # questions that wait for the candidate; each may have a whole conversation with it
+_TRIES = 5  # at one question: who is broken off so often is left out
+
+
+class ShadowDesk:
+    """Answers as `desk` does, and has the candidate answer too. Threads may ask at the same time.
+
+    Args:
+        desk: what is in service.
+        other: the candidate, its own model alone.
+        params: of the recipe.
+        records: where both answers go.
+        candidate: digest of the candidate's release.
+        keep_texts: whether the record has the texts.
+        gives_way: False: the candidate's model is elsewhere, and disturbs nobody.
+    """
+
+    def __init__(
+        self, desk: Desk, other: Desk, *, params: CompareParams, records: Comparisons, candidate: str,
+        keep_texts: bool = False, gives_way: bool = True,
+    ) -> None:  # fmt: skip
+        self._desk, self._other, self._params, self._records = desk, other, params, records
+        self._candidate, self._keep_texts, self._gives_way = candidate, keep_texts, gives_way
+        self._change = threading.Condition()
+        self._waiting: deque[tuple[Wanted, Served]] = deque()
+        self._flying = 0
+        self._working = self._closed = False
+        self._left_out = 0
+        self._compared = records.count(candidate)
+        self._thread = threading.Thread(target=self._work, name="shadow", daemon=True)
+        self._thread.start()
+
+    def stream(self, wanted: Wanted) -> Generator[str | Served]:
+        """See `Desk`."""
+        with self._in_flight(), closing(_closable(self._desk, wanted)) as pieces:
+            for piece in pieces:
+                if isinstance(piece, Served):
+                    self._hand(wanted, piece)
+                yield piece
+
+    def ask(self, wanted: Wanted) -> Served:
+        """See `Desk`."""
+        *_, served = self.stream(wanted)
+        assert isinstance(served, Served)  # noqa: S101 - a desk's stream ends with it
+        return served
+
+    def told(self) -> dict[str, int]:
+        """For people and metrics: questions compared, how many are enough, waiting, left out since the start."""
+        with self._change:
+            return {
+                "compared": self._compared, "enough": self._params.questions, "waiting": len(self._waiting),
+                "left_out": self._left_out,
+            }  # fmt: skip
+
+    def close(self) -> None:
+        """Ask the candidate nothing more; what waits is dropped. Raises nothing."""
+        with self._change:
+            self._closed = True
+            self._waiting.clear()
+            self._change.notify_all()
+        self._thread.join()
+
+    def wait(self, seconds: float) -> bool:
+        """Until nothing waits for the candidate; whether that is so within `seconds`."""
+        with self._change:
+            return self._change.wait_for(lambda: not self._waiting and not self._working, seconds)
+
+    @contextmanager
+    def _in_flight(self) -> Generator[None]:
+        with self._change:
+            self._flying += 1
+        try:
+            yield
+        finally:
+            with self._change:
+                self._flying -= 1
+                self._change.notify_all()
+
+    def _hand(self, wanted: Wanted, served: Served) -> None:
+        if served.who != "own" or not in_share(wanted, candidate=self._candidate, share=self._params.share):
+            return
+        with self._change:
+            if self._closed or self._compared >= self._params.questions:
+                return
+            if len(self._waiting) >= _WAITING:
+                self._left_out += 1
+                return
+            self._waiting.append((wanted, served))
+            self._change.notify_all()
+
+    def _disturbs(self) -> bool:
+        return self._closed or (self._gives_way and self._flying > 0)
+
+    def _work(self) -> None:
+        while True:
+            with self._change:
+                self._change.wait_for(lambda: self._closed or (self._waiting and not self._disturbs()))
+                if self._closed:
+                    return
+                wanted, served = self._waiting.popleft()
+                self._working = True
+            try:
+                if self._compared < self._params.questions:
+                    self._compare(wanted, served)
+            except Exception:  # an answer was given; nobody waits for this one
+                logger.exception("%s was not compared", wanted.id)
+            finally:
+                with self._change:
+                    self._working = False
+                    self._change.notify_all()
+
+    def _compare(self, wanted: Wanted, served: Served) -> None:
+        other: Served | BaseException | None = None
+        for _ in range(_TRIES):
+            with self._change:
+                self._change.wait_for(lambda: self._closed or not self._disturbs())
+                if self._closed:
+                    return
+            if other := self._ask(wanted):
+                break
+        if other is None:
+            with self._change:
+                self._left_out += 1
+            return
+        sides: tuple[tuple[Side, Served | BaseException], ...] = (("A", served), ("B", other))
+        both = [
+            Compared.of(
+                wanted, given, candidate=self._candidate, mode="shadow", side=side, keep_texts=self._keep_texts,
+                tier=served.tier,
+            )
+            for side, given in sides
+        ]  # fmt: skip
+        if self._records.record(both):
+            with self._change:
+                self._compared += 1
+
+    def _ask(self, wanted: Wanted) -> Served | BaseException | None:
+        """The candidate's answer, or its error; None: it gave way."""
+        begun = time.perf_counter()
+        try:
+            with closing(_closable(self._other, wanted)) as pieces:
+                for piece in pieces:
+                    if isinstance(piece, Served):
+                        return piece
+                    with self._change:
+                        if self._disturbs():
+                            return None
+        except Exception as error:
+            logger.info("%s: the candidate gave no answer in %.1f s: %s", wanted.id, time.perf_counter() - begun, error)
+            return error
+        return RuntimeError("a stream that ended without an end")
+
+
+def _closable(desk: Desk, wanted: Wanted) -> Generator[str | Served]:
+    """The desk's stream as a generator: closing it closes that one."""
+    yield from desk.stream(wanted)

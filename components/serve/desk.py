@@ -1,0 +1,133 @@
+"""What the endpoint asks and what it gets: the words between HTTP and whoever answers.
+
+`Desk` is the one contract: the HTTP side knows nothing of models, whoever answers knows nothing of HTTP.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from components.errors import TerminalError
+from components.serve.params import Tier, Who
+
+if TYPE_CHECKING:
+    from components.answer.partner import Asked, Partner
+    from components.llm import Message
+
+__all__ = ["Desk", "Live", "NotInServiceError", "Opened", "Served", "Tried", "Wanted"]
+
+
+class NotInServiceError(TerminalError):
+    """Nothing is in service, so nobody can be asked."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A question to the partner.
+
+    Attributes:
+        id: of the request, unique; what feedback names.
+        question: the newest turn of the person, checked for its length.
+        history: turns before it, the oldest first, without system messages.
+        conversation: its id; None: the client names none (then one is made of the first turn, see `Desk`).
+        max_tokens: longest answer; None: the recipe's.
+        key: name of the key that asks ("" where none is needed); never the key.
+        deadline: when nobody waits any more (`time.monotonic()`); None: never.
+    """
+
+    id: str
+    question: str
+    history: tuple[Message, ...] = ()
+    conversation: str | None = None
+    max_tokens: int | None = None
+    key: str = ""
+    deadline: float | None = None
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A model that was asked, or was to be, before the one that answered.
+
+    `why`: of going on, for people; no text of a note. `cost_usd`: of an answer that was not given (US dollars); None:
+    not known.
+    """
+
+    who: Who
+    model: str
+    why: str
+    seconds: float
+    cost_usd: float | None = 0.0
+
+
+@dataclass(frozen=True)
+class Served:
+    """An answer, and who gave it.
+
+    Attributes:
+        asked: the answer with its sources, and what it took.
+        who: own or helper.
+        tier: how hard the question was taken to be; None: there is no router.
+        because: why it was taken so, in words.
+        tried: who was asked before, in order.
+        release: digest of the release that answered; None: what the files of the recipe say.
+        index: digest of the published index that was searched.
+        confidence: see `RouterParams.min_confidence`; None: not known.
+        side: A or B where two releases are compared on conversations.
+    """
+
+    asked: Asked
+    who: Who
+    tier: Tier | None
+    because: str
+    tried: tuple[Tried, ...]
+    release: str | None
+    index: str
+    confidence: float | None = None
+    side: str | None = None
+
+
+class Desk(Protocol):
+    """Whoever answers. Several threads ask at once."""
+
+    def stream(self, wanted: Wanted) -> Iterator[str | Served]:
+        """Pieces of the answer as they are made, then `Served`, whose text is the pieces joined.
+
+        Closing the iterator ends the work. What is asked twice at once is answered twice. Once a piece was given, no
+        other model is tried: the error is raised.
+
+        Raises:
+            CervellaError: nobody could answer; before the first piece or after some.
+        """
+
+    def ask(self, wanted: Wanted) -> Served:
+        """As `stream`, in one piece. Raises alike."""
+
+
+@dataclass
+class Opened:
+    """A partner that is ready to be asked: a release (or a recipe) on a published index.
+
+    Attributes:
+        partner: whom to ask; her methods may be called by several threads.
+        release: digest; None: what the files of the recipe say.
+        index: digest of the published index.
+        about: for `/v1/models` and `/health`: names and versions, no paths.
+    """
+
+    partner: Partner
+    release: str | None
+    index: str
+    about: Mapping[str, str] = field(default_factory=dict)
+
+    def close(self) -> None:
+        """Let go of what it holds; called once nobody uses it any more."""
+
+
+class Live(Protocol):
+    """What is in service now. It changes while questions are answered; who has begun keeps what they began with."""
+
+    def use(self) -> AbstractContextManager[Opened]:
+        """The newest, for the length of the block. Raises NotInServiceError when it is nothing."""

@@ -1,0 +1,80 @@
+"""What every request passes: it is counted, a strange host or origin is refused, and the answer gets its headers.
+
+Without keys only this machine may ask, so a page of somewhere else, open in a browser here, must not either: the name
+in Host has to be this machine's own (a foreign name that points here is refused), and so has Origin.
+Not covered: other users and programs of this machine, which reach loopback without keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import JSONResponse
+
+from components.serve.http.errors import HttpError
+from components.serve.http.keys import is_loopback
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+__all__ = ["Door"]
+
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+
+
+class Door:
+    """Around the application.
+
+    Args:
+        app: the application.
+        keyless: whether no key is needed.
+        counted: called with path and status of each answer.
+    """
+
+    def __init__(self, app: ASGIApp, *, keyless: bool, counted: Callable[[str, int], None]) -> None:
+        self._app, self._keyless, self._counted = app, keyless, counted
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def counting(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self._counted(scope["path"], message["status"])
+                MutableHeaders(scope=message).update(_HEADERS)
+            await send(message)
+
+        if self._keyless and (why := _strange(Headers(scope=scope))):
+            refused = HttpError(403, why, type="invalid_request_error", code="not_from_here")
+            await JSONResponse(refused.body(), status_code=403)(scope, receive, counting)
+            return
+        await self._app(scope, receive, counting)
+
+
+def _strange(headers: Headers) -> str | None:
+    """Why this is no request of this machine; None: it is one."""
+    host, origin = headers.get("host", ""), headers.get("origin")
+    if not is_loopback(_name(f"//{host}")):
+        return "Without keys only this machine may ask, by its own name: 127.0.0.1 or localhost."
+    if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+        return "Without keys no page of another site may ask."
+    return None
+
+
+def _name(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""

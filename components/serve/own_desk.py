@@ -1,0 +1,48 @@
+"""The desk without a router: whoever is in service answers everything."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Generator
+from contextlib import closing
+
+from components.serve.desk import Live, Served, Wanted
+
+__all__ = ["OwnDesk"]
+
+_BEAT_SECONDS = 0.5  # how long work goes on, at most, that nobody waits for any more
+
+
+class OwnDesk:
+    """Answers with the model of what is in service. Threads may ask at the same time.
+
+    Args:
+        live: what is in service.
+        max_chars: longest question (characters).
+        history_tokens: of the turns before, that the model is given.
+    """
+
+    def __init__(self, live: Live, *, max_chars: int, history_tokens: int) -> None:
+        self._live, self._max_chars, self._history_tokens = live, max_chars, history_tokens
+        self._turn = threading.Lock()  # notes are searched one question after the other
+
+    def stream(self, wanted: Wanted) -> Generator[str | Served]:
+        """See `Desk`; while the model has nothing to show, an empty piece is given now and then."""
+        with self._live.use() as opened:
+            pieces = opened.partner.stream(
+                wanted.question, history=wanted.history, max_tokens=wanted.max_tokens,
+                history_tokens=self._history_tokens, max_chars=self._max_chars, turn=self._turn,
+                beat_seconds=_BEAT_SECONDS,
+            )  # fmt: skip
+            with closing(pieces):
+                for piece in pieces:
+                    yield piece if isinstance(piece, str) else Served(
+                        asked=piece, who="own", tier=None, because="there is no router", tried=(),
+                        release=opened.release, index=opened.index,
+                    )  # fmt: skip
+
+    def ask(self, wanted: Wanted) -> Served:
+        """See `Desk`."""
+        *_, served = self.stream(wanted)
+        assert isinstance(served, Served)  # noqa: S101 - a partner's stream ends with what was asked
+        return served

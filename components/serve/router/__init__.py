@@ -1,0 +1,1 @@
+"""Who of several models answers a question, and who when that one fails."""

@@ -1,0 +1,227 @@
+"""The desk with a router: who is asked depends on how hard the question is, and the next one when that one fails.
+
+Another model is asked as long as nothing of an answer was given. So what may still be taken back is held back: an
+answer whole, where `min_confidence` judges it and another model could be asked now; the words "it is not in the notes"
+of the helper, where notes were kept from it that the own model may read.
+
+State after a hard crash: none; breakers are closed after a start, and the month's money is read from the usage log.
+
+**Not covered**: a model that answers well-formed nonsense works, for the breaker; a question is judged by itself, not
+by the conversation before it.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Generator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import get_args
+
+from components.answer.messages import NOT_IN_NOTES, check_question
+from components.answer.partner import Asked
+from components.errors import CervellaError, InputError, TerminalError, TransientError
+from components.llm.budget import BudgetError
+from components.serve.desk import Live, Opened, Served, Tried, Wanted
+from components.serve.params import RouterParams, Who
+from components.serve.router.breaker import Breaker
+from components.serve.router.classify import Classified, classify
+from components.serve.router.confidence import confidence_of
+from components.serve.router.faults import LateError, LeftAloneError, nobody, why_of
+from components.serve.router.helper import Helper
+from components.store import logger
+
+__all__ = ["HybridDesk"]
+
+_BEAT_SECONDS = 0.25  # how long work goes on, at most, that nobody waits for any more
+
+
+@dataclass
+class _Question:
+    """A question on its way: until when it has to be answered, who was asked, what may be given if all else fails."""
+
+    wanted: Wanted
+    found: Classified
+    opened: Opened
+    end: float
+    tried: list[Tried] = field(default_factory=list)
+    errors: list[Exception] = field(default_factory=list)
+    unsure: tuple[Tried, Asked, list[str]] | None = None
+    """An answer that another one was asked after, as it is in `tried`, and its pieces."""
+
+
+class HybridDesk:
+    """Answers with the own model or the helper. Threads may ask at the same time.
+
+    Args:
+        live: what is in service.
+        router: of the recipe.
+        helper: the other model.
+        seconds: for one question; a model gets an equal share of what is left for it and those after it, in which its
+            answer has to begin (or to be whole, where it is held back).
+        max_chars: longest question (characters).
+        history_tokens: of the turns before, that the model is given.
+        clock: seconds that never go back.
+    """
+
+    def __init__(
+        self, live: Live, *, router: RouterParams, helper: Helper, seconds: float, max_chars: int, history_tokens: int,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:  # fmt: skip
+        self._live, self._router, self._helper = live, router, helper
+        self._seconds, self._max_chars, self._history_tokens = seconds, max_chars, history_tokens
+        self._clock = clock
+        self._turn = threading.Lock()  # notes are searched one question after the other
+        limits = router.breaker.model_dump()
+        self._breakers: Mapping[Who, Breaker] = {who: Breaker(**limits, clock=clock) for who in get_args(Who)}
+
+    def states(self) -> dict[Who, str]:
+        """Of the breakers: closed, open or half open."""
+        return {who: breaker.state() for who, breaker in self._breakers.items()}
+
+    def stream(self, wanted: Wanted) -> Generator[str | Served]:
+        """See `Desk`; while nobody has anything to show, an empty piece is given now and then."""
+        check_question(wanted.question, max_chars=self._max_chars)
+        found = classify(
+            wanted.question, complex_words=self._router.complex_words,
+            long_question_chars=self._router.long_question_chars,
+        )  # fmt: skip
+        order: list[Who] = getattr(self._router, found.tier)
+        with self._live.use() as opened:
+            question = _Question(wanted, found, opened, self._clock() + self._seconds)
+            for place, who in enumerate(order):
+                after = [one for one in order[place + 1 :] if self._could_ask(one, opened)]
+                served = yield from self._try(who, question, after=after)
+                if served:
+                    yield served
+                    return
+            if question.unsure is None:
+                raise nobody(question.tried, question.errors) from question.errors[-1]
+            it, asked, pieces = question.unsure
+            yield from pieces
+            yield _served(it.who, asked, question, tried=[one for one in question.tried if one is not it])
+
+    def ask(self, wanted: Wanted) -> Served:
+        """See `Desk`."""
+        *_, served = self.stream(wanted)
+        assert isinstance(served, Served)  # noqa: S101 - a stream without an answer raises
+        return served
+
+    def _try(self, who: Who, question: _Question, *, after: list[Who]) -> Generator[str, None, Served | None]:
+        """Ask one of them; what is returned was given, None: the next is to be asked."""
+        begun = self._clock()
+        if refused := self._refused(who, question):
+            self._note(who, question, refused, begun)
+            return None
+        share = begun + (question.end - begun) / (1 + len(after))
+        breaker, pieces, given = self._breakers[who], list[str](), False
+        settle = breaker.gave_up
+        try:
+            with closing(self._pieces(who, question)) as made:
+                for item in made:
+                    if isinstance(item, Asked):
+                        if item.answer.reply and not item.answer.reply.cached:  # else no model was asked
+                            settle = breaker.worked
+                        if not given:
+                            if why := self._why_on(who, item, after=after):
+                                question.unsure = self._note(who, question, why, begun, item), item, pieces
+                                return None
+                            yield from pieces
+                        return _served(who, item, question, tried=question.tried)
+                    if given or not item:
+                        yield item
+                    else:
+                        pieces.append(item)
+                        if not self._holds(who, pieces, after=after):
+                            given = True
+                            yield from pieces
+                    if self._clock() > (question.end if given else share):
+                        raise LateError(self._clock() - begun)
+            raise TransientError("the answer ended without an end")
+        except Exception as error:
+            if not isinstance(error, BudgetError):
+                settle = breaker.failed
+            self._tell(who, question, error)
+            if not given:
+                self._note(who, question, error, begun)
+                return None
+            if isinstance(error, InputError):  # it is not the question's fault
+                raise TerminalError(why_of(error)) from error
+            raise
+        finally:
+            settle()
+
+    def _refused(self, who: Who, question: _Question) -> Exception | None:
+        """Why it is not asked at all; None: the breaker was asked, and waits to be told."""
+        if who == "helper" and (refused := self._helper.refused(question.opened.partner)):
+            return refused
+        if self._clock() >= question.end:
+            return LateError(self._seconds)
+        breaker = self._breakers[who]
+        return None if breaker.may_ask() else LeftAloneError(breaker.seconds_left())
+
+    def _could_ask(self, who: Who, opened: Opened) -> bool:
+        """Whether it would be asked now, as far as that is known."""
+        if who == "helper" and self._helper.refused(opened.partner):
+            return False
+        return self._breakers[who].state() != "open"
+
+    def _pieces(self, who: Who, question: _Question) -> Generator[str | Asked]:
+        partner, wanted = question.opened.partner, question.wanted
+        most = wanted.max_tokens
+        if who == "helper":
+            partner, most = self._helper.partner(partner), self._helper.max_tokens(most)
+        yield from partner.stream(
+            wanted.question, history=wanted.history, max_tokens=most, history_tokens=self._history_tokens,
+            max_chars=self._max_chars, turn=self._turn, beat_seconds=_BEAT_SECONDS,
+        )  # fmt: skip
+
+    def _holds(self, who: Who, pieces: list[str], *, after: list[Who]) -> bool:
+        """Whether what there is of an answer may still be taken back."""
+        return bool(after) and (self._router.min_confidence > 0 or (who == "helper" and _may_be_missing(pieces)))
+
+    def _why_on(self, who: Who, asked: Asked, *, after: list[Who]) -> str | None:
+        """Why another one is asked although there is an answer, in words; None: it is given."""
+        if not after:
+            return None
+        if who == "helper" and asked.left_out and not asked.answer.found:
+            return f"it found nothing, and {asked.left_out} of the notes must not be shown to it"
+        sure = confidence_of(asked.answer)
+        if asked.answer.reply is None or sure is None or sure >= self._router.min_confidence:
+            return None  # without a note that is near enough, nobody finds one
+        return f"it is not sure enough: {sure:.2f}, {self._router.min_confidence:.2f} is wanted"
+
+    def _note(
+        self, who: Who, question: _Question, why: Exception | str, begun: float, asked: Asked | None = None
+    ) -> Tried:
+        """One that the next is asked after."""
+        model = self._helper.model if who == "helper" else question.opened.partner.chat.model
+        reply = asked.answer.reply if asked else None
+        it = Tried(
+            who, model, why if isinstance(why, str) else why_of(why), round(self._clock() - begun, 3),
+            cost_usd=reply.cost_usd if reply else 0.0,
+        )  # fmt: skip
+        question.tried.append(it)
+        if isinstance(why, Exception):
+            question.errors.append(why)
+        return it
+
+    def _tell(self, who: Who, question: _Question, error: Exception) -> None:
+        if isinstance(error, CervellaError):
+            logger.warning("%s: %s: %s: %s", question.wanted.id, who, type(error).__name__, error)
+        else:
+            logger.error("%s: %s: no answer", question.wanted.id, who, exc_info=error)
+
+
+def _may_be_missing(pieces: list[str]) -> bool:
+    """Whether this may still become the words that it is not in the notes."""
+    text = "".join(pieces).strip()
+    return any(words.startswith(text) for words in NOT_IN_NOTES.values())
+
+
+def _served(who: Who, asked: Asked, question: _Question, *, tried: list[Tried]) -> Served:
+    return Served(
+        asked=asked, who=who, tier=question.found.tier, because=question.found.because, tried=tuple(tried),
+        release=question.opened.release, index=question.opened.index, confidence=confidence_of(asked.answer),
+    )  # fmt: skip

@@ -1,0 +1,166 @@
+"""The partner behind an endpoint: serve."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from components.errors import InputError
+from flows.commands.options import load, recipe_options
+
+if TYPE_CHECKING:
+    from components.recipe.model import Recipe
+    from components.serve.desk import Desk
+    from components.serve.http.keys import Keys
+    from components.serve.http.work import Ended
+    from components.serve.live import InService
+    from components.usage import UsageLog
+
+_GRACE_SECONDS = 30.0  # for questions that are being answered when the end is asked for
+
+
+@click.command("serve")
+@recipe_options
+@click.option("--host", metavar="ADDRESS", help="address that it listens on (default: serve.host)")
+@click.option("--port", type=click.IntRange(0, 65535), help="port (default: serve.port); 0: any that is free")
+def serve_command(recipe: str, overrides: tuple[str, ...], host: str | None, port: int | None) -> int:
+    """Answer as an endpoint that OpenAI's clients understand, until Ctrl-C.
+
+    Whoever is in service answers; a promotion, a rollback or a published index is followed without a restart. Questions
+    that are being answered at the end have 30 seconds.
+    """
+    from components.recipe.forget import asking_in
+    from components.serve.http.app import make_app
+    from components.serve.http.server import address_of, bind, run
+    from components.serve.live import InService
+    from components.usage import UsageLog, usage_file
+    from flows.serving import InRecipe
+
+    loaded = load(recipe, overrides)
+    serve, workspace, model = loaded.recipe.serve, loaded.recipe.workspace, loaded.recipe.registry.model_name
+    host = serve.host if host is None else host
+    keys = _keys(loaded.recipe, host=host)
+    source = InRecipe(loaded)
+    live = InService(look=source.look, open_now=source.open_now, look_seconds=serve.look_seconds)
+    _log()
+    live.start()
+    log = UsageLog(usage_file(workspace))
+    desk, breakers = _desk(loaded.recipe, live, log)
+    try:
+        app = make_app(
+            desk, limits=serve.limits, keys=keys, model=model,
+            told=live.told, record=_record(log, recipe=loaded.recipe.name), held=lambda: asking_in(workspace),
+            breakers=breakers,
+        )  # fmt: skip
+        wanted = serve.port if port is None else port
+        listening = bind(host, wanted)
+        _tell(address_of(listening), wanted=wanted, has=listening.getsockname()[1], model=model, keyed=bool(keys))
+        run(app, listening, grace_seconds=_GRACE_SECONDS)
+    finally:
+        live.close()
+        log.close()
+    click.echo("Ended.")
+    return 0
+
+
+def _keys(recipe: Recipe, *, host: str) -> Keys:
+    """The keys that are let in. Raises InputError where others than this machine could ask without one."""
+    from components.serve.http.keys import Keys, is_loopback
+
+    name = recipe.serve.keys_env
+    if name is not None:
+        return Keys.read(os.environ.get(name, ""), what=f"the environment variable {name} (serve.keys_env)")
+    if not is_loopback(host):
+        raise InputError(
+            f"serve.host {host}: others than this machine would reach it, so it needs keys: name an environment "
+            "variable that holds them with -o serve.keys_env=NAME"
+        )
+    return Keys({})
+
+
+def _desk(recipe: Recipe, live: InService, log: UsageLog) -> tuple[Desk, Callable[[], Mapping[str, str]]]:
+    """Who answers, and who of them is left alone now."""
+    from components.serve.own_desk import OwnDesk
+    from components.serve.router.helper import Helper
+    from components.serve.router.hybrid import HybridDesk
+    from components.serve.router.money import MonthMoney
+
+    limits, router = recipe.serve.limits, recipe.serve.router
+    chars, tokens = limits.question_chars, limits.history_tokens
+    if router is None:
+        return OwnDesk(live, max_chars=chars, history_tokens=tokens), dict
+
+    def spent() -> float:
+        month = datetime.now(UTC).strftime("%Y-%m")
+        return sum(one.use.cost_usd for one in log.months() if one.name == month)  # of the own model too
+
+    helper = Helper(
+        router.helper,
+        money=MonthMoney(
+            per_month_usd=router.per_month_usd, per_query_usd=recipe.llm.budget.per_query_usd, spent=spent
+        ),
+        cache=recipe.workspace / "cache" / "responses.sqlite" if recipe.llm.cache else None,
+        trusted_hosts=recipe.privacy.trusted_hosts, temperature=recipe.llm.chat.temperature, seed=recipe.llm.chat.seed,
+    )  # fmt: skip
+    desk = HybridDesk(live, router=router, helper=helper, seconds=limits.seconds, max_chars=chars,
+                      history_tokens=tokens)  # fmt: skip
+    return desk, lambda: {str(who): state for who, state in desk.states().items()}
+
+
+def _record(log: UsageLog, *, recipe: str) -> Callable[[Ended], object]:
+    """Keeps each question in the usage log, as `ask` does."""
+    from components.serve.http.answers import cost_of
+
+    def record(ended: Ended) -> None:
+        wanted, served = ended.wanted, ended.served
+        told: dict[str, Any] = {
+            "door": "serve", "recipe": recipe, "question": wanted.question, "conversation": wanted.conversation,
+            "seconds": ended.seconds,
+        }  # fmt: skip
+        if served is None:
+            log.record(**told, error=ended.fault)
+            return
+        answer, reply = served.asked.answer, served.asked.answer.reply
+        told |= {
+            "release": served.release, "search_seconds": served.asked.search_seconds, "found": answer.found,
+            "sources": [source.path for source in answer.sources], "tier": served.tier, "cost_usd": cost_of(served),
+        }  # fmt: skip
+        if reply is not None:
+            told |= {
+                "model": reply.model, "is_local": reply.is_local, "cached": reply.cached,
+                "prompt_tokens": reply.prompt_tokens, "completion_tokens": reply.completion_tokens,
+            }  # fmt: skip
+        log.record(**told)
+
+    return record
+
+
+def _tell(url: str, *, wanted: int, has: int, model: str, keyed: bool) -> None:
+    from components.services.supervisor.ports import who_has
+
+    if wanted not in (0, has):
+        click.echo(f"{wanted} was taken ({who_has(wanted)}).", err=True)
+    bearer = " -H 'Authorization: Bearer KEY'" if keyed else ""
+    click.echo(f"{model} answers at {url}/v1 (a page to talk with her: {url}/). For example:")
+    body = f'{{"model": "{model}", "messages": [{{"role": "user", "content": "Che cosa abbiamo deciso?"}}]}}'
+    click.echo(f"  curl {url}/v1/chat/completions{bearer} -H 'Content-Type: application/json' -d '{body}'")
+    click.echo("Ctrl-C ends it.")
+    sys.stdout.flush()
+
+
+def _log() -> None:
+    """What happens is told on stderr, a line each; nothing of a question or an answer."""
+    from components.store import logger
+
+    lines = logging.StreamHandler()
+    lines.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    for one in (logger, logging.getLogger("uvicorn.error")):
+        one.addHandler(lines)
+        one.setLevel(logging.WARNING)
+        one.propagate = False

@@ -1,0 +1,91 @@
+"""What is in service, opened from a recipe: when it is another one, and how the next is opened beside it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from components.recipe import LoadedRecipe
+from components.serve.desk import Opened
+from flows.commands.partners import in_service, open_champion, partner_of
+
+if TYPE_CHECKING:
+    from components.answer.partner import Partner
+    from components.registry.champion import Champion
+
+__all__ = ["InRecipe"]
+
+
+class InRecipe:
+    """What a recipe has in service: for `InService`.
+
+    The money of `llm.budget.per_run_usd` is counted over all that is opened, so for as long as the endpoint is up.
+    """
+
+    def __init__(self, loaded: LoadedRecipe) -> None:
+        self._loaded = loaded
+        self._seen: tuple[tuple[object, ...], str] | None = None
+
+    def look(self) -> str:
+        """Who is in service on which publication. Files are read only when they are not those of the last look."""
+        from components.index.steps import index_uri
+        from components.registry.champion.record import champion_file
+
+        recipe = self._loaded.recipe
+        live = index_uri(recipe.index, workspace=recipe.workspace) / "live.json"
+        files = (
+            [live, champion_file(recipe.workspace)] if recipe.serve.answers == "champion"
+            else [live, self._loaded.path, *recipe.persona.files]
+        )  # fmt: skip
+        stats = tuple(map(_stat, files))
+        if self._seen is None or self._seen[0] != stats:
+            self._seen = (stats, self._mark(stats))
+        return self._seen[1]
+
+    def _mark(self, stats: Sequence[object]) -> str:
+        published = self._published()
+        if self._loaded.recipe.serve.answers == "champion":
+            return f"{in_service(self._loaded).digest} {published}"
+        return f"{stats[2:]} {published}"
+
+    def _published(self) -> str | None:
+        from components.index.steps import published_digest
+
+        return published_digest(self._loaded.recipe.index, workspace=self._loaded.recipe.workspace)
+
+    def open_now(self, before: Opened | None) -> Opened:
+        """Open what is in service.
+
+        The index and its embedder, and what may still be spent, are taken over from `before`; a model of this process
+        stays loaded.
+
+        Raises:
+            NotInServiceError: nothing is in service.
+            TerminalError: it cannot be asked on this index; nothing is published; InputError: a note or file is wrong.
+        """
+        index = self._published() or ""  # before it is opened: at most too old a name, which the next look mends
+        kept = before.partner if before else None
+        if self._loaded.recipe.serve.answers == "recipe":
+            partner = partner_of(self._loaded, before=kept)
+            return Opened(partner=partner, release=None, index=index, about=self._about(partner))
+        champion = in_service(self._loaded)
+        partner = open_champion(self._loaded, champion, before=kept)
+        return Opened(
+            partner=partner, release=champion.digest, index=index, about=self._about(partner, champion)
+        )  # fmt: skip
+
+    def _about(self, partner: Partner, champion: Champion | None = None) -> dict[str, str]:
+        told = {"recipe": self._loaded.recipe.name, "model": partner.chat.model}
+        if champion:
+            told |= {"since": champion.at, "version": str(champion.version or "unknown"), "run": champion.run}
+        return told
+
+
+def _stat(path: Path) -> object:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino

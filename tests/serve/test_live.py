@@ -1,0 +1,166 @@
+"""What is in service, followed: no request fails by a change, and what was replaced is closed once it is not used."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import pytest
+
+from components.errors import TerminalError, TransientError
+from components.serve.desk import Opened
+from components.serve.live import InService
+
+
+@dataclass
+class Closing(Opened):
+    """Tells when it is closed, and whether it was used afterwards."""
+
+    closed: threading.Event = field(default_factory=threading.Event)
+
+    def close(self) -> None:
+        assert not self.closed.is_set()
+        self.closed.set()
+
+
+class World:
+    """What is in service, as the disk would say."""
+
+    def __init__(self) -> None:
+        self.name = "one"
+        self.made: list[Closing] = []
+        self.fault: Exception | None = None
+        self.look_fault: Exception | None = None
+
+    def look(self) -> str:
+        if self.look_fault:
+            raise self.look_fault
+        return self.name
+
+    def open_now(self, before: Opened | None) -> Opened:
+        if self.fault:
+            raise self.fault
+        assert before is None or before is self.made[-1]
+        self.made.append(Closing(partner=cast(Any, None), release=self.name, index="i"))
+        return self.made[-1]
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def live(world: World, *, seconds: float = 60.0) -> InService:
+    return InService(look=world.look, open_now=world.open_now, look_seconds=seconds)
+
+
+def until(holds: Callable[[], bool], seconds: float = 20.0) -> None:
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+def test_nothing_in_service_is_an_error_and_starts_nothing(world: World) -> None:
+    world.fault = TerminalError("nothing is in service as x")
+    here = live(world)
+    with pytest.raises(TerminalError, match="in service as x"):
+        here.start()
+    with pytest.raises(TerminalError, match="nothing is in service"), here.use():
+        pass
+    assert not here.told()["ready"]
+
+
+def test_a_change_is_followed_without_being_asked(world: World) -> None:
+    here = live(world, seconds=0.01)
+    here.start()
+    world.name = "two"
+    until(lambda: here.told()["release"] == "two")
+    assert world.made[0].closed.is_set() and not world.made[1].closed.is_set()
+    here.close()
+    assert world.made[1].closed.is_set() and len(world.made) == 2
+
+
+def test_a_request_keeps_what_it_began_with(world: World) -> None:
+    here = live(world)
+    here.start()
+    with here.use() as old:
+        world.name = "two"
+        assert here.look()
+        assert old.release == "one" and not world.made[0].closed.is_set()
+        with here.use() as new:
+            assert new.release == "two"
+    assert world.made[0].closed.is_set()
+    here.close()
+
+
+@pytest.mark.parametrize("fault", [TerminalError("the adapter is gone"), OSError("no space")], ids=["terminal", "os"])
+def test_what_cannot_be_opened_is_not_taken_and_told_once(world: World, fault: Exception, caplog: Any) -> None:
+    here = live(world)
+    here.start()
+    world.name, world.fault = "broken", fault
+    for _ in range(3):
+        assert not here.look()
+    told = here.told()
+    assert told["ready"] and told["release"] == "one" and str(fault) in told["fault"]
+    assert sum("cannot be opened" in line.message for line in caplog.records) == 1
+    world.name = "three"
+    world.fault = None
+    assert here.look() and here.told()["fault"] is None and here.told()["release"] == "three"
+    here.close()
+
+
+def test_a_fault_that_may_pass_is_tried_again_and_one_that_stays_is_not(world: World) -> None:
+    here = live(world)
+    here.start()
+    world.name, world.fault = "two", TransientError("locked")
+    assert not here.look()
+    world.fault = None
+    assert here.look()
+    world.name, world.fault = "bad", TerminalError("no such model")
+    assert not here.look()
+    world.fault = None
+    assert not here.look()  # the same mark is not opened again
+    world.name = "two"
+    assert not here.look() and here.told()["fault"] is None  # a rollback to what is in service
+    here.close()
+
+
+def test_a_record_that_cannot_be_read_changes_nothing(world: World) -> None:
+    here = live(world)
+    here.start()
+    world.look_fault = OSError("the disk is away")
+    assert not here.look() and "the disk is away" in here.told()["fault"]
+    with here.use() as opened:
+        assert opened.release == "one"
+    here.close()
+
+
+def test_many_changes_under_load_lose_no_request_and_close_each_once(world: World) -> None:
+    here = live(world)
+    here.start()
+    ended, faults = threading.Event(), []
+
+    def ask() -> None:
+        while not ended.is_set():
+            with here.use() as opened:
+                time.sleep(0.0002)
+                if cast(Closing, opened).closed.is_set():
+                    faults.append(opened.release)
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for number in range(100):
+        world.name = f"r{number}"
+        assert here.look()
+    ended.set()
+    for thread in threads:
+        thread.join()
+    here.close()
+    assert not faults
+    assert len(world.made) == 101 and all(one.closed.is_set() for one in world.made)
+    assert here.told()["changes"] == 100
