@@ -170,6 +170,18 @@ def test_an_answer_without_a_model_closes_no_breaker(partner: Partner) -> None:
     assert here.states()["helper"] == "half open"
 
 
+def test_an_answer_from_the_cache_closes_no_breaker(partner: Partner, tmp_path: Path) -> None:
+    clock = Clock()
+    here = desk(partner, clock=clock, complex=["helper"], breaker={"failures": 1, "seconds": 30})
+    money = MonthMoney(per_month_usd=5, per_query_usd=1, spent=lambda: 0.0)
+    here._helper = Helper(HelperParams(model=HELPER), money=money, cache=tmp_path / "responses.sqlite")
+    assert here.ask(wanted(HARD)).who == "helper"
+    here._breakers["helper"].failed()
+    clock.now = 30
+    reply = here.ask(wanted(HARD)).asked.answer.reply
+    assert reply is not None and reply.cached and here.states()["helper"] == "half open"
+
+
 def test_a_model_that_hangs_has_a_share_of_the_time_and_the_next_the_rest(partner: Partner) -> None:
     here = desk(partner, helper=HELPER + "&delay=30", seconds=2.0)
     begun = time.monotonic()
@@ -256,10 +268,14 @@ def test_a_persona_that_must_stay_here_is_not_sent(partner: Partner) -> None:
     assert not isinstance(caught.value, BudgetError)
 
 
-def test_a_longest_answer_that_is_wanted_is_no_longer_than_what_the_helper_may_cost(partner: Partner) -> None:
+@pytest.mark.parametrize(("max_tokens", "words"), [(None, 10), (4, 4), (5000, 10)], ids=["none", "less", "more"])
+def test_the_helper_writes_no_more_than_the_recipe_pays_for(
+    partner: Partner, max_tokens: int | None, words: int
+) -> None:
+    here = desk(partner)
     money = MonthMoney(per_month_usd=5, per_query_usd=1, spent=lambda: 0.0)
-    helper = Helper(HelperParams(model=HELPER, max_tokens=100), money=money)
-    assert [helper.max_tokens(wanted) for wanted in (None, 10, 5000)] == [100, 10, 100]
+    here._helper = Helper(HelperParams(model=f"fake/chat?cost=0.01&reply={LONG}", max_tokens=10), money=money)
+    assert len(here.ask(wanted(HARD, max_tokens=max_tokens)).asked.answer.text.split()) == words
 
 
 def test_the_month_is_spent_by_the_usage_log_and_by_this_process(partner: Partner) -> None:
@@ -274,8 +290,10 @@ def test_the_month_is_spent_by_the_usage_log_and_by_this_process(partner: Partne
 
 
 def test_a_question_that_may_cost_too_much_goes_to_the_own_model(partner: Partner) -> None:
-    served = desk(partner, per_query_usd=0.001).ask(wanted(HARD))
+    here = desk(partner, per_query_usd=0.001, breaker={"failures": 1, "seconds": 30})
+    served = here.ask(wanted(HARD))
     assert served.who == "own" and "cost" in served.tried[0].why
+    assert here.states()["helper"] == "closed", "it is not its fault"
 
 
 def test_many_at_once_stay_within_the_month(partner: Partner) -> None:
