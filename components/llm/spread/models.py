@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,6 +62,14 @@ class SpreadBackend:
         there, reply = self.workers.call("complete", list(messages), max_tokens, what="answers", **self._settings)
         _check_same(self.identity, there)
         return reply  # type: ignore[no-any-return]
+
+    def stream(
+        self, messages: Sequence[Message], *, max_tokens: int, beat_seconds: float | None = None
+    ) -> Generator[str | RawReply, None, None]:
+        """One try, in one piece: nobody reads along where work is spread."""
+        reply = self.complete(messages, max_tokens=max_tokens)
+        yield reply.text
+        yield reply
 
 
 def _absolute(adapter: Path | None) -> Path | None:
