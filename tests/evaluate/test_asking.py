@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -76,16 +77,21 @@ def test_eight_at_a_time_say_what_one_after_the_other_says(tmp_path: Path, house
 
 
 def test_the_seconds_of_an_answer_are_its_own(house: AskingHouse, monkeypatch: pytest.MonkeyPatch) -> None:
-    slow, real = threading.Event(), Index.search
+    slow, real, searching = threading.Event(), Index.search, []
 
     def search(self: Index, question: str, **options: Any) -> Any:
+        began = time.perf_counter()
         slow.wait(0.1)
-        return real(self, question, **options)
+        found = real(self, question, **options)
+        searching.append(time.perf_counter() - began)
+        return found
 
     monkeypatch.setattr(Index, "search", search)
-    rows = said(house.candidate(items(8), at_once=8))
-    # Each waited for up to seven others; its own search takes 0.1 s and some hundredths.
-    assert all(0.1 <= one.seconds < 0.4 for one in rows if one.seconds is not None), [one.seconds for one in rows]
+    seconds = [one.seconds or 0.0 for one in said(house.candidate(items(8), at_once=8))]
+    assert min(seconds) >= 0.1
+    # Each waited for up to seven others: counted, that would make the sum more than four times that of the searches.
+    # What is left beside them is work without a model.
+    assert sum(seconds) < 2 * sum(searching), (seconds, searching)
 
 
 def test_candidate_has_persona_notes_and_checks_and_the_control_has_none(house: AskingHouse, heard: list[Any]) -> None:
