@@ -123,8 +123,9 @@ def execute(
     try:
         with told_in_terminal():
             _execute(run, server)
-    except KeyboardInterrupt:
-        run.update(status="interrupted")
+    except KeyboardInterrupt as error:
+        # Ctrl-C says nothing of itself; `flows.cli` names the signal that it ends a command for.
+        run.update(status="interrupted", ended_by=str(error) or None)
         raise
     except BaseException as error:
         refused = isinstance(error, HeldBackError | RefusedError)

@@ -24,7 +24,7 @@ from components.services.notify.deliver import deliver
 from components.services.notify.ended import news_of_run
 from components.services.notify.journal import read_journal
 from components.services.notify.news import News, as_json, as_text
-from components.services.notify.runs import run_of, tell_run, to_be_told
+from components.services.notify.runs import receivers_of, run_of, seen_to, tell_run, to_be_told
 from components.services.notify.unseen import unseen
 from components.services.params import ExecutionParams, NotifyParams
 from components.store import FileLock, Run
@@ -298,6 +298,76 @@ def test_a_run_that_goes_on_or_that_a_person_interrupted_is_no_news(tmp_path: Pa
         assert tell_run(one) == [] and list(unseen(tmp_path, seen=set())) == []
         tell_run(one, crashed=True)  # Prefect says that a signal ended it, and nobody pressed Cancel
         assert "it was ended from outside" in here.told[0]["title"]
+
+
+@pytest.mark.parametrize("ended_by", ["SIGTERM", "SIGHUP"])
+def test_a_run_that_a_signal_ended_is_told_by_who_finds_it(tmp_path: Path, ended_by: str) -> None:
+    with web() as here:
+        one = run(
+            tmp_path, {"webhook": here.url, "runs": "all"}, flow_run=None, status="interrupted", ended_by=ended_by
+        )
+        assert [each.id for each in unseen(tmp_path, seen=set(), now=time.time() + 70)] == [one.id]
+        tell_run(one)
+        assert "it was ended from outside" in here.told[0]["title"]
+        assert (one.folder / "told").exists()
+
+
+def test_a_run_that_was_cancelled_is_seen_to(tmp_path: Path) -> None:
+    one = run(tmp_path, {"webhook": "http://127.0.0.1:1/"}, status="interrupted", ended_by="SIGTERM")
+    seen_to(one)
+    assert tell_run(one) == [] and list(unseen(tmp_path, seen=set(), now=time.time() + 70)) == []
+
+
+def test_what_another_is_sending_is_told_by_a_later_look_should_that_one_be_killed(tmp_path: Path) -> None:
+    with web() as here:
+        one = run(tmp_path, {"webhook": here.url}, status="failed")
+        news = news_of_run(one.read())
+        assert news is not None
+        [receiver] = receivers_of(one.folder)
+        deliver(news, [receiver], workspace=tmp_path)
+        [line] = read_journal(tmp_path)
+        for ago, times in [(5, 1), (90, 2)]:
+            begun = datetime.now(UTC) - timedelta(seconds=ago)
+            sending = line | {"state": "sending", "at": begun.isoformat()}
+            (tmp_path / "services" / journal.JOURNAL).write_text(json.dumps(sending) + "\n")
+            tell_run(one)
+            assert len(here.got) == times
+            assert (one.folder / "told").exists() == (times == 2)
+
+
+def test_the_keeper_looks_again_after_the_time_of_who_was_killed_while_it_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from components.services.supervisor import teller
+    from components.services.supervisor.board import Board
+
+    monkeypatch.setattr(teller, "_AGAIN_SECONDS", 0.3)
+    died(run(tmp_path, {"webhook": "http://127.0.0.1:1/"}, steps=[{"name": "index.build", "status": "running"}]))
+    one = teller.Teller(Board(tmp_path), threading.Event(), workspace=tmp_path, keeper="k")
+    started: list[float] = []
+    monkeypatch.setattr(teller.subprocess, "run", lambda *_, **__: started.append(time.monotonic()))
+    for _ in range(3):
+        one.look()
+    assert len(started) == 1
+    time.sleep(0.35)
+    one.look()
+    assert len(started) == 2
+
+
+def test_a_run_that_cannot_be_read_for_a_moment_is_looked_at_again(tmp_path: Path) -> None:
+    one = run(tmp_path, {"webhook": "http://127.0.0.1:1/"}, status="failed")
+    whole = (one.folder / "run.json").read_bytes()
+    (one.folder / "run.json").write_bytes(b"{")
+    seen: set[str] = set()
+    assert list(unseen(tmp_path, seen=seen)) == []
+    (one.folder / "run.json").write_bytes(whole)
+    assert [each.id for each in unseen(tmp_path, seen=seen, now=time.time() + 70)] == [one.id]
+
+
+def test_the_run_of_a_flow_run_is_found_also_where_nobody_wanted_to_hear_of_it(tmp_path: Path) -> None:
+    one = run(tmp_path, flow_run="f1", status="failed")
+    found = run_of(tmp_path, "f1")
+    assert found is not None and found.id == one.id and tell_run(found) == []
 
 
 def test_a_death_is_found_at_once_told_once_and_a_retry_that_dies_too_is_not_told_again(tmp_path: Path) -> None:

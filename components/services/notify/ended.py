@@ -18,7 +18,7 @@ def news_of_run(state: Mapping[str, Any], *, crashed: bool = False, prefect_url:
     """What its record says, as news; None while it runs, and when a person interrupted it.
 
     Args:
-        state: what `Run.read` says, with `tell` of `notify.runs.to_be_told`.
+        state: what `Run.read` says, with `tell` of `notify.runs.to_be_told`, and `ended_by` where it knows the signal.
         crashed: Prefect says that its process was ended from outside.
         prefect_url: address of Prefect's pages.
     """
@@ -50,7 +50,7 @@ def _ended(state: Mapping[str, Any], *, crashed: bool) -> tuple[Event, str] | No
     match state["status"]:
         case "died":
             return "failure", f"its process died{where}; what was sealed is kept, the same recipe goes on from there"
-        case "interrupted" if crashed:
+        case "interrupted" if crashed or state.get("ended_by"):
             return "failure", f"{ENDED_FROM_OUTSIDE}{where}"
         case "failed" if state.get("refused"):
             if step and step.startswith("index."):
