@@ -80,15 +80,17 @@ def _show_summary(
         logger.warning("what became of the index cannot be shown: %s", str(fault) or type(fault).__name__)
 
 
-def share_index(run: Run, params: IndexParams) -> None:
+def share_index(run: Run, params: IndexParams, *, trusted_hosts: Sequence[str]) -> None:
     """Copy what is published to the bucket of `index.copy_to`, where the recipe names one: the last thing of a run."""
     if params.copy_to is not None:
-        _copy_index(run, params)
+        _copy_index(run, params, trusted_hosts)
 
 
 @task(name="copy index", retries=2, retry_delay_seconds=10, retry_condition_fn=is_transient)
 @shows_progress
-def _copy_index(run: Run, params: IndexParams) -> None:
+def _copy_index(run: Run, params: IndexParams, trusted_hosts: Sequence[str]) -> None:
     with told_step(run, "index.copy") as record:
-        report = copy_published(params, workspace=run.workspace, progress=progress_of("index.copy"))
+        report = copy_published(
+            params, workspace=run.workspace, trusted_hosts=trusted_hosts, progress=progress_of("index.copy")
+        )
         record["facts"] = {"address": params.copy_to, **asdict(report)}
