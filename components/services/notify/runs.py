@@ -70,7 +70,9 @@ def tell_run(run: Run, *, crashed: bool = False) -> list[Told]:
     state = run.read()
     if "tell" not in state or (run.folder / TOLD).exists():
         return []
-    news = news_of_run(state, crashed=crashed, prefect_url=address_of(run.workspace, "prefect"))
+    news = news_of_run(
+        state, crashed=crashed, prefect_url=address_of(run.workspace, "prefect"), ended_at=_changed_at(run)
+    )
     if news is None:
         return []
     by_worker = state["tell"].get("flow_run") is not None
@@ -79,6 +81,14 @@ def tell_run(run: Run, *, crashed: bool = False) -> list[Told]:
     if not is_being_sent(news, receivers, workspace=run.workspace):
         seen_to(run)
     return told
+
+
+def _changed_at(run: Run) -> float | None:
+    """When its record was last written: its end, also where it is told much later."""
+    try:
+        return (run.folder / "run.json").stat().st_mtime
+    except OSError:
+        return None
 
 
 def seen_to(run: Run) -> None:
