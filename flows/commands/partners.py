@@ -22,7 +22,10 @@ def partner_of(loaded: LoadedRecipe) -> Any:
     recipe = loaded.recipe
     index = open_index(recipe.index, workspace=recipe.workspace)
     privacy = recipe.privacy
-    notes = read_notes(recipe.sncp, persona_files=recipe.persona.files, local=privacy.local, workspace=recipe.workspace)
+    notes = read_notes(
+        recipe.sncp, persona_files=recipe.persona.files, local=privacy.local, workspace=recipe.workspace,
+        may_be_none=isinstance(recipe.index.uri, str),  # they are where the index is made
+    )  # fmt: skip
     check_privacy(recipe, notes.documents, asked=True)
     texts = persona_texts(recipe.persona, root=recipe.sncp.root, documents=notes.documents)
     prompt, session = compile_texts(recipe.persona, texts)
@@ -80,7 +83,10 @@ def champion_of(loaded: LoadedRecipe) -> tuple[Any, str]:
         }
     )
     privacy = recipe.privacy
-    notes = read_notes(recipe.sncp, persona_files=recipe.persona.files, local=privacy.local, workspace=recipe.workspace)
+    notes = read_notes(
+        recipe.sncp, persona_files=recipe.persona.files, local=privacy.local, workspace=recipe.workspace,
+        may_be_none=isinstance(recipe.index.uri, str),  # they are where the index is made
+    )  # fmt: skip
     check_privacy(recipe, notes.documents, asked=True)
     texts = persona_texts(recipe.persona, root=recipe.sncp.root, documents=notes.documents)
     partner = open_partner(

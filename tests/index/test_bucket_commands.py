@@ -116,6 +116,23 @@ def test_one_machine_writes_and_another_reads(pair: Pair) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("notes", ["nowhere", "empty", "."])
+def test_a_reader_needs_a_recipe_of_its_own_and_no_notes(pair: Pair, root: Path, tmp_path: Path, notes: str) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "chi.md").write_text("# Chi sei\n\nSei Anna.\n")
+    shutil.copy(root / "examples/golden.jsonl", tmp_path)
+    made = tmp_path / "mine.yaml"
+    made.write_text(
+        f"name: mine\nphase: mvp\nsncp: {{root: {notes}}}\npersona: {{constitution: chi.md}}\n"
+        "evaluate: {golden: golden.jsonl, answers: 1}\n"
+    )
+    machine = Machine(root, tmp_path / "workspace", pair.reader.options)
+    for command in ("validate {}", "search {} caparra", "ask {} caparra", "index status {}", "score {}"):
+        done = machine(*command.format(made).split())
+        assert done.code == 0, (command, done.err)
+
+
+@pytest.mark.slow
 def test_status_and_doctor_tell_of_both_ends(pair: Pair) -> None:
     status = pair.writer.json("index", "status", "mvp")
     assert status["copy"]["is_newest"] and status["bucket"] is None and status["faults"] == []
