@@ -30,7 +30,10 @@ class Message(TypedDict):
 
 @dataclass(frozen=True)
 class RawReply:
-    """What a backend answers: the text, the model that really answered, tokens, dollars (None: unknown)."""
+    """What a backend answers: the text, the model that really answered, tokens, dollars (None: unknown).
+
+    `seconds`: of the try, where another process made it and knows better than who waits for it.
+    """
 
     text: str
     model: str
@@ -38,6 +41,7 @@ class RawReply:
     completion_tokens: int
     cost_usd: float | None
     finish_reason: str
+    seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -184,8 +188,8 @@ class _Chat:
                 money.settle(0.0 if self.is_local else raw.cost_usd)
             return Reply(
                 text=raw.text, model=raw.model, prompt_tokens=raw.prompt_tokens,
-                completion_tokens=raw.completion_tokens, seconds=time.perf_counter() - start, cost_usd=raw.cost_usd,
-                is_local=self.is_local, cached=False, original_cost_usd=raw.cost_usd,
+                completion_tokens=raw.completion_tokens, seconds=raw.seconds or time.perf_counter() - start,
+                cost_usd=raw.cost_usd, is_local=self.is_local, cached=False, original_cost_usd=raw.cost_usd,
                 finish_reason=raw.finish_reason, tries=tries,
             )  # fmt: skip
 
