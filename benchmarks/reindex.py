@@ -4,6 +4,7 @@
     python -m benchmarks.reindex --notes-count 500  # fewer
     python -m benchmarks.reindex --length 5450      # all of the median length of real ones
     python -m benchmarks.reindex --notes DIR        # one's own notes, copied first
+    python -m benchmarks.reindex --curve            # one changed among 1,250, 2,500, 5,000, 10,000: how it grows
 
 The notes are generated from a seed: lengths and structure as in real ones (half are shorter than 5 kB, a tenth longer
 than 25 kB), Italian words. Embeddings are those of `fake/embedding`, so that what is measured is the work around the
@@ -233,6 +234,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--notes", type=Path, help="folder with Markdown notes, instead of generated ones")
     parser.add_argument("--folder", type=Path, help="where notes and workspace lie (default: a temporary folder)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there as well")
+    parser.add_argument("--curve", action="store_true", help="one changed note among ever more, up to --notes-count")
+    parser.add_argument("--svg", type=Path, metavar="FILE", help="of --curve: draw it there as well")
     parser.add_argument("--child", nargs=2, type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args(argv)
     if options.child:
@@ -240,6 +243,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         root, workspace = Path(folder) / "notes", Path(folder) / "workspace"
+        if options.curve:
+            report = curve(Path(folder), options.notes_count, options.length)
+            if options.svg:
+                options.svg.write_text(drawn(report["points"]), encoding="utf-8")
+            if options.json:
+                options.json.write_text(json.dumps(report, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+            return 0
         if options.notes:
             shutil.copytree(options.notes, root, copy_function=shutil.copyfile)
         else:
@@ -274,6 +284,89 @@ def measure(root: Path, workspace: Path) -> dict[str, Any]:
             flush=True,
         )
     return report
+
+
+def curve(folder: Path, most: int, length: int | None) -> dict[str, Any]:
+    """One changed note among an eighth, a quarter, half and all of so many; the same for nothing changed and the first.
+
+    `load`: of the machine before each, by which one sees how far seconds of the wall can be believed.
+    """
+    points = []
+    for count in (most // 8, most // 4, most // 2, most):
+        root, workspace = folder / str(count) / "notes", folder / str(count) / "workspace"
+        generate(root, count, length)
+        first = child(root, workspace)
+        files = notes_of(root)
+        once: dict[str, list[dict[str, Any]]] = {"nothing changed": [], "one changed": []}
+        load = os.getloadavg()[0]
+        for turn in range(3):
+            once["nothing changed"].append(child(root, workspace))
+            change(root, [files[turn * len(files) // 3]], turn)
+            once["one changed"].append(child(root, workspace))
+        shutil.rmtree(folder / str(count))
+        middle = {name: sorted(found, key=_processor)[1] for name, found in once.items()}
+        one = middle["one changed"]
+        points.append(
+            {
+                "notes": count, "chunks": one["chunks"], "bytes": one["bytes of notes"], "load": round(load, 1),
+                "first": _processor(first), "nothing changed": _processor(middle["nothing changed"]),
+                "one changed": _processor(one), "one changed, wall": one["with imports"], "peak MB": one["peak MB"],
+                "first, peak MB": first["peak MB"], "stages": one["processor seconds"],
+            }
+        )  # fmt: skip
+        print(json.dumps(points[-1]), flush=True)
+    slope = [
+        round((after["one changed"] - before["one changed"]) / (after["notes"] - before["notes"]) * 1000, 3)
+        for before, after in zip(points, points[1:], strict=False)
+    ]
+    print(f"seconds of a processor for each 1,000 notes more: {slope}")
+    return {"points": points, "seconds of a processor for 1,000 notes more": slope}
+
+
+def _processor(found: dict[str, Any]) -> float:
+    return float(found["processor seconds with imports"])
+
+
+def drawn(points: Sequence[dict[str, Any]]) -> str:
+    """The curve as a picture (SVG): seconds of a processor over notes, with a straight line through first and last."""
+    width, height, left, low = 640, 360, 60, 310
+    most, top = points[-1]["notes"], max(point["one changed"] for point in points) * 1.15
+
+    def at(notes: float, seconds: float) -> str:
+        return f"{left + notes / most * (width - left - 30):.1f},{low - seconds / top * (low - 30):.1f}"
+
+    def line(name: str, colour: str, label: int) -> str:
+        path = " ".join(at(point["notes"], point[name]) for point in points)
+        dots = "".join(
+            '<circle cx="{}" cy="{}" r="4" fill="{}"/>'.format(*at(point["notes"], point[name]).split(","), colour)
+            for point in points
+        )
+        return (
+            f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>{dots}'
+            f'<text x="{left + 14}" y="{label}" fill="{colour}">{name}</text>'
+        )
+
+    first, last = points[0], points[-1]
+    straight = f"{at(first['notes'], first['one changed'])} {at(last['notes'], last['one changed'])}"
+    marks = "".join(
+        '<text x="{}" y="{}" text-anchor="middle">{:,}</text>'.format(
+            at(point["notes"], 0).split(",")[0], low + 18, point["notes"]
+        )
+        for point in points
+    )
+    steps = "".join(
+        '<text x="{}" y="{}" text-anchor="end">{} s</text>'.format(left - 8, at(0, second).split(",")[1], second)
+        for second in range(0, int(top) + 1, 2)
+    )
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" '
+        f'font-size="12" fill="#333"><rect width="{width}" height="{height}" fill="#fff"/>'
+        f'<path d="M{left} 20V{low}H{width - 20}" fill="none" stroke="#999"/>'
+        f'<polyline points="{straight}" fill="none" stroke="#bbb" stroke-dasharray="5 4"/>'
+        f"{line('one changed', '#b03a2e', 36)}{line('nothing changed', '#1f618d', 52)}{marks}{steps}"
+        f'<text x="{(left + width) / 2}" y="{height - 12}" text-anchor="middle">notes; seconds of a processor for a '
+        "whole reindex, start of Python included</text></svg>\n"
+    )
 
 
 if __name__ == "__main__":

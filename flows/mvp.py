@@ -33,5 +33,5 @@ def mvp(run_dir: str) -> int | None:
     )  # fmt: skip
     prompt = compile_persona(run, recipe.persona, root=recipe.sncp.root, notes=notes)
     version = score_release(run, recipe, notes=notes, index=index, prompt=prompt)
-    share_index(run, recipe.index)
+    share_index(run, recipe.index, trusted_hosts=recipe.privacy.trusted_hosts)
     return version

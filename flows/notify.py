@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from components.recipe import LoadedRecipe
 
-__all__ = ["tell_crash", "tell_end", "tell_ended_here"]
+__all__ = ["tell_cancelled", "tell_crash", "tell_end", "tell_ended_here"]
 
 
 def tell_end(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
@@ -31,6 +31,19 @@ def tell_end(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None
 def tell_crash(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
     """Of a run whose process was ended."""
     _tell(flow_run, state, crashed=True)
+
+
+def tell_cancelled(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
+    """Of a run that a person cancelled nobody is told: the keeper, who sees that a signal ended it, neither."""
+    from components.services.notify.runs import run_of, seen_to
+
+    try:
+        loaded = _loaded(str(flow_run.parameters.get("recipe")), list(flow_run.parameters.get("overrides") or []))
+        workspace = loaded.recipe.workspace if loaded else _workspace_of_worker()
+        if workspace and (run := run_of(workspace, str(flow_run.id))):
+            seen_to(run)
+    except Exception as error:
+        logger.warning("this run may be told as ended from outside: %s", error)
 
 
 def tell_ended_here(run: Run) -> None:

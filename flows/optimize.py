@@ -65,5 +65,5 @@ def optimize(run_dir: str) -> int | None:
 
     adapter = Adapter(split=parts, audit=audited, training=trained, losses=losses, export=exported)
     version = score_release(run, recipe, notes=notes, index=index, prompt=prompt, adapter=adapter)
-    share_index(run, recipe.index)
+    share_index(run, recipe.index, trusted_hosts=recipe.privacy.trusted_hosts)
     return version

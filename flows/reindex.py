@@ -25,5 +25,5 @@ def reindex(run_dir: str) -> str:
         trusted_hosts=recipe.privacy.trusted_hosts,
         probe=golden_probe(recipe.evaluate, recipe.index.search, must_be_good=False),
     )  # fmt: skip
-    share_index(run, recipe.index)
+    share_index(run, recipe.index, trusted_hosts=recipe.privacy.trusted_hosts)
     return index

@@ -8,6 +8,7 @@ passes no pool, and is not held back by one.
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +16,7 @@ from typing import Any, Literal
 from prefect import flow, tags
 from prefect.artifacts import create_markdown_artifact
 from prefect.client.schemas.objects import State
+from prefect.exceptions import TerminationSignal
 from prefect.runtime import flow_run
 from prefect.states import Failed
 
@@ -30,7 +32,7 @@ from flows.logs import ready_logs
 from flows.matrix import matrix
 from flows.mvp import mvp
 from flows.names import asked_name, tag_this_run, tags_of, work_pool
-from flows.notify import tell_crash, tell_end
+from flows.notify import tell_cancelled, tell_crash, tell_end
 from flows.optimize import optimize
 from flows.outcome import show_outcome
 from flows.reindex import reindex
@@ -65,7 +67,7 @@ def run_phase(run: Run) -> State[Any]:
 
 @flow(
     name="run-recipe", flow_run_name=asked_name,
-    on_completion=[tell_end], on_failure=[tell_end], on_crashed=[tell_crash],
+    on_completion=[tell_end], on_failure=[tell_end], on_crashed=[tell_crash], on_cancellation=[tell_cancelled],
 )  # fmt: skip
 def run_recipe(
     recipe: RecipeName,
@@ -124,8 +126,9 @@ def _run(run: Run) -> dict[str, Any]:
         run.update(status="failed", error=str(error) or type(error).__name__, refused=refused)
         show_outcome(run)
         raise
-    except BaseException:  # cancelled, or its worker ends
-        run.update(status="interrupted")
+    except BaseException as error:  # cancelled, which is then noted by a hook, or its worker ends
+        by = signal.Signals(error.signal).name if isinstance(error, TerminationSignal) else str(error) or None
+        run.update(status="interrupted", ended_by=by)
         raise
     show_outcome(run)
     return run.read()

@@ -75,9 +75,9 @@ class Tab:
         self.ask("1")
         return list(self._asked.values())
 
-    def open(self, page: Path | str, *, width: int, dark: bool = False, script: bool = True) -> None:
+    def open(self, page: Path | str, *, width: int, height: int = 900, dark: bool = False, script: bool = True) -> None:
         self.call(
-            "Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=width < 600
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600
         )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])
@@ -121,6 +121,9 @@ class Tab:
         found = message.get("result", {})
         return None if "exceptionDetails" in found else found.get("result", {}).get("value")
 
+    def _seen(self, whole: bool) -> str:
+        return str(self.call("Page.captureScreenshot", captureBeyondViewport=whole)["data"])
+
     def text(self) -> str:
         """What a person can read in the page."""
         return str(self._evaluate("document.body.innerText"))
@@ -157,10 +160,14 @@ class Tab:
         self.call("Input.insertText", text=text)
 
     def picture(self, path: Path, *, whole: bool = True) -> None:
-        """The page as PNG of 256 colours: all of it, or what is in the window."""
+        """The page as PNG of 256 colours, once nothing moves on it: all of it, or what is in the window."""
         from PIL import Image
 
-        data = self.call("Page.captureScreenshot", captureBeyondViewport=whole)["data"]
+        data, before = self._seen(whole), ""
+        end = time.monotonic() + 15
+        while data != before and time.monotonic() < end:
+            time.sleep(1)  # a cursor that blinks is again what it was
+            data, before = self._seen(whole), data
         with Image.open(io.BytesIO(base64.b64decode(data))) as image:
             image.convert("RGB").quantize(256).save(path, optimize=True)
 

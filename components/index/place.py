@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,7 +54,9 @@ def check_place(params: IndexParams, *, phase: str = "reindex") -> None:
         )
 
 
-def copy_published(params: IndexParams, *, workspace: Path, **options: Any) -> CopyReport:
+def copy_published(
+    params: IndexParams, *, workspace: Path, trusted_hosts: Collection[str], **options: Any
+) -> CopyReport:
     """Let the bucket of `index.copy_to` hold what is published. See `copy_index` for options, errors and what it tells.
 
     Whatever fails, what is published here stays published, and the next copy brings what this one did not.
@@ -62,10 +65,11 @@ def copy_published(params: IndexParams, *, workspace: Path, **options: Any) -> C
 
     if params.copy_to is None:
         raise InputError("index.copy_to names no bucket; expected s3://BUCKET/PREFIX")
-    return copy_index(index_uri(params, workspace=workspace), params.copy_to, **options)
+    uri = index_uri(params, workspace=workspace)
+    return copy_index(uri, params.copy_to, trusted_hosts=trusted_hosts, **options)
 
 
-def forget_copy(params: IndexParams, *, workspace: Path) -> None:
+def forget_copy(params: IndexParams, *, workspace: Path, trusted_hosts: Collection[str]) -> None:
     """Let the bucket of `index.copy_to` hold what is published here and nothing else, at once; nothing, if nothing is.
 
     Raises as `copy_index`, and says then that the bucket still holds what is forgotten here.
@@ -78,7 +82,7 @@ def forget_copy(params: IndexParams, *, workspace: Path) -> None:
     uri = index_uri(params, workspace=workspace)
     try:
         if uri.is_dir() and read_published(uri) is not None:
-            old = copy_index(uri, params.copy_to, grace=timedelta(0)).old_versions
+            old = copy_index(uri, params.copy_to, trusted_hosts=trusted_hosts, grace=timedelta(0)).old_versions
         else:
             old = withdraw(uri, params.copy_to)
     except CervellaError as error:

@@ -1,4 +1,4 @@
-"""Forgetting: an index without some of its rows, written anew.
+"""Forgetting: an index without some of its rows, written anew; and one whose files may leave this machine.
 
 LanceDB keeps deleted rows in its data files until they are joined, old versions until they are cleaned, and the words
 of a text in its full-text index: so the rows that stay are written into a new table, which takes the place of the old
@@ -16,14 +16,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from components.errors import TerminalError
 from components.index import table as tables
 from components.index.cleanup import cover, generation_folders
 from components.index.published import DamagedFile, Published, read_published, seal_of, utc_now, write_published
 from components.index.rows import FTS_COLUMN, rows_digest
 from components.store import hold
 
-__all__ = ["forget_rows", "indexed", "old_tables"]
+__all__ = ["forget_rows", "indexed", "old_tables", "without_local"]
 
+_NAMED = 3  # notes
 _COLUMNS = ("path", "paths", "title", "heading", "text", "embed_text", FTS_COLUMN)
 Holds = Callable[[Mapping[str, Any]], bool]
 
@@ -106,9 +108,48 @@ def forget_rows(uri: Path, *, holds: Holds) -> int:
             (uri / "live.json").unlink(missing_ok=True)
             _put_aside_files(uri)
             return removed
-        _write_anew(uri, published, kept)
+        for folder in generation_folders(uri):
+            if folder.name != f"{published.now.table}.lance":
+                shutil.rmtree(folder)
+        now = published.now
+        hashes = dict(zip(kept["chunk_id"].to_pylist(), kept["row_hash"].to_pylist(), strict=True))
+        entry = replace(
+            now, number=now.number + 1, at=utc_now(), how="reindex", state=now.number + 1,
+            digest=rows_digest(hashes, now.embedder), chunks_id=None, chunks=len(hashes),
+            notes=len(set(kept["path"].to_pylist())), added=0, updated=0, removed=now.chunks - len(hashes), recall=None,
+            questions=0, golden=None,
+        )  # fmt: skip
+        _write_anew(uri, replace(published, generations={now.table: utc_now()}, history=(entry,)), kept)
         _put_aside_files(uri)
     return removed
+
+
+def without_local(uri: Path, published: Published, *, goes_to: str) -> Published:
+    """Let no file of the published table hold a row marked `local`, so that all of them may go to `goes_to`.
+
+    A table that held one at any time is written anew with the rows that readers see, as the same publication; the
+    history stays. The caller holds the writer's lock. Returns what is published then.
+
+    Raises:
+        TerminalError: the published rows are not without such ones, or cannot be read. Nothing was changed.
+    """
+    with tables.told_as_damage(uri):
+        table = _live(uri, published)
+        if table is None:
+            raise TerminalError(f"the index in {uri} cannot be read: `cervella reindex RECIPE` builds it anew")
+        local = table.search().where("local").select(["path"]).to_arrow()["path"].to_pylist()
+        if local:
+            names = sorted(set(local))
+            more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+            raise TerminalError(
+                f"{goes_to} is not on this machine, and {', '.join(names[:_NAMED])}{more} must not leave it (privacy: "
+                "local), but is in the published index. Nothing was sent. Set privacy.when_remote: leave_out and "
+                "reindex, name the storage's host in privacy.trusted_hosts, or leave index.copy_to out"
+            )
+        if tables.never_local(uri, published.now.table).exists():
+            return published
+        _write_anew(uri, published, table.search().to_arrow())
+    return read_published(uri) or published
 
 
 def _array(mask: list[bool]) -> Any:
@@ -118,33 +159,25 @@ def _array(mask: list[bool]) -> Any:
 
 
 def _write_anew(uri: Path, published: Published, rows: Any) -> None:
-    now = published.now
-    generation = tables.Generation(now.embedder, now.dimensions)
+    """Put a table of these rows in the place of the published one, and publish it as the last of the history."""
+    name = published.now.table
     fresh = uri / ".forget"
+    shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir()
+    generation = tables.Generation(published.now.embedder, published.now.dimensions)
     table = tables.ensure_table(tables.connect(fresh), fresh, generation)
-    names = table.schema.names
-    table.add(rows.select(names))
+    table.add(rows.select(table.schema.names))
     cover(table)
     table.checkout_latest()
     table.tags.create(tables.LIVE, table.version)
     version = int(table.version)
-    for folder in generation_folders(uri):
-        shutil.rmtree(folder)
-    (fresh / f"{now.table}.lance").replace(uri / f"{now.table}.lance")
-    hashes = dict(zip(rows["chunk_id"].to_pylist(), rows["row_hash"].to_pylist(), strict=True))
-    digest = rows_digest(hashes, now.embedder)
-    entry = replace(
-        now, number=now.number + 1, at=utc_now(), how="reindex", state=now.number + 1, digest=digest, version=version,
-        chunks_id=None, chunks=len(hashes), notes=len(set(rows["path"].to_pylist())), added=0, updated=0,
-        removed=now.chunks - len(hashes), recall=None, questions=0, golden=None,
-    )  # fmt: skip
-    write_published(
-        uri,
-        Published(
-            root=published.root, seal=seal_of(uri, now.table), generations={now.table: utc_now()}, history=(entry,)
-        ),
-    )
+    tables.holds_local(uri, name)
+    shutil.rmtree(uri / f"{name}.lance")
+    (fresh / f"{name}.lance").replace(uri / f"{name}.lance")
+    if not any(rows["local"].to_pylist()):
+        tables.never_local(uri, name).touch()
+    last = replace(published.now, version=version)
+    write_published(uri, replace(published, seal=seal_of(uri, name), history=(*published.history[:-1], last)))
     shutil.rmtree(fresh)
 
 

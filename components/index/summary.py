@@ -70,17 +70,23 @@ def compare_chunks(before: Artefact, after: Artefact) -> dict[str, list[str]]:
     old_chunks, new_chunks = Parts(before, CHUNKS).entries, Parts(after, CHUNKS).entries
     was = {key: entry for key, entry in old.entries.items() if entry.size}
     now = {key: entry for key, entry in new.entries.items() if entry.size}
-    gone = {tuple(old_chunks[key].about["texts"]): key for key in was if key not in now}
+    gone: dict[tuple[str, ...], list[str]] = {}
+    for key in was:
+        if key not in now:
+            gone.setdefault(tuple(old_chunks[key].about["texts"]), []).append(key)
     found: dict[str, list[str]] = {kind: [] for kind in _KINDS}
     for key, entry in now.items():
         path = str(entry.about[0])
         if key not in was:
-            same = gone.pop(tuple(new_chunks[key].about["texts"]), None)
-            found["added" if same is None else "renamed"].append(path)
+            if same := gone.get(tuple(new_chunks[key].about["texts"])):
+                same.pop()
+                found["renamed"].append(path)
+            else:
+                found["added"].append(path)
         elif old_chunks[key].about["document"] != new_chunks[key].about["document"]:
             if old.lines(key) != new.lines(key):
                 found["changed"].append(path)
-    found["removed"] = [str(was[key].about[0]) for key in gone.values()]
+    found["removed"] = [str(was[key].about[0]) for keys in gone.values() for key in keys]
     return {kind: sorted(paths) for kind, paths in found.items()}
 
 
@@ -172,8 +178,11 @@ def summary_words(summary: Mapping[str, Any]) -> str:
     return f"published, notes: {changed or notes['read']}"
 
 
-def summary_markdown(summary: Mapping[str, Any]) -> str:
-    """For a page: heading, why nothing was published, figures, and the notes by name (the first 20 of a kind)."""
+def summary_markdown(summary: Mapping[str, Any], *, names: bool = True) -> str:
+    """For a page: heading, why nothing was published, figures, and the notes by name (the first 20 of a kind).
+
+    `names=False`: how many, and no names.
+    """
     words = summary_words(summary)
     parts = [f"# {words[0].upper()}{words[1:]}"]
     if summary["why"]:
@@ -192,7 +201,7 @@ def summary_markdown(summary: Mapping[str, Any]) -> str:
     parts.append(
         "\n".join(["| what | how many |", "| --- | --- |", *(f"| {name} | {value} |" for name, value in rows)])
     )
-    for kind in _KINDS:
+    for kind in _KINDS if names else ():
         if notes[kind] and notes[kind]["count"]:
             parts.append(f"## Notes {kind}\n\n{_listed(**notes[kind])}")
     return "\n\n".join(parts) + "\n"

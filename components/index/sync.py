@@ -121,6 +121,8 @@ class _Sync:
             self._lap("embed")
             dimensions = self.generation.dimensions
             rows = to_arrow(written, hashes=self.hashes, vectors=vectors, dimensions=dimensions)
+            if any(chunk.local for chunk in written):
+                tables.holds_local(self.uri, self.generation.table)
             with self._reading():
                 commits.merge(table, rows, gone)
             self._lap("write")

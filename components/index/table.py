@@ -4,6 +4,10 @@ State after a hard crash. A commit of LanceDB is whole or absent. Between a comm
 readers still see the old rows; the next sync compares with the newest rows, finds nothing to write and moves the tag.
 Between the tag and the pointer file, a first sync of a new generation is not published; the next sync publishes it.
 Nothing but `live` is ever tagged: a tag on an old version would keep LanceDB from cleaning up.
+
+An empty file `TABLE.public` beside a table says that no row marked `local` was ever written into it, so that nothing of
+such a row is in its files: LanceDB keeps deleted rows, older versions and words of both. It is made with the table and
+removed before the first such row is written; without it nobody knows.
 """
 
 from __future__ import annotations
@@ -20,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.errors import CervellaError, TerminalError
 from components.index.rows import FTS_COLUMN, SCHEMA_VERSION, schema
+from components.store import sync_folder
 
 if TYPE_CHECKING:
     from components.llm import Embedder
@@ -32,7 +37,9 @@ __all__ = [
     "connect",
     "ensure_table",
     "full_text_index",
+    "holds_local",
     "live_version",
+    "never_local",
     "open_table",
     "told_as_damage",
 ]
@@ -97,6 +104,7 @@ def ensure_table(database: Any, uri: Path, generation: Generation) -> Any:
         raise Damaged(f"{uri}/{generation.table}.lance holds no table any more")
     if table is None:
         table = database.create_table(generation.table, schema=schema(generation.dimensions))
+        never_local(uri, generation.table).touch()
     if table.schema.names != schema(generation.dimensions).names:
         raise TerminalError(
             f"{uri}/{generation.table}.lance is a table with other columns than ours, and is left as it is: move it "
@@ -106,6 +114,17 @@ def ensure_table(database: Any, uri: Path, generation: Generation) -> Any:
     if not any(b"primary-key" in key for key in metadata):
         table.set_unenforced_primary_key("chunk_id")
     return table
+
+
+def never_local(uri: Path, name: str) -> Path:
+    """The file that says that no row marked `local` was ever written into a table."""
+    return uri / f"{name}.public"
+
+
+def holds_local(uri: Path, name: str) -> None:
+    """Note, before it happens, that rows marked `local` are written into a table."""
+    never_local(uri, name).unlink(missing_ok=True)
+    sync_folder(uri)
 
 
 def live_version(table: Any) -> int | None:

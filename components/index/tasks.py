@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -23,6 +24,7 @@ from components.index.summary import (
     summary_words,
 )
 from components.llm.params import BudgetParams
+from components.llm.places import is_here
 from components.llm.spending import run_budget
 from components.store import Run, Store, logger, progress_of, told_step
 from components.store.shown import show_markdown, shows_progress
@@ -57,15 +59,20 @@ def build_index(
                 probe=asked, settings_are_judged=settings_are_judged,
             )  # fmt: skip
     except CervellaError as error:
-        _show_summary(run, params, before=before, notes=notes, chunks=chunks, probe=asked, error=error)
+        _show_summary(
+            run, params, before=before, notes=notes, chunks=chunks, trusted_hosts=trusted_hosts, probe=asked,
+            error=error,
+        )  # fmt: skip
         raise
-    _show_summary(run, params, before=before, notes=notes, chunks=chunks, probe=asked)
+    _show_summary(
+        run, params, before=before, notes=notes, chunks=chunks, trusted_hosts=trusted_hosts, probe=asked
+    )  # fmt: skip
     return built.id
 
 
 def _show_summary(
-    run: Run, params: IndexParams, *, before: Published | None, notes: str, chunks: str, probe: AskedProbe | None,
-    error: CervellaError | None = None,
+    run: Run, params: IndexParams, *, before: Published | None, notes: str, chunks: str, trusted_hosts: Sequence[str],
+    probe: AskedProbe | None, error: CervellaError | None = None,
 ) -> None:  # fmt: skip
     try:
         store = Store(run.workspace)
@@ -75,20 +82,25 @@ def _show_summary(
             notes=store.open(notes), chunks=store.open(chunks), step=step, probe=probe, error=error,
         )  # fmt: skip
         run.update(reindex=summary)
-        show_markdown(run, "index", summary_markdown(summary), description=f"Index: {summary_words(summary)}")
+        server = os.environ.get("PREFECT_API_URL", "")
+        # Elsewhere nobody is told the name of a note that must not leave this machine, or did not while it was there.
+        page = summary_markdown(summary, names=not server or is_here(server, trusted_hosts))
+        show_markdown(run, "index", page, description=f"Index: {summary_words(summary)}")
     except Exception as fault:  # the index is published, or is not for a better reason
         logger.warning("what became of the index cannot be shown: %s", str(fault) or type(fault).__name__)
 
 
-def share_index(run: Run, params: IndexParams) -> None:
+def share_index(run: Run, params: IndexParams, *, trusted_hosts: Sequence[str]) -> None:
     """Copy what is published to the bucket of `index.copy_to`, where the recipe names one: the last thing of a run."""
     if params.copy_to is not None:
-        _copy_index(run, params)
+        _copy_index(run, params, trusted_hosts)
 
 
 @task(name="copy index", retries=2, retry_delay_seconds=10, retry_condition_fn=is_transient)
 @shows_progress
-def _copy_index(run: Run, params: IndexParams) -> None:
+def _copy_index(run: Run, params: IndexParams, trusted_hosts: Sequence[str]) -> None:
     with told_step(run, "index.copy") as record:
-        report = copy_published(params, workspace=run.workspace, progress=progress_of("index.copy"))
+        report = copy_published(
+            params, workspace=run.workspace, trusted_hosts=trusted_hosts, progress=progress_of("index.copy")
+        )
         record["facts"] = {"address": params.copy_to, **asdict(report)}

@@ -31,7 +31,10 @@ class Message(TypedDict):
 
 @dataclass(frozen=True)
 class RawReply:
-    """What a backend answers: the text, the model that really answered, tokens, dollars (None: unknown)."""
+    """What a backend answers: the text, the model that really answered, tokens, dollars (None: unknown).
+
+    `seconds`: of the try, where another process made it and knows better than who waits for it.
+    """
 
     text: str
     model: str
@@ -39,6 +42,7 @@ class RawReply:
     completion_tokens: int
     cost_usd: float | None
     finish_reason: str
+    seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -277,7 +281,7 @@ class _Chat:
                         money.settle(None)
                     raise
                 money.settle(0.0 if self.is_local else raw.cost_usd)
-            return self._reply(raw, seconds=time.perf_counter() - start, tries=tries)
+            return self._reply(raw, seconds=raw.seconds or time.perf_counter() - start, tries=tries)
 
         return with_retries(once, retries=self._retries, base_seconds=self._backend.backoff_seconds)
 

@@ -30,6 +30,11 @@ _NAMED = re.compile(
     r"(?i)(?<![a-z])(?<!max_)(?<!context_)(?:api_?key(?:_env)?|access_?key|key|token|secret|password|passwd|credential)s?"
     r"[\"']?\s*[:=]\s*[\"']?(?P<value>[^\s\"',}#]{6,})"
 )
+# Addresses that are secrets, and names of variables in whose place somebody wrote what is in them: to the end.
+_WHOLE = re.compile(
+    r"(?i)(?<![a-z])(?:webhook(?:_env)?|(?:user|password)_env)[\"']?\s*[:=]\s*"
+    r"(?:\"(?P<double>[^\"]*)|'(?P<single>[^']*)|(?P<plain>[^\s\"',}](?:(?!\s+#)[^,}]|,(?=\S))*))"
+)
 _HARMLESS = re.compile(r"[A-Z_][A-Z0-9_]*|[0-9.]+|\$\{[\w.]*\}?")
 
 
@@ -37,15 +42,16 @@ def mask(text: str) -> str:
     """`text` of the same length, with what looks like a secret written as `*`.
 
     Covered: prefixed keys of known providers, passwords in URLs, values of keys named like a secret, opaque mixed-case
-    runs of 24 characters and more. Not covered: passwords in plain words under an innocent key, secrets shorter than
-    that, secrets split over lines.
+    runs of 24 characters and more, addresses of webhooks. Not covered: passwords in plain words under an innocent key,
+    secrets shorter than that, secrets split over lines.
     """
     text = _mask_shapes(text)
-    start = 0
-    while found := _NAMED.search(text, start):
-        first, start = found.span("value")
-        if not _HARMLESS.fullmatch(text, first, start):
-            text = text[:first] + "*" * (start - first) + text[start:]
+    for pattern in (_NAMED, _WHOLE):
+        start = 0
+        while found := pattern.search(text, start):
+            first, start = found.span(found.lastgroup or 0)
+            if not _HARMLESS.fullmatch(text, first, start):
+                text = text[:first] + "*" * (start - first) + text[start:]
     return text
 
 

@@ -316,7 +316,8 @@ class Forgetting:
             forget_rows(uri, holds=self.holds)
         for folder in sorted(folders, key=lambda folder: (folder.parent.name == _COLLECT, folder)):
             remove_folder(folder)
-        forget_copy(self.recipe.index, workspace=self.workspace)
+        trusted = self.recipe.privacy.trusted_hosts
+        forget_copy(self.recipe.index, workspace=self.workspace, trusted_hosts=trusted)
 
     def labels(self) -> int:
         """Lines of `evaluate.judge.labels` that hold it: a file of the user's, which nothing is taken out of."""

@@ -250,7 +250,10 @@ _WRITTEN: tuple[Keys, ...] = (("workspace",), ("index", "uri"))
 
 
 def check_files(resolved: Resolved) -> list[Fault]:
-    """Paths that are read must be there and readable, folders that are written must not be files."""
+    """Paths that are read must be there and readable, folders that are written must not be files.
+
+    Who reads the index in a bucket need not have the notes.
+    """
     faults = []
     for group, look in ((_FOLDERS, _folder), (_FILES, _file), (_WRITTEN, _written)):
         for keys in group:
@@ -261,6 +264,8 @@ def check_files(resolved: Resolved) -> list[Fault]:
                 continue
             try:
                 wrong = look(Path(value))
+                if wrong and group is _FOLDERS and not Path(value).is_file() and _is_read_in_a_bucket(resolved):
+                    wrong = None
             except (OSError, ValueError) as error:
                 wrong = ((getattr(error, "strerror", None) or str(error)).lower(), "a path that can be read")
             if wrong:
@@ -268,6 +273,12 @@ def check_files(resolved: Resolved) -> list[Fault]:
                 near = _beside(Path(value)) if wrong[0].startswith("no such") else None
                 faults.append(Fault(place, ".".join(map(str, keys)), f"{wrong[0]}: {value}", wrong[1], near))
     return faults
+
+
+def _is_read_in_a_bucket(resolved: Resolved) -> bool:
+    index = resolved.plain.get("index")
+    uri = index.get("uri") if isinstance(index, dict) else None
+    return isinstance(uri, str) and uri.startswith("s3://") and resolved.plain.get("phase") != "dataset"
 
 
 def _beside(path: Path) -> str | None:

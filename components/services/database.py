@@ -24,12 +24,14 @@ from components.store import is_held, write_atomic
 
 __all__ = [
     "CHOICE", "DATABASE", "choose_database", "chosen_variable", "database_url", "known_revisions", "make_ready",
-    "put_aside", "put_aside_when_damaged",
+    "migrations_of", "put_aside", "put_aside_when_damaged", "schema_of",
 ]  # fmt: skip
 
 DATABASE = "prefect.db"
 CHOICE = "database.json"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_REVISION = re.compile(r"^revision(?::\s*\w+)?\s*=\s*['\"]([^'\"]+)['\"]", re.M)
+_BEFORE = re.compile(r"^down_revision(?::[^=\n]*)?\s*=\s*(.+)$", re.M)
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_FULL,
          sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR)  # fmt: skip
 
@@ -58,7 +60,8 @@ def chosen_variable(folder: Path) -> str | None:
 def choose_database(folder: Path, variable: str | None) -> None:
     """Have Prefect's history of `folder` (`<workspace>/prefect`) in PostgreSQL from now on, or (None) in its file.
 
-    What the one before holds stays there, and is shown again when it is chosen again.
+    What the one before holds stays there, and is shown again when it is chosen again. A database that cannot be used
+    is told before anything is written: the choice before stays.
 
     Args:
         folder: must be there.
@@ -66,7 +69,7 @@ def choose_database(folder: Path, variable: str | None) -> None:
 
     Raises:
         InputError: no such name can be used, it is not set, or holds no address.
-        TerminalError: a server of the workspace is up on another database.
+        TerminalError: a server of the workspace is up on another database; or a server cannot begin on this one.
     """
     if variable is not None:
         if not _NAME.fullmatch(variable) or variable.startswith("PREFECT_"):
@@ -83,6 +86,7 @@ def choose_database(folder: Path, variable: str | None) -> None:
         raise TerminalError(
             "A Prefect server of this workspace is up on another database; end it (cervella down), then choose."
         )
+    _check(folder, variable)
     if variable is None:
         (folder / CHOICE).unlink(missing_ok=True)
     else:
@@ -122,43 +126,63 @@ def make_ready(folder: Path, say: Callable[[str], None]) -> None:
     Raises:
         InputError, TerminalError: there is none, and how to mend it.
     """
-    variable, url = chosen_variable(folder), database_url(folder)
-    if variable is not None:
-        from components.services.postgres import check_postgres
-
-        check_postgres(url, named=variable, revisions=known_revisions("postgresql"), version=_installed())
-        return
-    if aside := put_aside_when_damaged(folder):
+    variable = chosen_variable(folder)
+    if variable is None and (aside := put_aside_when_damaged(folder)):
         say(f"Prefect's database was damaged: it is now {aside}, and the history in its UI begins anew.")
-    _check_schema(folder)
+    if variable is not None:
+        database_url(folder)  # raises where it is not set
+    _check(folder, variable)
+
+
+def _check(folder: Path, variable: str | None) -> None:
+    """Whether a server can begin on the database; see `make_ready`."""
+    if variable is None:
+        _check_schema(folder)
+        return
+    from components.services.postgres import check_postgres
+
+    check_postgres(_url_in(variable), named=variable, revisions=known_revisions("postgresql"), version=_installed())
 
 
 def known_revisions(kind: str) -> frozenset[str]:
-    """Schemas (`sqlite`, `postgresql`) that the installed Prefect knows; read from its files, without importing it.
+    """Schemas (`sqlite`, `postgresql`) that the installed Prefect knows; see `migrations_of`."""
+    return migrations_of("prefect", f"server/database/_migrations/versions/{kind}")[0]
 
-    Empty where they cannot be found: then nothing is said of any schema.
+
+def migrations_of(package: str, folder: str) -> tuple[frozenset[str], frozenset[str]]:
+    """All migrations of an installed package, and those that none comes after.
+
+    Read from the files in its `folder`, without importing it. Empty where they cannot be found: then nothing is said
+    of any schema.
     """
     from importlib.util import find_spec
 
-    spec = find_spec("prefect")
-    found: set[str] = set()
+    spec = find_spec(package)
+    known: set[str] = set()
+    followed: set[str] = set()
     for place in (spec.submodule_search_locations or []) if spec else []:
-        for file in (Path(place) / "server/database/_migrations/versions" / kind).glob("*.py"):
-            match = re.search(r"^revision(?:: str)? = [\"'](\w+)", file.read_text(encoding="utf-8"), re.MULTILINE)
-            found.update(match.groups() if match else ())
-    return frozenset(found)
+        for file in (Path(place) / folder).glob("*.py"):
+            text = file.read_text(encoding="utf-8")
+            known.update(_REVISION.findall(text))
+            followed.update(name for row in _BEFORE.findall(text) for name in re.findall(r"['\"]([^'\"]+)['\"]", row))
+    return frozenset(known), frozenset(known - followed)
+
+
+def schema_of(database: Path) -> frozenset[str]:
+    """The last migration that was done in a file of SQLite; empty: no such table, or it cannot be read now."""
+    if not database.is_file() or not database.stat().st_size:
+        return frozenset()
+    try:
+        with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True, timeout=5)) as connection:
+            return frozenset(str(row[0]) for row in connection.execute("select version_num from alembic_version"))
+    except sqlite3.Error:  # nothing was made in it yet; or the server says what is wrong with it
+        return frozenset()
 
 
 def _check_schema(folder: Path) -> None:
     path, known = folder / DATABASE, known_revisions("sqlite")
-    if not path.is_file() or not path.stat().st_size or not known:
-        return
-    try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5)) as connection:
-            found = {str(row[0]) for row in connection.execute("select version_num from alembic_version")}
-    except sqlite3.Error:  # nothing was made in it yet; or the server says what is wrong with it
-        return
-    if strange := sorted(found - known):
+    strange = sorted(schema_of(path) - known) if known else []
+    if strange:
         raise TerminalError(
             f"{path} was written by a newer Prefect (schema {', '.join(strange)}) than the one that is installed "
             f"({_installed()}). Install the newer one again (`make setup` of that checkout); or move the file aside "

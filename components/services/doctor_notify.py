@@ -10,12 +10,11 @@ from urllib.parse import urlsplit
 from components.services.doctor import Check
 from components.services.notify.deliver import named, variables
 from components.services.notify.journal import read_journal
-from components.services.params import NotifyParams
+from components.services.params import NotifyParams, is_this_machine
 from components.store.services import services_of
 
 __all__ = ["check_notify"]
 
-_LOOPBACK = ("localhost", "::1", "127.")
 _SHOWN = 20  # of the newest lines of the journal
 
 
@@ -41,25 +40,31 @@ def check_notify(
             good = False
             yield Check("notify", "warning", f"{open_to} is told without protection of the connection", "use https, or "
                         "security: starttls")  # fmt: skip
-    lost = [line for line in read_journal(workspace)[-_SHOWN:] if line["state"] == "failed"]
+    lost, journal = [], f"{workspace}/services/notifications.jsonl"
+    try:
+        lost = [line for line in read_journal(workspace)[-_SHOWN:] if line["state"] == "failed"]
+    except OSError as error:
+        good = False
+        told = f"{journal} cannot be read ({error.strerror}): what was told is not known, and may be told twice"
+        yield Check("notify", "warning", told, "give yourself the right to read it, or move it aside")
     if lost:
         good = False
         told = f"{len(lost)} of the last {_SHOWN} were not told, the last {lost[-1]['at']}: {lost[-1].get('why')}"
-        yield Check("notify", "warning", told, f"see {workspace}/services/notifications.jsonl")
+        yield Check("notify", "warning", told, f"see {journal}")
     if good:
         yield Check("notify", "ok", f"{len(receivers)} to be told")
 
 
 def _unprotected(one: NotifyParams, environment: Mapping[str, str]) -> str | None:
     if one.email:
-        open_ = one.email.security == "none" and not one.email.host.startswith(_LOOPBACK)
+        open_ = one.email.security == "none" and not is_this_machine(one.email.host)
         return one.email.host if open_ else None
     try:
         parts = urlsplit(one.webhook or environment.get(str(one.webhook_env), ""))
     except ValueError:
         return None
     host = parts.hostname or ""
-    return host if parts.scheme == "http" and not host.startswith(_LOOPBACK) else None
+    return host if parts.scheme == "http" and not is_this_machine(host) else None
 
 
 def _kept_environment(workspace: Path) -> set[str] | None:

@@ -7,24 +7,19 @@ is imported. A Prefect on PostgreSQL is not looked at here: the server says it w
 from __future__ import annotations
 
 import importlib.metadata
-import importlib.util
-import re
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
+from components.services.database import migrations_of, schema_of
 from components.services.doctor import Check
 from components.store.mlflow_moved import moved_from
 
 __all__ = ["check_mlflow_places", "check_schemas"]
 
-_MIGRATIONS = {
+MIGRATIONS = {
     "prefect": "server/database/_migrations/versions/sqlite",
     "mlflow": "store/db_migrations/versions",
 }
-_REVISION = re.compile(r"^revision(?::\s*\w+)?\s*=\s*['\"]([^'\"]+)['\"]", re.M)
-_BEFORE = re.compile(r"^down_revision(?::[^=\n]*)?\s*=\s*(.+)$", re.M)
 
 
 def check_schemas(workspace: Path) -> Iterator[Check]:
@@ -36,8 +31,8 @@ def check_schemas(workspace: Path) -> Iterator[Check]:
     for package, title in (("prefect", "Prefect"), ("mlflow", "MLflow")):
         folder = workspace / package
         database = folder / f"{package}.db"
-        done = _done(database)
-        known, last = _known(package)
+        done = schema_of(database)
+        known, last = migrations_of(package, MIGRATIONS[package])
         if not done or not known:
             continue
         version = importlib.metadata.version(package)
@@ -54,32 +49,8 @@ def check_schemas(workspace: Path) -> Iterator[Check]:
             )
         else:
             fine.append(f"{title} {version}")
-    if fine or not any((workspace / name / f"{name}.db").is_file() for name in _MIGRATIONS):
+    if fine or not any((workspace / name / f"{name}.db").is_file() for name in MIGRATIONS):
         yield Check("schemas", "ok", ", ".join(fine) or "no databases yet")
-
-
-def _done(database: Path) -> set[str]:
-    """The last migration that was done; empty: no such table, or it cannot be read now."""
-    if not database.is_file():
-        return set()
-    try:
-        with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True, timeout=5)) as connection:
-            return {str(row[0]) for row in connection.execute("SELECT version_num FROM alembic_version")}
-    except sqlite3.Error:
-        return set()
-
-
-def _known(package: str) -> tuple[set[str], set[str]]:
-    """All migrations of the installed package, and those that none comes after."""
-    found = importlib.util.find_spec(package)  # looks for it, does not import it
-    known: set[str] = set()
-    followed: set[str] = set()
-    for place in (found.submodule_search_locations or []) if found else []:
-        for file in (Path(place) / _MIGRATIONS[package]).glob("*.py"):
-            text = file.read_text(encoding="utf-8")
-            known.update(_REVISION.findall(text))
-            followed.update(name for row in _BEFORE.findall(text) for name in re.findall(r"['\"]([^'\"]+)['\"]", row))
-    return known, known - followed
 
 
 def check_mlflow_places(workspace: Path) -> Iterator[Check]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -10,12 +11,11 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from components.params import Params
 
-__all__ = ["EmailParams", "Event", "ExecutionParams", "NotifyParams", "is_web_address"]
+__all__ = ["EmailParams", "Event", "ExecutionParams", "NotifyParams", "is_this_machine", "is_web_address"]
 
 Event = Literal["failure", "refused", "champion", "done"]
 """failure: a run failed, or its process died. refused: an index was not published, or the gate is not GO. champion:
 another release is in service. done: a run ended well. A run is one of failure, refused and done."""
-_LOOPBACK = ("localhost", "::1", "127.")
 
 
 def _mail_address(text: str) -> str:
@@ -24,6 +24,21 @@ def _mail_address(text: str) -> str:
     return text
 
 
+def _variable(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", text):
+        raise ValueError("expected the name of an environment variable, such as CERVELLA_WEBHOOK, not what is in it")
+    return text
+
+
+def is_this_machine(host: str) -> bool:
+    """Whether a host is this machine by its very name: `localhost`, or an address of loopback."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+Variable = Annotated[str, AfterValidator(_variable)]
 Address = Annotated[str, AfterValidator(_mail_address)]
 
 
@@ -46,14 +61,14 @@ class EmailParams(Params):
     security: Literal["none", "starttls", "tls"] = Field(
         default="starttls", description="how the connection is protected; none: for a server on this machine alone"
     )
-    user_env: str | None = Field(default=None, description="environment variable with the name to log in with")
-    password_env: str | None = Field(default=None, description="environment variable with the password")
+    user_env: Variable | None = Field(default=None, description="environment variable with the name to log in with")
+    password_env: Variable | None = Field(default=None, description="environment variable with the password")
 
     @model_validator(mode="after")
     def _login_is_whole_and_hidden(self) -> Self:
         if (self.user_env is None) != (self.password_env is None):
             raise ValueError("name both of user_env and password_env, or none")
-        if self.security == "none" and self.user_env and not self.host.startswith(_LOOPBACK):
+        if self.security == "none" and self.user_env and not is_this_machine(self.host):
             raise ValueError("security: none would send the password unprotected to another machine; use starttls")
         return self
 
@@ -73,7 +88,7 @@ class NotifyParams(Params):
         "they may name notes and questions",
     )
     webhook: str | None = Field(default=None, description="address that gets a POST with JSON")
-    webhook_env: str | None = Field(
+    webhook_env: Variable | None = Field(
         default=None, description="environment variable with that address, where the address is a secret itself"
     )
     email: EmailParams | None = Field(default=None, description="mail instead")

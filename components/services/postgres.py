@@ -38,10 +38,16 @@ def postgres_url(text: str, *, named: str) -> str:
     from sqlalchemy.exc import ArgumentError
 
     expected = "expected postgresql://USER:PASSWORD@HOST:5432/DATABASE (in USER and PASSWORD, write @ as %40, / as %2F)"
+    text = text.strip()
     try:
-        url = make_url(text.strip())
+        url = make_url(text)
     except (ArgumentError, ValueError):
         raise InputError(f"{named} is no address of a database; {expected}") from None
+    # Else what follows an @ or a / within the password would be taken for the host, and be shown as such.
+    if text.count("@") > (url.username is not None):
+        raise InputError(f"{named} holds an @ or a / that is not written as %40 or %2F; {expected}")
+    if url.port is not None and not 1 <= url.port <= 65535:
+        raise InputError(f"{named} names a port that cannot be; {expected}")
     if url.drivername not in ("postgres", "postgresql", _DRIVER):
         raise InputError(f"{named} begins with {url.drivername}://, and this is for PostgreSQL alone; {expected}")
     if not url.database:
@@ -92,11 +98,12 @@ def check_postgres(url: str, *, named: str, revisions: frozenset[str], version: 
 
 async def _asked(address: URL, ask: Callable[[Connection], Awaitable[None]], *, named: str) -> None:
     import asyncpg
+    from sqlalchemy.exc import ArgumentError
 
-    given = address.get_dialect()().create_connect_args(address)[1]
-    options: dict[str, Any] = {name: value for name, value in given.items() if not name.startswith("prepared_")}
     where = _where(address)
     try:
+        given = address.get_dialect()().create_connect_args(address)[1]
+        options: dict[str, Any] = {name: value for name, value in given.items() if not name.startswith("prepared_")}
         connection = await asyncpg.connect(**options, timeout=CONNECT_SECONDS)
         try:
             await asyncio.wait_for(ask(connection), CONNECT_SECONDS)
@@ -114,6 +121,8 @@ async def _asked(address: URL, ask: Callable[[Connection], Awaitable[None]], *, 
         ) from None
     except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise _told(error, address, where, named) from None
+    except (ArgumentError, ValueError, OverflowError):  # a name that no machine can have, a port beyond 65535
+        raise InputError(f"{named}: the address names a host, a port or an option that cannot be") from None
 
 
 def _told(error: Exception, address: URL, where: str, named: str) -> TerminalError:

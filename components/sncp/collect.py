@@ -96,6 +96,7 @@ def collect(
     workspace: Path | None = None,
     memory: Memory | None = None,
     progress: Progress | None = None,
+    may_be_none: bool = False,
 ) -> Collection:
     """Read every note that the globs ask for. The notes themselves are never written to.
 
@@ -114,6 +115,7 @@ def collect(
         workspace: a folder within the root in which nothing is a note: what runs write.
         memory: what an earlier collecting with the same settings made of the same bytes.
         progress: called with (files done, files in all).
+        may_be_none: no notes, or no root, is no fault; the persona's files are read all the same.
 
     Returns:
         Documents in order of their paths, and what was skipped, masked, mended and joined.
@@ -121,7 +123,12 @@ def collect(
     Raises:
         InputError: the root or a glob is unusable, no note could be read, or a persona file cannot be.
     """
-    candidates, passed = discover(root=root, sources=sources, include=include, exclude=exclude, leave_out=workspace)
+    try:
+        candidates, passed = discover(root=root, sources=sources, include=include, exclude=exclude, leave_out=workspace)
+    except InputError:
+        if not may_be_none:
+            raise
+        candidates, passed = [], []
     persona = _persona(persona_files, root=root.resolve())
     personal = {candidate.path for candidate in persona}
     kept = [candidate for candidate in candidates if candidate.path not in personal]

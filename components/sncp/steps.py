@@ -44,12 +44,13 @@ _SKETCHES = "sketches"
 
 @seldom_collecting()
 def read_notes(
-    params: SncpParams, *, persona_files: Sequence[Path], local: Sequence[str] = (), workspace: Path | None = None
-) -> Collection:
+    params: SncpParams, *, persona_files: Sequence[Path], local: Sequence[str] = (), workspace: Path | None = None,
+    may_be_none: bool = False,
+) -> Collection:  # fmt: skip
     """Read the notes that the parameters name; nothing is written. `local`: globs of notes that stay on this machine.
 
     With `workspace`, nothing in that folder is a note, and what its last collecting made of the same bytes is not
-    made again: the result is the same.
+    made again: the result is the same. `may_be_none`: see `collect`.
     """
     before = _former(params, workspace) if workspace else None
     collection = collect(
@@ -66,6 +67,7 @@ def read_notes(
         workspace=workspace,
         memory=Memory.of(before) if before else None,
         progress=progress_of(_STEP),
+        may_be_none=may_be_none,
     )
     return replace(collection, before=before)
 

@@ -65,7 +65,11 @@ def _change(
     with asking_in(loaded.workspace):
         done = change(loaded, reviewer_name())
     tell_champion(
-        done, loaded.execution.notify, workspace=loaded.workspace, model_name=loaded.registry.model_name, recipe=recipe
+        done,
+        loaded.execution.notify,
+        workspace=loaded.workspace,
+        model_name=loaded.registry.model_name,
+        recipe=loaded.name,
     )
     _tell(done, loaded, as_json=as_json)
     return 1 if done.refused else 0

@@ -99,7 +99,8 @@ def copy_command(recipe: str, overrides: tuple[str, ...], anew: bool, as_json: b
 
     loaded = load(recipe, overrides).recipe
     report = copy_published(
-        loaded.index, workspace=loaded.workspace, anew=anew, progress=progress_of("index.copy")
+        loaded.index, workspace=loaded.workspace, trusted_hosts=loaded.privacy.trusted_hosts, anew=anew,
+        progress=progress_of("index.copy"),
     )  # fmt: skip
     if as_json:
         click.echo(json.dumps({"address": loaded.index.copy_to, **asdict(report)}, indent=1, ensure_ascii=False))
@@ -112,7 +113,7 @@ def _copy(recipe: Recipe, *, say: bool) -> None:
         return
     from components.index.place import copy_published
 
-    report = copy_published(recipe.index, workspace=recipe.workspace)
+    report = copy_published(recipe.index, workspace=recipe.workspace, trusted_hosts=recipe.privacy.trusted_hosts)
     if say:
         click.echo(_copied(recipe.index.copy_to, report))
 

@@ -31,7 +31,10 @@ def partner_of(loaded: LoadedRecipe, *, before: Partner | None = None) -> Any:
     recipe = loaded.recipe
     index = _index(recipe, before)
     privacy = recipe.privacy
-    notes = read_notes(recipe.sncp, persona_files=recipe.persona.files, local=privacy.local, workspace=recipe.workspace)
+    notes = read_notes(
+        recipe.sncp, persona_files=recipe.persona.files, local=privacy.local, workspace=recipe.workspace,
+        may_be_none=isinstance(recipe.index.uri, str),  # they are where the index is made
+    )  # fmt: skip
     check_privacy(recipe, notes.documents, asked=True)
     texts = persona_texts(recipe.persona, root=recipe.sncp.root, documents=notes.documents)
     prompt, session = compile_texts(recipe.persona, texts)
@@ -106,7 +109,10 @@ def open_champion(loaded: LoadedRecipe, in_service: Champion, *, before: Partner
         }
     )
     privacy = recipe.privacy
-    notes = read_notes(recipe.sncp, persona_files=recipe.persona.files, local=privacy.local, workspace=recipe.workspace)
+    notes = read_notes(
+        recipe.sncp, persona_files=recipe.persona.files, local=privacy.local, workspace=recipe.workspace,
+        may_be_none=isinstance(recipe.index.uri, str),  # they are where the index is made
+    )  # fmt: skip
     check_privacy(recipe, notes.documents, asked=True)
     texts = persona_texts(recipe.persona, root=recipe.sncp.root, documents=notes.documents)
     return open_partner(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +102,7 @@ def execute(
     planned: Mapping[str, Mapping[str, str]] | None = None,
     fail_fast: bool = False,
     server: Server | None = None,
+    begun: Callable[[Run], None] = lambda run: None,
 ) -> Run:
     """Run the recipe in this process.
 
@@ -112,19 +113,22 @@ def execute(
         fail_fast: of a matrix: begin no combination after one has failed.
         server: the Prefect server of the workspace; whoever has it sees to it that the history is stored before it ends
             (`see_stored`). None: there is one for as long as it takes.
+        begun: called with the run when there is one, also where it then fails.
 
     Raises:
         CervellaError: the error that ended the run.
     """
     _check_machine(loaded)
     run = start_run(loaded, force=force, planned=planned)
+    begun(run)
     run.update(fail_fast=fail_fast)
     to_be_told(run, loaded.recipe.execution, flow_run=None)
     try:
         with told_in_terminal():
             _execute(run, server)
-    except KeyboardInterrupt:
-        run.update(status="interrupted")
+    except KeyboardInterrupt as error:
+        # Ctrl-C says nothing of itself; `flows.cli` names the signal that it ends a command for.
+        run.update(status="interrupted", ended_by=str(error) or None)
         raise
     except BaseException as error:
         refused = isinstance(error, HeldBackError | RefusedError)

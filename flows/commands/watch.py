@@ -13,6 +13,7 @@ import os
 import time
 import traceback
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -92,7 +93,17 @@ class _Watching:
                 port = urlsplit(url).port if url and not named else None
                 if not named:
                     os.environ.pop(_ADDRESS, None)  # ours, of the server that is gone: nobody named it
-                with prefect_server(workspace=workspace, api_url=named, port=port, progress=self._say) as server:
+                with ExitStack() as ends:
+                    try:
+                        server = ends.enter_context(
+                            prefect_server(workspace=workspace, api_url=named, port=port, progress=self._say)
+                        )
+                    except TerminalError:
+                        if not url or not named:
+                            raise
+                        self._say(f"{named} does not answer; it is asked again in a minute")
+                        time.sleep(_RETRY_SECONDS[0])
+                        continue
                     if url not in ("", server.api_url):
                         raise TerminalError(
                             f"the Prefect server could not be started again at {url}, its port is taken: start "
@@ -106,11 +117,6 @@ class _Watching:
                             see_stored(self.last, server)
             except TransientError as error:  # the server is gone, whatever was under way
                 self._say(str(error))
-            except TerminalError:
-                if not url or not named:
-                    raise
-                self._say(f"{named} does not answer; it is asked again in a minute")
-                time.sleep(_RETRY_SECONDS[0])
 
     def close(self) -> None:
         """Tell what there was."""
@@ -204,9 +210,9 @@ class _Watching:
         """One reindex. Returns after how many seconds to try again, None: when something changes."""
         started, force, self.force = time.monotonic(), self.force, []
         error: BaseException | None = None
-        run: Run | None = None
+        begun: list[Run] = []
         try:
-            self.last = run = execute(self.loaded, force=force, server=server)
+            execute(self.loaded, force=force, server=server, begun=begun.append)
         except CervellaError as raised:
             error = raised
         except Exception as raised:
@@ -214,6 +220,8 @@ class _Watching:
             if error is None:
                 traceback.print_exception(raised)
                 error = raised
+        run = begun[0] if begun else None
+        self.last = run or self.last
         self.done += 1
         self.failed += error is not None
         self._tell(run, error, seconds=time.monotonic() - started)
@@ -225,7 +233,7 @@ class _Watching:
 
     def _tell(self, run: Run | None, error: BaseException | None, *, seconds: float) -> None:
         facts: dict[str, Any] = {}
-        for step in run.read()["steps"] if run else []:
+        for step in run.read()["steps"] if run and not error else []:
             facts.update({name: step.get("facts", {})[name] for name in _FACTS if name in step.get("facts", {})})
             if step["status"] == "skipped" and step["name"] == "index.build":
                 facts.update(added=0, updated=0, removed=0, embedded=0)

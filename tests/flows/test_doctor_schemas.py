@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from components.services import doctor_schemas as schemas
+from components.services.database import migrations_of
 from tests.flows.doctor_house import healthy, only
 
 
@@ -22,9 +23,13 @@ def database(path: Path, revision: str) -> None:
         made.commit()
 
 
+def migrations(package: str) -> tuple[frozenset[str], frozenset[str]]:
+    return migrations_of(package, schemas.MIGRATIONS[package])
+
+
 @pytest.mark.parametrize("package", ["prefect", "mlflow"])
 def test_of_the_installed_packages_one_migration_is_the_last(package: str) -> None:
-    known, last = schemas._known(package)
+    known, last = migrations(package)
     assert len(known) > 20 and len(last) == 1  # else the checks below say nothing
 
 
@@ -32,7 +37,7 @@ def test_of_the_installed_packages_one_migration_is_the_last(package: str) -> No
 def test_a_database_of_this_version_and_of_a_newer_one(tmp_path: Path, package: str) -> None:
     path = tmp_path / package / f"{package}.db"
     assert healthy(schemas.check_schemas(tmp_path))
-    database(path, schemas._known(package)[1].pop())
+    database(path, next(iter(migrations(package)[1])))
     assert healthy(schemas.check_schemas(tmp_path))
     path.unlink()
     database(path, "fedcba987654")
@@ -43,7 +48,7 @@ def test_a_database_of_this_version_and_of_a_newer_one(tmp_path: Path, package: 
 
 def test_an_older_database_is_brought_up_to_date_by_prefect_and_not_by_mlflow(tmp_path: Path) -> None:
     for package in ("prefect", "mlflow"):
-        known, last = schemas._known(package)
+        known, last = migrations(package)
         database(tmp_path / package / f"{package}.db", min(known - last))
     found = {check.level: check for check in schemas.check_schemas(tmp_path)}
     assert "mlflow db upgrade" in str(found["problem"].mend) and "MLflow" in found["problem"].says

@@ -9,7 +9,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import yaml
@@ -117,6 +118,9 @@ def test_what_a_worker_runs_is_told_once_however_it_ends(told: tuple[House, Web]
     began(house, cancelled)
     house.remote.ask("POST", f"/flow_runs/{cancelled}/set_state", {"state": {"type": "CANCELLING"}})
     assert house.ended(cancelled, seconds=90)["state"]["type"] == "CANCELLED"
+    [record] = [one for one in house.records() if one.get("asked_by") == cancelled]
+    assert (record["status"], record["ended_by"]) == ("interrupted", "SIGTERM")
+    assert soon((house.workspace / "runs" / record["run"] / "told").exists, 20)  # else the keeper would tell it
 
     # An index that loses too much is not published.
     notes = sorted((house.folder / "notes").rglob("*.md"))
@@ -201,7 +205,55 @@ def test_a_terminal_tells_where_asked_for_and_a_new_champion_is_told(
         for here in (quiet, every):
             assert here.told[-1]["event"] == "champion" and len(here.got) == (1 if here is quiet else 2)
             assert here.told[-1]["what"] == "promote" and here.told[-1]["version"] == 1
+            assert here.told[-1]["recipe"] == "mvp"
             assert "begin with" not in str(here.got)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT], ids=["SIGTERM", "SIGHUP", "Ctrl-C"])
+def test_a_run_in_a_terminal_that_a_signal_ended_is_told_and_ctrl_c_is_not(
+    program: Program, new_workspace: Callable[..., Workspace], number: signal.Signals
+) -> None:
+    with web() as here:
+        workspace = new_workspace("-o", f"execution.notify=[{{webhook: '{here.url}', runs: all}}]", "-o", SLOW)
+        begun = program.start("run", "recipes/reindex.yaml", *workspace.options)
+
+        def works() -> bool:
+            steps = [step for one in workspace.runs().values() for step in one["steps"]]
+            return any(step["name"] == "index.build" and step["status"] == "running" for step in steps)
+
+        assert soon(works, 120)
+        os.kill(begun.pid, number)
+        done = program.end(begun, seconds=60)
+        assert done.code == (130 if number == signal.SIGINT else 128 + number), done.err
+        [run] = workspace.runs().values()
+        assert run["status"] == "interrupted"
+        assert run["ended_by"] == (None if number == signal.SIGINT else number.name)
+        assert [(one["event"], one["status"]) for one in here.told] == (
+            [] if number == signal.SIGINT else [("failure", "interrupted")]
+        )
+
+
+def test_a_run_that_worked_is_not_told_as_one_that_could_not_be_started(
+    root: Path, examples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from components.recipe import load_recipe, start_run
+    from components.services.notify.runs import to_be_told
+    from flows import notify
+
+    with web() as here:
+        made(tmp_path, root=root, examples=examples, url=here.url)
+        monkeypatch.setattr("flows.run.RECIPES", tmp_path / "recipes")
+        loaded = load_recipe(tmp_path / "recipes" / "reindex.yaml", overrides=["execution.notify=[]"])
+        run = start_run(loaded, force=())
+        to_be_told(run, loaded.recipe.execution, flow_run="f1")
+        run.update(status="failed", error="x")
+        for flow_run in ("f1", "f2"):
+            asked: Any = SimpleNamespace(id=flow_run, parameters={"recipe": "reindex"})
+            ended: Any = SimpleNamespace(is_completed=lambda: False, message="x")
+            notify.tell_end(cast(Any, None), asked, ended)
+        assert [one["flow_run"] for one in here.told] == ["f2"]
 
 
 def test_a_receiver_that_is_not_there_changes_nothing_for_the_command(

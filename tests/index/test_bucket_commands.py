@@ -116,6 +116,23 @@ def test_one_machine_writes_and_another_reads(pair: Pair) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("notes", ["nowhere", "empty", "."])
+def test_a_reader_needs_a_recipe_of_its_own_and_no_notes(pair: Pair, root: Path, tmp_path: Path, notes: str) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "chi.md").write_text("# Chi sei\n\nSei Anna.\n")
+    shutil.copy(root / "examples/golden.jsonl", tmp_path)
+    made = tmp_path / "mine.yaml"
+    made.write_text(
+        f"name: mine\nphase: mvp\nsncp: {{root: {notes}}}\npersona: {{constitution: chi.md}}\n"
+        "evaluate: {golden: golden.jsonl, answers: 1}\n"
+    )
+    machine = Machine(root, tmp_path / "workspace", pair.reader.options)
+    for command in ("validate {}", "search {} caparra", "ask {} caparra", "index status {}", "score {}"):
+        done = machine(*command.format(made).split())
+        assert done.code == 0, (command, done.err)
+
+
+@pytest.mark.slow
 def test_status_and_doctor_tell_of_both_ends(pair: Pair) -> None:
     status = pair.writer.json("index", "status", "mvp")
     assert status["copy"]["is_newest"] and status["bucket"] is None and status["faults"] == []
@@ -199,7 +216,36 @@ def test_what_is_no_address_is_told(root: Path, tmp_path: Path, text: str, told:
         load_recipe(recipe(tmp_path, text, root=root))
 
 
+@pytest.mark.slow
 def test_local_notes_do_not_go_into_a_bucket_elsewhere(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, storage: Storage
+) -> None:
+    for name, value in storage.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", storage.url.replace("127.0.0.1", "0.0.0.0"))  # noqa: S104
+    made = str(recipe(tmp_path, "max_recall_drop: 1", root=root))
+    (tmp_path / "examples/sncp/diario.md").write_text("# Diario\n\nLa diagnosi di Marta: zafferano.\n")
+    bucket, local = storage.new_bucket(), ("-o", "privacy.local=['diario.md']")
+    to = ("-o", f"index.copy_to=s3://{bucket}/x")
+    machine = Machine(root, tmp_path / "workspace", local)
+
+    def leaked() -> list[str]:
+        return [key for key, body in storage.keys(bucket).items() if b"zafferano" in body]
+
+    machine.json("reindex", made)
+    for command in (["reindex", made], ["index", "copy", made]):
+        refused = machine(*command, *to)
+        assert refused.code == 3 and "diario.md" in refused.err and "must not leave" in refused.err, refused.err
+    assert storage.keys(bucket) == {}
+    done = machine.json("reindex", made, *to, "-o", "privacy.when_remote=leave_out")
+    assert done["steps"][-1]["facts"]["uploaded"] and storage.keys(bucket) and not leaked()
+    back = machine("index", "rollback", made, *to)
+    assert back.code == 3 and "is published again" in back.out and "diario.md" in back.err and not leaked()
+    copied = machine("index", "copy", made, *to, "-o", "privacy.trusted_hosts=['0.0.0.0']")
+    assert copied.code == 0 and leaked()
+
+
+def test_a_bucket_elsewhere_counts_as_leaving_this_machine(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = recipe(tmp_path, "copy_to: 's3://bucket/x'", root=root)

@@ -99,6 +99,44 @@ def test_notes_are_added_changed_removed_and_renamed_by_name(house: House) -> No
     assert "| notes removed | 1 |" in page and "## Notes changed\n\n- .sncp/idee/20260402\\_STUFE" in page
 
 
+def test_notes_of_equal_texts_are_counted_one_by_one(house: House) -> None:
+    def write(letter: str, count: int) -> None:
+        for number in range(count):
+            head = f"---\ntags: [{letter}{number}]\n---\n"  # other bytes, the same text
+            (house.root / f"{letter}{number}.md").write_text(f"{head}# Verbale\n\nNon scritto.\n", encoding="utf-8")
+
+    write("r", 4)
+    summed_up(house)
+    for number in range(4):
+        (house.root / f"r{number}.md").unlink()
+    write("s", 3)
+    assert counts(summed_up(house)) == {"added": 0, "changed": 0, "removed": 1, "renamed": 3}
+    write("t", 2)
+    assert counts(summed_up(house)) == {"added": 2, "changed": 0, "removed": 0, "renamed": 0}
+
+
+@pytest.mark.parametrize(
+    ("server", "named"),
+    [("https://prefect.example.org/api", False), ("http://127.0.0.1:4200/api", True), ("", True)],
+    ids=["elsewhere", "here", "none"],
+)
+def test_no_note_is_named_to_a_prefect_server_elsewhere(
+    house: House, monkeypatch: pytest.MonkeyPatch, server: str, named: bool
+) -> None:
+    from components.index import tasks
+
+    pages: list[str] = []
+    monkeypatch.setattr(tasks, "show_markdown", lambda run, key, page, description: pages.append(page))
+    monkeypatch.setenv("PREFECT_API_URL", server)
+    run = Run.create(house.workspace, recipe="test", phase="reindex")
+    notes = sncp.collect_notes(run, house.sncp, persona_files=[])
+    chunks = index.chunk_notes(run, house.params, notes=notes)
+    tasks._show_summary(
+        run, house.params, before=None, notes=notes.id, chunks=chunks.id, trusted_hosts=(), probe=None
+    )  # fmt: skip
+    assert ("20260402" in pages[0]) == named and "| notes added |" in pages[0]
+
+
 def test_masked_secrets_and_skipped_files_are_counted_and_never_quoted(house: House) -> None:
     secret = "ghp_" + "A1b2C3d4E5f6" * 3
     (house.root / "keys.md").write_text(f"# Keys\n\n{secret}\n", encoding="utf-8")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import pickle
 import re
 import socket
 from pathlib import Path
@@ -15,7 +14,7 @@ from components.errors import TerminalError
 from components.llm import load_chat, load_embedder
 from components.llm.machine import usable_cpus
 from components.llm.spread import Workers
-from components.llm.spread.cluster import Cluster, address_leaves_to
+from components.llm.spread.cluster import Cluster, address_leaves_to, machines_elsewhere
 from components.llm.spread.inside import Inside
 from components.llm.spread.lending import lend_workers, workers_of
 from components.store import Run
@@ -82,10 +81,21 @@ def test_a_model_of_a_provider_is_not_spread() -> None:
     assert load_chat(model="openai/m", workers=workers, **CHAT).workers is None
 
 
-def test_a_copy_has_the_settings_and_no_connection() -> None:
-    workers = Workers(address="ray://box:10001", most=3, trusted_hosts=["box"])
-    copy = pickle.loads(pickle.dumps(workers))
-    assert copy._settings == workers._settings and copy._cluster is None
+@pytest.mark.parametrize("machine", ["127.0.0.1", "::1"])
+def test_a_cluster_of_this_one_machine_is_here(machine: str) -> None:
+    assert machines_elsewhere([machine], address="auto", trusted_hosts=()) is None
+
+
+@pytest.mark.parametrize("address", ["auto", "ray://127.0.0.1:10001", "ray://[::1]:10001"])
+def test_a_cluster_that_is_reached_here_and_is_another_machine_is_elsewhere(address: str) -> None:
+    assert "192.0.2.7" in str(machines_elsewhere(["192.0.2.7"], address=address, trusted_hosts=("box",)))
+    several = machines_elsewhere(["127.0.0.1", "192.0.2.7"], address=address, trusted_hosts=("192.0.2.7",))
+    assert str(several).startswith("a Ray cluster of 2 machines; leave_out needs execution.ray_address")
+
+
+@pytest.mark.parametrize(("address", "trusted"), [("ray://Box:10001", "box"), ("auto", "192.0.2.7")])
+def test_a_cluster_of_one_trusted_machine_counts_as_here(address: str, trusted: str) -> None:
+    assert machines_elsewhere(["192.0.2.7"], address=address, trusted_hosts=(trusted,)) is None
 
 
 def test_a_run_has_the_workers_that_it_was_lent_and_only_so_long(tmp_path: Path) -> None:
@@ -109,6 +119,15 @@ def test_a_worker_loads_a_model_once() -> None:
     for _ in range(3):
         inside.embed(["ciao"], model="fake/embedding", dimensions=8)
     assert len(inside._embedders) == 1
+
+
+def test_a_worker_tells_how_long_an_answer_took_without_its_start() -> None:
+    told = Inside().complete(
+        [{"role": "user", "content": "ciao"}], 8, model="fake/chat?delay=0.05", temperature=0, context_tokens=512,
+        timeout_seconds=5, seed=1, adapter=None,
+    )  # fmt: skip
+    assert isinstance(told, tuple)
+    assert told[1].seconds is not None and 0.05 <= told[1].seconds < 5
 
 
 def test_a_worker_of_one_processor_uses_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,6 +61,15 @@ def test_a_faulty_value_is_told_once(kitchen, good: str) -> None:
     assert keys(kitchen.refused(good, "index.search.k=many", "index.search.candidates=1")) == ["index.search.k"]
 
 
+@pytest.mark.parametrize("root", ["nowhere", "empty"])
+def test_who_reads_the_index_in_a_bucket_needs_no_notes(kitchen, good: str, root: str) -> None:
+    (kitchen.folder / "empty").mkdir()
+    there = "index.uri=s3://some-bucket/notes"
+    kitchen.load(good, f"sncp.root={root}", there)
+    assert keys(kitchen.refused(good, f"sncp.root={root}", there, "phase=dataset")) == ["sncp.root"]
+    assert keys(kitchen.refused(good, "sncp.root=golden.jsonl", there)) == ["sncp.root"]
+
+
 @pytest.mark.parametrize(
     ("override", "said"),
     [

@@ -18,13 +18,15 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from components.errors import InputError
+from components.recipe import load_recipe
 from components.services.doctor_notify import check_notify
 from components.services.notify import attempts, journal
 from components.services.notify.deliver import deliver
 from components.services.notify.ended import news_of_run
 from components.services.notify.journal import read_journal
 from components.services.notify.news import News, as_json, as_text
-from components.services.notify.runs import run_of, tell_run, to_be_told
+from components.services.notify.runs import receivers_of, run_of, seen_to, tell_run, to_be_told
 from components.services.notify.unseen import unseen
 from components.services.params import ExecutionParams, NotifyParams
 from components.store import FileLock, Run
@@ -208,6 +210,26 @@ def test_a_journal_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
         (tmp_path / "services").chmod(0o700)
 
 
+def test_a_journal_that_cannot_be_read_is_not_taken_for_empty(tmp_path: Path) -> None:
+    file = tmp_path / "services" / journal.JOURNAL
+    file.parent.mkdir()
+    file.symlink_to(file.name)  # as good as no right to read, and for root as well
+    with web() as here:
+        receiver = to(here.url)
+        assert deliver(NEWS, [receiver], workspace=tmp_path)[0].outcome.state == "sent"
+    assert file.is_symlink()
+    [found] = check_notify([receiver], workspace=tmp_path)
+    assert "notifications.jsonl cannot be read" in found.says
+
+
+def test_what_a_receiver_says_beside_its_status_is_neither_waited_for_nor_kept(tmp_path: Path) -> None:
+    with web(answers=(500,), headers={"Content-Length": "9999"}) as here:  # and so much never comes
+        [told] = deliver(NEWS, [to(here.url, details=True)], workspace=tmp_path, within_seconds=5)
+    assert (told.outcome.state, told.outcome.tries, len(here.got)) == ("failed", 3, 3)
+    [line] = read_journal(tmp_path)
+    assert str(line["why"]).endswith(" answers 500") and "salary" not in str(line)
+
+
 def test_a_file_where_the_journal_should_be_stops_nothing(tmp_path: Path) -> None:
     (tmp_path / "services").write_text("")
     with web() as here:
@@ -300,6 +322,76 @@ def test_a_run_that_goes_on_or_that_a_person_interrupted_is_no_news(tmp_path: Pa
         assert "it was ended from outside" in here.told[0]["title"]
 
 
+@pytest.mark.parametrize("ended_by", ["SIGTERM", "SIGHUP"])
+def test_a_run_that_a_signal_ended_is_told_by_who_finds_it(tmp_path: Path, ended_by: str) -> None:
+    with web() as here:
+        one = run(
+            tmp_path, {"webhook": here.url, "runs": "all"}, flow_run=None, status="interrupted", ended_by=ended_by
+        )
+        assert [each.id for each in unseen(tmp_path, seen=set(), now=time.time() + 70)] == [one.id]
+        tell_run(one)
+        assert "it was ended from outside" in here.told[0]["title"]
+        assert (one.folder / "told").exists()
+
+
+def test_a_run_that_was_cancelled_is_seen_to(tmp_path: Path) -> None:
+    one = run(tmp_path, {"webhook": "http://127.0.0.1:1/"}, status="interrupted", ended_by="SIGTERM")
+    seen_to(one)
+    assert tell_run(one) == [] and list(unseen(tmp_path, seen=set(), now=time.time() + 70)) == []
+
+
+def test_what_another_is_sending_is_told_by_a_later_look_should_that_one_be_killed(tmp_path: Path) -> None:
+    with web() as here:
+        one = run(tmp_path, {"webhook": here.url}, status="failed")
+        news = news_of_run(one.read())
+        assert news is not None
+        [receiver] = receivers_of(one.folder)
+        deliver(news, [receiver], workspace=tmp_path)
+        [line] = read_journal(tmp_path)
+        for ago, times in [(5, 1), (90, 2)]:
+            begun = datetime.now(UTC) - timedelta(seconds=ago)
+            sending = line | {"state": "sending", "at": begun.isoformat()}
+            (tmp_path / "services" / journal.JOURNAL).write_text(json.dumps(sending) + "\n")
+            tell_run(one)
+            assert len(here.got) == times
+            assert (one.folder / "told").exists() == (times == 2)
+
+
+def test_the_keeper_looks_again_after_the_time_of_who_was_killed_while_it_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from components.services.supervisor import teller
+    from components.services.supervisor.board import Board
+
+    monkeypatch.setattr(teller, "_AGAIN_SECONDS", 0.3)
+    died(run(tmp_path, {"webhook": "http://127.0.0.1:1/"}, steps=[{"name": "index.build", "status": "running"}]))
+    one = teller.Teller(Board(tmp_path), threading.Event(), workspace=tmp_path, keeper="k")
+    started: list[float] = []
+    monkeypatch.setattr(teller.subprocess, "run", lambda *_, **__: started.append(time.monotonic()))
+    for _ in range(3):
+        one.look()
+    assert len(started) == 1
+    time.sleep(0.35)
+    one.look()
+    assert len(started) == 2
+
+
+def test_a_run_that_cannot_be_read_for_a_moment_is_looked_at_again(tmp_path: Path) -> None:
+    one = run(tmp_path, {"webhook": "http://127.0.0.1:1/"}, status="failed")
+    whole = (one.folder / "run.json").read_bytes()
+    (one.folder / "run.json").write_bytes(b"{")
+    seen: set[str] = set()
+    assert list(unseen(tmp_path, seen=seen)) == []
+    (one.folder / "run.json").write_bytes(whole)
+    assert [each.id for each in unseen(tmp_path, seen=seen, now=time.time() + 70)] == [one.id]
+
+
+def test_the_run_of_a_flow_run_is_found_also_where_nobody_wanted_to_hear_of_it(tmp_path: Path) -> None:
+    one = run(tmp_path, flow_run="f1", status="failed")
+    found = run_of(tmp_path, "f1")
+    assert found is not None and found.id == one.id and tell_run(found) == []
+
+
 def test_a_death_is_found_at_once_told_once_and_a_retry_that_dies_too_is_not_told_again(tmp_path: Path) -> None:
     with web() as here:
         working = {"name": "index.build", "status": "running"}
@@ -342,6 +434,16 @@ def test_damage_or_a_run_of_before_is_no_fault(tmp_path: Path) -> None:
     assert list(unseen(tmp_path, seen=set(), now=time.time() + 100)) == []
 
 
+def test_a_run_took_as_long_as_it_took_whenever_it_is_told(tmp_path: Path) -> None:
+    with web() as here:
+        one = run(tmp_path, {"webhook": here.url}, status="failed")
+        ended = time.time() - 3 * 86400
+        one.update(started=datetime.fromtimestamp(ended - 40, UTC).isoformat())
+        os.utime(one.folder / "run.json", (ended, ended))
+        tell_run(one)
+        assert here.told[0]["seconds"] == pytest.approx(40, abs=1)
+
+
 def test_news_of_a_run_never_hold_the_words_of_its_error(tmp_path: Path) -> None:
     state = run(tmp_path, {"webhook": "http://x/"}, status="failed", error="Dove abita Lucia?").read()
     news = news_of_run(state)
@@ -369,12 +471,50 @@ def test_news_of_a_run_never_hold_the_words_of_its_error(tmp_path: Path) -> None
             {"email": {"to": ["a@b"], "user_env": "U", "password_env": "P", "security": "none", "host": "box"}},
             "unprotected to another machine", id="password in the open",
         ),
+        *(
+            pytest.param(
+                {"email": {"to": ["a@b"], "user_env": "U", "password_env": "P", "security": "none", "host": host}},
+                "unprotected to another machine", id=f"password to {host}",
+            )
+            for host in ("localhost.evil.example", "127.evil.example", "::1.evil")
+        ),
+        pytest.param({"webhook_env": "https://a/T0/B0"}, "not what is in it", id="the address for its variable"),
+        pytest.param({"email": {"to": ["a@b"], "user_env": "U", "password_env": "p w"}}, "not what is in it", id="pw"),
     ],
 )  # fmt: skip
 def test_receivers_that_cannot_be(values: dict[str, Any], says: str) -> None:
     with pytest.raises(ValidationError) as raised:
         NotifyParams.model_validate(values)
     assert says in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("way", "shown"),
+    [
+        ("webhook_env: https://a.example/T0/sesame", False),
+        ('{webhook: "https://a.example/sesame", webhookk: 1}', False),
+        ("{webhook: a.example/sesame}", False),
+        ("{email: {to: [a@b], user_env: 'my sesame', password_env: P}}", False),
+        ("{webhook_env: SESAME_HOOK, webhookk: 1}  # sesame", True),
+    ],
+    ids=["for its variable", "beside a fault", "no address", "a name with a space", "a variable"],
+)
+def test_a_fault_of_a_recipe_shows_no_address_that_may_be_a_secret(tmp_path: Path, way: str, shown: bool) -> None:
+    (tmp_path / "r.yaml").write_text(f"name: r\nphase: reindex\nexecution:\n  notify:\n    - {way}\n")
+    with pytest.raises(InputError, match=r"r.yaml:5:\d+: execution.notify") as raised:
+        load_recipe(tmp_path / "r.yaml")
+    assert ("sesame" in str(raised.value).casefold()) is shown
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.1.2.3", "::1"])
+def test_this_machine_may_get_a_password_in_the_open(host: str) -> None:
+    mail = {"to": ["a@b"], "user_env": "U", "password_env": "P", "security": "none", "host": host}
+    assert NotifyParams.model_validate({"email": mail})
+
+
+def test_a_name_that_begins_like_this_machine_is_another(tmp_path: Path) -> None:
+    [found] = check_notify([to("http://localhost.evil.example/x")], workspace=tmp_path)
+    assert found.says == "localhost.evil.example is told without protection of the connection"
 
 
 def test_doctor_tells_what_is_missing(tmp_path: Path) -> None:

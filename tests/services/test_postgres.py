@@ -202,21 +202,23 @@ def test_a_second_machine_takes_the_runs_of_its_pool(shared: Shared, tmp_path: P
     assert soon(lambda: not left(tmp_path / "other machine"), seconds=10), left(tmp_path / "other machine")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=["Ctrl-C", "kill -9"])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, signal.SIGHUP, signal.SIGKILL], ids=["Ctrl-C", "closed terminal", "kill -9"]
+)
 def test_a_worker_that_is_ended_leaves_no_run_behind(shared: Shared, tmp_path: Path, number: signal.Signals) -> None:
     ran = shared.project / "ran"
     other = worker(shared, tmp_path)
     try:
         shared.start(wait=600)
         assert soon(ran.exists, seconds=120), other.poll()
-        other.send_signal(number)
+        os.killpg(other.pid, number)  # as a terminal does
         done = shared.program.end(other, seconds=60)
     finally:
         if other.poll() is None:
             other.kill()
-    assert done.code == (0 if number == signal.SIGINT else -signal.SIGKILL), done
+    assert done.code == (-signal.SIGKILL if number == signal.SIGKILL else 0), done
     assert soon(lambda: not left(tmp_path), seconds=20), left(tmp_path)
-    if number == signal.SIGINT:
+    if number != signal.SIGKILL:
         assert soon(lambda: shared.states()[-1] == "CRASHED", seconds=30), shared.states()
 
 

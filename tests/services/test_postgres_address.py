@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,12 +14,18 @@ from hypothesis import strategies as st
 from components.errors import InputError, TerminalError
 from components.services import prefect_environment
 from components.services.database import choose_database, chosen_variable, database_url, known_revisions
-from components.services.postgres import postgres_url, without_password
+from components.services.postgres import check_postgres, postgres_url, without_password
 from components.services.supervisor.kept import child_environment
 from components.store import FileLock
+from tests.services.receivers import free
 
 NAME = "CERVELLA_TEST_DATABASE"
 GOOD = "postgresql://anna:s3cr3t@db.example:5433/prefect"
+
+
+def chosen(folder: Path) -> None:
+    """As after `choose_database`, which asks the database first (test_postgres.py)."""
+    (folder / "database.json").write_text(json.dumps({"url_env": NAME}))
 
 
 @pytest.mark.parametrize(
@@ -44,8 +52,14 @@ def test_an_address_is_brought_to_the_form_of_prefect(given_: str, used: str) ->
         ("mysql://anna:s3cr3t@db/prefect", "begins with mysql://, and this is for PostgreSQL alone"),
         ("postgresql+psycopg2://anna:s3cr3t@db/prefect", "begins with postgresql.psycopg2://"),
         ("postgresql://anna:s3cr3t@db", "names no database"),
+        ("postgresql://anna:pa@s3cr3t@db/prefect", "holds an @ or a / that is not written as %40 or %2F"),
+        ("postgresql://anna:pa@x/s3cr3t@db/prefect", "holds an @ or a / that is not written"),
+        ("postgresql://anna:pa@x/y?s3cr3t@db/prefect", "holds an @ or a / that is not written"),
+        ("postgresql://an/na:s3cr3t@db/prefect", "holds an @ or a / that is not written"),
+        ("postgresql://anna:s3cr3t@db:99999999/prefect", "names a port that cannot be"),
+        ("postgresql://anna:s3cr3t@db:0/prefect", "names a port that cannot be"),
     ],
-    ids=["word", "port", "mysql", "driver", "no database"],
+    ids=["word", "port", "mysql", "driver", "no database", "@", "@ and /", "@ and ?", "/ in the user", "high", "0"],
 )
 def test_what_is_no_address_is_told_without_it(address: str, says: str) -> None:
     with pytest.raises(InputError, match=f"^{NAME} {says}.* expected postgresql://USER:PASSWORD@HOST") as caught:
@@ -64,12 +78,44 @@ def test_no_form_of_a_password_stays_in_a_text(password: str) -> None:
         assert form not in said or "*" * len(password) == password
 
 
+@pytest.mark.parametrize(
+    "address",
+    ["postgresql://anna:s3cr3t@a..b/prefect", f"postgresql://anna:s3cr3t@{'a' * 64}.b/prefect",
+     "postgresql://anna:s3cr3t@/prefect?host=127.0.0.1:99999999", "postgresql://anna:s3cr3t@/prefect?host=db&port=x"],
+    ids=["empty part", "long part", "port of the query", "no port"],
+)  # fmt: skip
+def test_a_machine_that_cannot_be_is_told_by_the_name_of_the_variable(address: str) -> None:
+    url = postgres_url(address, named=NAME)
+    with pytest.raises(InputError, match=f"^{NAME}: the address names a host, a port or an option") as caught:
+        check_postgres(url, named=NAME, revisions=frozenset(), version="3")
+    assert "s3cr3t" not in str(caught.value)
+
+
+@pytest.mark.parametrize("before", [None, "CERVELLA_BEFORE"], ids=["the file", "another PostgreSQL"])
+def test_a_database_that_cannot_be_used_is_not_chosen_and_the_one_before_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: str | None
+) -> None:
+    if before:
+        (tmp_path / "database.json").write_text(json.dumps({"url_env": before}))
+    monkeypatch.setenv(NAME, f"postgresql://anna:s3cr3t@127.0.0.1:{free()}/prefect")
+    with pytest.raises(TerminalError, match="cannot be reached"):
+        choose_database(tmp_path, NAME)
+    assert chosen_variable(tmp_path) == before
+    if before:
+        with closing(sqlite3.connect(tmp_path / "prefect.db")) as newer:
+            newer.execute("create table alembic_version (version_num text)")
+            newer.execute("insert into alembic_version values ('f00f00f00f00')")
+            newer.commit()
+        with pytest.raises(TerminalError, match="was written by a newer Prefect"):
+            choose_database(tmp_path, None)
+        assert chosen_variable(tmp_path) == before
+
+
 def test_the_choice_is_a_name_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert chosen_variable(tmp_path) is None
     assert database_url(tmp_path) == f"sqlite+aiosqlite:///{tmp_path}/prefect.db"
     monkeypatch.setenv(NAME, GOOD)
-    choose_database(tmp_path, NAME)
-    assert json.loads((tmp_path / "database.json").read_text()) == {"url_env": NAME}
+    chosen(tmp_path)
     assert (chosen_variable(tmp_path), database_url(tmp_path)) == (NAME, postgres_url(GOOD, named=NAME))
     choose_database(tmp_path, None)
     assert chosen_variable(tmp_path) is None and list(tmp_path.iterdir()) == []
@@ -77,7 +123,7 @@ def test_the_choice_is_a_name_and_nothing_else(tmp_path: Path, monkeypatch: pyte
 
 def test_an_address_that_is_not_here_is_never_the_file_instead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(NAME, GOOD)
-    choose_database(tmp_path, NAME)
+    chosen(tmp_path)
     monkeypatch.delenv(NAME)
     with pytest.raises(TerminalError, match=f"variable {NAME} is not set. Set it; or `cervella up"):
         database_url(tmp_path)
@@ -107,7 +153,7 @@ def test_a_name_that_holds_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_the_database_of_a_server_that_is_up_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(NAME, GOOD)
-    choose_database(tmp_path, NAME)
+    chosen(tmp_path)
     lock = FileLock(tmp_path / "server.lock")
     assert lock.try_exclusive()
     choose_database(tmp_path, NAME)  # the very same
@@ -120,7 +166,7 @@ def test_the_database_of_a_server_that_is_up_stays(tmp_path: Path, monkeypatch: 
 def test_workers_and_runs_do_not_get_the_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "prefect").mkdir()
     monkeypatch.setenv(NAME, GOOD)
-    choose_database(tmp_path / "prefect", NAME)
+    chosen(tmp_path / "prefect")
     for environment in (child_environment(tmp_path, mark="m"), prefect_environment(tmp_path)):
         assert not any("s3cr3t" in value for value in environment.values())
 
@@ -142,6 +188,7 @@ def test_forget_says_that_it_does_not_search_postgresql(
     for variable, times in ((None, 0), (NAME, 1)):
         (tmp_path / "prefect").mkdir(exist_ok=True)
         monkeypatch.setenv(NAME, GOOD)
-        choose_database(tmp_path / "prefect", variable)
+        if variable:
+            chosen(tmp_path / "prefect")
         _tell_what_remains(Forgetting(recipe, Words.of_secret("a secret of eight words or more")))
         assert capsys.readouterr().err.count(f"not searched: Prefect's history in PostgreSQL ({NAME})") == times

@@ -213,6 +213,40 @@ def test_the_users_own_settings_do_not_reach_what_is_kept(tmp_path: Path, monkey
     assert (found[MARK], found["PREFECT_HOME"]) == ("m", str(tmp_path / "prefect"))
 
 
+@linux
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP], ids=["Ctrl-C", "closed terminal"])
+def test_what_a_terminal_sends_to_all_does_not_reach_what_is_kept(
+    tmp_path: Path, root: Path, process: Callable[..., subprocess.Popen[str]], number: signal.Signals
+) -> None:
+    code = (
+        "import signal, threading, time; from pathlib import Path\n"
+        "for one in (signal.SIGINT, signal.SIGHUP): signal.signal(one, lambda *_: None)\n"
+        "from components.services.supervisor.board import Board\n"
+        "from components.services.supervisor.kept import Mlflow\n"
+        f"place = Path({str(tmp_path)!r})\n"
+        "child = Mlflow(Board(place), threading.Event(), workspace=place, keeper='k', port=1)\n"
+        "child.spawn(['-c', 'import subprocess, sys; subprocess.run([\"sleep\", \"120\"])'], more={})\n"
+        f"{SLEEP}"
+    )
+    mark = mark_of(tmp_path, "k", "mlflow")
+    try:
+        keeper = process(code, None)
+        assert until(lambda: len(marked(mark)) == 2)
+        os.killpg(keeper.pid, number)
+        time.sleep(0.5)
+        assert len(marked(mark)) == 2  # it, and what it has started
+    finally:
+        assert end_marked(mark, grace_seconds=2) == 2  # and both are still found and ended
+    assert marked(mark) == []
+
+
+def until(condition: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + 20
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return condition()
+
+
 def test_the_work_pools_are_those_of_prefect_yaml(root: Path) -> None:
     listed = yaml.safe_load((root / "prefect.yaml").read_text(encoding="utf-8"))["definitions"]["work_pools"]
     found = {name: (pool.get("concurrency_limit"), pool["description"]) for name, pool in listed.items()}

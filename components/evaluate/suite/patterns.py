@@ -10,6 +10,7 @@ Not covered: a difference that only accents make, such as `è` and `e`.
 
 from __future__ import annotations
 
+import struct
 import unicodedata
 
 from components.sncp.redact import mask_secrets
@@ -59,7 +60,11 @@ def _position(pattern: str, plain: str) -> int:
     import pyarrow
     import pyarrow.compute
 
-    found = pyarrow.compute.find_substring_regex(pyarrow.array([plain]), pattern=_without_accents(pattern))
+    data = plain.encode()
+    # By hand: `pyarrow.array` imports pandas, to see whether it is given something of that.
+    offsets = pyarrow.py_buffer(struct.pack("=2i", 0, len(data)))
+    texts = pyarrow.StringArray.from_buffers(1, offsets, pyarrow.py_buffer(data))
+    found = pyarrow.compute.find_substring_regex(texts, pattern=_without_accents(pattern))
     return int(found[0].as_py())
 
 

@@ -8,7 +8,7 @@ last. Not covered: two machines that write to one address, which is refused by t
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -19,6 +19,7 @@ from components.errors import TerminalError, TransientError
 from components.index.bucket.objects import Bucket, Changed, Missing
 from components.index.bucket.state import LIVE_FILE, POINTER, State, StoredFile, object_name
 from components.index.published import Published, read_published, seal_of
+from components.index.purge import without_local
 from components.store import file_digest, hold, logger
 
 __all__ = ["GRACE", "CopyReport", "copy_index", "look_at_copy", "read_state", "withdraw"]
@@ -64,6 +65,7 @@ def copy_index(
     uri: Path,
     address: str,
     *,
+    trusted_hosts: Collection[str] = (),
     anew: bool = False,
     grace: timedelta = GRACE,
     progress: Callable[[int, int], None] | None = None,
@@ -72,9 +74,13 @@ def copy_index(
 ) -> CopyReport:
     """Let the bucket hold what is published in the folder `uri`. Nothing is uploaded twice.
 
+    To storage that is not on this machine go no files in which a row marked `local` ever was: the published table is
+    written anew before, see `without_local`.
+
     Args:
         uri: folder of the tables.
         address: `s3://BUCKET/PREFIX`, for this index alone.
+        trusted_hosts: hosts of the storage's endpoint that count as this machine.
         anew: upload every object again, and take the address over from another writer.
         grace: how long objects of no published state stay; zero: no longer than this takes.
         progress: called with (objects uploaded, objects to upload).
@@ -82,14 +88,17 @@ def copy_index(
         clock: the time, UTC.
 
     Raises:
-        TerminalError: nothing is published; another index is copied there; the bucket refuses.
+        TerminalError: nothing is published; it holds notes that must not leave this machine, and the storage is not
+            on it; another index is copied there; the bucket refuses.
         TransientError: it cannot be reached now. What is published in the folder stays as it is in both cases.
     """
     with hold(uri / ".lock", what="index copy", timeout_seconds=lock_seconds, waiting=_tell_waiting):
         published = read_published(uri)
         if published is None:
             raise TerminalError(f"nothing is published in {uri} yet, so there is nothing to copy: run a reindex first")
-        bucket = Bucket(address)
+        bucket = Bucket(address, trusted_hosts=trusted_hosts)
+        if not bucket.is_here:
+            published = without_local(uri, published, goes_to=address)
         before, tag = _before(bucket, uri, anew=anew)
         now = clock()
         due = _due(before, now, grace)

@@ -9,13 +9,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from components.errors import TerminalError, TransientError
+from components.llm.places import is_here
 
 __all__ = ["Bucket", "Changed", "Missing", "endpoint_url", "split_address"]
 
@@ -48,18 +49,26 @@ def split_address(address: str) -> tuple[str, str]:
 
 
 def endpoint_url() -> str | None:
-    """Where S3 is asked, none for Amazon's own: as boto3 reads it from the environment."""
+    """Where S3 is asked as the environment says; none: as AWS's own files say, or Amazon's own."""
+    if os.environ.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "").lower() == "true":
+        return None
     return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or None
 
 
 class Bucket:
-    """What lies under an address. Names are keys without its prefix. May be used by several threads."""
+    """What lies under an address. Names are keys without its prefix. May be used by several threads.
 
-    def __init__(self, address: str) -> None:
+    Storage on this machine is asked by no proxy of the environment.
+    """
+
+    def __init__(self, address: str, *, trusted_hosts: Collection[str] = ()) -> None:
+        """`trusted_hosts`: hosts of an endpoint that count as this machine."""
         self.address = address
+        self.is_here = is_here(endpoint_url() or "", trusted_hosts)
         self._bucket, self._prefix = split_address(address)
         with self._told():
-            self._client = _client(frozenset(item for item in os.environ.items() if item[0].startswith("AWS_")))
+            settings = frozenset(item for item in os.environ.items() if item[0].startswith("AWS_"))
+            self._client = _client(settings, by_proxy=not self.is_here)
 
     def read(self, name: str, *, unless: str | None = None) -> tuple[bytes, str] | None:
         """The bytes of a small object and its ETag; none when its ETag is still `unless`.
@@ -207,7 +216,7 @@ class Bucket:
 
 
 @lru_cache(maxsize=2)  # making one reads megabytes of descriptions
-def _client(settings: frozenset[tuple[str, str]]) -> Any:
+def _client(settings: frozenset[tuple[str, str]], *, by_proxy: bool) -> Any:
     """A client with the settings of the environment. Storage elsewhere may have no names such as BUCKET.HOST."""
     import boto3
     from botocore.config import Config
@@ -215,9 +224,9 @@ def _client(settings: frozenset[tuple[str, str]]) -> Any:
     style = {"addressing_style": "path"} if endpoint_url() else {}
     config = Config(
         connect_timeout=_SECONDS_TO_CONNECT, read_timeout=_SECONDS_TO_READ, max_pool_connections=_THREADS,
-        retries={"total_max_attempts": _TRIES, "mode": "standard"}, s3=style,
+        retries={"total_max_attempts": _TRIES, "mode": "standard"}, s3=style, proxies=None if by_proxy else {},
     )  # fmt: skip
-    return boto3.session.Session().client("s3", config=config)
+    return boto3.session.Session().client("s3", config=config, endpoint_url=endpoint_url())
 
 
 def _words(error: BaseException) -> str:

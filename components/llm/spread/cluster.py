@@ -4,8 +4,10 @@ State after a hard crash: the kernel ends Ray's servers with this process, worke
 Ray within 70 seconds (they look for its head that long). A folder of logs and sockets (`cervella-ray-*` in the folder
 for temporary files) is removed by the next start.
 
-**Not covered**: a cluster whose head dies. Ray then ends the process that uses it within a minute; what was embedded
-and answered is in the caches.
+**Not covered**: a cluster joined at HOST:6379 or `auto` whose head dies. Ray then ends the process that uses it within
+a minute; what was embedded and answered is in the caches. (At ray://HOST the next call raises ConnectionError, which
+`Workers` tells.) A cluster elsewhere that was told to call itself by a loopback address counts as this machine when it
+is reached by one, through a tunnel say.
 """
 
 from __future__ import annotations
@@ -28,14 +30,16 @@ from components.llm.machine import usable_cpus
 from components.llm.places import is_here
 from components.store.locks import FileLock
 
-__all__ = ["Cluster", "address_leaves_to", "check_installed"]
+__all__ = ["Cluster", "address_leaves_to", "check_installed", "machines_elsewhere"]
 
+_TOO_LATE = "; leave_out needs execution.ray_address to be an address that is neither this machine's nor trusted"
 _OBJECT_STORE = 100 * 2**20  # bytes; batches of texts and vectors are some 100 kB
 _CONNECT_SECONDS = 10.0
 _END_SECONDS = 60.0
 _PREFIX = "cervella-ray-"
 _TOKEN = secrets.token_hex(32)  # what Ray lets this process and its workers in by; it reads it once in a process
-_SETTINGS = {
+_SETTINGS: dict[str, str | None] = {
+    "RAY_ADDRESS": None,  # `auto` would follow it, wherever it leads
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # a warning otherwise
     "RAY_DISABLE_FAILURE_SIGNAL_HANDLER": "1",  # it would take SIGTERM away from who handles it in this process
@@ -59,6 +63,32 @@ def address_leaves_to(address: str | None, *, trusted_hosts: Collection[str] = (
     if address in (None, "auto") or is_here(f"http://{_host_and_port(address or '')}", trusted_hosts):
         return None
     return f"the Ray cluster at {_host_and_port(address or '')}"
+
+
+def machines_elsewhere(machines: Collection[str], *, address: str | None, trusted_hosts: Collection[str]) -> str | None:
+    """Where texts go that are given to a cluster of these machines (addresses by its own account), as above.
+
+    They stay on this machine where it is the one machine of the cluster, or the one that the recipe trusts.
+    """
+    if len(machines) != 1:
+        return f"a Ray cluster of {len(machines)} machines{_TOO_LATE}"
+    (machine,) = machines
+    host = _host_and_port(address or "").rpartition(":")[0].strip("[]")
+    trusted = {name.lower() for name in trusted_hosts}
+    if machine in trusted or (host and host.lower() in trusted) or _is_of_this_machine(machine):
+        return None
+    return f"a Ray cluster at {machine}{_TOO_LATE}"
+
+
+def _is_of_this_machine(address: str) -> bool:
+    """Whether the kernel lets one listen at it."""
+    try:
+        family = socket.getaddrinfo(address, None, flags=socket.AI_NUMERICHOST)[0][0]
+        with socket.socket(family, socket.SOCK_STREAM) as listening:
+            listening.bind((address, 0))
+    except OSError:
+        return False
+    return True
 
 
 class Cluster:
@@ -155,18 +185,22 @@ def _connected(**options: Any) -> Iterator[None]:
 
 
 @contextmanager
-def _environment(settings: dict[str, str]) -> Iterator[None]:
-    """Ray reads its settings in the environment, and so do the processes that it starts."""
+def _environment(settings: dict[str, str | None]) -> Iterator[None]:
+    """Ray reads its settings in the environment, and so do the processes that it starts. None: not set."""
     before = {name: os.environ.get(name) for name in settings}
-    os.environ.update(settings)
+    _set(settings)
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+        _set(before)
+
+
+def _set(settings: dict[str, str | None]) -> None:
+    for name, value in settings.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
 
 
 @contextmanager

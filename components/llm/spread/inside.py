@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import platform
+import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +52,10 @@ class Inside:
         self, messages: Sequence[Message], max_tokens: int, *, model: str, temperature: float, context_tokens: int,
         timeout_seconds: float, seed: int, adapter: Path | None,
     ) -> tuple[str, RawReply] | CervellaError:  # fmt: skip
-        """Identity of the model that is here, and one try of it at an answer."""
+        """Identity of the model that is here, and one try of it at an answer, with the seconds that it took.
+
+        Neither the start of this process nor the wait for it is among them.
+        """
         from components.llm.chat import backend_here
 
         try:
@@ -61,6 +66,8 @@ class Inside:
                     seed=seed, adapter=adapter,
                 )  # fmt: skip
             backend = self._backends[key]
-            return backend.identity, backend.complete(messages, max_tokens=max_tokens)
+            start = time.perf_counter()
+            reply = backend.complete(messages, max_tokens=max_tokens)
+            return backend.identity, replace(reply, seconds=time.perf_counter() - start)
         except CervellaError as error:
             return error

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any
 
 from components.errors import CervellaError, TerminalError
-from components.llm.spread.cluster import Cluster, address_leaves_to, check_installed
+from components.llm.spread.cluster import Cluster, address_leaves_to, check_installed, machines_elsewhere
 from components.llm.spread.inside import Inside
 from components.store.progress import logger
 
@@ -28,7 +28,7 @@ _START_SECONDS = 180.0
 class Workers:
     """Workers of a Ray cluster, to be used in a `with` block; nothing is started before the first use within it.
 
-    Threads may share them. A pickled copy is of the same settings, and connected to nothing.
+    Threads may share them.
     """
 
     def __init__(
@@ -41,17 +41,13 @@ class Workers:
             most: workers, each with one processor; none: as many as the cluster has processors.
             trusted_hosts: names in `address` that count as this machine.
         """
-        self._settings = {"address": address, "most": most, "trusted_hosts": tuple(trusted_hosts)}
-        self._address, self._most = address, most
+        self._address, self._most, self._trusted_hosts = address, most, tuple(trusted_hosts)
         self._leaves_to = address_leaves_to(address, trusted_hosts=trusted_hosts)
         self._lock = threading.Lock()
         self._cluster: Cluster | None = None
         self._slots: queue.SimpleQueue[_Slot] = queue.SimpleQueue()
         self._count = 0
         self._done: dict[str, Counter[str]] = {}
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _again, (self._settings,)
 
     def __enter__(self) -> Workers:
         """Raises TerminalError where Ray is not installed."""
@@ -80,7 +76,7 @@ class Workers:
     def leaves_to(self) -> str | None:
         """Where texts go that they are given, in words; None: they stay on this machine.
 
-        One that is reached here may have machines elsewhere, so it is opened to be sure.
+        One that is reached here may be, or have machines, elsewhere, so it is opened to be sure.
         """
         if self._address is not None and self._leaves_to is None:
             self.count  # noqa: B018 - opens it
@@ -128,8 +124,8 @@ class Workers:
         processors = int(ray.cluster_resources().get("CPU", 0))
         self._count = min(processors, self._most or processors)
         machines = sorted({node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"]})
-        if self._leaves_to is None and len(machines) > 1:
-            self._leaves_to = f"a Ray cluster of {len(machines)} machines"
+        if self._address is not None and self._leaves_to is None:
+            self._leaves_to = machines_elsewhere(machines, address=self._address, trusted_hosts=self._trusted_hosts)
         for _ in range(self._count):
             self._slots.put(_Slot())
         logger.info("Ray: %d workers on %s", self._count, ", ".join(machines))
@@ -142,7 +138,7 @@ class Workers:
                 if slot.actor is None:
                     self._start(slot)
                 return ray.get(getattr(slot.actor, method).remote(*arguments, **settings))
-            except ray.exceptions.RayActorError as error:
+            except (ray.exceptions.RayActorError, ray.exceptions.OutOfMemoryError) as error:
                 name, slot.actor = slot.name, None
                 if attempt == _TRIES:
                     raise TerminalError(_died(name, str(error))) from None
@@ -152,14 +148,24 @@ class Workers:
                     f"the Ray cluster started no worker within {_START_SECONDS:g} s: others hold its processors, "
                     "perhaps. Set execution.workers lower, or wait for them"
                 ) from None
+            except ConnectionError as error:
+                raise TerminalError(
+                    f"the Ray cluster at {self._address} is gone ({error}). What was done before is kept: run it again "
+                    "when the cluster is up"
+                ) from None
         raise AssertionError("unreachable")
 
     def _start(self, slot: _Slot) -> None:
         import ray
 
+        slot.name = ""
         actor = ray.remote(num_cpus=1, max_restarts=0)(Inside).remote()
-        slot.actor, slot.name = actor, ""
-        slot.name = ray.get(actor.name.remote(), timeout=_START_SECONDS)
+        try:
+            slot.name = ray.get(actor.name.remote(), timeout=_START_SECONDS)
+        except ray.exceptions.GetTimeoutError:
+            ray.kill(actor)  # else it would take a processor as soon as there is one
+            raise
+        slot.actor = actor
 
 
 @dataclass
@@ -168,10 +174,6 @@ class _Slot:
 
     actor: Any = None
     name: str = field(default="")
-
-
-def _again(settings: dict[str, Any]) -> Workers:
-    return Workers(**settings)
 
 
 def _died(name: str, error: str) -> str:

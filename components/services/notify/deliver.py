@@ -19,7 +19,7 @@ from components.services.notify.webhook import post, shown
 from components.services.params import EmailParams, NotifyParams, is_web_address
 from components.store import canonical_json, logger, sha256_hex
 
-__all__ = ["Told", "deliver", "named", "variables"]
+__all__ = ["Told", "deliver", "is_being_sent", "named", "variables"]
 
 
 _MARGIN = 0.3  # seconds in which a try that ran out of time says so itself
@@ -66,10 +66,7 @@ def deliver(
     Returns:
         The receivers that it was sent to now, in order.
     """
-    wanted: dict[str, NotifyParams] = {}
-    for one in receivers:
-        if news.event in one.on:
-            wanted.setdefault(f"{news.key}:{_identity(one)}", one)
+    wanted = _wanted(news, receivers)
     lines = {key: _line(news, key, one) for key, one in wanted.items()}
     taken = journal.claim(workspace, list(lines.values())) if wanted else []
     deadline = time.monotonic() + within_seconds
@@ -92,6 +89,25 @@ def deliver(
     if found:
         journal.record(workspace, [_ended(lines[key], news, outcome) for key, outcome in found.items()])
     return [Told(named(wanted[key]), outcome) for key, outcome in found.items()]
+
+
+def is_being_sent(news: News, receivers: Sequence[NotifyParams], *, workspace: Path) -> bool:
+    """Whether somebody else is still sending `news` to one of those that want it, or was killed while it did."""
+    wanted = _wanted(news, receivers)
+    try:
+        lines = journal.read_journal(workspace) if wanted else []
+    except OSError:  # nobody can say any more who sends
+        return False
+    return any(line["state"] == "sending" and line["key"] in wanted for line in lines)
+
+
+def _wanted(news: News, receivers: Sequence[NotifyParams]) -> dict[str, NotifyParams]:
+    """Key of the journal -> receiver, of those that want such an event."""
+    wanted: dict[str, NotifyParams] = {}
+    for one in receivers:
+        if news.event in one.on:
+            wanted.setdefault(f"{news.key}:{_identity(one)}", one)
+    return wanted
 
 
 def _send(news: News, one: NotifyParams, *, deadline: float, environment: Mapping[str, str]) -> Outcome:

@@ -14,13 +14,16 @@ __all__ = ["news_of_run"]
 ENDED_FROM_OUTSIDE = "it was ended from outside (a signal: `cervella down`, a restart, lack of memory)"
 
 
-def news_of_run(state: Mapping[str, Any], *, crashed: bool = False, prefect_url: str | None = None) -> News | None:
+def news_of_run(
+    state: Mapping[str, Any], *, crashed: bool = False, prefect_url: str | None = None, ended_at: float | None = None
+) -> News | None:  # fmt: skip
     """What its record says, as news; None while it runs, and when a person interrupted it.
 
     Args:
-        state: what `Run.read` says, with `tell` of `notify.runs.to_be_told`.
+        state: what `Run.read` says, with `tell` of `notify.runs.to_be_told`, and `ended_by` where it knows the signal.
         crashed: Prefect says that its process was ended from outside.
         prefect_url: address of Prefect's pages.
+        ended_at: seconds since 1970; None: now.
     """
     ended = _ended(state, crashed=crashed)
     if ended is None:
@@ -31,7 +34,7 @@ def news_of_run(state: Mapping[str, Any], *, crashed: bool = False, prefect_url:
     facts = {
         "recipe": state["recipe"], "phase": state["phase"], "run": state["run"], "status": state["status"],
         "step": steps[-1]["name"] if steps and event != "done" else None,
-        "verdict": (state.get("gate") or {}).get("verdict"), "seconds": _seconds(state), "flow_run": flow_run,
+        "verdict": (state.get("gate") or {}).get("verdict"), "seconds": _seconds(state, ended_at), "flow_run": flow_run,
     }  # fmt: skip
     return News(
         event=event,
@@ -50,7 +53,7 @@ def _ended(state: Mapping[str, Any], *, crashed: bool) -> tuple[Event, str] | No
     match state["status"]:
         case "died":
             return "failure", f"its process died{where}; what was sealed is kept, the same recipe goes on from there"
-        case "interrupted" if crashed:
+        case "interrupted" if crashed or state.get("ended_by"):
             return "failure", f"{ENDED_FROM_OUTSIDE}{where}"
         case "failed" if state.get("refused"):
             if step and step.startswith("index."):
@@ -79,12 +82,13 @@ def _answered(state: Mapping[str, Any]) -> tuple[Event, str]:
     return "done", "done" + (", the gate says GO" if verdict else "")
 
 
-def _seconds(state: Mapping[str, Any]) -> float | None:
-    """From its begin to now, or as long as its steps took when it died at a time that nobody knows."""
+def _seconds(state: Mapping[str, Any], ended_at: float | None) -> float | None:
+    """From its begin to its end; None when it died at a time that nobody knows."""
     if state["status"] == "died":
         return None
     try:
         began = datetime.fromisoformat(str(state.get("started")))
-        return round((datetime.now(UTC) - began).total_seconds(), 1)
+        ended = datetime.now(UTC) if ended_at is None else datetime.fromtimestamp(ended_at, UTC)
+        return round((ended - began).total_seconds(), 1)
     except (ValueError, TypeError):
         return None

@@ -32,10 +32,14 @@ _SENDING_SECONDS = 60
 
 
 def read_journal(workspace: Path) -> list[dict[str, Any]]:
-    """The lines: key, event, receiver, at, state, tries, and where it was not sent: why, text. Empty: none yet."""
+    """The lines: key, event, receiver, at, state, tries, and where it was not sent: why, text. Empty: none yet.
+
+    Raises:
+        OSError: it cannot be read. It is never taken for empty: the next line would be all that is left of it.
+    """
     try:
         lines = (services_folder(workspace) / JOURNAL).read_bytes().splitlines()
-    except OSError:
+    except FileNotFoundError:
         return []
     found = []
     for line in lines:

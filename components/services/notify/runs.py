@@ -3,7 +3,8 @@
 A run that somebody wants to hear of has `tell` in its `run.json` from its beginning, and who that is beside it, in
 `notify.json`. How it ended is told once, and the file `told` in its folder says that it was seen to.
 
-State after a hard crash: `tell` without `told`, which the keeper finds within seconds, or the next `cervella up`.
+State after a hard crash: `tell` without `told`, which the keeper finds within seconds, or the next `cervella up`. Who
+finds that another is sending it leaves `told` to that one: should it be killed, a later look sends it.
 NOT covered: a run of more than seven days ago; a run that was killed before it had a `run.json`, unless a worker of
 Prefect noticed it; a worker that never began, and a schedule that did not fire.
 """
@@ -15,23 +16,25 @@ from contextlib import suppress
 from pathlib import Path
 
 from components.errors import CervellaError
-from components.services.notify.deliver import Told, deliver
+from components.services.notify.deliver import Told, deliver, is_being_sent
 from components.services.notify.ended import news_of_run
 from components.services.notify.unseen import TOLD
 from components.services.params import ExecutionParams, NotifyParams
 from components.store import Run, list_runs, write_atomic
 from components.store.services import address_of
 
-__all__ = ["receivers_of", "run_of", "tell_run", "to_be_told"]
+__all__ = ["receivers_of", "run_of", "seen_to", "tell_run", "to_be_told"]
 
 RECEIVERS = "notify.json"
 
 
 def to_be_told(run: Run, execution: ExecutionParams, *, flow_run: str | None) -> None:
-    """Note in a run that begins that its end is to be told, if anybody wants to hear of it.
+    """Note in a run that begins who asked for it, and that its end is to be told, if anybody wants to hear of it.
 
     `flow_run`: Prefect's id of the run that a form or a schedule started; None: a command in a terminal.
     """
+    if flow_run:
+        run.update(asked_by=flow_run)
     if execution.notify:
         everybody = [one.model_dump(mode="json") for one in execution.notify]
         write_atomic(run.folder / RECEIVERS, json.dumps(everybody, indent=1).encode())
@@ -43,7 +46,7 @@ def run_of(workspace: Path, flow_run: str) -> Run | None:
     """The newest run of a workspace that was begun for a flow run of Prefect."""
     for run in list_runs(workspace):
         with suppress(CervellaError):
-            if (run.read().get("tell") or {}).get("flow_run") == flow_run:
+            if run.read().get("asked_by") == flow_run:
                 return run
     return None
 
@@ -67,12 +70,28 @@ def tell_run(run: Run, *, crashed: bool = False) -> list[Told]:
     state = run.read()
     if "tell" not in state or (run.folder / TOLD).exists():
         return []
-    news = news_of_run(state, crashed=crashed, prefect_url=address_of(run.workspace, "prefect"))
+    news = news_of_run(
+        state, crashed=crashed, prefect_url=address_of(run.workspace, "prefect"), ended_at=_changed_at(run)
+    )
     if news is None:
         return []
     by_worker = state["tell"].get("flow_run") is not None
     receivers = [one for one in receivers_of(run.folder) if by_worker or one.runs == "all"]
     told = deliver(news, receivers, workspace=run.workspace)
+    if not is_being_sent(news, receivers, workspace=run.workspace):
+        seen_to(run)
+    return told
+
+
+def _changed_at(run: Run) -> float | None:
+    """When its record was last written: its end, also where it is told much later."""
+    try:
+        return (run.folder / "run.json").stat().st_mtime
+    except OSError:
+        return None
+
+
+def seen_to(run: Run) -> None:
+    """Note that nothing is to be told of a run any more. Where that cannot be written, somebody looks again."""
     with suppress(OSError):
         (run.folder / TOLD).touch()
-    return told

@@ -34,12 +34,12 @@ def unseen(workspace: Path, *, seen: set[str], now: float | None = None) -> Iter
         try:
             state: dict[str, Any] = run.read()
             age = now - (run.folder / "run.json").stat().st_mtime
-        except (CervellaError, OSError):
-            seen.add(run.id)
+        except (CervellaError, OSError):  # perhaps for this moment alone
             continue
         if state["status"] == "running":
             continue
-        wanted = "tell" in state and state["status"] != "interrupted" and age < _LOOK_BACK_SECONDS
+        by_a_person = state["status"] == "interrupted" and not state.get("ended_by")
+        wanted = "tell" in state and not by_a_person and age < _LOOK_BACK_SECONDS
         if not wanted or (run.folder / TOLD).exists():
             seen.add(run.id)
         elif state["status"] == "died" or age > _GRACE_SECONDS:

@@ -119,11 +119,15 @@ class Child(Service):
         board.tell(name, log=str(self.log))
 
     def spawn(self, command: list[str], *, more: Mapping[str, str], own: tuple[str, ...] = ("PREFECT_",)) -> None:
-        """Start the process."""
+        """Start the process.
+
+        In a session of its own: Ctrl-C and a closed terminal reach the whole group of `cervella worker`, and Prefect's
+        worker would kill its runs at once, which then stay `RUNNING` on the server. We end it, by its mark.
+        """
         with open_log(self.log) as log:
             self.process = subprocess.Popen(  # noqa: S603 (our own interpreter and modules)
                 [sys.executable, *command], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                env=child_environment(self.workspace, mark=self.mark, own=own, more=more),
+                env=child_environment(self.workspace, mark=self.mark, own=own, more=more), start_new_session=True,
             )  # fmt: skip
         self.board.tell(self.name, pid=self.process.pid, started=started_at(self.process.pid))
 

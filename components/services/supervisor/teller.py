@@ -8,6 +8,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 from components.services.notify.unseen import unseen
@@ -21,6 +22,7 @@ __all__ = ["Teller"]
 _LOOK_SECONDS = 5.0
 _SEND_SECONDS = 120
 _TRIES = 3  # of one that cannot be told, such as for a damaged recipe
+_AGAIN_SECONDS = 70.0  # by then who was killed while it sent counts no more, see `notify.journal`
 
 
 class Teller:
@@ -31,6 +33,7 @@ class Teller:
         self.mark = mark_of(workspace, keeper, "teller")
         self.seen: set[str] = set()
         self.tries: dict[str, int] = {}
+        self.due: dict[str, float] = {}
 
     def run(self) -> None:
         """Look every five seconds. What goes wrong is noted, and it looks again."""
@@ -42,14 +45,17 @@ class Teller:
 
     def look(self) -> None:
         """Have those told that are not told yet; returns when that is done."""
-        found = [run.id for run in unseen(self.workspace, seen=self.seen)]
+        now = time.monotonic()
+        found = [run.id for run in unseen(self.workspace, seen=self.seen) if self.due.get(run.id, now) <= now]
         for name in found:
+            self.due[name] = now + _AGAIN_SECONDS
             self.tries[name] = self.tries.get(name, 0) + 1
             if self.tries[name] == 1:
                 self.board.note(f"run {name} ended without a word; whoever wants to hear of it is told")
             elif self.tries[name] > _TRIES:
                 self.seen.add(name)
                 self.tries.pop(name)
+                self.due.pop(name)
         if found:
             with open_log(self.board.logs / "teller.log") as log:
                 subprocess.run(  # noqa: S603 (our own interpreter and module)
