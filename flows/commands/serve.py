@@ -60,8 +60,11 @@ def serve_command(recipe: str, overrides: tuple[str, ...], host: str | None, por
         )  # fmt: skip
         wanted = serve.port if port is None else port
         listening = bind(host, wanted)
-        _tell(address_of(listening), wanted=wanted, has=listening.getsockname()[1], model=model, keyed=bool(keys))
-        run(app, listening, grace_seconds=_GRACE_SECONDS)
+        has = listening.getsockname()[1]
+        run(
+            app, listening, grace_seconds=_GRACE_SECONDS,
+            ready=lambda: _tell(address_of(listening), wanted=wanted, has=has, model=model, keyed=bool(keys)),
+        )  # fmt: skip
     finally:
         live.close()
         log.close()
