@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["CervellaError", "InputError", "RefusedError", "TerminalError", "TransientError", "is_transient"]
+__all__ = [
+    "CervellaError", "HeldBackError", "InputError", "RefusedError", "TerminalError", "TransientError", "is_transient",
+]  # fmt: skip
 
 
 class CervellaError(Exception):
@@ -30,6 +32,10 @@ class RefusedError(TerminalError):
     """It was looked at, and the answer is no. What would make it a yes is in the message."""
 
     exit_code = 1
+
+
+class HeldBackError(TerminalError):
+    """What was made may not take the place of what is in use, which stays as it is: an index that lost too much."""
 
 
 class TransientError(CervellaError):

@@ -212,7 +212,7 @@ def one_line(text: str, *, longest: int = 200) -> str:
     return shown if len(shown) <= longest else shown[: longest - 1] + "…"
 
 
-def markdown_cell(text: str) -> str:
+def markdown_cell(text: str, *, longest: int = 300) -> str:
     """Foreign text in a cell of a table: it cannot leave the cell, and no mark-up in it holds."""
-    shown = one_line(text, longest=300)
+    shown = one_line(text, longest=longest)
     return "".join("\\" + char if char in "\\|`*_<>[]#&" else char for char in shown)

@@ -1,4 +1,4 @@
-"""Writes what the documentation says about the code: the list of files in README.md, docs/recipe.md, docs/rules.md.
+"""Writes what the documentation says of the code: README.md's list of files, docs/recipe.md, rules.md, commands.md.
 
 python -m docs.reference           # write
 python -m docs.reference --check   # exit 1 when something is not up to date
@@ -7,6 +7,7 @@ python -m docs.reference --check   # exit 1 when something is not up to date
 from __future__ import annotations
 
 import ast
+import inspect
 import json
 import sys
 from collections.abc import Iterator
@@ -14,11 +15,13 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
 
+import click
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from components.dataset.rules import RULES
 from components.recipe import Recipe
+from flows.cli import COMMANDS, GROUPS, cli
 
 ROOT = Path(__file__).resolve().parent.parent
 BEGIN, END = "<!-- files: written by docs/reference.py -->", "<!-- end of files -->"
@@ -135,11 +138,59 @@ def rules() -> str:
     )
 
 
+def commands() -> str:
+    """docs/commands.md: every command with its arguments and options, as `--help` has them."""
+    context = click.Context(cli, info_name="cervella")
+    grouped = {name for names in GROUPS.values() for name in names}
+    rest = tuple(name for name in COMMANDS if name not in grouped)
+    rows = []
+    for title, names in (*GROUPS.items(), ("More", rest)):
+        rows += [f"\n## {title}"] if names else []
+        for name in names:
+            command = cli.get_command(context, name)
+            if command is None:
+                raise LookupError(f"flows/cli.py: GROUPS names {name}, which is not in COMMANDS")
+            rows += _command(command, click.Context(command, info_name=name, parent=context))
+    about = inspect.getdoc(sys.modules["flows.cli"]) or ""
+    return (
+        "# Every command\n\nWritten by docs/reference.py from the commands themselves; `cervella COMMAND --help` says "
+        f"the same.\n\n{about.partition(chr(10) * 2)[2]}\n" + "\n".join(rows) + "\n"
+    )
+
+
+def _command(command: click.Command, context: click.Context) -> Iterator[str]:
+    """One command, and those under it."""
+    pieces = [piece for piece in command.collect_usage_pieces(context) if piece != "[OPTIONS]"]
+    yield "\n### " + " ".join([context.command_path, *pieces]).removeprefix("cervella ") + "\n"
+    yield _paragraphs(command.help or "")
+    options = [one for one in command.get_params(context) if isinstance(one, click.Option) and "--help" not in one.opts]
+    told = [record for record in (one.get_help_record(context) for one in options) if record]
+    if told:
+        yield "\n| option | meaning |\n| --- | --- |"
+        yield from (f"| `{_cell(names)}` | {_cell(text)} |" for names, text in told)
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            below = command.get_command(context, name)
+            if below is not None:
+                yield from _command(below, click.Context(below, info_name=name, parent=context))
+
+
+def _paragraphs(text: str) -> str:
+    """Help as Markdown: lines of a paragraph joined, signs that Markdown would take for its own kept as they are."""
+    parts = [" ".join(part.split()) for part in inspect.cleandoc(text).replace("\b\n", "").split("\n\n")]
+    return "\n\n".join(part.replace("<", "\\<") for part in parts)
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|").replace("<", "\\<")
+
+
 def main() -> int:
     """Write, or check."""
     stale = []
     written = {
         ROOT / "README.md": readme(), ROOT / "docs" / "recipe.md": recipe(), ROOT / "docs" / "rules.md": rules(),
+        ROOT / "docs" / "commands.md": commands(),
     }  # fmt: skip
     for path, text in written.items():
         if not path.is_file() or path.read_text(encoding="utf-8") != text:

@@ -50,6 +50,7 @@ COMMANDS = {
     "forget": ("keep", "Remove a note, or a secret, from everything that a workspace keeps"),
     "up": ("up", "Have Prefect, MLflow and workers in the background, and keep them alive"),
     "down": ("up", "End what `up` started"),
+    "worker": ("worker", "Work for the Prefect server of another machine, in the foreground"),
     "deploy": ("deploy", "Bring what prefect.yaml says to the Prefect server: deployments, schedules, recipes"),
     "doctor": ("doctor", "What is wrong with this installation and an index, and how to mend it"),
 }
@@ -61,7 +62,7 @@ GROUPS = {
     "Asking": ("search", "ask", "serve", "score"),
     "Deciding": ("label", "promote", "rollback", "roadmap"),
     "Training": ("data", "train", "trainers"),
-    "In the background": ("up", "down", "deploy"),
+    "In the background": ("up", "down", "worker", "deploy"),
     "What there is": ("index", "runs", "show", "diff", "gc", "forget"),
 }
 """How `--help` shows them; a command that is in no group comes last."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from prefect import flow
 
+from components.llm.spread.lending import lend_workers, workers_of
 from components.recipe import load_frozen, open_run, start_combination
 from components.recipe.measured import try_to_remember
 from components.registry.tasks import compare
@@ -41,7 +42,8 @@ def _run_one(matrix_run: Run, number: int) -> None:
     one = start_combination(matrix_run, number)
     _tell(matrix_run, number, {"run": one.id})
     try:
-        state = PHASES[one.read()["phase"]](str(one.folder), return_state=True)
+        with lend_workers(one, workers_of(matrix_run)):
+            state = PHASES[one.read()["phase"]](str(one.folder), return_state=True)
         error = None if state.is_completed() else state.result(raise_on_failure=False)
     except BaseException as raised:  # an interruption ends all of it, and this one is not left as running
         one.update(status="interrupted" if isinstance(raised, KeyboardInterrupt) else "failed", error=str(raised))

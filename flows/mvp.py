@@ -6,7 +6,7 @@ from prefect import flow
 
 from components.evaluate.probe import golden_probe
 from components.evaluate.tasks import can_be_judged
-from components.index.tasks import build_index, chunk
+from components.index.tasks import build_index, chunk, share_index
 from components.persona.tasks import compile_persona
 from components.recipe import open_run
 from components.recipe.privacy import index_without_local
@@ -27,9 +27,11 @@ def mvp(run_dir: str) -> int | None:
     notes = collect(run, recipe.sncp, persona_files=recipe.persona.files, local=recipe.privacy.local)
     chunks = chunk(run, recipe.index, notes=notes, leave_out_local=index_without_local(recipe))
     index = build_index(
-        run, recipe.index, recipe.llm.budget, root=recipe.sncp.root, chunks=chunks,
+        run, recipe.index, recipe.llm.budget, root=recipe.sncp.root, notes=notes, chunks=chunks,
         trusted_hosts=recipe.privacy.trusted_hosts,
         probe=golden_probe(recipe.evaluate, recipe.index.search, must_be_good=True), settings_are_judged=True,
     )  # fmt: skip
     prompt = compile_persona(run, recipe.persona, root=recipe.sncp.root, notes=notes)
-    return score_release(run, recipe, notes=notes, index=index, prompt=prompt)
+    version = score_release(run, recipe, notes=notes, index=index, prompt=prompt)
+    share_index(run, recipe.index)
+    return version

@@ -9,14 +9,15 @@ from components.dataset.tasks import audit, check, gather, generate, split
 from components.evaluate import load_golden
 from components.evaluate.probe import golden_probe
 from components.evaluate.tasks import can_be_judged
-from components.index.tasks import build_index, chunk
+from components.index.tasks import build_index, chunk, share_index
 from components.persona.tasks import compile_persona
 from components.recipe import open_run
 from components.recipe.privacy import index_without_local, prompts_without_local
 from components.roadmap.costs_file import load_costs
 from components.roadmap.tasks import decide_training
 from components.sncp.tasks import collect
-from components.train.tasks import can_train, export_model, measure_losses, prepare, recover_base, train
+from components.train.machine import can_train
+from components.train.tasks import export_model, measure_losses, prepare, recover_base, train
 from flows.names import run_name
 from flows.scoring import Adapter, score_release
 
@@ -32,13 +33,13 @@ def optimize(run_dir: str) -> int | None:
         load_suite(recipe.dataset.check.suite)  # a fault of it is told before anything is paid for
     can_be_judged(recipe.evaluate, recipe.llm)
     load_costs(recipe.roadmap.costs)
-    can_train(run, recipe.train)  # so is a machine that cannot do it
+    can_train(run.workspace, recipe.train)  # so is a machine that cannot do it
     without_local, hosts = prompts_without_local(recipe), recipe.privacy.trusted_hosts
 
     notes = collect(run, recipe.sncp, persona_files=recipe.persona.files, local=recipe.privacy.local)
     chunks = chunk(run, recipe.index, notes=notes, leave_out_local=index_without_local(recipe))
     index = build_index(
-        run, recipe.index, recipe.llm.budget, root=recipe.sncp.root, chunks=chunks, trusted_hosts=hosts,
+        run, recipe.index, recipe.llm.budget, root=recipe.sncp.root, notes=notes, chunks=chunks, trusted_hosts=hosts,
         probe=golden_probe(recipe.evaluate, recipe.index.search, must_be_good=True), settings_are_judged=True,
     )  # fmt: skip
     prompt = compile_persona(run, recipe.persona, root=recipe.sncp.root, notes=notes)
@@ -63,4 +64,6 @@ def optimize(run_dir: str) -> int | None:
     exported = export_model(run, recipe.train, trained=trained, base=base)
 
     adapter = Adapter(split=parts, audit=audited, training=trained, losses=losses, export=exported)
-    return score_release(run, recipe, notes=notes, index=index, prompt=prompt, adapter=adapter)
+    version = score_release(run, recipe, notes=notes, index=index, prompt=prompt, adapter=adapter)
+    share_index(run, recipe.index)
+    return version

@@ -7,7 +7,6 @@ passes no pool, and is not held back by one.
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -16,22 +15,26 @@ from typing import Any, Literal
 from prefect import flow, tags
 from prefect.artifacts import create_markdown_artifact
 from prefect.client.schemas.objects import State
-from prefect.exceptions import FailedRun
 from prefect.runtime import flow_run
 from prefect.states import Failed
 
-from components.errors import CervellaError, InputError
+from components.errors import CervellaError, HeldBackError, InputError, RefusedError
 from components.recipe import MATRIX, LoadedRecipe, load_frozen, load_recipe, start_run
 from components.recipe.measured import try_to_remember
 from components.recipe.plan import Plan
 from components.recipe.plan_matrix import MatrixPlan, plan_loaded, render
+from components.services.notify.runs import to_be_told
 from components.store import Run, logger
 from flows.dataset import dataset
+from flows.logs import ready_logs
 from flows.matrix import matrix
 from flows.mvp import mvp
 from flows.names import asked_name, tag_this_run, tags_of, work_pool
+from flows.notify import tell_crash, tell_end
 from flows.optimize import optimize
+from flows.outcome import show_outcome
 from flows.reindex import reindex
+from flows.spread import spread
 
 __all__ = ["PHASES", "run_phase", "run_recipe"]
 
@@ -47,9 +50,10 @@ RecipeName = Literal[NAMES]  # type: ignore[valid-type]
 
 def run_phase(run: Run) -> State[Any]:
     """Run the flow of the run's phase and record how it ended; returns Prefect's final state."""
+    ready_logs()
     told = run.read()
     phase = told["phase"]
-    with tags(*tags_of(phase=phase, recipe=told["recipe"])):
+    with tags(*tags_of(phase=phase, recipe=told["recipe"])), spread(run):
         state: State[Any] = PHASES[phase](str(run.folder), return_state=True)
     if state.is_completed() and phase != MATRIX:
         try_to_remember(run, load_frozen(run.folder))
@@ -59,11 +63,14 @@ def run_phase(run: Run) -> State[Any]:
     return state
 
 
-@flow(name="run-recipe", flow_run_name=asked_name)
+@flow(
+    name="run-recipe", flow_run_name=asked_name,
+    on_completion=[tell_end], on_failure=[tell_end], on_crashed=[tell_crash],
+)  # fmt: skip
 def run_recipe(
     recipe: RecipeName,
-    overrides: list[str] | None = None,
-    force: list[str] | None = None,
+    overrides: tuple[str, ...] = (),  # none is empty, not null: the form asks for one kind, with a button to add
+    force: tuple[str, ...] = (),
     dry_run: bool = False,
 ) -> dict[str, Any] | State[Any]:
     """Run a recipe.
@@ -76,30 +83,27 @@ def run_recipe(
         force: steps to do again although they are sealed, such as `index.chunk`, one an item.
         dry_run: only show what would be done, in the log and as an artifact.
     """
+    ready_logs()
     try:
-        loaded = load_recipe(RECIPES / f"{recipe}.yaml", overrides=overrides or [])
+        loaded = load_recipe(RECIPES / f"{recipe}.yaml", overrides=overrides)
         tag_this_run(tags_of(phase=loaded.recipe.phase, recipe=loaded.recipe.name))
         if dry_run:
-            return _show_plan(plan_loaded(loaded, force=force or []))
+            return _show_plan(plan_loaded(loaded, force=force), recipe=loaded.recipe.name)
         _check_pool(loaded)
-        run = start_run(loaded, force=force or [])
+        run = start_run(loaded, force=force)
+        to_be_told(run, loaded.recipe.execution, flow_run=str(flow_run.id) if flow_run.id else None)
         return _run(run)
     except CervellaError as error:  # told as in the terminal, without a traceback
         logger.error("%s", error)
-        logging.getLogger("prefect.flow_runs").addFilter(_is_news)
         return Failed(message=str(error))
 
 
-def _is_news(record: logging.LogRecord) -> bool:
-    """Whether it is not what Prefect adds to a run that has failed and told why: where in Prefect it was found out."""
-    return not (record.exc_info and isinstance(record.exc_info[1], FailedRun))
-
-
-def _show_plan(plan: Plan | MatrixPlan) -> dict[str, Any]:
+def _show_plan(plan: Plan | MatrixPlan, *, recipe: str) -> dict[str, Any]:
     text = render(plan)
     logger.info("%s", text)
     if flow_run.id:
-        create_markdown_artifact(f"```\n{text}\n```", key="plan", description="What a run would do, step by step")
+        about = "What a run would do, step by step"
+        create_markdown_artifact(f"```\n{text}\n```", key=f"{recipe}-plan", description=about)
     return {"plan": plan.to_dict()}
 
 
@@ -116,9 +120,12 @@ def _run(run: Run) -> dict[str, Any]:
     try:
         run_phase(run).result()
     except Exception as error:
-        run.update(status="failed", error=str(error) or type(error).__name__)
+        refused = isinstance(error, HeldBackError | RefusedError)
+        run.update(status="failed", error=str(error) or type(error).__name__, refused=refused)
+        show_outcome(run)
         raise
     except BaseException:  # cancelled, or its worker ends
         run.update(status="interrupted")
         raise
+    show_outcome(run)
     return run.read()

@@ -14,6 +14,7 @@ from components.llm.params import LlmParams
 
 if TYPE_CHECKING:
     from components.index import Index
+    from components.llm.spread import Workers
     from components.persona import Prompt, Session
 
 __all__ = ["open_partner"]
@@ -32,12 +33,13 @@ def open_partner(
     leave_out_local: bool = False,
     trusted_hosts: Collection[str] = (),
     adapter: Path | None = None,
+    workers: Workers | None = None,
 ) -> Partner:
     """The partner of a recipe, on an index that is open. Its responses are cached under `workspace`.
 
     `budget`: what a run has left; none: the recipe's, for one question or one scoring from the terminal.
     `leave_out_local`: give the model nothing that must not leave this machine. `trusted_hosts`: of `api_base`, count as
-    this machine. `adapter`: of a model `local/...`, as GGUF.
+    this machine. `adapter`: of a model `local/...`, as GGUF. `workers`: answer in the place of this process.
     """
     budget = budget or Budget(per_run_usd=llm.budget.per_run_usd, per_query_usd=llm.budget.per_query_usd)
     chat = load_chat(
@@ -46,6 +48,7 @@ def open_partner(
         trusted_hosts=trusted_hosts,
         cache=workspace / "cache" / "responses.sqlite" if llm.cache else None,
         adapter=adapter,
+        workers=workers,
     )
     return Partner(
         index=index, search=search, prompt=prompt, session=session, chat=chat, params=answer, budget=budget,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from prefect import task
-from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from components.dataset import steps, verdict
 from components.dataset.corpus.leaks import Golden
@@ -17,11 +16,13 @@ from components.llm.spending import run_budget
 from components.persona.steps import read_persona
 from components.sncp.steps import read_documents
 from components.store import Run, Store
+from components.store.shown import show_markdown, show_table, shows_progress
 
 __all__ = ["audit", "check", "gather", "generate", "split"]
 
 
 @task(name="generate examples", retries=2, retry_delay_seconds=5, retry_condition_fn=is_transient)
+@shows_progress
 def generate(
     run: Run, params: DatasetParams, llm: LlmParams, *, notes: str, prompt: str, leave_out_local: bool = False,
     trusted_hosts: Sequence[str] = (),
@@ -51,7 +52,7 @@ def generate(
         )  # fmt: skip
     report = made.read_json("generation.json")
     rows = [{"what": name, "value": str(value)} for name, value in report.items() if not isinstance(value, list)]
-    create_table_artifact(key="generation", table=rows, description="Examples written by a model, all to be reviewed")
+    show_table(run, "generation", rows, description="Examples written by a model, all to be reviewed")
     return made.id
 
 
@@ -63,6 +64,7 @@ def gather(run: Run, params: DatasetParams, *, generated: str | None) -> str:
 
 
 @task(name="check examples")
+@shows_progress
 def check(
     run: Run, params: DatasetParams, *, examples: str, notes: str, golden: Sequence[Golden]
 ) -> str:  # fmt: skip
@@ -74,9 +76,7 @@ def check(
     )  # fmt: skip
     markdown = (checked.path / "report.md").read_text(encoding="utf-8")
     page = f"\n\nThe page with all of it: `{checked.path / 'page.html'}`\n"
-    create_markdown_artifact(
-        key="examples", markdown=markdown + page, description="What the check says of the examples"
-    )
+    show_markdown(run, "examples", markdown + page, description="What the check says of the examples")
     return checked.id
 
 
@@ -88,6 +88,7 @@ def split(run: Run, params: DatasetParams, *, examples: str, check: str) -> str:
 
 
 @task(name="audit the dataset")
+@shows_progress
 def audit(
     run: Run, params: DatasetParams, *, name: str, examples: str, check: str, split: str, notes: str,
     golden: Sequence[Golden], generated: str | None = None,
@@ -107,5 +108,5 @@ def audit(
     })  # fmt: skip
     text = (audited.path / "card.md").read_text(encoding="utf-8")
     asserted = (audited.path / "audit.md").read_text(encoding="utf-8")
-    create_markdown_artifact(key="dataset", markdown=f"{text}\n\n## Audit\n\n{asserted}", description="Dataset card")
+    show_markdown(run, "dataset", f"{text}\n\n## Audit\n\n{asserted}", description="Dataset card")
     return audited.id

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.errors import CervellaError, InputError, TerminalError
-from components.evaluate.asking.at_once import most_at_once
 from components.evaluate.asking.once import IndexMovedError, Turn, ask_once, open_log, write_rows
 from components.evaluate.golden import Question, choose_questions, load_golden
 from components.evaluate.params import EvaluateParams
@@ -18,6 +17,7 @@ from components.evaluate.retrieval import rank_files
 from components.evaluate.scoring import question_rows, ranked, score, score_rows, score_spec
 from components.index.params import SearchParams
 from components.index.ranking import RANKING_VERSION
+from components.llm.at_once import most_at_once
 from components.llm.params import LlmParams
 from components.store import (
     Artefact,
@@ -131,9 +131,9 @@ def retrieve_questions(
     The latter holds the questions as they were read, gold paths as the index spells them: what is scored later is what
     was searched, whatever becomes of the golden file meanwhile.
     """
-    questions = load_golden(golden_path(params), known_paths=index.paths())
     with recorded_step(run, retrieval_spec(params, search, index=built.digest)) as step:
         if not step.sealed:
+            questions = load_golden(golden_path(params), known_paths=index.paths())
             rows = retrieve_all(questions, index=index, search=search, progress=progress_of("evaluate.retrieval"))
             _still_published(index, built)
             step.write_jsonl("retrieval.jsonl", rows)
@@ -189,20 +189,20 @@ def answer_questions(
     answer: AnswerParams,
     *,
     partner: Callable[[], Partner],
-    known_paths: Collection[str],
+    known_paths: Callable[[], Collection[str]],
     built: Artefact,
     prompt: Artefact,
     leave_out_local: bool = False,
     exported: Artefact | None = None,
 ) -> Artefact:
-    """Answer the chosen golden questions; seals `answers.jsonl`. `partner` is only opened when there is work.
+    """Answer the chosen golden questions; seals `answers.jsonl`.
+
+    `partner` is only opened, and `known_paths` (of the notes in the index) only asked for, when there is work.
 
     A run that was killed goes on from its paid replies. Answers that failed are sealed as failed, and they alone are
     asked again by the next run: a key that was missing, a server that was down or a budget that was spent is no part of
     the step's identity. `exported`: the adapter that `partner` answers with.
     """
-    questions = load_golden(golden_path(params), known_paths=known_paths)
-    chosen = choose_questions(questions, params.answers, params.seed)
     spec = answers_spec(
         params, search, llm, answer, index=built.digest, prompt=prompt.digest, leave_out_local=leave_out_local,
         adapter=adapter_digest(exported) if exported else None,
@@ -211,6 +211,8 @@ def answer_questions(
     again = failed_answers(before) > 0
     with recorded_step(run, spec, force=again) as step:
         if not step.sealed:
+            questions = load_golden(golden_path(params), known_paths=known_paths())
+            chosen = choose_questions(questions, params.answers, params.seed)
             log = open_log(
                 step, run, before=before if again else None, output="answers.jsonl", key=lambda row: str(row["id"])
             )

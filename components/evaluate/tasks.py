@@ -7,7 +7,6 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from prefect import task
-from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from components.answer import AnswerParams
 from components.answer.steps import open_partner
@@ -27,9 +26,11 @@ from components.index.steps import open_index
 from components.llm import load_chat
 from components.llm.params import LlmParams
 from components.llm.spending import run_budget
+from components.llm.spread.lending import workers_of
 from components.persona.steps import read_persona
 from components.sncp.steps import read_documents
 from components.store import Run, Store, logger
+from components.store.shown import show_markdown, show_table, shows_progress
 
 if TYPE_CHECKING:
     from components.answer.partner import Partner
@@ -55,6 +56,7 @@ def can_be_judged(params: EvaluateParams, llm: LlmParams) -> None:
 
 
 @task(name="search golden questions", retries=2, retry_delay_seconds=5, retry_condition_fn=is_transient)
+@shows_progress
 def retrieve_questions(run: Run, params: EvaluateParams, index_params: IndexParams, *, index: str) -> str:
     """Search every golden question; returns the artefact's id."""
     built = Store(run.workspace).open(index)
@@ -63,6 +65,7 @@ def retrieve_questions(run: Run, params: EvaluateParams, index_params: IndexPara
 
 
 @task(name="answer golden questions", retries=2, retry_delay_seconds=5, retry_condition_fn=is_transient)
+@shows_progress
 def answer_questions(
     run: Run, params: EvaluateParams, index_params: IndexParams, llm: LlmParams, answer: AnswerParams,
     *, index: str, prompt: str, leave_out_local: bool = False, trusted_hosts: Sequence[str] = (),
@@ -82,13 +85,14 @@ def answer_questions(
             leave_out_local=leave_out_local, trusted_hosts=trusted_hosts, exported=adapter, budget=left,
         )  # fmt: skip
         answers = steps.answer_questions(
-            run, params, index_params.search, llm, answer, partner=partner, known_paths=opened.paths(), built=built,
+            run, params, index_params.search, llm, answer, partner=partner, known_paths=opened.paths, built=built,
             prompt=compiled, leave_out_local=leave_out_local, exported=adapter,
         )  # fmt: skip
     return answers.id
 
 
 @task(name="ask candidate", retries=2, retry_delay_seconds=5, retry_condition_fn=is_transient)
+@shows_progress
 def ask_candidate(
     run: Run, params: EvaluateParams, index_params: IndexParams, llm: LlmParams, answer: AnswerParams,
     *, index: str, prompt: str, leave_out_local: bool = False, trusted_hosts: Sequence[str] = (),
@@ -114,6 +118,7 @@ def ask_candidate(
 
 
 @task(name="ask champion", retries=2, retry_delay_seconds=5, retry_condition_fn=is_transient)
+@shows_progress
 def ask_champion(
     run: Run, params: EvaluateParams, index_params: IndexParams, llm: LlmParams, *, index: str, release: str,
     leave_out_local: bool = False, trusted_hosts: Sequence[str] = (),
@@ -132,6 +137,7 @@ def ask_champion(
                     workspace=run.workspace, index=opened, search=champion.search, prompt=champion.prompt,
                     session=champion.session, llm=champion.llm, answer=champion.answer, budget=left,
                     leave_out_local=leave_out_local, trusted_hosts=trusted_hosts, adapter=champion.adapter,
+                    workers=workers_of(run),
                 ),
                 built=built,
             )  # fmt: skip
@@ -140,6 +146,7 @@ def ask_champion(
 
 
 @task(name="ask bare model", retries=2, retry_delay_seconds=5, retry_condition_fn=is_transient)
+@shows_progress
 def ask_control(
     run: Run, params: EvaluateParams, llm: LlmParams, *, adapted: bool = False, trusted_hosts: Sequence[str] = ()
 ) -> str | None:
@@ -156,7 +163,7 @@ def ask_control(
         def contender() -> Bare:
             chat = load_chat(
                 **llm.chat.model_dump(), budget=left, trusted_hosts=trusted_hosts,
-                cache=run.workspace / "cache" / "responses.sqlite" if llm.cache else None,
+                cache=run.workspace / "cache" / "responses.sqlite" if llm.cache else None, workers=workers_of(run),
             )  # fmt: skip
             return Bare(chat, budget=left)
 
@@ -165,6 +172,7 @@ def ask_control(
 
 
 @task(name="check judge with people", retries=2, retry_delay_seconds=5, retry_condition_fn=is_transient)
+@shows_progress
 def check_judge_with_people(
     run: Run, params: EvaluateParams, llm: LlmParams, *, notes: str, prompt: str, trusted_hosts: Sequence[str] = ()
 ) -> str:
@@ -176,13 +184,15 @@ def check_judge_with_people(
         return measure_agreement(
             run, params, llm, persona=persona.text, wordings=wordings,
             judge=lambda: open_judge(
-                params.judge, llm, workspace=run.workspace, budget=left, trusted_hosts=trusted_hosts
+                params.judge, llm, workspace=run.workspace, budget=left, trusted_hosts=trusted_hosts,
+                workers=workers_of(run),
             ),
             local_paths=_local_paths(run, notes), local_prompt=_local_prompt(persona, session),
         ).id  # fmt: skip
 
 
 @task(name="judge answers", retries=2, retry_delay_seconds=5, retry_condition_fn=is_transient)
+@shows_progress
 def judge_answers(
     run: Run, params: EvaluateParams, llm: LlmParams, *, notes: str, prompt: str, name: str, candidate: str,
     champion: str | None = None, control: str | None = None, base: str | None = None,
@@ -200,7 +210,8 @@ def judge_answers(
             run, params, llm, said={who: store.open(one) for who, one in ids.items() if one is not None},
             checklist=asked.checklist, tasks=asked.tasks, persona=persona.text, name=name, base=base,
             judge=lambda: open_judge(
-                params.judge, llm, workspace=run.workspace, budget=left, trusted_hosts=trusted_hosts
+                params.judge, llm, workspace=run.workspace, budget=left, trusted_hosts=trusted_hosts,
+                workers=workers_of(run),
             ),
             local_paths=_local_paths(run, notes), local_prompt=_local_prompt(persona, session),
         )  # fmt: skip
@@ -208,8 +219,8 @@ def judge_answers(
         row for row in judged.read_jsonl("verdicts.jsonl")
         if row["contestant"] == "candidate" and row["verdict"] != "yes"
     )  # fmt: skip
-    create_table_artifact(
-        key="verdicts", table=[_shown(row) for row in islice(missed, _SHOWN)],
+    show_table(
+        run, "verdicts", [_shown(row) for row in islice(missed, _SHOWN)],
         description="What the candidate's answers miss, or nobody could decide; the report has all",
     )  # fmt: skip
     return judged.id
@@ -234,12 +245,12 @@ def score(
     )  # fmt: skip
     scorecard = card.read_json("scorecard.json")
     run.update(scorecard=scorecard)
-    create_markdown_artifact(key="scorecard", markdown=scorecard_markdown(scorecard), description="Scorecard")
+    show_markdown(run, "scorecard", scorecard_markdown(scorecard), description="Scorecard")
     rows = [
         {key: "" if value is None else str(value) for key, value in row.items()}
         for row in card.read_jsonl("questions.jsonl")
     ]
-    create_table_artifact(key="questions", table=rows, description="Golden questions")
+    show_table(run, "questions", rows, description="Golden questions")
     return card.id
 
 
@@ -254,7 +265,7 @@ def _partner(
         return open_partner(
             workspace=run.workspace, index=open_index(index_params, workspace=run.workspace, built=built),
             search=index_params.search, prompt=persona[0], session=persona[1], llm=llm, answer=answer, budget=budget,
-            leave_out_local=leave_out_local, trusted_hosts=trusted_hosts,
+            leave_out_local=leave_out_local, trusted_hosts=trusted_hosts, workers=workers_of(run),
             adapter=steps.adapter_file(exported) if exported and llm.chat.model.startswith("local/") else None,
         )  # fmt: skip
 

@@ -33,16 +33,24 @@ class Index:
     refused is invisible to them. Not covered: file systems without flock; writers that go around `sync`.
     """
 
-    def __init__(self, uri: Path, embedder: Embedder | None) -> None:
+    def __init__(self, uri: Path, embedder: Embedder | None, *, newest: Callable[[], Path] | None = None) -> None:
         self.uri = uri
         self.embedder = embedder
+        self._newest = newest
         self.generation = tables.Generation.of(embedder)
         self._database: Any = None
 
     @classmethod
-    def open(cls, uri: Path, embedder: Embedder | None) -> Index:
-        """An index in the folder `uri`, which the first sync makes. `embedder` none: full text alone (degraded)."""
-        return cls(uri, embedder)
+    def open(cls, uri: Path, embedder: Embedder | None, *, newest: Callable[[], Path] | None = None) -> Index:
+        """An index in the folder `uri`, which the first sync makes.
+
+        Args:
+            uri: folder of the tables.
+            embedder: none: full text alone (degraded).
+            newest: asked before each reading for the folder to read, where another one takes its place with each
+                publication (a copy of what is in a bucket). Such an index is only read.
+        """
+        return cls(uri, embedder, newest=newest)
 
     @property
     def degraded(self) -> bool:
@@ -168,6 +176,8 @@ class Index:
 
     def _live(self, *, strict: bool) -> Any | None:
         """The published rows of this embedder's generation, fresh from disk."""
+        if self._newest is not None and (uri := self._newest()) != self.uri:
+            self.uri, self._database = uri, None
         published = read_published(self.uri)
         if published is None or published.now.table != self.generation.table:
             if not strict:
@@ -176,7 +186,8 @@ class Index:
                 raise TerminalError(f"nothing is published in {self.uri} yet: run the recipe, or a reindex, first")
             raise TerminalError(
                 f"the index in {self.uri} was built with the embedder {published.now.embedder}, not with "
-                f"{self.generation.embedder}: run a reindex with this recipe first"
+                f"{self.generation.embedder}: "
+                + ("name that one in index.embedding.model" if self._newest else "run a reindex with this recipe first")
             )
         with tables.told_as_damage(self.uri):
             if self._database is None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import re
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from components.params import Params, RecipePath
 
-__all__ = ["ChunkParams", "EmbeddingParams", "IndexParams", "SearchParams"]
+__all__ = ["BucketAddress", "ChunkParams", "EmbeddingParams", "IndexParams", "SearchParams"]
+
+BUCKET_PATTERN = r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^\s?#/]+)*/?$"
+BucketAddress = Annotated[str, Field(pattern=BUCKET_PATTERN)]
+"""`s3://BUCKET` or `s3://BUCKET/PREFIX`. Endpoint and keys are those of the environment (AWS_*)."""
 
 
 class EmbeddingParams(Params):
@@ -54,7 +59,16 @@ class SearchParams(Params):
 class IndexParams(Params):
     """The index of the notes."""
 
-    uri: RecipePath | None = Field(default=None, description="folder of the LanceDB tables; none: WORKSPACE/index")
+    uri: BucketAddress | RecipePath | None = Field(
+        default=None,
+        description="folder of the LanceDB tables; none: WORKSPACE/index. s3://BUCKET/PREFIX: a copy that another "
+        "machine keeps there (copy_to), which is only read",
+    )
+    copy_to: BucketAddress | None = Field(
+        default=None,
+        description="s3://BUCKET/PREFIX that gets a copy of what is published, for readers on other machines; keys and "
+        "endpoint are those of the environment (AWS_*)",
+    )
     embedding: EmbeddingParams = EmbeddingParams()
     chunk: ChunkParams = ChunkParams()
     search: SearchParams = SearchParams()
@@ -65,3 +79,10 @@ class IndexParams(Params):
         default=0.0, ge=0, le=1,
         description="a reindex after which the golden questions' recall at 5 is lower by more is not published",
     )  # fmt: skip
+
+    @field_validator("uri", mode="before")
+    @classmethod
+    def _known_address(cls, value: Any) -> Any:
+        if isinstance(value, str) and "://" in value and re.fullmatch(BUCKET_PATTERN, value) is None:
+            raise ValueError("is no address that an index can be read from; expected s3://BUCKET/PREFIX, or a folder")
+        return value

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.errors import InputError, TerminalError
+from components.errors import HeldBackError, InputError, TerminalError
 from components.index.chunk import Chunk
 from components.index.cut import cut_chunks, cut_documents
 from components.index.index import Index
 from components.index.params import IndexParams
+from components.index.place import check_place, index_uri, mirror_of
 from components.index.probe import Probe, Probed
 from components.index.published import DamagedFile, Publication, Published, read_published, seal_of
 from components.index.rollback import choose, held_back
@@ -19,6 +20,7 @@ from components.index.terms import SyncReport, Terms
 from components.index.wanted import CHUNKS, Wanted
 from components.llm import load_embedder
 from components.llm.lookup import embedded_before
+from components.llm.spread.lending import workers_of
 from components.sncp.steps import read_documents
 from components.store import (
     Artefact,
@@ -36,6 +38,7 @@ from components.store.parts import Parts, former
 
 if TYPE_CHECKING:
     from components.llm import Budget, CachedEmbedder
+    from components.llm.spread import Workers
     from components.sncp import Document
 
 __all__ = [
@@ -59,17 +62,13 @@ __all__ = [
 ]
 
 
-def index_uri(params: IndexParams, *, workspace: Path) -> Path:
-    """Folder of the tables."""
-    return params.uri or workspace / "index"
-
-
 def open_embedder(
-    params: IndexParams, *, workspace: Path, budget: Budget | None = None, trusted_hosts: Sequence[str] = ()
-) -> CachedEmbedder | None:
+    params: IndexParams, *, workspace: Path, budget: Budget | None = None, trusted_hosts: Sequence[str] = (),
+    workers: Workers | None = None,
+) -> CachedEmbedder | None:  # fmt: skip
     """The recipe's embedder, with the workspace's cache of vectors; none for `none`."""
     values = params.embedding.model_dump()
-    return load_embedder(**values, cache=_cache(workspace), budget=budget, trusted_hosts=trusted_hosts)
+    return load_embedder(**values, cache=_cache(workspace), budget=budget, trusted_hosts=trusted_hosts, workers=workers)
 
 
 def _cache(workspace: Path) -> Path:
@@ -190,6 +189,7 @@ def build_index(
         settings_are_judged: see `Terms`.
         trusted_hosts: of an `api_base` that counts as this machine.
     """
+    check_place(params)
     uri = index_uri(params, workspace=run.workspace)
     spec = build_spec(params, chunks=chunks.digest)
     # Only what is sealed can be stale; what another run is building at this moment is waited for, not built twice.
@@ -197,13 +197,15 @@ def build_index(
     with recorded_step(run, spec, force=sealed is not None and not is_published(sealed, uri=uri)) as step:
         if not step.sealed:
             wanted = read_wanted(chunks)
-            embedder = open_embedder(params, workspace=run.workspace, budget=budget, trusted_hosts=trusted_hosts)
+            embedder = open_embedder(
+                params, workspace=run.workspace, budget=budget, trusted_hosts=trusted_hosts, workers=workers_of(run)
+            )
             embedder_id = embedder.id if embedder else NO_EMBEDDER
             forced = spec.name in run.read().get("force", [])
             if not forced:
                 held = held_back(_published(uri), wanted, embedder=embedder_id, read=_reader(run.workspace))
                 if held:
-                    raise TerminalError(held)
+                    raise HeldBackError(held)
             if probe is not None and not probe.prepare(wanted.paths):
                 probe = None
             queries = 0
@@ -276,9 +278,10 @@ def roll_back(
         embed: whether texts may be embedded again whose vectors are not in the cache any more.
 
     Raises:
-        InputError: there is no such publication, or it was made with another embedder.
+        InputError: there is no such publication, it was made with another embedder, or the index is only read.
         TerminalError: nothing is published, its chunks are gone, or texts would have to be embedded.
     """
+    check_place(params)
     uri = index_uri(params, workspace=workspace)
     published = read_published(uri)
     if published is None:
@@ -348,7 +351,15 @@ def open_index(params: IndexParams, *, workspace: Path, built: Artefact | None =
     Raises:
         TerminalError: nothing is published yet, or something else is.
     """
-    index = Index.open(index_uri(params, workspace=workspace), open_embedder(params, workspace=workspace))
+    embedder = open_embedder(params, workspace=workspace)
+    if isinstance(params.uri, str):  # in a bucket: what is newest there, now and at each question
+        newest = mirror_of(params.uri, workspace=workspace).newest
+        index = Index.open(newest(), embedder, newest=newest)
+        index.live_version()  # else it tells which embedder it takes
+    else:
+        index = Index.open(index_uri(params, workspace=workspace), embedder)
+        if built is not None and is_published(built, uri=index.uri):  # told without importing LanceDB
+            return index
     live = index.live_digest()
     if live is None:
         raise TerminalError("nothing is published yet; first: cervella reindex RECIPE (or cervella run RECIPE)")

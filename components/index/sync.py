@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.errors import InputError, TerminalError
+from components.errors import HeldBackError, InputError
 from components.index import checks, cleanup, commits
 from components.index import published as live
 from components.index import table as tables
@@ -218,7 +218,7 @@ class _Sync:
         texts = {_mark(chunk.text) for chunk in self.wanted.chunks(self.hashes)}
         lost = checks.lost_notes(marks, paths=self.wanted.paths, texts=texts)
         if len(lost) > allowed:
-            raise TerminalError(
+            raise HeldBackError(
                 f"{len(lost)} of {len(head.paths)} published notes would vanish from the index ({lost[0]}, ...), more "
                 f"than index.max_removed_share = {self.terms.max_removed_share:g} allows; nothing was changed. Check "
                 "sncp.root and its globs, or raise index.max_removed_share"
@@ -266,7 +266,7 @@ class _Sync:
                     found = checks.faults(table, wanted=self.wanted, root=self._notes_folder(), written=written)
                 found = found or self._ask(database, table, before)
                 if found:
-                    raise TerminalError(
+                    raise HeldBackError(
                         f"the new index was not published: {'; '.join(found)}. The one before it stays."
                     )
             except BaseException:

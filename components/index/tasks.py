@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from prefect import task
-from prefect.artifacts import create_markdown_artifact
 
-from components.errors import is_transient
+from components.errors import CervellaError, is_transient
 from components.index import steps
 from components.index.params import IndexParams
+from components.index.place import copy_published
 from components.index.probe import Probe
+from components.index.published import Published
+from components.index.summary import (
+    AskedProbe,
+    published_before,
+    reindex_summary,
+    summary_markdown,
+    summary_words,
+)
 from components.llm.params import BudgetParams
 from components.llm.spending import run_budget
-from components.store import Run, Store
+from components.store import Run, Store, logger, progress_of, told_step
+from components.store.shown import show_markdown, shows_progress
 
-__all__ = ["build_index", "chunk"]
+__all__ = ["build_index", "chunk", "share_index"]
 
 
 @task(name="cut into chunks", retries=2, retry_delay_seconds=5, retry_condition_fn=is_transient)
+@shows_progress
 def chunk(run: Run, params: IndexParams, *, notes: str, leave_out_local: bool = False) -> str:
     """Cut the notes; returns the artefact's id."""
     opened = Store(run.workspace).open(notes)
@@ -28,32 +39,56 @@ def chunk(run: Run, params: IndexParams, *, notes: str, leave_out_local: bool = 
 
 
 @task(name="build index", retries=2, retry_delay_seconds=10, retry_condition_fn=is_transient)
+@shows_progress
 def build_index(
-    run: Run, params: IndexParams, budget: BudgetParams, *, root: Path, chunks: str, trusted_hosts: Sequence[str] = (),
-    probe: Probe | None = None, settings_are_judged: bool = False,
+    run: Run, params: IndexParams, budget: BudgetParams, *, root: Path, notes: str, chunks: str,
+    trusted_hosts: Sequence[str] = (), probe: Probe | None = None, settings_are_judged: bool = False,
 ) -> str:  # fmt: skip
-    """Embed what is new, ask the golden questions, publish the index; returns the artefact's id."""
-    with run_budget(run, budget) as left:
-        built = steps.build_index(
-            run, params, chunks=Store(run.workspace).open(chunks), root=root, budget=left, trusted_hosts=trusted_hosts,
-            probe=probe, settings_are_judged=settings_are_judged,
-        )  # fmt: skip
-    facts, told = built.facts, built.read_json("index.json")
-    create_markdown_artifact(
-        key="index",
-        description="The published index",
-        markdown=(
-            f"# {told['chunks']} chunks of {told['notes']} notes\n\n"
-            f"| added | updated | removed | texts embedded |\n| --- | --- | --- | --- |\n"
-            f"| {facts.get('added')} | {facts.get('updated')} | {facts.get('removed')} | {facts.get('embedded')} |\n\n"
-            f"Embedder: {told['embedder']}"
-            + (f"\n\nGolden questions before publishing: {_recall(facts)}" if "recall" in facts else "")
-            + ("\n\nDegraded: full-text search only." if told["degraded"] else "")
-            + "\n"
-        ),
-    )
+    """Embed what is new, ask the golden questions, publish the index; returns the artefact's id.
+
+    What became of it is shown and in the run's record (`reindex`), also where nothing was published.
+    """
+    store, asked = Store(run.workspace), None if probe is None else AskedProbe(probe)
+    before = published_before(steps.index_uri(params, workspace=run.workspace))
+    try:
+        with run_budget(run, budget) as left:
+            built = steps.build_index(
+                run, params, chunks=store.open(chunks), root=root, budget=left, trusted_hosts=trusted_hosts,
+                probe=asked, settings_are_judged=settings_are_judged,
+            )  # fmt: skip
+    except CervellaError as error:
+        _show_summary(run, params, before=before, notes=notes, chunks=chunks, probe=asked, error=error)
+        raise
+    _show_summary(run, params, before=before, notes=notes, chunks=chunks, probe=asked)
     return built.id
 
 
-def _recall(facts: dict[str, Any]) -> str:
-    return f"recall at 5 of {facts['questions']} is {facts['recall']:.3f}"
+def _show_summary(
+    run: Run, params: IndexParams, *, before: Published | None, notes: str, chunks: str, probe: AskedProbe | None,
+    error: CervellaError | None = None,
+) -> None:  # fmt: skip
+    try:
+        store = Store(run.workspace)
+        step: dict[str, Any] = next((one for one in run.read()["steps"] if one["name"] == "index.build"), {})
+        summary = reindex_summary(
+            workspace=run.workspace, uri=steps.index_uri(params, workspace=run.workspace), before=before,
+            notes=store.open(notes), chunks=store.open(chunks), step=step, probe=probe, error=error,
+        )  # fmt: skip
+        run.update(reindex=summary)
+        show_markdown(run, "index", summary_markdown(summary), description=f"Index: {summary_words(summary)}")
+    except Exception as fault:  # the index is published, or is not for a better reason
+        logger.warning("what became of the index cannot be shown: %s", str(fault) or type(fault).__name__)
+
+
+def share_index(run: Run, params: IndexParams) -> None:
+    """Copy what is published to the bucket of `index.copy_to`, where the recipe names one: the last thing of a run."""
+    if params.copy_to is not None:
+        _copy_index(run, params)
+
+
+@task(name="copy index", retries=2, retry_delay_seconds=10, retry_condition_fn=is_transient)
+@shows_progress
+def _copy_index(run: Run, params: IndexParams) -> None:
+    with told_step(run, "index.copy") as record:
+        report = copy_published(params, workspace=run.workspace, progress=progress_of("index.copy"))
+        record["facts"] = {"address": params.copy_to, **asdict(report)}

@@ -6,7 +6,7 @@ import time
 from collections.abc import Collection, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypedDict
 
 from components.errors import InputError, TerminalError, TransientError
 from components.llm.budget import Budget
@@ -16,7 +16,10 @@ from components.llm.places import refuse_local
 from components.llm.response_cache import ResponseCache
 from components.llm.retry import seconds_to_wait, with_retries
 
-__all__ = ["Backend", "Chat", "Message", "RawReply", "Reply", "load_chat"]
+if TYPE_CHECKING:
+    from components.llm.spread import Workers
+
+__all__ = ["Backend", "Chat", "Message", "RawReply", "Reply", "backend_here", "load_chat"]
 
 
 class Message(TypedDict):
@@ -75,6 +78,10 @@ class Chat(Protocol):
     def leaves_to(self) -> str | None:
         """Where texts go when they leave this machine, in words; None: they stay."""
 
+    @property
+    def workers(self) -> Workers | None:
+        """The workers of a Ray cluster that answer in the place of this process."""
+
     def chat(
         self, messages: Sequence[Message], *, max_tokens: int | None = None, local_notes: Collection[str]
     ) -> Reply:
@@ -113,8 +120,11 @@ class Backend(Protocol):
     model: str
     identity: str
     is_local: bool
-    leaves_to: str | None
     backoff_seconds: float
+
+    @property
+    def leaves_to(self) -> str | None:
+        """See Chat."""
 
     def complete(self, messages: Sequence[Message], *, max_tokens: int) -> RawReply:
         """One try."""
@@ -154,6 +164,10 @@ class _Chat:
     @property
     def leaves_to(self) -> str | None:
         return self._backend.leaves_to
+
+    @property
+    def workers(self) -> Workers | None:
+        return getattr(self._backend, "workers", None)
 
     def count_tokens(self, text: str) -> int:
         return self._backend.count_tokens(text)
@@ -284,6 +298,7 @@ def load_chat(
     local_only: bool = False,
     trusted_hosts: Collection[str] = (),
     adapter: Path | None = None,
+    workers: Workers | None = None,
 ) -> Chat:
     """The chat model of that name.
 
@@ -291,7 +306,8 @@ def load_chat(
     `api_base` if given, with the key in the environment variable `api_key_env`, read at each call. `cache` is the
     SQLite file of the response cache, used at temperature 0 only. `trusted_hosts` are names in `api_base` that count
     as this machine. `adapter` is a LoRA adapter as GGUF, for `local/smollm2-135m-instruct`; its digest is part of what
-    answers are cached by. A server elsewhere has its adapters under names of their own.
+    answers are cached by. A server elsewhere has its adapters under names of their own. `workers` answer in the place
+    of a model of this process; cache and budget stay here.
 
     Raises:
         InputError: unknown `local/` or `fake/` name; an adapter for a model that is not `local/`.
@@ -313,21 +329,36 @@ def load_chat(
             model=model, temperature=temperature, timeout_seconds=timeout_seconds, seed=seed,
             api_key_env=api_key_env, api_base=api_base, trusted_hosts=trusted_hosts,
         )  # fmt: skip
-    elif model.startswith("fake/"):
-        from components.llm.fake import FakeChat
-
-        backend = FakeChat(model, temperature=temperature, seed=seed)
     else:
-        from components.llm.local_chat import SmolLM2Chat
+        settings: dict[str, Any] = {
+            "temperature": temperature, "context_tokens": context_tokens, "timeout_seconds": timeout_seconds,
+            "seed": seed, "adapter": adapter,
+        }  # fmt: skip
+        backend = backend_here(model, **settings)
+        if workers is not None:
+            from components.llm.spread.models import SpreadBackend
 
-        backend = SmolLM2Chat(
-            temperature=temperature, context_tokens=context_tokens, timeout_seconds=timeout_seconds, seed=seed,
-            adapter=adapter,
-        )  # fmt: skip
+            backend = SpreadBackend(backend, workers, model=model, **settings)
     request = {
         "model": backend.identity, "temperature": temperature, "context_tokens": context_tokens, "seed": seed,
     }  # fmt: skip
     return _Chat(
         backend, max_tokens=max_tokens, retries=retries, request=request, budget=budget,
         cache=ResponseCache(cache) if cache and temperature == 0 else None,
+    )  # fmt: skip
+
+
+def backend_here(
+    model: str, *, temperature: float, context_tokens: int, timeout_seconds: float, seed: int, adapter: Path | None
+) -> Backend:
+    """A model that answers in this process: `local/...` or `fake/...`. Raises as `load_chat`."""
+    if model.startswith("fake/"):
+        from components.llm.fake import FakeChat
+
+        return FakeChat(model, temperature=temperature, seed=seed)
+    from components.llm.local_chat import SmolLM2Chat
+
+    return SmolLM2Chat(
+        temperature=temperature, context_tokens=context_tokens, timeout_seconds=timeout_seconds, seed=seed,
+        adapter=adapter,
     )  # fmt: skip

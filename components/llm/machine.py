@@ -21,7 +21,7 @@ def share_processors() -> None:
 
 
 def usable_cpus(cgroup: Path = _CGROUP) -> int:
-    """Processors by affinity and by the quota of the cgroup (version 2, else 1), at least 1.
+    """Processors by affinity, by the quota of the cgroup (version 2, else 1) and by OMP_NUM_THREADS, at least 1.
 
     A container with two processors' quota on a machine of 64 shows 64 to `os.cpu_count()`; 64 threads on two
     processors are many times slower than two.
@@ -32,7 +32,8 @@ def usable_cpus(cgroup: Path = _CGROUP) -> int:
     )
     if len(quota) == 2 and quota[0].isdigit() and quota[1].isdigit() and int(quota[1]) > 0:
         count = min(count, max(1, -(-int(quota[0]) // int(quota[1]))))
-    return count
+    told = os.environ.get("OMP_NUM_THREADS", "")  # a worker of a Ray cluster has one processor, and is told so by this
+    return min(count, int(told)) if told.isdigit() and int(told) > 0 else count
 
 
 def _read(path: Path) -> list[str]:

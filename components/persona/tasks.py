@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from prefect import task
-from prefect.artifacts import create_markdown_artifact
 
 from components.errors import is_transient
 from components.persona.params import PersonaParams
@@ -14,6 +13,7 @@ from components.persona.steps import compile_persona as work
 from components.persona.steps import read_persona
 from components.sncp.steps import read_documents
 from components.store import Run, Store
+from components.store.shown import show_markdown
 
 __all__ = ["compile_persona"]
 
@@ -23,7 +23,5 @@ def compile_persona(run: Run, params: PersonaParams, *, root: Path, notes: str) 
     """Compile the system prompt; returns the artefact's id."""
     documents = read_documents(Store(run.workspace).open(notes))
     prompt = work(run, params, root=root, documents=documents)
-    create_markdown_artifact(
-        key="system-prompt", markdown=prompt_markdown(*read_persona(prompt)), description="Who the partner is"
-    )
+    show_markdown(run, "system-prompt", prompt_markdown(*read_persona(prompt)), description="Who the partner is")
     return prompt.id

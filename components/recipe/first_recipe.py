@@ -42,13 +42,16 @@ def recipe_name(text: str) -> str:
     return "-".join(re.findall(r"[a-z0-9]+", plain))[:60].strip("-") or "notes"
 
 
-def first_recipe(found: Survey, *, path: Path, name: str, persona: Sequence[Path] = ()) -> FirstRecipe:
+def first_recipe(
+    found: Survey, *, path: Path, name: str, workspace: Path, persona: Sequence[Path] = ()
+) -> FirstRecipe:  # fmt: skip
     """The text of a recipe for these notes.
 
     Args:
         found: what is there.
         path: where the recipe will be; a `_base.yaml` beside it is extended.
         name: of the recipe.
+        workspace: the one of commands without a recipe; written down unless a base names its own.
         persona: files of the persona that were just written (COSTITUZIONE first); none: those that were found.
 
     Raises:
@@ -58,7 +61,6 @@ def first_recipe(found: Survey, *, path: Path, name: str, persona: Sequence[Path
     constitution, dna = [*persona, None, None][:2] if persona else (_first(found.constitutions), _first(found.dnas))
     scored = found.golden is not None and (constitution or dna) is not None
     based = (folder / "_base.yaml").is_file()
-    base = ("mvp.yaml" if scored and (folder / "mvp.yaml").is_file() else "_base.yaml") if based else None
     phase = "mvp" if scored else "reindex"
     command = f"cervella run {_shell(path)}"
     rows = ["# yaml-language-server: $schema=schema.json"] if (folder / "schema.json").is_file() else []
@@ -67,8 +69,9 @@ def first_recipe(found: Survey, *, path: Path, name: str, persona: Sequence[Path
         "Before: nothing.",
         f"# Run:  {command}",
         "# Try:  -o index.search.k=5, or -o index.chunk.max_tokens=300",
-        *([f"extends: {base}"] if base else []),
+        *(["extends: _base.yaml"] if based else []),  # not mvp.yaml, whose prompts are for the persona of the examples
         f"name: {name}",
+        *([] if based else [f"workspace: {_path(workspace, folder)}    # all that runs write"]),
         f"phase: {phase}" + ("" if scored else "                 # mvp, once there are golden questions: see the end"),
         "",
         "sncp:",
@@ -77,13 +80,8 @@ def first_recipe(found: Survey, *, path: Path, name: str, persona: Sequence[Path
         *_listed("exclude", found.exclude, "tools and other people's code"),
     ]
     rows += _persona(found, folder=folder, constitution=constitution, dna=dna, based=based)
-    if based or (folder / ".cervella").exists():
-        rows += [
-            "",
-            "index:",
-            f"  uri: ${{workspace}}/index-{name}    # a table of its own",
-        ]
-    rows += ["", *(_golden_known(found, folder) if scored else _golden_missing(found, base=base))]
+    rows += ["", "index:", f"  uri: ${{workspace}}/index-{name}    # a table of its own"]
+    rows += ["", *(_golden_known(found, folder) if scored else _golden_missing(found))]
     return FirstRecipe(path, name, phase, "\n".join(rows) + "\n")
 
 
@@ -116,17 +114,16 @@ def _golden_known(found: Survey, folder: Path) -> list[str]:
     return ["evaluate:", f"  golden: {_path(found.golden or folder, folder)}"]
 
 
-def _golden_missing(found: Survey, *, base: str | None) -> list[str]:
+def _golden_missing(found: Survey) -> list[str]:
     current = [item for item in found.documents if item.status == "current"] or found.documents
     gold = max(current, key=lambda item: (item.kind == "decision", item.date or "", item.path)).path
     example = {"id": "q01", "question": "...", "lang": "it", "kind": "fact", "gold": [gold]}
-    extends = " and `extends: mvp.yaml`" if base else ""
     return [
         "# Scores need questions whose answers you know; nobody can write them for you. Ten are a beginning: questions",
         "# that you really asked, in your words and not in those of a heading, each with the note that answers it.",
         "# One line each in golden.jsonl beside this file, `gold` empty where no note answers:",
         f"#   {_printable(json.dumps(example, ensure_ascii=False))}",
-        f"# Then write `phase: mvp`{extends} above, take these marks away, and run again:",
+        "# Then write `phase: mvp` above, take these marks away, and run again:",
         "# evaluate:",
         "#   golden: golden.jsonl",
     ]

@@ -4,9 +4,9 @@ Everything that can be made again is removed (artefacts, rows, vectors, answers)
 logs) keeps its rows and files with the words replaced. The documents of `sncp.collect` go last: they tell what the
 words of a note are, so a forgetting that was killed is finished by the same command.
 
-Not reached: copies outside the workspace (backups, an MLflow server elsewhere, a provider that was sent the text,
-bundles that were packed, an adapter that is served elsewhere), a model's own wording of it in what was recorded,
-vectors of texts that no artefact remembers any more.
+Not reached: copies outside the workspace (backups, what was brought from a bucket and older versions that it keeps, an
+MLflow server elsewhere, a provider that was sent the text, bundles that were packed, an adapter that is served
+elsewhere), a model's own wording of it in what was recorded, vectors of texts that no artefact remembers any more.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from components.errors import InputError, TerminalError
+from components.index.place import forget_copy, index_uri, mirror_of
 from components.index.purge import forget_rows, indexed
-from components.index.steps import index_uri, read_chunks
+from components.index.steps import read_chunks
 from components.llm.purge import count_answers, forget_answers, forget_vectors
 from components.recipe.forget_trained import copies_of, trained_on
 from components.recipe.model import Recipe
@@ -64,8 +65,10 @@ def asking_in(workspace: Path) -> Iterator[None]:
 
 
 @contextmanager
-def alone_in(workspace: Path, what: str) -> Iterator[None]:
+def alone_in(workspace: Path, what: str, *, beside_prefect: bool = False) -> Iterator[None]:
     """Keep runs and questions from beginning for the block.
+
+    `beside_prefect`: a Prefect server may be up, because nothing of what it has is touched.
 
     Raises:
         TerminalError: a run is at work, a question is being answered, or a Prefect server of the workspace is up.
@@ -83,7 +86,7 @@ def alone_in(workspace: Path, what: str) -> Iterator[None]:
         running = [state["run"] for state in read_runs(workspace) if state["status"] == "running"]
         if running:
             raise TerminalError(f"run {running[0]} is at work in {workspace}; {what} when it has ended")
-        if is_held(workspace / "prefect" / "server.lock"):
+        if not beside_prefect and is_held(workspace / "prefect" / "server.lock"):
             raise TerminalError(
                 f"a Prefect server is at work in {workspace}; end it (`cervella down`, if `cervella up` started it), "
                 f"then {what}"
@@ -92,10 +95,16 @@ def alone_in(workspace: Path, what: str) -> Iterator[None]:
 
 
 def index_folders(recipe: Recipe) -> list[Path]:
-    """Folders of the recipe's index and of those of its matrix, as far as they are there."""
+    """Folders of the recipe's index and of those of its matrix, as far as they are there and written here."""
     folder = recipe.workspace / "matrix"
     own = sorted(folder.iterdir()) if folder.is_dir() else []
-    return [uri for uri in [index_uri(recipe.index, workspace=recipe.workspace), *own] if uri.is_dir()]
+    here = [] if isinstance(recipe.index.uri, str) else [index_uri(recipe.index, workspace=recipe.workspace)]
+    return [uri for uri in [*here, *own] if uri.is_dir()]
+
+
+def searched_folders(recipe: Recipe) -> list[Path]:
+    """These, and what was brought of an index that is in a bucket."""
+    return list(dict.fromkeys([*index_folders(recipe), index_uri(recipe.index, workspace=recipe.workspace)]))
 
 
 def artefacts(workspace: Path, step: str) -> list[Artefact]:
@@ -142,7 +151,7 @@ def note_words(recipe: Recipe, notes: Sequence[str]) -> tuple[Words, frozenset[s
                 paths.update(filter(named, document.paths))
             elif artefact.id in newest:
                 others[document.path] = document.text
-    for row in (row for uri in index_folders(recipe) for row in indexed(uri)):
+    for row in (row for uri in searched_folders(recipe) for row in indexed(uri)):
         if any(map(named, row["paths"])):
             texts.add(row["text"])
             paths.update(filter(named, row["paths"]))
@@ -195,7 +204,8 @@ class Forgetting:
     def __post_init__(self) -> None:
         self.workspace = self.recipe.workspace
         self.indexes = index_folders(self.recipe)
-        self.rows = {uri: [row for row in indexed(uri) if self.holds(row)] for uri in self.indexes}
+        searched = searched_folders(self.recipe)
+        self.rows = {uri: [row for row in indexed(uri) if self.holds(row)] for uri in searched}
         self.texts = {row["embed_text"] for rows in self.rows.values() for row in rows}
         for artefact in artefacts(self.workspace, _CHUNK):
             for chunk in read_chunks(artefact):
@@ -245,6 +255,8 @@ class Forgetting:
         """Where it is, for people: place -> how many files, rows or values."""
         places: dict[str, int] = {}
         places |= {f"index: {uri} (rows)": len(rows) for uri, rows in self.rows.items() if rows}
+        if self.recipe.index.copy_to and any(self.rows.values()):
+            places[f"copy of the index: {self.recipe.index.copy_to}"] = 1
         cache = self.workspace / "cache"
         vectors = forget_vectors(cache / "embeddings.sqlite", embedders=self.embedders, texts=self.texts, do=False)
         if vectors:
@@ -268,9 +280,12 @@ class Forgetting:
         """Take it away. Doing it again after a crash finishes it.
 
         Raises:
-            TerminalError: a database is in use; the index is being written.
+            TerminalError: a database is in use; the index is being written; the bucket with its copy refuses.
+            TransientError: that bucket cannot be reached. Then all but the copy is done.
         """
         cache = self.workspace / "cache"
+        if isinstance(self.recipe.index.uri, str):
+            mirror_of(self.recipe.index.uri, workspace=self.workspace).remove()
         forget_vectors(cache / "embeddings.sqlite", embedders=self.embedders, texts=self.texts, do=True)
         forget_paths(usage_file(self.workspace), self.paths, do=True)
         answers = cache / "responses.sqlite"
@@ -301,6 +316,7 @@ class Forgetting:
             forget_rows(uri, holds=self.holds)
         for folder in sorted(folders, key=lambda folder: (folder.parent.name == _COLLECT, folder)):
             remove_folder(folder)
+        forget_copy(self.recipe.index, workspace=self.workspace)
 
     def labels(self) -> int:
         """Lines of `evaluate.judge.labels` that hold it: a file of the user's, which nothing is taken out of."""

@@ -32,7 +32,10 @@ __all__ = ["MAX_COMBINATIONS", "Combination", "Variant", "own_index", "variants"
 
 MAX_COMBINATIONS = 64
 
-_FIXED = ("version", "extends", "name", "description", "phase", "workspace", "registry", "matrix", "index.uri")
+_FIXED = (
+    "version", "extends", "name", "description", "phase", "workspace", "registry", "matrix", "index.uri",
+    "index.copy_to",
+)  # fmt: skip
 """What all combinations share: they are one experiment in one workspace, each with an index of its own."""
 _EXPECTED = "keys of the recipe with lists of values, like index.search.k: [5, 8]"
 
@@ -108,7 +111,8 @@ def own_index(recipe: Recipe) -> Recipe:
         "privacy": recipe.privacy.model_dump(mode="json"),
     }
     uri = recipe.workspace / "matrix" / sha256_hex(canonical_json(made_of))[:12]
-    return recipe.model_copy(update={"matrix": None, "index": recipe.index.model_copy(update={"uri": uri})})
+    index = recipe.index.model_copy(update={"uri": uri, "copy_to": None})
+    return recipe.model_copy(update={"matrix": None, "index": index})
 
 
 def _axes(node: Node, keys: Keys, faults: list[Fault]) -> Iterator[tuple[str, Node]]:

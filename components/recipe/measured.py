@@ -17,8 +17,11 @@ _ENOUGH = 8  # texts: fewer measure the start of a model, not its speed
 def remember_speeds(run: Run, recipe: Recipe) -> None:
     """Keep how fast the models of a finished run were, and how long the rest of it took.
 
-    Answers from the cache and steps that were skipped measure nothing. A run that only skipped is not counted either.
+    Answers from the cache and steps that were skipped measure nothing. A run that only skipped is not counted either,
+    nor one whose models worked on a Ray cluster: it says nothing of this machine.
     """
+    if recipe.execution.runner == "ray":
+        return
     state = run.read()
     steps: dict[str, dict[str, Any]] = {step["name"]: step for step in state["steps"]}
     done = {name for name, step in steps.items() if step.get("status") == "done"}

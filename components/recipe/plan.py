@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.errors import InputError, RefusedError
+from components.index.place import check_place
 from components.llm.speeds import measured_speed, speeds_file
 from components.recipe.model import Recipe
 from components.recipe.plan_index import plan_index
@@ -138,6 +139,7 @@ def plan_runs(
             if planner is None:
                 world = World(recipe.workspace)
                 planner = Planner(Past(recipe.workspace), folder=Path(folder))
+            check_place(recipe.index, phase=recipe.phase)
             planner.begin(run=name, force=check_steps(recipe.phase, force))
             plans.append(_plan(planner, recipe, world, registers=registers))
     return plans

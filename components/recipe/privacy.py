@@ -13,7 +13,10 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from components.errors import TerminalError
+from components.index.bucket.objects import endpoint_url
+from components.llm.names import is_remote
 from components.llm.places import is_here, leaves_to
+from components.llm.spread.cluster import address_leaves_to
 from components.params import Params
 
 if TYPE_CHECKING:
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["PrivacyParams", "check_notes", "check_privacy", "index_without_local", "leaving", "prompts_without_local"]
 
 _NAMED = 5
+_OF_INDEX = frozenset({"index.embedding.model", "index.copy_to"})
+"""Keys by which the words of notes go away with the index alone."""
 
 
 class PrivacyParams(Params):
@@ -41,16 +46,20 @@ class PrivacyParams(Params):
 def leaving(recipe: Recipe, *, asked: bool = False) -> dict[str, str]:
     """Key of the recipe -> where the words of notes go by it, for all that is not on this machine.
 
-    Of a run of the recipe's phase: in phases mvp and optimize also the chat model, and the judge where answers are
-    judged; in dataset and optimize the models that write examples, in dataset no embedder; in all three what records
-    them (MLflow, and the Prefect server that the environment names). `asked`: of a question from the terminal, which is
-    recorded nowhere.
+    Of a run of the recipe's phase: the embedder and the bucket that gets a copy of the index, in dataset neither; in
+    phases mvp and optimize also the chat model, and the judge where answers are judged; in dataset and optimize the
+    models that write examples; in all three what records them (MLflow, and the Prefect server that the environment
+    names). `asked`: of a question from the terminal, which is recorded nowhere.
     """
     trusted = recipe.privacy.trusted_hosts
     found: dict[str, str | None] = {}
     if asked or recipe.phase != "dataset":
         embedding = recipe.index.embedding
         found["index.embedding.model"] = leaves_to(embedding.model, api_base=embedding.api_base, trusted_hosts=trusted)
+        if not asked and embedding.model != "none" and not is_remote(embedding.model):
+            found["index.embedding.model"] = _cluster(recipe)
+    if recipe.index.copy_to and not asked and recipe.phase != "dataset" and not is_here(endpoint_url() or "", trusted):
+        found["index.copy_to"] = recipe.index.copy_to
     writes = recipe.phase in ("dataset", "optimize") and recipe.dataset.generate.per_note > 0
     answers = asked or recipe.phase in ("mvp", "optimize")
     chats = {"llm.chat.model": recipe.llm.chat} if answers or writes else {}
@@ -59,6 +68,8 @@ def leaving(recipe: Recipe, *, asked: bool = False) -> dict[str, str]:
         chats["llm.judge.model"] = recipe.llm.judge
     for key, chat in chats.items():
         found[key] = leaves_to(chat.model, api_base=chat.api_base, trusted_hosts=trusted)
+        if answers and not asked and not is_remote(chat.model):
+            found[key] = _cluster(recipe)
     if recipe.phase != "reindex" and not asked:
         uri = recipe.registry.tracking_uri or ""
         elsewhere = "://" in uri or uri.startswith("databricks")  # anything else is a path
@@ -70,15 +81,23 @@ def leaving(recipe: Recipe, *, asked: bool = False) -> dict[str, str]:
     return {key: where for key, where in found.items() if where}
 
 
+def _cluster(recipe: Recipe) -> str | None:
+    """Where the Ray cluster is that does the work of models of this process; None: here, or there is none."""
+    execution = recipe.execution
+    if execution.runner != "ray":
+        return None
+    return address_leaves_to(execution.ray_address, trusted_hosts=recipe.privacy.trusted_hosts)
+
+
 def index_without_local(recipe: Recipe) -> bool:
-    """Whether the index is made without the local notes: their words would go to an embedder that is elsewhere."""
-    return recipe.privacy.when_remote == "leave_out" and "index.embedding.model" in leaving(recipe)
+    """Whether the index is made without the local notes: their words would go to an embedder or a bucket elsewhere."""
+    return recipe.privacy.when_remote == "leave_out" and not _OF_INDEX.isdisjoint(leaving(recipe))
 
 
 def prompts_without_local(recipe: Recipe, *, asked: bool = False) -> bool:
     """Whether prompts are made without the local notes: the model, or what records its answers, is elsewhere."""
     return recipe.privacy.when_remote == "leave_out" and any(
-        key != "index.embedding.model" for key in leaving(recipe, asked=asked)
+        key not in _OF_INDEX for key in leaving(recipe, asked=asked)
     )
 
 
@@ -103,11 +122,11 @@ def check_privacy(recipe: Recipe, documents: Iterable[Document], *, asked: bool 
         raise TerminalError(
             f"{_notes(local)} must not leave this machine, and this would send their words elsewhere: {told}. "
             "Nothing was sent. Either use models on this machine (index.embedding.model: local/..., an api_base on "
-            "127.0.0.1, or a host in privacy.trusted_hosts), or set privacy.when_remote: leave_out to do without "
-            "these notes there"
+            "127.0.0.1, or a host in privacy.trusted_hosts) and no index.copy_to, or set privacy.when_remote: "
+            "leave_out to do without these notes there"
         )
     persona = [document for document in local if document.kind == "persona"]
-    if persona and set(away) - {"index.embedding.model"}:
+    if persona and set(away) - _OF_INDEX:
         raise TerminalError(
             f"{_notes(persona)} must not leave this machine, and is part of every prompt, which goes elsewhere: "
             f"{told}. Nothing was sent. A persona cannot be left out: use a chat model on this machine, or another file"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from components.recipe.faults import Fault, Place
-from components.recipe.shape import default_of, is_path, keys_of, nearest
+from components.recipe.shape import default_of, is_path, keys_of, may_be_address, nearest
 from components.recipe.source import BROKEN, Broken, Node, Scalar
 
 __all__ = ["Keys", "Resolved", "dotted", "resolve"]
@@ -112,6 +112,8 @@ class _Resolver:
         if not text.strip():
             self.faults.append(Fault(place, dotted(keys), "is an empty path", expected="a path, or no such key"))
             return BROKEN
+        if "://" in text and may_be_address([str(key) for key in keys]):
+            return text
         if text == "~" or text.startswith("~/"):
             text = os.path.expanduser(text)
         return os.path.normpath(place.folder / text)

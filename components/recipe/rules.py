@@ -133,6 +133,14 @@ def _weight(get: _Values) -> Iterator[_Problem]:
         )
 
 
+def _bucket(get: _Values) -> Iterator[_Problem]:
+    if get("index.copy_to") is not None and str(get("index.uri")).startswith("s3://"):
+        yield _Problem(
+            "index.copy_to", "the index is itself in a bucket, which is only read: there is nothing to copy",
+            "index.uri a folder or none, on the machine that has the notes",
+        )  # fmt: skip
+
+
 def _window(get: _Values) -> Iterator[_Problem]:
     answer, window = get("llm.chat.max_tokens"), get("llm.chat.context_tokens")
     if answer >= window:
@@ -210,8 +218,8 @@ def _trainer(get: _Values) -> Iterator[_Problem]:
 
 
 RULES: tuple[Rule, ...] = (
-    _golden, _persona, _answers_with_adapter, _longest, _chunk, _candidates, _weight, _window,
-    _urls, _models, _keys, _privacy, _trainer,
+    _golden, _persona, _answers_with_adapter, _longest, _chunk, _candidates, _weight, _bucket,
+    _window, _urls, _models, _keys, _privacy, _trainer,
 )  # fmt: skip
 
 

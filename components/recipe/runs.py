@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from components.errors import InputError
+from components.index.place import check_place
 from components.recipe.frozen import freeze, load_frozen
 from components.recipe.load import LoadedRecipe
 from components.recipe.model import Recipe
@@ -23,6 +24,8 @@ _SCORING = (
     "registry.register",
 )  # fmt: skip
 _TOLD = {
+    "index.copy": "every run looks whether the bucket has what is published; cervella index copy RECIPE --anew uploads "
+    "all of it again",
     "registry.register": "MLflow is asked by every run, and what it has is never made twice: there is nothing to "
     "force. To score again, force evaluate.retrieval or evaluate.answers",
     "roadmap.triggers": "the triggers are measured by every run; roadmap.force gives a reason to go on without them",
@@ -63,10 +66,13 @@ def start_run(
         force: steps to do again although they are sealed.
         planned: combination ("" without a matrix) -> step -> the fingerprint that it must have, from a plan.
 
-    Raises InputError for a step that is none, TerminalError when notes that must stay here would leave this machine.
+    Raises InputError for a step that is none, or an index that is only read; TerminalError when notes that must stay
+    here would leave this machine.
     """
     recipe = loaded.recipe
     forced = check_steps(recipe.phase, force)
+    for one in [combination.loaded.recipe for combination in loaded.combinations] or [recipe]:
+        check_place(one.index, phase=one.phase)
     for one in [recipe, *(combination.loaded.recipe for combination in loaded.combinations)]:
         check_notes(one)
     phase = MATRIX if loaded.combinations else recipe.phase

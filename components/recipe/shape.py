@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from functools import cache
 from typing import Any
 
+from components.index.params import BUCKET_PATTERN
 from components.recipe.model import Recipe
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "describe",
     "expectation",
     "is_path",
+    "may_be_address",
     "keys_of",
     "nearest",
     "recipe_schema",
@@ -27,6 +29,7 @@ Schema = dict[str, Any]
 
 _PATTERNS = {
     r"^[A-Z_][A-Z0-9_]*$": "the NAME of an environment variable (capitals, digits and _)",
+    BUCKET_PATTERN: "s3://BUCKET/PREFIX",
     r"^[a-z0-9]+(-[a-z0-9]+)*$": "small letters and digits, joined by single dashes",
     r"^[a-z][a-z0-9-]*$": "small letters, digits and dashes, a letter first",
 }
@@ -79,6 +82,12 @@ def is_path(path: Sequence[str]) -> bool:
     """Whether the value at `path` is a path of the file system."""
     here = _field(path)
     return here is not None and any(option.get("format") == "path" for option in _options(here))
+
+
+def may_be_address(path: Sequence[str]) -> bool:
+    """Whether the value at `path` may be an address (s3://...) in the place of a path."""
+    here = _field(path)
+    return here is not None and any(option.get("pattern", "").startswith("^s3://") for option in _options(here))
 
 
 def describe(path: Sequence[str]) -> str:

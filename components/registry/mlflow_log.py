@@ -22,6 +22,8 @@ from components.errors import InputError
 from components.evaluate import scorecard_markdown
 from components.registry.datasets import Data, dataset_inputs
 from components.registry.gate import GateReport
+from components.registry.mlflow_glance import registered_in
+from components.registry.mlflow_prompt import find_prompt, prompt_name
 from components.registry.mlflow_values import checked_model_name, clip_lines, metric_values, table_json
 from components.registry.release import release_digest
 from components.registry.render import gate_markdown
@@ -33,7 +35,7 @@ from components.store.mlflow_params import param_values
 
 __all__ = ["Registered", "register", "registered_key", "sqlite_uri"]
 
-_KEY, _RELEASE, _TEXT = "cervella.key", "cervella.release", "cervella.text_sha256"
+_KEY, _RELEASE = "cervella.key", "cervella.release"
 _TRAINING = "cervella.train"  # of the run that was recorded while it trained: components/train/live.py
 _BATCH = 100  # params per call; MLflow refuses more
 _METRIC_BATCH = 1000
@@ -136,7 +138,17 @@ def register(
     if training:
         job = _with_training(job, training)
     job = _with_papers(job, report=report, worst=worst, data=data, card=card)
-    prompt_name = _prompt_name(model_name)
+    persona = prompt_name(model_name)
+    there = registered_in(
+        tracking_uri, experiment=experiment, key=(_KEY, job.key), model_name=model_name,
+        release=(_RELEASE, job.release), alias=alias, prompt_name=persona, prompt=prompt,
+        tags=_version_tags(job, "{run}", gate), description=_version_description(job, gate),
+    )  # fmt: skip
+    if there:
+        return _registered(
+            job, there.run_id, there.experiment_id, (model_name, there.model_version),
+            (persona, there.prompt_version), created=False,
+        )  # fmt: skip
     with mlflow_folder(artifact_root) as folder, explained(tracking_uri):
         client = open_client(tracking_uri)
         experiment_id = open_experiment(client, experiment, artifact_root)
@@ -151,13 +163,19 @@ def register(
             link(client, run_id, model_name, version, prompt_version)
             at("run linked")
             client.set_terminated(run_id, status="FINISHED")
+    return _registered(job, run_id, experiment_id, (model_name, version), (persona, prompt_version), created=created)
+
+
+def _registered(
+    job: Job, run_id: str, experiment_id: str, model: tuple[str, int], prompt: tuple[str, int], *, created: bool
+) -> Registered:
     return Registered(
         run_id=run_id,
         experiment_id=experiment_id,
-        model_name=model_name,
-        model_version=version,
-        prompt_name=prompt_name,
-        prompt_version=prompt_version,
+        model_name=model[0],
+        model_version=model[1],
+        prompt_name=prompt[0],
+        prompt_version=prompt[1],
         release=job.release,
         key=job.key,
         created=created,
@@ -254,15 +272,9 @@ def _pretty(value: Any) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def _prompt_name(model_name: str) -> str:
-    """Prompts and models share one name space, and prompt names are stricter."""
-    plain = "".join(c if c.isascii() and (c.isalnum() or c in "_.-") else "-" for c in model_name)
-    return f"{plain}-persona"
-
-
 def link(client: Any, run_id: str, model_name: str, version: int, prompt_version: int) -> None:
     """Say in a run which model version and which prompt version came of it."""
-    linked = json.dumps([{"name": _prompt_name(model_name), "version": str(prompt_version)}])
+    linked = json.dumps([{"name": prompt_name(model_name), "version": str(prompt_version)}])
     client.set_tag(run_id, "mlflow.linkedPrompts", linked)
     client.set_tag(run_id, "cervella.model_version", f"{model_name}/{version}")
 
@@ -318,45 +330,6 @@ def _details(client: Any, run: Any, job: Job) -> None:
         client.log_inputs(run.info.run_id, dataset_inputs(job.data))  # one that is there already is not added twice
 
 
-def find_prompt(
-    client: Any, model_name: str, text: str, tokens: int, experiment_id: str, at: Callable[[str], None]
-) -> int:
-    """The version of the prompt with this very text; made when there is none.
-
-    Not `register_prompt`: it makes a new version for the same text, and it links the prompt to whatever experiment is
-    active in this process, in a thread that nobody waits for.
-    """
-    from mlflow.exceptions import MlflowException
-
-    name, experiments = _prompt_name(model_name), f",{experiment_id},"
-    try:
-        prompt = client.get_prompt(name)
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-            raise
-        prompt = None
-    if prompt is None:
-        client.create_prompt(name, description="System prompt: persona of a release")
-        client.set_prompt_tag(name, "_mlflow_experiment_ids", experiments)
-    elif experiments not in prompt.tags.get("_mlflow_experiment_ids", ""):
-        before = prompt.tags.get("_mlflow_experiment_ids", "").rstrip(",")
-        client.set_prompt_tag(name, "_mlflow_experiment_ids", before + experiments)
-    at("prompt created")
-    token: str | None = None
-    while True:
-        page = client.search_prompt_versions(name, max_results=100, page_token=token)
-        for version in page:
-            if version.template == text:
-                return int(version.version)
-        token = page.token
-        if not token:
-            break
-    tags = {_TEXT: sha256_hex(text.encode()), "tokens": str(tokens)}
-    made = client.create_prompt_version(name, text, description=f"{tokens} tokens", tags=tags)
-    at("prompt registered")
-    return int(made.version)
-
-
 def find_version(client: Any, name: str, job: Job, run_id: str, gate: GateReport, at: Callable[[str], None]) -> int:
     """The model version of this release; made when there is none. Its tags and card are of the newest run of it."""
     from mlflow.exceptions import MlflowException
@@ -367,10 +340,7 @@ def find_version(client: Any, name: str, job: Job, run_id: str, gate: GateReport
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
     at("model created")
-    tags = {_RELEASE: job.release, "cervella.run_id": run_id, "cervella.gate": gate.verdict}
-    description = f"Release {job.release[:12]}, gate of phase {gate.phase}: {gate.verdict}"
-    if job.card:
-        description = clip_lines(job.card, _DESCRIPTION_LIMIT, where="the whole card is in release/card.md")
+    tags, description = _version_tags(job, run_id, gate), _version_description(job, gate)
     found = client.search_model_versions(f"name = '{name}' and tags.`{_RELEASE}` = '{job.release}'")
     if found:
         version = min(int(version.version) for version in found)
@@ -383,3 +353,13 @@ def find_version(client: Any, name: str, job: Job, run_id: str, gate: GateReport
     made = client.create_model_version(name, source, run_id, tags=tags, description=description, await_creation_for=0)
     at("version created")
     return int(made.version)
+
+
+def _version_tags(job: Job, run_id: str, gate: GateReport) -> dict[str, str]:
+    return {_RELEASE: job.release, "cervella.run_id": run_id, "cervella.gate": gate.verdict}
+
+
+def _version_description(job: Job, gate: GateReport) -> str:
+    if job.card:
+        return clip_lines(job.card, _DESCRIPTION_LIMIT, where="the whole card is in release/card.md")
+    return f"Release {job.release[:12]}, gate of phase {gate.phase}: {gate.verdict}"

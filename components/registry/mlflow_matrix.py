@@ -18,6 +18,7 @@ from components.registry import mlflow_log as log
 from components.registry.card import model_card
 from components.registry.compare import Candidate, best_of, comparison_markdown, comparison_rows
 from components.registry.gate import GateReport
+from components.registry.mlflow_prompt import find_prompt
 from components.registry.mlflow_values import checked_model_name, table_json
 from components.store import canonical_json, sha256_hex
 from components.store.mlflow_door import mlflow_folder, open_client, open_experiment
@@ -99,7 +100,7 @@ def register_matrix(
             if begun:
                 client.set_terminated(ids[child.name], status="FINISHED")
             at("combination recorded")
-        prompt_version = log.find_prompt(client, model_name, best.prompt, best.prompt_tokens, experiment_id, at)
+        prompt_version = find_prompt(client, model_name, best.prompt, best.prompt_tokens, experiment_id, at)
         job = _nested(best, model_name, parent_id=parent_id, parent_key=key)
         version = log.find_version(client, model_name, job, ids[best.name], best.gate, at)
         client.set_registered_model_alias(model_name, alias, str(version))

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from prefect import task
-from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
 
 from components.answer import AnswerParams
 from components.errors import is_transient
@@ -28,6 +27,7 @@ from components.registry.report.markdown import report_markdown
 from components.registry.report.steps import PAGE, write_report
 from components.registry.trained import read_trained
 from components.store import Run, Store, logger
+from components.store.shown import show_link, show_markdown, show_table
 
 __all__ = ["Release", "champion", "compare", "gate", "register", "release", "report"]
 
@@ -56,7 +56,7 @@ def gate(run: Run, params: GateParams, *, scorecard: str) -> str:
     decided = steps.judge(run, params, phase=run.read()["phase"], scorecard=Store(run.workspace).open(scorecard))
     report = GateReport.from_dict(decided.read_json("gate.json"))
     run.update(gate=report.to_dict())
-    create_markdown_artifact(key="gate", markdown=gate_markdown(report), description=f"Gate: {report.verdict}")
+    show_markdown(run, "gate", gate_markdown(report), description=f"Gate: {report.verdict}")
     return decided.id
 
 
@@ -77,14 +77,15 @@ def compare(run: Run, registry: RegistryParams, *, axes: Mapping[str, Any], reci
         made = {step["name"]: step["artefact"] for step in state["steps"] if step.get("artefact")}
         candidates.append(Candidate(told["name"], state["gate"]["verdict"], state["scorecard"]["metrics"]))
         children.append(_child(one, told, recipe, store, made))
-    create_table_artifact(key="comparison", table=comparison_rows(candidates), description="Combinations of the matrix")
-    create_markdown_artifact(key="best", markdown=comparison_markdown(candidates), description="Best combination")
+    show_table(run, "comparison", comparison_rows(candidates), description="Combinations of the matrix")
+    show_markdown(run, "best", comparison_markdown(candidates), description="Best combination")
     best = best_of(candidates)
     run.update(best=None if best is None else candidates[best].name, criterion=criterion(candidates))
     if best is None:
         return None
     frozen = (run.folder / "recipe.yaml").read_text(encoding="utf-8")
-    steps.record_matrix(run, registry, recipe_yaml=frozen, axes=axes, children=children, candidates=candidates)
+    done = steps.record_matrix(run, registry, recipe_yaml=frozen, axes=axes, children=children, candidates=candidates)
+    _link_mlflow(run, registry, page=done.page, name=f"{done.model_name} version {done.model_version}")
     return candidates[best].name
 
 
@@ -153,12 +154,10 @@ def report(
             run.workspace, recipe=run.read()["recipe"], recipe_yaml=frozen, scorecard=card.id
         ),
     )  # fmt: skip
-    create_markdown_artifact(
-        key="report", description="The report in short",
-        markdown=report_markdown(
-            gate=decided.read_json("gate.json"), scorecard=card.read_json("scorecard.json"), page=run.folder / PAGE
-        ),
-    )  # fmt: skip
+    markdown = report_markdown(
+        gate=decided.read_json("gate.json"), scorecard=card.read_json("scorecard.json"), page=run.folder / PAGE
+    )
+    show_markdown(run, "report", markdown, description="The report in short")
     return made.id
 
 
@@ -186,16 +185,20 @@ def register(
             trained, losses=store.open(losses) if losses else None, export=store.open(export) if export else None
         ),
     )  # fmt: skip
-    shown_at, kept = steps.shown_at(run.workspace, recipe.registry)
-    create_link_artifact(
-        key="mlflow",
-        link=f"{shown_at}/{done.page}",
-        link_text=f"{done.model_name} version {done.model_version}",
-        description="The run in MLflow, "
-        + ("which `cervella up` keeps there" if kept else "while its UI is up: "
-           f"mlflow ui --backend-store-uri {steps.tracking_uri(run.workspace, recipe.registry)}"),
-    )  # fmt: skip
+    name = f"{done.model_name} version {done.model_version}"
+    _link_mlflow(run, recipe.registry, page=done.page, name=name, report=PAGE)
     return done.model_version
+
+
+def _link_mlflow(run: Run, registry: RegistryParams, *, page: str, name: str, report: str | None = None) -> None:
+    """Show where MLflow has the run, and its report, which a browser opens from there and not from a file."""
+    at, kept = steps.shown_at(run.workspace, registry)
+    command = f"mlflow ui --backend-store-uri {steps.tracking_uri(run.workspace, registry)}"
+    about = "which `cervella up` keeps there" if kept else f"while its UI is up: {command}"
+    show_link(run, "mlflow", f"{at}/{page}", text=name, description=f"The run in MLflow, {about}")
+    if report:
+        link, text = f"{at}/{page}/artifacts/{report}", f"Report of {name}"
+        show_link(run, "page", link, text=text, description=f"The page of the run in MLflow, {about}")
 
 
 def _release(

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from prefect import task
-from prefect.artifacts import create_markdown_artifact
 
 from components.dataset.params import DatasetParams
 from components.evaluate.params import EvaluateParams
@@ -19,6 +18,7 @@ from components.roadmap.render import roadmap_markdown, triggers_markdown
 from components.roadmap.risks import presets_beside
 from components.roadmap.stand import roadmap_of
 from components.store import Run, Store
+from components.store.shown import show_markdown
 from components.train.params import TrainParams
 
 __all__ = ["Sections", "decide_training", "show_roadmap"]
@@ -52,9 +52,7 @@ def decide_training(run: Run, params: RoadmapParams, *, prompt: str) -> dict[str
     finally:
         told = run.read().get("triggers")
         if told is not None:  # of a refused run as well
-            create_markdown_artifact(
-                key="triggers", markdown=triggers_markdown(told), description="Triggers of fine-tuning"
-            )
+            show_markdown(run, "triggers", triggers_markdown(told), description="Triggers of fine-tuning")
 
 
 @task(name="roadmap")
@@ -67,6 +65,4 @@ def show_roadmap(run: Run, recipe: Sections, *, prompt: str) -> None:
         train=recipe.train, evaluate=recipe.evaluate, llm=recipe.llm, model_name=recipe.registry.model_name,
         prompt=persona, tokenizer=persona.tokenizer, model_presets=presets_beside(Path(state.get("recipe_file") or "")),
     )  # fmt: skip
-    create_markdown_artifact(
-        key="roadmap", markdown=roadmap_markdown(found), description=f"Phase reached: {found.reached}"
-    )
+    show_markdown(run, "roadmap", roadmap_markdown(found), description=f"Phase reached: {found.reached}")

@@ -1,21 +1,176 @@
-"""Prefect's database before a server starts on it: one that is damaged is put aside, and its history begins anew.
+"""Prefect's database before a server starts on it: a file of the workspace, or PostgreSQL when one was chosen.
 
-It is a view for people, never the record of a run: the store is. So damage costs the view, and no run.
-What is not seen here: damage within values, which the server may stumble on when that very run is looked at.
+It is a view for people, never the record of a run: the store is. So damage costs the view, and no run: a file that is
+damaged is put aside, and its history begins anew. What is not seen here: damage within values, which the server may
+stumble on when that very run is looked at. PostgreSQL looks after itself.
+
+Which one is chosen is in `<workspace>/prefect/database.json`: the name of an environment variable, never an address,
+since a password is in it. State after a hard crash: the choice before, or the new one.
 """
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 
-__all__ = ["DATABASE", "put_aside", "put_aside_when_damaged"]
+from components.errors import InputError, TerminalError
+from components.services.environment import file_url
+from components.store import is_held, write_atomic
+
+__all__ = [
+    "CHOICE", "DATABASE", "choose_database", "chosen_variable", "database_url", "known_revisions", "make_ready",
+    "put_aside", "put_aside_when_damaged",
+]  # fmt: skip
 
 DATABASE = "prefect.db"
+CHOICE = "database.json"
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_FULL,
          sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR)  # fmt: skip
+
+
+def chosen_variable(folder: Path) -> str | None:
+    """Name of the environment variable with the address of the PostgreSQL that was chosen; None: the file.
+
+    Raises:
+        TerminalError: the choice cannot be read. It is never taken for none: the history would be torn apart.
+    """
+    path = folder / CHOICE
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))["url_env"]
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        found = ""
+    if isinstance(found, str) and _NAME.fullmatch(found):
+        return found
+    raise TerminalError(
+        f"{path} is damaged: it should name the environment variable with the address of Prefect's database. Choose "
+        "again with `cervella up --prefect-database-env NAME`, or `none` for the file of the workspace."
+    )
+
+
+def choose_database(folder: Path, variable: str | None) -> None:
+    """Have Prefect's history of `folder` (`<workspace>/prefect`) in PostgreSQL from now on, or (None) in its file.
+
+    What the one before holds stays there, and is shown again when it is chosen again.
+
+    Args:
+        folder: must be there.
+        variable: environment variable with the address, see `postgres_url`.
+
+    Raises:
+        InputError: no such name can be used, it is not set, or holds no address.
+        TerminalError: a server of the workspace is up on another database.
+    """
+    if variable is not None:
+        if not _NAME.fullmatch(variable) or variable.startswith("PREFECT_"):
+            raise InputError(
+                f"{variable!r} cannot be the environment variable with the address of Prefect's database: expected "
+                "letters, digits and _, not beginning with PREFECT_ (those are set anew for each server), such as "
+                "CERVELLA_PREFECT_DATABASE."
+            )
+        _url_in(variable)
+    with suppress(TerminalError):  # a choice that cannot be read is replaced
+        if chosen_variable(folder) == variable:
+            return
+    if is_held(folder / "server.lock"):
+        raise TerminalError(
+            "A Prefect server of this workspace is up on another database; end it (cervella down), then choose."
+        )
+    if variable is None:
+        (folder / CHOICE).unlink(missing_ok=True)
+    else:
+        write_atomic(folder / CHOICE, json.dumps({"url_env": variable}).encode())
+
+
+def database_url(folder: Path) -> str:
+    """Address of the database of `folder`, for a server that is started now; it may hold a password.
+
+    Raises:
+        InputError: the environment variable holds no address of a PostgreSQL database.
+        TerminalError: it is not set here, or the choice cannot be read.
+    """
+    variable = chosen_variable(folder)
+    if variable is None:
+        return file_url(folder)
+    if not os.environ.get(variable):
+        raise TerminalError(
+            f"Prefect's history of this workspace is in PostgreSQL, and its address is not here: the environment "
+            f"variable {variable} is not set. Set it; or `cervella up --prefect-database-env none` goes back to the "
+            "file of the workspace, where a history of its own goes on."
+        )
+    return _url_in(variable)
+
+
+def _url_in(variable: str) -> str:
+    from components.services.postgres import postgres_url
+
+    if not os.environ.get(variable):
+        raise InputError(f"the environment variable {variable} is not set; it should hold the address of a database")
+    return postgres_url(os.environ[variable], named=variable)
+
+
+def make_ready(folder: Path, say: Callable[[str], None]) -> None:
+    """Have a database that a server can begin on, before one starts on it.
+
+    Raises:
+        InputError, TerminalError: there is none, and how to mend it.
+    """
+    variable, url = chosen_variable(folder), database_url(folder)
+    if variable is not None:
+        from components.services.postgres import check_postgres
+
+        check_postgres(url, named=variable, revisions=known_revisions("postgresql"), version=_installed())
+        return
+    if aside := put_aside_when_damaged(folder):
+        say(f"Prefect's database was damaged: it is now {aside}, and the history in its UI begins anew.")
+    _check_schema(folder)
+
+
+def known_revisions(kind: str) -> frozenset[str]:
+    """Schemas (`sqlite`, `postgresql`) that the installed Prefect knows; read from its files, without importing it.
+
+    Empty where they cannot be found: then nothing is said of any schema.
+    """
+    from importlib.util import find_spec
+
+    spec = find_spec("prefect")
+    found: set[str] = set()
+    for place in (spec.submodule_search_locations or []) if spec else []:
+        for file in (Path(place) / "server/database/_migrations/versions" / kind).glob("*.py"):
+            match = re.search(r"^revision(?:: str)? = [\"'](\w+)", file.read_text(encoding="utf-8"), re.MULTILINE)
+            found.update(match.groups() if match else ())
+    return frozenset(found)
+
+
+def _check_schema(folder: Path) -> None:
+    path, known = folder / DATABASE, known_revisions("sqlite")
+    if not path.is_file() or not path.stat().st_size or not known:
+        return
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5)) as connection:
+            found = {str(row[0]) for row in connection.execute("select version_num from alembic_version")}
+    except sqlite3.Error:  # nothing was made in it yet; or the server says what is wrong with it
+        return
+    if strange := sorted(found - known):
+        raise TerminalError(
+            f"{path} was written by a newer Prefect (schema {', '.join(strange)}) than the one that is installed "
+            f"({_installed()}). Install the newer one again (`make setup` of that checkout); or move the file aside "
+            f"(mv {path} {path}.newer) and its log with it, if there is one: then Prefect's history begins anew, and "
+            "no run and no artefact is lost."
+        )
+
+
+def _installed() -> str:
+    from importlib.metadata import version
+
+    return version("prefect")
 
 
 def put_aside_when_damaged(folder: Path) -> Path | None:

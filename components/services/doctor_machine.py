@@ -114,7 +114,7 @@ def check_prefect_url(environment: Mapping[str, str] = os.environ) -> Iterator[C
     shown = urllib.parse.urlsplit(url or "")._replace(query="", fragment="")
     told = f"PREFECT_API_URL names {shown._replace(netloc=shown.netloc.rpartition('@')[2]).geturl()}, which"
     if not url:
-        yield Check("prefect", "ok", "a run starts its own server, for its own life")
+        yield Check("prefect", "ok", "a run uses the server that is up, or starts one for its own life")
         return
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:

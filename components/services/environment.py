@@ -9,7 +9,12 @@ from pathlib import Path
 
 from components.errors import TerminalError
 
-__all__ = ["apply_environment", "prefect_environment"]
+__all__ = ["apply_environment", "file_url", "prefect_environment"]
+
+
+def file_url(folder: Path) -> str:
+    """Address of the database that is a file of `folder` (`<workspace>/prefect`), absolute."""
+    return f"sqlite+aiosqlite:///{folder}/prefect.db"
 
 
 def prefect_environment(workspace: Path, *, console_level: str = "CRITICAL") -> dict[str, str]:
@@ -23,14 +28,17 @@ def prefect_environment(workspace: Path, *, console_level: str = "CRITICAL") -> 
     return {
         "PREFECT_HOME": str(home),
         "PREFECT_PROFILES_PATH": str(home / "profiles.toml"),
-        # Server: one SQLite file (Prefect itself waits 60 s for its lock, see PRAGMA busy_timeout), leases that
-        # survive a restart (the default keeps them in memory).
-        "PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{home}/prefect.db",
+        # Server: one SQLite file (Prefect itself waits 60 s for its lock, see PRAGMA busy_timeout), unless another
+        # database was chosen: only a server that is started learns of that. Leases that survive a restart (the
+        # default keeps them in memory).
+        "PREFECT_SERVER_DATABASE_CONNECTION_URL": file_url(home),
         "PREFECT_SERVER_DATABASE_TIMEOUT": "60",
         "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
         "PREFECT_SERVER_API_HOST": "127.0.0.1",
         "PREFECT_SERVER_UI_ENABLED": "true",
         "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
+        # What is older than 90 days goes, runs too (the default forgets events alone, and grows for ever).
+        "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
         # A page in the user's browser must not be able to start runs on a server that asks for no password.
         "PREFECT_SERVER_CSRF_PROTECTION_ENABLED": "true",
         # After 2, 4 and 8 s a server that is gone is gone: the default asks for a minute, at each of several calls.

@@ -16,6 +16,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from components.services.pages import asks_nobody
+from components.services.process_start import started_at
 from components.store import FileLock
 
 _WATCH_SECONDS = 0.2
@@ -45,7 +47,10 @@ def main(folder: Path, port: int = 0) -> int:
         return 0
     os.setsid()
     port = listener.getsockname()[1]
-    state = {"pid": os.getpid(), "api_url": f"http://127.0.0.1:{port}/api", "started": time.time()}
+    pid = os.getpid()
+    url = f"http://127.0.0.1:{port}/api"
+    here = {"pid": pid, "began": started_at(pid), "host": socket.gethostname()}
+    state = {**here, "api_url": url, "started": time.time()}
     temporary = folder / "server.json.tmp"
     temporary.write_text(json.dumps(state), encoding="utf-8")
     temporary.replace(folder / "server.json")
@@ -66,7 +71,10 @@ def _bound(wanted: int) -> socket.socket:
         else:
             return listener
     listener = socket.socket()
+    # Its connections inherit it: without, they would hold the port for a minute after the server was killed.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(("127.0.0.1", 0))
+    listener.listen(2048)
     return listener
 
 
@@ -81,7 +89,8 @@ def _serve(*, folder: Path, listener: socket.socket, port: int) -> None:
     import uvicorn
     from prefect.server.api.server import create_app
 
-    server = uvicorn.Server(uvicorn.Config(create_app(final=True), log_level="warning", timeout_graceful_shutdown=5))
+    app = asks_nobody(create_app(final=True), port=port)
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5))
     servers.append(server)
     server.run(sockets=[listener])
 

@@ -32,10 +32,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from components.errors import TerminalError
-from components.services.database import put_aside_when_damaged
+from components.services.database import chosen_variable, database_url, make_ready
 from components.services.environment import make_home, prefect_environment
 from components.services.stored import send_queued
-from components.services.watch import HUNG_SECONDS, end_frozen, fault_of, server_state, watched
+from components.services.watch import HUNG_SECONDS, end_frozen, fault_of, is_elsewhere, server_state, watched
 from components.store import FileLock, is_held, machine_fault
 
 __all__ = ["Server", "find_or_start", "prefect_server", "wait_for_the_end"]
@@ -60,6 +60,7 @@ def prefect_server(
     workspace: Path,
     timeout_seconds: float = 120,
     api_url: str | None = None,
+    port: int | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Iterator[Server]:
     """Have a Prefect server that answers, inside the block.
@@ -71,6 +72,7 @@ def prefect_server(
         workspace: the server's files are in `<workspace>/prefect`; created if need be.
         timeout_seconds: how long a server may take to answer; a first start makes the database, which takes longest.
         api_url: the server to use instead, as in `http://127.0.0.1:4200/api`. None: PREFECT_API_URL, if that is set.
+        port: where one that is started shall listen, this one or the next free one. None: any.
         progress: called with a sentence for the terminal when there is something to wait for.
 
     Raises:
@@ -86,7 +88,7 @@ def prefect_server(
     users = FileLock(folder / "users.lock")
     try:
         _wait_for(users.try_shared, timeout_seconds, f"{folder}: the server of an earlier run does not end")
-        server = find_or_start(folder=folder, timeout_seconds=timeout_seconds, say=say)
+        server = find_or_start(folder=folder, timeout_seconds=timeout_seconds, say=say, port=port)
         try:
             with watched(folder, server.api_url, say=say):
                 yield server
@@ -127,6 +129,7 @@ def find_or_start(
             say("Waiting for the Prefect server that another run is starting ...")
             _wait_for(start.try_exclusive, timeout_seconds, f"{folder}: another run does not get its server started")
         owned = not is_held(folder / "server.lock")
+        check_here(folder)
         if not owned and _answer(folder, seconds=HUNG_SECONDS):
             say("The Prefect server of this workspace does not answer; it is ended, and another one started ...")
             end_frozen(folder)
@@ -134,8 +137,7 @@ def find_or_start(
             owned = True
         if owned:
             say("Starting the Prefect server ...")
-            if aside := put_aside_when_damaged(folder):
-                say(f"Prefect's database was damaged: it is now {aside}, and the history in its UI begins anew.")
+            make_ready(folder, say)
             _start(folder, port)
             if fault := _answer(folder, seconds=timeout_seconds):
                 if not is_held(folder / "server.lock"):
@@ -166,6 +168,25 @@ def _answer(folder: Path, *, seconds: float) -> str | None:
         time.sleep(_POLL_SECONDS)
 
 
+def check_here(folder: Path) -> None:
+    """Raise TerminalError when the server of `folder` runs on another machine, which shares the folder with this one.
+
+    Its address means nothing here, and its pid is another process.
+    """
+    state = server_state(folder)
+    if not state or not is_elsewhere(state) or not is_held(folder / "server.lock"):
+        return
+    if server_state(folder) != state or not is_elsewhere(state):  # it has ended, or moved, in this very moment
+        return
+    url = str(state["api_url"])
+    port = url.removesuffix("/api").rpartition(":")[2]
+    raise TerminalError(
+        f"The Prefect server of this workspace runs on another machine, {state.get('host')} (process {state['pid']} "
+        "there), and a workspace has one. Use it through a tunnel: "
+        f"ssh -N -L {port}:127.0.0.1:{port} {state.get('host')}, then PREFECT_API_URL={url} for what you run here."
+    )
+
+
 def _not_started(folder: Path, what: str) -> TerminalError:
     """Why there is no server: the machine's fault, when its log says so, else the end of the log."""
     log = _end_of_log(folder)
@@ -174,14 +195,18 @@ def _not_started(folder: Path, what: str) -> TerminalError:
 
 def _start(folder: Path, port: int | None) -> None:
     (folder / "server.json").unlink(missing_ok=True)  # of a server that is gone
-    # The user's own Prefect settings are for the user's own server.
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    # The user's own Prefect settings are for the user's own server. An address with a password goes nowhere but there.
+    variable, url = chosen_variable(folder), database_url(folder)
+    inherited = {
+        name: value for name, value in os.environ.items() if not name.startswith("PREFECT_") and name != variable
+    }  # fmt: skip
+    database = {"PREFECT_SERVER_DATABASE_CONNECTION_URL": url}
     log_file = folder / "server.log"
     log_file.unlink(missing_ok=True)
     with log_file.open("ab") as log:  # appended to, so that a keeper may cut a long one under the server
         started = subprocess.run(  # noqa: S603 (our own interpreter and module)
             [sys.executable, "-m", "components.services.prefect_process", str(folder), str(port or 0)],
-            env=inherited | prefect_environment(folder.parent, console_level="WARNING"),
+            env=inherited | prefect_environment(folder.parent, console_level="WARNING") | database,
             cwd=Path(__file__).resolve().parents[2],
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -220,4 +245,9 @@ def _wait_for(condition: Callable[[], bool], timeout_seconds: float, fault: str)
 def _end_of_log(folder: Path, lines: int = 12) -> str:
     path = folder / "server.log"
     text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
-    return f"The end of {path}:\n" + "\n".join(text.splitlines()[-lines:])
+    text = "\n".join(text.splitlines()[-lines:])
+    if chosen_variable(folder):
+        from components.services.postgres import without_password
+
+        text = without_password(text, database_url(folder))
+    return f"The end of {path}:\n{text}"

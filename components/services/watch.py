@@ -2,7 +2,8 @@
 
 Prefect's client waits a minute for each answer and asks several times. A server that has not answered for
 HUNG_SECONDS is killed: the client then learns at once that nobody is there, and the run ends with an error that says
-so.
+so. One that does not answer and works all the same is busy, and has five times as long: several runs that write at
+once, on a machine with much other work, keep its SQLite file for a minute (seen).
 """
 
 from __future__ import annotations
@@ -19,12 +20,15 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from components.errors import CervellaError, TransientError
+from components.services.process_start import processor_seconds, started_at
 from components.store import is_held
 
-__all__ = ["HUNG_SECONDS", "end_frozen", "fault_of", "server_state", "watched"]
+__all__ = ["HUNG_SECONDS", "Silence", "end_frozen", "fault_of", "is_elsewhere", "server_state", "watched"]
 
 HUNG_SECONDS = 60.0
 _ASK_SECONDS = 5.0
+_WORKS = 0.005  # of a processor: who is frozen, or waits for what never comes, uses none
+_BUSY_COUNTS = 0.2
 
 
 def fault_of(api_url: str) -> str | None:
@@ -44,7 +48,7 @@ def fault_of(api_url: str) -> str | None:
 
 
 def server_state(folder: Path) -> dict[str, object]:
-    """What `server.json` says: pid, api_url, started. Empty when there is none, or it says something else."""
+    """What `server.json` says: pid, began, host, api_url, started. Empty: there is none, or it says something else."""
     try:
         state = json.loads((folder / "server.json").read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
@@ -53,12 +57,40 @@ def server_state(folder: Path) -> dict[str, object]:
     return state if whole else {}
 
 
+def is_elsewhere(state: dict[str, object]) -> bool:
+    """Whether the process of `server.json` is none of this machine (or container); asked while its lock is held."""
+    return state.get("began") is not None and started_at(int(str(state["pid"]))) != state["began"]
+
+
 def end_frozen(folder: Path) -> None:
-    """Kill the server of `folder`, if there is one: only the holder of its lock can be the process that is meant."""
-    pid = server_state(folder).get("pid")
-    if isinstance(pid, int) and pid > 1 and is_held(folder / "server.lock"):
+    """Kill the server of `folder`, if there is one: only the holder of its lock can be the process that is meant.
+
+    On shared storage that holder may be on another machine, and its pid is somebody else's here: nothing is killed.
+    """
+    state = server_state(folder)
+    pid = state.get("pid")
+    if isinstance(pid, int) and pid > 1 and is_held(folder / "server.lock") and not is_elsewhere(state):
         with suppress(ProcessLookupError):  # it may end in this very moment
             os.kill(pid, signal.SIGKILL)
+
+
+class Silence:
+    """Seconds without an answer of the server of a folder; those in which it worked count for a fifth."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._used: tuple[object, float] | None = None
+        self.seconds = 0.0
+
+    def add(self, seconds: float, *, answers: bool) -> float:
+        """Count the time since the last look; returns `seconds` in all. An answer ends the silence."""
+        pid = server_state(self._folder).get("pid")
+        used = processor_seconds(pid) if isinstance(pid, int) else None
+        before, self._used = self._used, None if used is None else (pid, used)
+        worked = used - before[1] if used is not None and before and before[0] == pid else 0.0
+        share = _BUSY_COUNTS if worked > _WORKS * seconds else 1.0
+        self.seconds = 0.0 if answers else self.seconds + seconds * share
+        return self.seconds
 
 
 @contextmanager
@@ -88,13 +120,13 @@ def watched(folder: Path, api_url: str, *, say: Callable[[str], None]) -> Iterat
 
 
 def _watch(folder: Path, api_url: str, say: Callable[[str], None], ended: threading.Event) -> None:
-    silent, before = 0.0, time.monotonic()
+    silence, before, since = Silence(folder), time.monotonic(), time.monotonic()
     while not ended.wait(_ASK_SECONDS):
-        answers = not fault_of(api_url)
+        answers = not fault_of(api_url) or not is_held(folder / "server.lock")
         # Capped: a process that was stopped for a night has asked once in that time, not for hours.
         passed, before = min(time.monotonic() - before, 3 * _ASK_SECONDS), time.monotonic()
-        silent = 0.0 if answers or not is_held(folder / "server.lock") else silent + passed
-        if silent >= HUNG_SECONDS and not ended.is_set():
-            say(f"The Prefect server has not answered for {silent:.0f} s; it is ended.")
+        since = before if answers else since
+        if silence.add(passed, answers=answers) >= HUNG_SECONDS and not ended.is_set():
+            say(f"The Prefect server has not answered for {before - since:.0f} s; it is ended.")
             end_frozen(folder)
             return

@@ -6,7 +6,14 @@ from components.store.files import sync_folder, write_atomic
 from components.store.locks import FileLock, hold, is_held, tidy_locks
 from components.store.log import AppendLog
 from components.store.machine import machine_fault, machine_faults_told
-from components.store.progress import logger, progress_of, recorded_step, told_step
+from components.store.progress import (
+    logger,
+    progress_logger,
+    progress_of,
+    recorded_step,
+    tell_progress,
+    told_step,
+)
 from components.store.runs import Run, list_runs, read_runs
 from components.store.spec import StepSpec, canonical_json, sha256_hex
 from components.store.store import Step, Store
@@ -28,12 +35,14 @@ __all__ = [
     "logger",
     "machine_fault",
     "machine_faults_told",
+    "progress_logger",
     "progress_of",
     "read_runs",
     "recorded_step",
     "seldom_collecting",
     "sha256_hex",
     "sync_folder",
+    "tell_progress",
     "tidy_locks",
     "told_step",
     "write_atomic",

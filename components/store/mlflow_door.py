@@ -15,6 +15,7 @@ from components.errors import InputError
 from components.store.locks import hold
 from components.store.mlflow_database import make_database
 from components.store.mlflow_errors import check_sqlite
+from components.store.mlflow_moved import follow_move
 
 __all__ = ["artifacts_of", "mlflow_folder", "open_client", "open_experiment", "sqlite_uri", "tracking_uri"]
 
@@ -65,6 +66,7 @@ def open_client(tracking_uri: str) -> Any:
     """A client of MLflow. For the holder of the lock of `mlflow_folder`."""
     check_sqlite(tracking_uri)
     make_database(tracking_uri)
+    follow_move(tracking_uri)
     from mlflow.tracking import MlflowClient
 
     return MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)

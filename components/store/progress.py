@@ -1,15 +1,17 @@
 """What a run tells while it works: one logger, `cervella`, that the terminal and Prefect both listen to.
 
-Messages are ordinary log records; a step's progress is a record with `step`, `done` and `total` as extras, so that
-a terminal can draw it and a log file can ignore it (level DEBUG).
+Messages are ordinary log records. A step's progress is a record with `step`, `done`, `total` and `told` as extras, of a
+logger of its own, `cervella.progress`, whose records go nowhere else: they are for what draws them (the terminal's
+line, the bar in Prefect's UI), and would only be noise in a log.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any
 
 from components.errors import TerminalError
@@ -18,18 +20,25 @@ from components.store.runs import Run
 from components.store.spec import StepSpec
 from components.store.store import Step, Store
 
-__all__ = ["logger", "progress_of", "recorded_step", "told_step"]
+__all__ = [
+    "facts_in_words", "logger", "progress_logger", "progress_of", "recorded_step", "tell_progress", "told_step",
+]  # fmt: skip
 
 logger = logging.getLogger("cervella")
+progress_logger = logging.getLogger("cervella.progress")
+progress_logger.setLevel(logging.DEBUG)
+progress_logger.propagate = False
+
+
+def tell_progress(step: str, done: int, total: int, told: str = "") -> None:
+    """Tell that `done` of `total` parts of `step` are done; `told`: what it says of itself, such as a loss."""
+    about = {"step": step, "done": done, "total": total, "told": told}
+    progress_logger.debug("%s %d of %d", step, done, total, extra=about)
 
 
 def progress_of(step: str) -> Callable[[int, int], None]:
     """A function (done, total) that tells the progress of `step`."""
-
-    def tell(done: int, total: int) -> None:
-        logger.debug("%s %d of %d", step, done, total, extra={"step": step, "done": done, "total": total})
-
-    return tell
+    return partial(tell_progress, step)
 
 
 @contextmanager
@@ -57,14 +66,18 @@ def told_step(run: Run, name: str) -> Iterator[dict[str, Any]]:
         _end(run, name, record, started)
 
 
-def _end(run: Run, name: str, record: dict[str, Any], started: float) -> None:
-    seconds = round(time.monotonic() - started, 3)
-    facts = record.get("facts", {})
-    told = ", ".join(
+def facts_in_words(facts: Mapping[str, Any]) -> str:
+    """What a step noted, in a line: counts with their names, texts as they are."""
+    return ", ".join(
         f"{value} {key.replace('_', ' ')}" if isinstance(value, int) else str(value)
         for key, value in facts.items()
         if isinstance(value, int | str)
     )
+
+
+def _end(run: Run, name: str, record: dict[str, Any], started: float) -> None:
+    seconds = round(time.monotonic() - started, 3)
+    told = facts_in_words(record.get("facts", {}))
     logger.info(
         "%s %s%s", name, record["status"], f": {told}" if told else "",
         extra={"step": name, "event": record["status"], "seconds": seconds, "told": told},

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from components.errors import TerminalError
 from components.train.environments.find import find_environment
 from components.train.environments.machine import has_nvidia_gpu
 from components.train.params import TrainParams
+from components.train.steps import trained_before
 
-__all__ = ["check_machine", "machine_problem", "needs_gpu"]
+__all__ = ["can_train", "check_machine", "machine_problem", "needs_gpu"]
 
 
 def needs_gpu(params: TrainParams) -> str | None:
@@ -48,3 +51,13 @@ def check_machine(params: TrainParams) -> None:
     problem = machine_problem(params)
     if problem:
         raise TerminalError(problem)
+
+
+def can_train(workspace: Path, params: TrainParams) -> None:
+    """Say at once when this machine cannot train, unless such a training is sealed here, perhaps the very one.
+
+    Raises:
+        TerminalError: the trainer is not installed, or needs a GPU that is not there.
+    """
+    if not trained_before(workspace, params):
+        check_machine(params)

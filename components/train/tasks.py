@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
-from uuid import UUID
 
 from prefect import task
-from prefect.artifacts import create_markdown_artifact, create_progress_artifact, update_progress_artifact
 
 from components.dataset.params import DatasetParams
 from components.store import Run, StepSpec, Store
+from components.store.shown import show_markdown, shows_progress
 from components.train import steps
 from components.train.environments.find import find_environment
 from components.train.export import export
@@ -24,9 +22,7 @@ from components.train.prepare import prepare as prepare_data
 from components.train.report.text import training_markdown
 from components.train.running.process import Progress
 
-__all__ = ["Registry", "can_train", "export_model", "measure_losses", "prepare", "recover_base", "train"]
-
-_EVERY_SECONDS = 5.0
+__all__ = ["Registry", "export_model", "measure_losses", "prepare", "recover_base", "train"]
 
 
 class Registry(Protocol):
@@ -36,16 +32,6 @@ class Registry(Protocol):
     def tracking_uri(self) -> str | None: ...  # noqa: D102
     @property
     def experiment(self) -> str: ...  # noqa: D102
-
-
-def can_train(run: Run, params: TrainParams) -> None:
-    """Say at once when this machine cannot train, unless such a training is sealed here, perhaps the very one.
-
-    Raises:
-        TerminalError: the trainer is not installed, or needs a GPU that is not there.
-    """
-    if not steps.trained_before(run.workspace, params):
-        check_machine(params)
 
 
 @task(name="prepare training")
@@ -58,6 +44,7 @@ def prepare(run: Run, params: TrainParams, dataset: DatasetParams, *, split: str
 
 
 @task(name="recover base model")
+@shows_progress
 def recover_base(run: Run, params: TrainParams) -> str | None:
     """Recover the weights of a packaged base; returns the artefact's id, None where the base is another."""
     found = steps.recover(run, params)
@@ -65,6 +52,7 @@ def recover_base(run: Run, params: TrainParams) -> str | None:
 
 
 @task(name="train")
+@shows_progress
 def train(run: Run, params: TrainParams, registry: Registry, *, prepared: str, base: str | None) -> str:
     """Train the adapter, shown while it goes on; returns the artefact's id."""
     store = Store(run.workspace)
@@ -75,13 +63,8 @@ def train(run: Run, params: TrainParams, registry: Registry, *, prepared: str, b
         with LiveRecord(
             workspace=run.workspace, tracking_uri=registry.tracking_uri, experiment=registry.experiment,
             run_name=f"training {run.id}", fingerprint=spec.fingerprint, params=job.to_dict(),
-        ) as record, _drawn() as draw:  # fmt: skip
-
-            def tell(progress: Progress) -> None:
-                record.log(progress)
-                draw(progress)
-
-            yield tell
+        ) as record:  # fmt: skip
+            yield record.log
 
     trained = steps.train_adapter(
         run, params, prepared=store.open(prepared), base=store.open(base) if base else None,
@@ -89,40 +72,19 @@ def train(run: Run, params: TrainParams, registry: Registry, *, prepared: str, b
     )  # fmt: skip
     run.update(training=steps.training_facts(trained))
     page = f"\n\nThe page with curves and masks: `{trained.path / 'page.html'}`\n"
-    create_markdown_artifact(
-        key="training", markdown=training_markdown(trained) + page, description="What was trained, and how it went"
-    )
+    show_markdown(run, "training", training_markdown(trained) + page, description="What was trained, and how it went")
     return trained.id
 
 
-@contextmanager
-def _drawn() -> Iterator[Callable[[Progress], None]]:
-    """A progress bar in Prefect's UI, moved every few seconds."""
-    bar: UUID | None = None
-    last = 0.0
-
-    def draw(progress: Progress) -> None:
-        nonlocal bar, last
-        if not progress.steps or (time.monotonic() - last < _EVERY_SECONDS and progress.step < progress.steps):
-            return
-        share = 100.0 * progress.step / progress.steps
-        if bar is None:
-            found = create_progress_artifact(progress=share, key="training-progress", description="Steps of training")
-            bar = found if isinstance(found, UUID) else None
-        else:
-            update_progress_artifact(artifact_id=bar, progress=share)
-        last = time.monotonic()
-
-    yield draw
-
-
 @task(name="measure losses")
+@shows_progress
 def measure_losses(run: Run, params: TrainParams, *, trained: str) -> str:
     """Perplexity of base and adapter on what was held out; returns the artefact's id."""
     return steps.sum_up_losses(run, trained=Store(run.workspace).open(trained)).id
 
 
 @task(name="export the adapter")
+@shows_progress
 def export_model(run: Run, params: TrainParams, *, trained: str, base: str | None) -> str:
     """The trained model in the forms of other programs, proved; returns the artefact's id."""
     store = Store(run.workspace)

@@ -57,12 +57,16 @@ def _change(
     """Do it, tell it; returns the exit code."""
     from components.dataset.curation.reviews import reviewer_name
     from components.recipe.forget import asking_in
+    from components.services.notify.changed import tell_champion
 
     loaded = load(recipe, overrides).recipe
     if not loaded.workspace.is_dir():
         raise TerminalError(f"{loaded.workspace} is not there yet: cervella run {recipe} first")
     with asking_in(loaded.workspace):
         done = change(loaded, reviewer_name())
+    tell_champion(
+        done, loaded.execution.notify, workspace=loaded.workspace, model_name=loaded.registry.model_name, recipe=recipe
+    )
     _tell(done, loaded, as_json=as_json)
     return 1 if done.refused else 0
 

@@ -30,7 +30,7 @@ SIGNS = {"ok": "✓", "warning": "!", "problem": "✗"}
 def doctor_command(
     recipe: str | None, overrides: tuple[str, ...], workspace: Path | None, deep: bool, as_json: bool
 ) -> int:
-    """Look at the installation, the machine and the workspace; with RECIPE also at its keys and its index.
+    """Look at the installation, the machine, the workspace and what is up; with RECIPE also at its keys and its index.
 
     Nothing is changed. Exit 1 when there is a problem.
     """
@@ -69,6 +69,8 @@ def _looks(
     from components.services import doctor_machine as machine
     from components.services import doctor_workspace as here
     from components.services.doctor_champion import check_champions
+    from components.services.doctor_schemas import check_mlflow_places, check_schemas
+    from components.services.doctor_services import check_deployments, check_services
     from components.services.doctor_trainers import check_trainers
 
     root = Path(__file__).resolve().parents[2]
@@ -84,6 +86,8 @@ def _looks(
     yield "threads", machine.check_threads
     yield "loopback", machine.check_loopback
     yield "prefect", machine.check_prefect_url
+    yield "services", lambda: check_services(workspace, near=Path(".cervella") if loaded else None)
+    yield "deployments", lambda: check_deployments(workspace, prefect_file=root / "prefect.yaml")
     trains = loaded is not None and loaded.recipe.phase == "optimize"
     yield "trainers", lambda: check_trainers(loaded.recipe.train.trainer if loaded and trains else None)
     index = None
@@ -98,18 +102,23 @@ def _looks(
     yield "runs", lambda: here.check_runs(workspace)
     yield "leftovers", lambda: here.check_leftovers(workspace, index=index)
     yield "databases", lambda: here.check_databases(workspace)
+    yield "schemas", lambda: check_schemas(workspace)
+    yield "mlflow", lambda: check_mlflow_places(workspace)
     yield "champion", lambda: check_champions(workspace, recipe=shlex.quote(recipe))
     if deep:
         yield "artefacts", lambda: here.check_artefacts(workspace)
     if loaded is not None:
         from components.services.doctor_index import check_index, check_keys
+        from components.services.doctor_notify import check_notify
 
         params = loaded.recipe
         names = {
             "index.embedding.api_key_env": params.index.embedding.api_key_env,
             "llm.chat.api_key_env": params.llm.chat.api_key_env,
+            "llm.judge.api_key_env": params.llm.judge.api_key_env if params.llm.judge else None,
         }
         yield "keys", lambda: check_keys(names)
+        yield "notify", lambda: check_notify(params.execution.notify, workspace=workspace)
         yield (
             "index",
             lambda: check_index(params.index, workspace=workspace, root=params.sncp.root, recipe=shlex.quote(recipe)),

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from flows.commands.options import json_option, load, recipe_options
+
+if TYPE_CHECKING:
+    from components.index.bucket.copying import CopyReport
+    from components.recipe.model import Recipe
 
 
 @click.group("index")
@@ -22,11 +27,14 @@ def index_command() -> None:
 @json_option
 def status(recipe: str, overrides: tuple[str, ...], quick: bool, as_json: bool) -> int:
     """What is published for RECIPE: since when, how large, whether it is whole. Exit 1 when it is not."""
+    from components.index.place import copy_facts, newest_uri
     from components.index.status import index_status
-    from components.index.steps import index_uri
 
     loaded = load(recipe, overrides).recipe
-    told = index_status(index_uri(loaded.index, workspace=loaded.workspace), whether_whole=not quick)
+    uri = newest_uri(loaded.index, workspace=loaded.workspace)
+    told = index_status(uri, whether_whole=not quick)
+    told["bucket"] = loaded.index.uri if isinstance(loaded.index.uri, str) else None
+    told["copy"] = copy_facts(loaded.index, workspace=loaded.workspace)
     if as_json:
         click.echo(json.dumps(told, indent=1, ensure_ascii=False))
     else:
@@ -50,13 +58,13 @@ def rollback(
     """
     from dataclasses import asdict
 
+    from components.index.place import newest_uri
     from components.index.published import read_published
-    from components.index.steps import index_uri, roll_back
+    from components.index.steps import roll_back
 
     loaded = load(recipe, overrides).recipe
-    uri = index_uri(loaded.index, workspace=loaded.workspace)
     if only_list:
-        published = read_published(uri)
+        published = read_published(newest_uri(loaded.index, workspace=loaded.workspace))
         history = [asdict(entry) for entry in published.history] if published else []
         click.echo(json.dumps(history, indent=1, ensure_ascii=False) if as_json else _history_text(history))
         return
@@ -67,6 +75,7 @@ def rollback(
     }  # fmt: skip
     if as_json:
         click.echo(json.dumps(told, indent=1, ensure_ascii=False))
+        _copy(loaded, say=False)
         return
     click.echo(
         f"publication {target.number} of {_when(target.at)} is published again: {target.chunks} chunks of "
@@ -74,6 +83,45 @@ def rollback(
         f"{report.embedded} embedded)"
     )
     click.echo("what it took out stays out until the notes are changed, or `cervella reindex --force index.build`")
+    _copy(loaded, say=True)
+
+
+@index_command.command("copy")
+@recipe_options
+@click.option("--anew", is_flag=True, help="upload all of it again, and take the address over from another writer")
+@json_option
+def copy_command(recipe: str, overrides: tuple[str, ...], anew: bool, as_json: bool) -> None:
+    """Let the bucket of index.copy_to hold what is published for RECIPE, as the end of every run does."""
+    from dataclasses import asdict
+
+    from components.index.place import copy_published
+    from components.store import progress_of
+
+    loaded = load(recipe, overrides).recipe
+    report = copy_published(
+        loaded.index, workspace=loaded.workspace, anew=anew, progress=progress_of("index.copy")
+    )  # fmt: skip
+    if as_json:
+        click.echo(json.dumps({"address": loaded.index.copy_to, **asdict(report)}, indent=1, ensure_ascii=False))
+    else:
+        click.echo(_copied(loaded.index.copy_to, report))
+
+
+def _copy(recipe: Recipe, *, say: bool) -> None:
+    if recipe.index.copy_to is None:
+        return
+    from components.index.place import copy_published
+
+    report = copy_published(recipe.index, workspace=recipe.workspace)
+    if say:
+        click.echo(_copied(recipe.index.copy_to, report))
+
+
+def _copied(address: str | None, report: CopyReport) -> str:
+    return (
+        f"{address} has publication {report.publication}: {report.uploaded} objects uploaded "
+        f"({_megabytes(report.bytes)}), {report.removed} removed"
+    )
 
 
 def _when(at: str) -> str:
@@ -105,13 +153,35 @@ def _status_text(told: Mapping[str, Any]) -> str:
     writer = told["writer"]
     if writer:
         lines.append(("writing now", f"process {writer['pid']} ({writer['what']}, since {writer['since']})"))
+    if told["bucket"]:
+        lines.append(("read from", f"{told['bucket']}, which another machine writes"))
+    lines += [("copy", text) for text in _copy_lines(told["copy"], now["number"])]
     faults = told["faults"]
     lines.append(("whole", "not looked at" if faults is None else "; ".join(faults) or "yes, every row was read"))
     if faults:
-        lines.append(("way out", "cervella reindex RECIPE --force index.build: rebuilt from the embedding cache"))
+        again = "cervella reindex RECIPE --force index.build: rebuilt from the embedding cache"
+        brought = f"remove {Path(told['uri']).parent}: the next question brings it anew from the bucket"
+        lines.append(("way out", brought if told["bucket"] else again))
     lines.append(("digest", now["digest"]))
     text = "\n".join(f"{name:<12} {value}" for name, value in lines)
     return f"{text}\n\n{_history_text(told['history'])}"
+
+
+def _copy_lines(copy: Mapping[str, Any] | None, number: int) -> list[str]:
+    if copy is None:
+        return []
+    if copy["fault"]:
+        return [f"in {copy['address']}: cannot be looked at: {copy['fault']}"]
+    if copy["publication"] is None:
+        return [f"nothing is in {copy['address']} yet; cervella index copy RECIPE"]
+    if not copy["ours"]:
+        return [f"{copy['address']} has an index of {copy['writer']}"]
+    told = [f"publication {copy['publication']} is in {copy['address']} since {_when(copy['at'])}"]
+    if not copy["is_newest"]:
+        told.append(f"behind: {number} is published here; cervella index copy RECIPE, or the next run, brings it")
+    if copy["missing"]:
+        told.append(f"{copy['missing']} of its objects are missing there: cervella index copy RECIPE --anew")
+    return told
 
 
 def _history_text(history: list[dict[str, Any]]) -> str:

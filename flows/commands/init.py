@@ -53,7 +53,8 @@ def init_command(sncp: Path, out: Path | None, name: str | None, persona: bool, 
         there = [str(file) for file in written if os.path.lexists(file)]
         if there:
             raise InputError(f"{', '.join(there)}: there already, and never overwritten; leave --persona out.")
-    first = first_recipe(found, path=path, name=name, persona=written)
+    workspace = Path(os.path.abspath(".cervella"))  # where commands that name no recipe look
+    first = first_recipe(found, path=path, name=name, workspace=workspace, persona=written)
     for file, text in zip(written, texts.values() if written else (), strict=True):
         write_new(file, text)
     write_first(first)

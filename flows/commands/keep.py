@@ -47,7 +47,7 @@ def gc_command(
         click.echo(f"{loaded.workspace} is not there yet: nothing to remove")
         return 0
     age = None if older_than is None else timedelta(days=older_than)
-    with alone_in(loaded.workspace, "gc"):
+    with alone_in(loaded.workspace, "gc", beside_prefect=True):
         unused = find_unused(loaded, keep=keep or 10, older_than=age)
         for item in unused[:_SHOWN]:
             click.echo(f"{item.kind:<10} {_bytes(item.size):>10}  {item.path.relative_to(loaded.workspace.parent)}")
@@ -133,8 +133,15 @@ def _tell_what_remains(forgetting: Forgetting) -> None:
         click.echo(
             f"{labels} verdicts of yours in {file} tell of it; the file is yours: take these lines out", err=True
         )
+    from components.services.database import chosen_variable
+
     if uri := forgetting.recipe.registry.tracking_uri:
         click.echo(f"not searched: MLflow at {uri}", err=True)
+    if variable := chosen_variable(forgetting.recipe.workspace / "prefect"):
+        click.echo(
+            f"not searched: Prefect's history in PostgreSQL ({variable}): names, parameters and logs of its runs",
+            err=True,
+        )
     click.echo("out of reach: what was sent to a provider, and backups", err=True)
 
 

@@ -9,13 +9,15 @@ from typing import Any
 
 import click
 
-from components.errors import InputError, TerminalError, TransientError
+from components.errors import HeldBackError, InputError, RefusedError, TerminalError, TransientError
 from components.recipe import MATRIX, LoadedRecipe, start_run
-from components.services import apply_environment, prefect_environment, prefect_server, wait_until_stored
+from components.services import Server, apply_environment, prefect_environment, prefect_server, wait_until_stored
+from components.services.notify.runs import to_be_told
 from components.store import Run, logger
 from flows.commands.options import json_option, load, override_option, recipe_options
 from flows.commands.past import print_run
 from flows.commands.terminal import told_in_terminal
+from flows.notify import tell_ended_here
 
 force_option = click.option(
     "--force", multiple=True, metavar="STEP", help="do this step again although it is sealed, such as index.chunk"
@@ -71,10 +73,26 @@ def _execute_plan(
 @click.command("reindex")
 @recipe_options
 @force_option
+@click.option("--watch", is_flag=True, help="go on, and reindex whenever notes or recipe have changed, until Ctrl-C")
+@click.option(
+    "--quiet-seconds", type=click.FloatRange(min=0.1, max=30), default=2.0, show_default=True, metavar="SECONDS",
+    help="of --watch: how long nothing may change before a reindex begins",
+)  # fmt: skip
 @json_option
-def reindex_command(recipe: str, overrides: tuple[str, ...], force: tuple[str, ...], as_json: bool) -> int:
-    """Bring the index of RECIPE up to date with its notes, whatever the recipe's phase is."""
-    return finish(execute(load(recipe, (*overrides, "phase=reindex")), force=force), as_json=as_json)
+def reindex_command(
+    recipe: str, overrides: tuple[str, ...], force: tuple[str, ...], watch: bool, quiet_seconds: float, as_json: bool
+) -> int:
+    """Bring the index of RECIPE up to date with its notes, whatever the recipe's phase is.
+
+    With --watch until it is interrupted: exit 130, as everywhere. What fails meanwhile is told, and watching goes on.
+    With --json it prints a line for each reindex.
+    """
+    overrides = (*overrides, "phase=reindex")
+    if watch:
+        from flows.commands.watch import watch_notes
+
+        return watch_notes(recipe, overrides, force=force, quiet_seconds=quiet_seconds, as_json=as_json)
+    return finish(execute(load(recipe, overrides), force=force), as_json=as_json)
 
 
 def execute(
@@ -83,52 +101,92 @@ def execute(
     force: Sequence[str],
     planned: Mapping[str, Mapping[str, str]] | None = None,
     fail_fast: bool = False,
+    server: Server | None = None,
 ) -> Run:
-    """Run the recipe in this process, with a Prefect server for as long as it takes.
+    """Run the recipe in this process.
 
     Args:
         loaded: the recipe.
         force: steps to be done again.
         planned: see `start_run`.
         fail_fast: of a matrix: begin no combination after one has failed.
+        server: the Prefect server of the workspace; whoever has it sees to it that the history is stored before it ends
+            (`see_stored`). None: there is one for as long as it takes.
 
     Raises:
         CervellaError: the error that ended the run.
     """
+    _check_machine(loaded)
     run = start_run(loaded, force=force, planned=planned)
     run.update(fail_fast=fail_fast)
+    to_be_told(run, loaded.recipe.execution, flow_run=None)
     try:
         with told_in_terminal():
-            _execute(run)
+            _execute(run, server)
     except KeyboardInterrupt:
         run.update(status="interrupted")
         raise
     except BaseException as error:
-        run.update(status="failed", error=str(error) or type(error).__name__)
+        refused = isinstance(error, HeldBackError | RefusedError)
+        run.update(status="failed", error=str(error) or type(error).__name__, refused=refused)
         raise
+    finally:
+        tell_ended_here(run)
     return run
 
 
-def _execute(run: Run) -> None:
-    logger.info("run %s", run.id)
-    environment = prefect_environment(run.workspace)
-    with prefect_server(workspace=run.workspace, progress=logger.info) as server:
-        apply_environment({**environment, "PREFECT_API_URL": server.api_url})
-        from flows.run import run_phase
+def _check_machine(loaded: LoadedRecipe) -> None:
+    """A machine that cannot train is told before a server is started; of a matrix, when it can train none of it."""
+    recipes = [one.loaded.recipe for one in loaded.combinations] or [loaded.recipe]
+    if any(recipe.phase != "optimize" for recipe in recipes):
+        return
+    from components.train.machine import can_train
 
-        state = run_phase(run)
+    faults = []
+    for recipe in recipes:
         try:
-            for one in [run, *_combinations(run)]:
-                flow_run = one.read().get("prefect_flow_run")
-                if flow_run:
-                    wait_until_stored(server.api_url, flow_run, expected_task_runs=len(_tasks(one)))
-        except TransientError as error:
-            logger.warning("%s", error)
-    if not state.is_completed():
-        ended = state.result(raise_on_failure=False)
-        if isinstance(ended, BaseException):
-            raise ended
-        raise TerminalError(f"run {run.id} ended as {state.name}: {state.message}")
+            can_train(recipe.workspace, recipe.train)
+        except TerminalError as error:
+            faults.append(error)
+    if len(faults) == len(recipes):
+        raise faults[0]
+
+
+def _execute(run: Run, server: Server | None) -> None:
+    logger.info("run %s", run.id)
+    if server:
+        failed = _carried_out(run, server)
+    else:
+        with prefect_server(workspace=run.workspace, progress=logger.info) as started:
+            failed = _carried_out(run, started)
+            see_stored(run, started)
+    if failed:
+        raise failed
+
+
+def _carried_out(run: Run, server: Server) -> BaseException | None:
+    """Run it on a server; returns what it failed with."""
+    apply_environment({**prefect_environment(run.workspace), "PREFECT_API_URL": server.api_url})
+    from flows.run import run_phase
+
+    state = run_phase(run)
+    if state.is_completed():
+        return None
+    ended = state.result(raise_on_failure=False)
+    if isinstance(ended, BaseException):
+        return ended
+    return TerminalError(f"run {run.id} ended as {state.name}: {state.message}")
+
+
+def see_stored(run: Run, server: Server) -> None:
+    """Wait until the history of a run is stored, so that the server may end; only warns when it is not."""
+    try:
+        for one in [run, *_combinations(run)]:
+            flow_run = one.read().get("prefect_flow_run")
+            if flow_run:
+                wait_until_stored(server.api_url, flow_run, expected_task_runs=len(_tasks(one)))
+    except TransientError as error:
+        logger.warning("%s", error)
 
 
 def _combinations(run: Run) -> list[Run]:

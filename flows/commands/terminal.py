@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from components.store import logger
+from components.store import logger, progress_logger
 
 __all__ = ["told_in_terminal"]
 
@@ -70,11 +70,13 @@ def told_in_terminal() -> Iterator[None]:
     handler = StepLines()
     level, propagate = logger.level, logger.propagate
     logger.addHandler(handler)
-    logger.setLevel(logging.DEBUG)
+    progress_logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
     try:
         yield
     finally:
         handler.clear()
         logger.removeHandler(handler)
+        progress_logger.removeHandler(handler)
         logger.setLevel(level)
         logger.propagate = propagate

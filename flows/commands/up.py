@@ -30,16 +30,23 @@ workspace_option = click.option(
 @click.option("--host", default="127.0.0.1", show_default=True, help="loopback alone: nothing here asks for a password")
 @click.option("--timeout", type=click.FloatRange(min=1), default=240, show_default=True, metavar="SECONDS",
               help="how long to wait for all of them; a first start makes two databases")  # fmt: skip
+@click.option("--prefect-database-env", "variable", metavar="NAME",
+              help="environment variable with the address of a PostgreSQL database for Prefect's history; its name is "
+                   "remembered for this workspace; `none`: the file of the workspace again")  # fmt: skip
+@click.option("--without-worker", multiple=True, type=click.Choice(["cervella", "training"]),
+              help="no worker for this work pool here: another machine has one (cervella worker)")  # fmt: skip
 @click.option("--no-deploy", is_flag=True, help="leave the deployments on the server as they are")
 @json_option
 def up_command(
-    workspace: Path, prefect_port: int, mlflow_port: int, host: str, timeout: float, no_deploy: bool, as_json: bool
+    workspace: Path, prefect_port: int, mlflow_port: int, host: str, timeout: float, variable: str | None,
+    without_worker: tuple[str, ...], no_deploy: bool, as_json: bool,
 ) -> int:  # fmt: skip
     """Have Prefect, MLflow and two workers in the background, and the deployments of prefect.yaml on them.
 
     What is up stays as it is; what has died is started again. `cervella down` ends them.
     """
     from components.services.supervisor import bring_up
+    from components.services.supervisor.kept import POOLS
     from components.services.supervisor.ports import check_port
 
     _check_host(host)
@@ -47,8 +54,11 @@ def up_command(
     check_port(mlflow_port, option="--mlflow-port")
     if prefect_port == mlflow_port:
         raise InputError(f"--prefect-port and --mlflow-port are both {prefect_port}; name two ports.")
+    if variable is not None:
+        _choose_database(workspace, variable)
+    pools = [pool for pool in POOLS if pool not in without_worker]
     up = bring_up(
-        workspace, prefect_port=prefect_port, mlflow_port=mlflow_port, say=_say, timeout_seconds=timeout
+        workspace, prefect_port=prefect_port, mlflow_port=mlflow_port, say=_say, timeout_seconds=timeout, pools=pools
     )  # fmt: skip
     named = os.environ.get("PREFECT_API_URL")  # looked at before it is set for this process
     deployed = None if no_deploy else _deploy(workspace, up)
@@ -60,6 +70,7 @@ def up_command(
     for name, title in (("prefect", "Prefect"), ("mlflow", "MLflow")):
         click.echo(f"{title:<8} {up.services[name]['url']}")
     _tell_ports(up, {"prefect": prefect_port, "mlflow": mlflow_port})
+    _tell_workers(up, pools)
     if deployed:
         click.echo(deployed)
     if named and named.rstrip("/") != f"{up.services['prefect']['url']}/api":
@@ -101,6 +112,15 @@ def _check_host(host: str) -> None:
         )
 
 
+def _choose_database(workspace: Path, variable: str) -> None:
+    from components.services.database import choose_database
+    from components.services.environment import make_home
+
+    folder = workspace.resolve() / "prefect"
+    make_home(folder)
+    choose_database(folder, None if variable == "none" else variable)
+
+
 def _deploy(workspace: Path, up: Up) -> str:
     from components.services import apply_environment, prefect_environment
 
@@ -124,6 +144,16 @@ def _tell_ports(up: Up, wanted: dict[str, int]) -> None:
             click.echo(f"{name} was up already on port {has} and stays there; `cervella down` first to move it.")
         else:
             click.echo(f"{name} is on port {has}: {port} was taken ({who_has(port)}).")
+
+
+def _tell_workers(up: Up, pools: list[str]) -> None:
+    has = [name.removeprefix("worker-") for name in up.services if name.startswith("worker-")]
+    if sorted(has) != sorted(pools):
+        click.echo(
+            f"Workers that were up already stay: {', '.join(has) or 'none'}; `cervella down` first to change it."
+        )
+    elif len(has) < 2:
+        click.echo(f"Workers here: {', '.join(has) or 'none'}. Runs of the other pools wait for one elsewhere.")
 
 
 def _say(text: str) -> None:

@@ -17,7 +17,7 @@ from components.dataset.conversation import Conversation, Turn
 from components.dataset.report import Report
 from components.dataset.reports.page import page, write_page
 from components.dataset.reports.page_charts import bars
-from tests.dataset.browser import NAMES, Tab, installed, tab
+from tests.browser import NAMES, Tab, installed, tab
 from tests.dataset.reports import report_of
 
 MADE = datetime(2026, 11, 29, 8, 30, tzinfo=UTC)

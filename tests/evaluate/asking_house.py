@@ -113,7 +113,7 @@ class AskingHouse:
         params = EvaluateParams(golden=self.golden, answers=count, at_once=at_once)
         return evaluate.answer_questions(
             self.new_run(), params, SEARCH, self.llm, self.answer, partner=self.partner,
-            known_paths=self.index.paths(), built=self.built, prompt=self.prompt,
+            known_paths=self.index.paths, built=self.built, prompt=self.prompt,
         )  # fmt: skip
 
     def do(self, step: str, count: int, *, at_once: int) -> Artefact:

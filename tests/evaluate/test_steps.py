@@ -71,7 +71,7 @@ class House:
                 workspace=self.workspace, index=opened, search=SEARCH, prompt=text, session=session, llm=llm,
                 answer=answer,
             ),
-            known_paths=opened.paths(), built=built, prompt=prompt,
+            known_paths=opened.paths, built=built, prompt=prompt,
         )  # fmt: skip
 
 

@@ -162,7 +162,7 @@ def without_prefect() -> None:
     command._execute = _walk
 
 
-def _walk(run: Any) -> None:
+def _walk(run: Any, server: Any) -> None:
     from components.recipe import load_frozen
     from components.recipe.measured import try_to_remember
     from flows import mvp

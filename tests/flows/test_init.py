@@ -69,6 +69,7 @@ def test_the_example_notes(init: Any, examples: Path, tmp_path: Path) -> None:
     assert collected(loaded) >= {
         path.relative_to(examples / "sncp").as_posix() for path in (examples / "sncp").rglob("*.md")
     }
+    assert loaded.recipe.workspace == tmp_path / "somewhere" / ".cervella"  # of commands without a recipe, too
     assert "cervella plan mine.yaml" in told and "valid, phase mvp" in told
     assert [path.name for path in (tmp_path / "somewhere").iterdir()] == ["mine.yaml"]
 
@@ -85,6 +86,19 @@ def test_the_real_notes(init: Any, shared: Path, tmp_path: Path) -> None:
     assert collected(loaded) >= notes - {item["what"] for item in about["left_out"]}
 
 
+@pytest.mark.parametrize("out", ["recipes/mine.yaml", "a/b/c/mine.yaml", "../elsewhere/mine.yaml"])
+def test_wherever_the_recipe_is_its_runs_are_where_one_stands(init: Any, tmp_path: Path, out: str) -> None:
+    path = tmp_path / "somewhere" / out
+    path.parent.mkdir(parents=True)
+    vault = flat_vault(tmp_path)
+    code, told = init("--sncp", vault, "--out", out)
+    assert code == 0, told
+    assert load_recipe(path).recipe.workspace == tmp_path / "somewhere" / ".cervella"
+    assert init("--sncp", vault, "--out", "other.yaml")[0] == 0  # two recipes of one workspace, each with its own table
+    uris = {load_recipe(one).recipe.index.uri for one in (path, tmp_path / "somewhere" / "other.yaml")}
+    assert len(uris) == 2
+
+
 def test_beside_the_project_s_recipes_it_extends_them(init: Any, root: Path, examples: Path, tmp_path: Path) -> None:
     recipes = tmp_path / "somewhere" / "recipes"
     shutil.copytree(root / "recipes", recipes)
@@ -92,7 +106,8 @@ def test_beside_the_project_s_recipes_it_extends_them(init: Any, root: Path, exa
     assert init("--sncp", examples / "sncp", "--name", "mine")[0] == 0
     loaded = load_recipe(recipes / "mine.yaml")
     text = (recipes / "mine.yaml").read_text(encoding="utf-8")
-    assert "extends: mvp.yaml" in text and text.startswith("# yaml-language-server")
+    assert "extends: _base.yaml" in text and text.startswith("# yaml-language-server")
+    assert loaded.recipe.phase == "mvp" and loaded.recipe.evaluate.personality is None  # that of the examples is theirs
     assert loaded.recipe.index.uri == loaded.recipe.workspace / "index-mine"  # the demo's index is not written over
     vault = flat_vault(tmp_path)
     assert init("--sncp", vault)[0] == 0

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from components.registry.report.page import page
-from tests.dataset.browser import NAMES, Tab, installed, tab
+from tests.browser import NAMES, Tab, installed, tab
 from tests.registry.reports import gate_of, hostile_report, report_of, scorecard
 from tests.registry.test_report_page import ATTACK
 from tests.train.test_page import LEAST_CONTRAST, SMALLEST, VISIBLE

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -69,6 +70,11 @@ class House:
         lines = self.remote.all("/logs/filter", {"logs": {"flow_run_id": {"any_": [run]}}})
         return "\n".join(line["message"] for line in lines)
 
+    def shown(self, run: str) -> dict[str, dict[str, Any]]:
+        """The artifacts of a flow run, by key."""
+        found = self.remote.all("/artifacts/filter", {"flow_runs": {"id": {"any_": [run]}}})
+        return {one["key"]: one for one in found if one["key"]}
+
     def records(self) -> list[dict[str, Any]]:
         """What the runs noted about themselves, oldest first."""
         return [json.loads(file.read_text(encoding="utf-8")) for file in sorted(self.workspace.glob("runs/*/run.json"))]
@@ -106,6 +112,11 @@ def house(root: Path, examples: Path, tmp_path_factory: pytest.TempPathFactory) 
         "reindex": ("reindex", "index: {embedding: {model: fake/embedding}}\n"),
         "mvp": ("mvp", ""),
         "training": ("optimize-smoke", ""),
+        "golden": (
+            "reindex",
+            "index: {embedding: {model: fake/embedding}, uri: ../golden index}\n"
+            f"evaluate: {{golden: {examples / 'golden.jsonl'}}}\n",
+        ),
         "broken": ("mvp", "answers: {serach: {k: 3}}\n"),
     }.items():
         text = f"extends: {root / 'recipes' / base}.yaml\nname: {name}\n{own}{more}"
@@ -158,6 +169,54 @@ def test_the_schedule_fires_and_only_the_edited_note_is_embedded(working: House)
     assert 1 <= built["embedded"] <= 3
     assert built["added"] + built["updated"] <= 3
     assert house.live_version() != before
+    [under] = house.under(nightly["id"])
+    summary = house.shown(under["id"])["reindex-index"]["data"]
+    assert summary.startswith("# Published, notes: 1 changed\n") and "| notes changed | 1 |" in summary
+    assert "Published, notes: 1 changed" in house.shown(nightly["id"])["reindex-outcome"]["data"]
+
+
+def test_a_reindex_that_is_refused_says_so_everywhere_in_the_words_of_the_terminal(working: House) -> None:
+    house = working
+    assert house.ended(house.start("run-recipe", recipe="golden"))["state"]["type"] == "COMPLETED"
+    kept = (house.folder / "golden index" / "live.json").read_bytes()
+    vanish = ["index.max_removed_share=0.05", "sncp.exclude=['**/memoria/**']", "evaluate.golden=null"]
+    run = house.ended(house.start("run-recipe", recipe="golden", overrides=vanish))
+    why = run["state"]["message"]
+    assert run["state"]["type"] == "FAILED" and "published notes would vanish from the index" in why
+    [under] = house.under(run["id"])
+    assert why in under["state"]["message"]
+    shown = house.shown(under["id"])["golden-index"]
+    assert shown["description"].startswith("Index: not published (held back), notes: ")
+    assert "| recall at 5 before |" in shown["data"] and "## Notes removed\n\n- .sncp/memoria/" in shown["data"]
+    outcome = house.shown(run["id"])["golden-outcome"]["data"]
+    assert outcome.count("published notes would vanish") == 1
+    assert f"/runs/flow-run/{under['id']}" in outcome
+    assert (house.folder / "golden index" / "live.json").read_bytes() == kept
+    assert house.records()[-1]["error"] == why
+    assert soon(lambda: "index.build failed" in house.log(under["id"]), 30), house.log(under["id"])
+    log = house.log(run["id"]) + house.log(under["id"])
+    assert "sncp.collect done: " in log and "Traceback" not in log
+
+
+def test_a_run_whose_process_was_killed_is_retried_from_what_is_sealed(working: House) -> None:
+    house = working
+    note = house.folder / "notes" / "NORD.md"
+    note.write_text(note.read_text(encoding="utf-8") + "\n\n## Before the kill\n\nIt snows.\n", encoding="utf-8")
+    run = house.start("run-recipe", recipe="reindex", overrides=["index.embedding.model=fake/embedding?delay=15"])
+    assert soon(lambda: _works_on(house, "index.build"), 90), house.run(run)["state"]
+    killed = house.records()[-1]
+    os.kill(killed["pid"], signal.SIGKILL)
+    assert house.ended(run)["state"]["type"] == "CRASHED"
+    command = [sys.executable, "-m", "prefect", "flow-run", "retry", run]
+    told = subprocess.run(command, cwd=house.folder, env=house.environment, capture_output=True, text=True, check=False)
+    assert told.returncode == 0, told.stderr
+    assert soon(lambda: house.run(run)["state"]["type"] == "COMPLETED", 120), house.run(run)["state"]
+    assert house.run(run)["run_count"] == 2
+    again = house.records()[-1]
+    assert again["run"] != killed["run"] and again["status"] == "done"
+    assert {step["name"]: step["status"] for step in again["steps"]} == {
+        "sncp.collect": "skipped", "index.chunk": "skipped", "index.build": "done",
+    }  # fmt: skip
 
 
 def test_a_fault_of_a_recipe_fails_the_run_before_any_task_as_in_the_terminal(
@@ -186,7 +245,7 @@ def test_a_training_is_refused_outside_its_pool_but_its_plan_is_told(working: Ho
     assert (planned["name"], "phase:optimize" in planned["tags"]) == ("plan of training", True)
     assert planned["state"]["type"] == "COMPLETED", planned["state"]
     shown = house.remote.all("/artifacts/filter", {"flow_runs": {"id": {"any_": [plan]}}})
-    assert [one["key"] for one in shown] == ["plan"]
+    assert [one["key"] for one in shown] == ["training-plan"]
     assert "train.run" in shown[0]["data"]
     assert all(record["recipe"] == "reindex" for record in house.records())
 

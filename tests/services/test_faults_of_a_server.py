@@ -88,6 +88,26 @@ def test_a_server_that_answers_is_left_alone(server: subprocess.Popen[str], tmp_
         raise TerminalError("mine")
 
 
+def test_a_server_that_works_and_does_not_answer_has_more_time(tmp_path: Path) -> None:
+    busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        (tmp_path / "server.json").write_text(json.dumps({"pid": busy.pid, "api_url": "http://127.0.0.1:9/api"}))
+        silence = watch.Silence(tmp_path)
+        silence.add(1.0, answers=True)
+        for _ in range(3):
+            time.sleep(0.5)
+            working = silence.add(10.0, answers=False)
+        assert working == pytest.approx(6.0)  # a fifth
+        busy.send_signal(signal.SIGSTOP)
+        silence.add(10.0, answers=False)
+        time.sleep(0.3)
+        assert silence.add(10.0, answers=False) >= working + 10.0
+        assert silence.add(10.0, answers=True) == 0.0
+    finally:
+        busy.kill()
+        busy.wait()
+
+
 def test_only_the_holder_of_the_lock_is_ever_killed(tmp_path: Path) -> None:
     innocent = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     try:

@@ -22,7 +22,7 @@ from components.train.report.page import page, run_page
 from components.train.report.shown import decode_tokens, load_decoder, shown_example
 from components.train.report.text import duration, headline, size, training_markdown, what_was_done
 from components.train.running.masks import RowMask, compare_masks
-from tests.dataset.browser import NAMES, Tab, installed, tab
+from tests.browser import NAMES, Tab, installed, tab
 from tests.dataset.trainer_rows import conversation
 from tests.train.reports import ENVIRONMENT, JOB, PARAMS, events, finished_job, outcome_of, talks
 

@@ -6,6 +6,7 @@ import logging
 
 import pytest
 
+from components.store import progress_logger
 from components.train.running.progress import Progress
 from components.train.running.words import teller
 
@@ -15,8 +16,11 @@ def progress(event: str, step: int = 0, steps: int = 14, **values: float) -> Pro
     return Progress(step=step, steps=steps, event=event, **{**known, **values})
 
 
-def test_step_loss_held_out_loss_speed_and_time_left_are_told(caplog: pytest.LogCaptureFixture) -> None:
+def test_step_loss_held_out_loss_speed_and_time_left_are_told(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     tell = teller("train.run")
+    monkeypatch.setattr(progress_logger, "handlers", [caplog.handler])
     with caplog.at_level(logging.DEBUG, logger="cervella"):
         tell(progress("starting", steps=0))
         tell(progress("begin"))

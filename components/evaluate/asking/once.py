@@ -9,8 +9,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from components.errors import TerminalError
-from components.evaluate.asking.at_once import ask_at_once
 from components.evaluate.asking.paid import PaidLog
+from components.llm.at_once import ask_at_once
 
 if TYPE_CHECKING:
     from components.index import Index

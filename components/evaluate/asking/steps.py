@@ -7,11 +7,11 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from components.errors import CervellaError
-from components.evaluate.asking.at_once import most_at_once
 from components.evaluate.asking.contestants import SYSTEM, Contender
 from components.evaluate.asking.once import IndexMovedError, ask_once, open_log, write_rows
 from components.evaluate.said import Contestant, Item, Said
 from components.index.ranking import RANKING_VERSION
+from components.llm.at_once import most_at_once
 from components.store import (
     Artefact,
     Run,

@@ -14,13 +14,13 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from components.errors import CervellaError
-from components.evaluate.asking.at_once import ask_at_once, most_at_once
 from components.evaluate.judge.opening import Judge
 from components.evaluate.judge.reply import read_verdict
 from components.evaluate.judge.words import PROMPT_VERSION, JudgeWords
 from components.evaluate.judged import Judged, Verdict
 from components.evaluate.said import Contestant
 from components.evaluate.suite.model import JudgeQuestion
+from components.llm.at_once import ask_at_once, most_at_once
 from components.store import canonical_json, logger, sha256_hex
 
 if TYPE_CHECKING:

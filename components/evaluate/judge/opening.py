@@ -14,6 +14,7 @@ from components.llm.params import ChatParams, LlmParams
 
 if TYPE_CHECKING:
     from components.llm import Budget, Chat
+    from components.llm.spread import Workers
 
 __all__ = ["Judge", "check_judge", "judge_chat", "open_judge"]
 
@@ -57,11 +58,12 @@ def open_judge(
     workspace: Path,
     budget: Budget | None = None,
     trusted_hosts: Collection[str] = (),
+    workers: Workers | None = None,
 ) -> Judge:
     """The judge of a recipe. At temperature 0 its replies are cached under `workspace`, as all replies are.
 
     `budget`: what a run has left; none: no limit. `trusted_hosts`: of `api_base`, count as this machine. Where the
-    recipe names no judge, it is the chat model without any adapter.
+    recipe names no judge, it is the chat model without any adapter. `workers`: judge in the place of this process.
 
     Raises:
         InputError: see `check_judge`; otherwise as `load_chat`.
@@ -71,7 +73,7 @@ def open_judge(
     values = chat.model_dump()
     chats = tuple(
         load_chat(
-            **{**values, "seed": chat.seed + repeat}, budget=budget, trusted_hosts=trusted_hosts,
+            **{**values, "seed": chat.seed + repeat}, budget=budget, trusted_hosts=trusted_hosts, workers=workers,
             cache=workspace / "cache" / "responses.sqlite" if llm.cache else None,
         )
         for repeat in range(params.repeats)

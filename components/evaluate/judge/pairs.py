@@ -10,13 +10,13 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from components.errors import CervellaError
-from components.evaluate.asking.at_once import ask_at_once, most_at_once
 from components.evaluate.judge.ask import Heard, LocalNotes, Tally, ask_judge
 from components.evaluate.judge.opening import Judge
 from components.evaluate.judge.reply import read_choice
 from components.evaluate.judge.words import JudgeWords
 from components.evaluate.judged import Outcome, Pair
 from components.evaluate.said import Item, Said
+from components.llm.at_once import ask_at_once, most_at_once
 
 __all__ = ["Duel", "duels", "judge_pairs"]
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from components.errors import CervellaError
 from components.registry.champion.record import Champion, close, locked, read_history
+from components.registry.mlflow_glance import champion_is_told
 from components.registry.params import CHAMPION, RegistryParams
 from components.store import mlflow_door as door
 from components.store.mlflow_errors import explained
@@ -51,6 +52,11 @@ def _told(
     uri = door.tracking_uri(workspace, registry.tracking_uri)
     if uri.startswith(_SQLITE) and not Path(uri.removeprefix(_SQLITE)).is_file():
         return f"MLflow has no database at {uri}; the next run of the recipe makes one"
+    now = history[-1]
+    release = (_RELEASE, now.digest)
+    told = _description(now, "{version}")
+    if champion_is_told(uri, model_name=registry.model_name, alias=CHAMPION, release=release, description=told):
+        return None
     try:
         with door.mlflow_folder(door.artifacts_of(workspace, uri)), explained(uri):
             return _follow(door.open_client(uri), registry.model_name, history, at)
@@ -73,13 +79,18 @@ def _follow(client: Any, name: str, history: Sequence[Champion], at: Callable[[s
         if number := _version(client, name, told):
             _tag(client, name, number, told, until)
     at("tags set")
-    reason = f": {now.reason}" if now.reason else ""
-    verb = "promoted" if now.what == "promote" else "rolled back to"
-    text = f"{_DESCRIPTION}\n\nIn service: version {version} since {now.at}, {verb} by {now.by}{reason}"
+    text = _description(now, version)
     if model.description != text:
         client.update_registered_model(name, text)
     at("described")
     return None
+
+
+def _description(now: Champion, version: str) -> str:
+    """Of the model. Written last: where it says this, all else of the newest change was told."""
+    reason = f": {now.reason}" if now.reason else ""
+    verb = "promoted" if now.what == "promote" else "rolled back to"
+    return f"{_DESCRIPTION}\n\nIn service: version {version} since {now.at}, {verb} by {now.by}{reason}"
 
 
 def _version(client: Any, name: str, told: Champion) -> str | None:

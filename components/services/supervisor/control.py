@@ -8,15 +8,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from components.errors import TerminalError
+from components.services.database import make_ready
 from components.services.environment import make_home
-from components.services.supervisor.kept import ROOT
+from components.services.supervisor.kept import POOLS, ROOT
 from components.services.supervisor.logs import end_of
 from components.services.supervisor.processes import end_marked, mark_of, started_at
 from components.store import is_held, machine_fault
@@ -27,7 +28,8 @@ __all__ = ["Down", "Up", "bring_down", "bring_up"]
 _POLL_SECONDS = 0.2
 _END_SECONDS = 25.0
 _TRIES = 3
-SERVICES = ("prefect", "mlflow", "worker-cervella", "worker-training")
+SERVICES = ("prefect", "mlflow", *(f"worker-{pool}" for pool in POOLS))
+"""Names of all that a keeper can keep."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +53,9 @@ class Down:
 
 
 def bring_up(
-    workspace: Path, *, prefect_port: int, mlflow_port: int, say: Callable[[str], None], timeout_seconds: float = 240
-) -> Up:
+    workspace: Path, *, prefect_port: int, mlflow_port: int, say: Callable[[str], None], timeout_seconds: float = 240,
+    pools: Sequence[str] = tuple(POOLS),
+) -> Up:  # fmt: skip
     """Have a keeper for the workspace, and wait until all that it keeps answers.
 
     Args:
@@ -61,32 +64,37 @@ def bring_up(
         mlflow_port: likewise.
         say: called with a sentence when there is something to wait for.
         timeout_seconds: for all together; a first start makes two databases.
+        pools: work pools that get a worker here. A keeper that is there keeps the workers that it has.
 
     Raises:
-        TerminalError: the workspace cannot be written; or one of them does not answer in time, or has failed to start
-            three times, with the end of its log. What does answer stays up, and the keeper goes on trying.
+        InputError: the address of Prefect's database, where one was chosen, is none.
+        TerminalError: Prefect's database cannot be used; another machine keeps the workspace; the workspace cannot be
+            written; or one of them does not answer in time, or has failed to start three times, with the end of its
+            log. What does answer stays up, and the keeper goes on trying.
     """
     workspace = workspace.resolve()
     try:
         services_folder(workspace).mkdir(parents=True, exist_ok=True, mode=0o700)
         make_home(workspace / "prefect")
-        begun = _start(workspace, prefect_port, mlflow_port)
+        begun = _start(workspace, prefect_port, mlflow_port, pools, say)
     except OSError as error:
         told = machine_fault(error, workspace)
         raise told or TerminalError(f"{error.filename or workspace}: {error.strerror or error}") from error
     if begun:
-        say("Starting Prefect, MLflow and two workers ...")
+        say(f"Starting Prefect, MLflow and {_workers(len(pools))} ...")
     deadline = time.monotonic() + timeout_seconds
     told_names: set[str] = set()
+    expected = ("prefect", "mlflow", *(f"worker-{pool}" for pool in pools)) if begun else ()
     while True:
         services = services_of(workspace).get("services", {})
-        waiting = [name for name in SERVICES if not _is_up(services.get(name, {}))]
-        for name in [name for name in SERVICES if name not in waiting and name not in told_names]:
+        wanted = expected or tuple(services) or SERVICES
+        waiting = [name for name in wanted if not _is_up(services.get(name, {}))]
+        for name in [name for name in wanted if name not in waiting and name not in told_names]:
             told_names.add(name)
             if begun:
                 say(f"{name} is up")
         if not waiting:
-            return Up(begun, {name: services[name] for name in SERVICES})
+            return Up(begun, {name: services[name] for name in wanted})
         if not is_held(services_folder(workspace) / KEEPER_LOCK):
             raise TerminalError(f"The keeper has ended while it started. {end_of(_log(workspace, 'keeper'))}")
         failing = [name for name in waiting if services.get(name, {}).get("failed_starts", 0) >= _TRIES]
@@ -123,17 +131,23 @@ def bring_down(workspace: Path, *, say: Callable[[str], None]) -> Down:
     return Down(kept, left, is_held(server))
 
 
-def _start(workspace: Path, prefect_port: int, mlflow_port: int) -> bool:
+def _start(
+    workspace: Path, prefect_port: int, mlflow_port: int, pools: Sequence[str], say: Callable[[str], None]
+) -> bool:  # fmt: skip
     from components.services.supervisor.keeper import ALREADY_KEPT
 
-    if is_held(services_folder(workspace) / KEEPER_LOCK):
+    lock = services_folder(workspace) / KEEPER_LOCK
+    if is_held(lock):
+        _holder(lock)  # which must be of this machine
         return False
+    if not is_held(workspace / "prefect" / "server.lock"):  # else its database is in use, and good
+        make_ready(workspace / "prefect", say)
     out = _log(workspace, "keeper-errors")
     out.parent.mkdir(parents=True, exist_ok=True)
     with out.open("wb") as log:
         done = subprocess.run(  # noqa: S603 (our own interpreter and module)
             [sys.executable, "-m", "components.services.supervisor.keeper", str(workspace), str(prefect_port),
-             str(mlflow_port)],
+             str(mlflow_port), *pools],
             cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False,
         )  # fmt: skip
     if done.returncode not in (0, ALREADY_KEPT):
@@ -163,14 +177,23 @@ def _log(workspace: Path, name: str) -> Path:
 
 def _holder(lock: Path) -> int:
     """Pid of the process that holds the lock, as it wrote into it; only if that is the very process, by its start."""
+    where = ""
     for _ in range(10):  # one that has just begun has not written yet
         with suppress(OSError, ValueError, KeyError, TypeError):
             about = json.loads(lock.read_text(encoding="utf-8"))
-            pid, started = int(about["pid"]), about["started"]
+            pid, started, host = int(about["pid"]), about["started"], about.get("host")
             if pid > 1 and started is not None and started_at(pid) == started:
                 return pid
+            where = f" ({host} writes that it is its process {pid})" if host else ""
         time.sleep(_POLL_SECONDS)
-    raise TerminalError(f"{lock} is held, and it is not known by whom: end that process yourself (lsof {lock}).")
+    raise TerminalError(
+        f"{lock} is held, and it is not known by whom{where}. Where several machines share the workspace, it is kept "
+        f"by the one that called `cervella up`; else end that process yourself (lsof {lock})."
+    )
+
+
+def _workers(count: int) -> str:
+    return {0: "no worker", 1: "one worker", 2: "two workers"}.get(count, f"{count} workers")
 
 
 def _signal(pid: int, number: signal.Signals) -> None:

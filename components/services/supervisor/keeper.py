@@ -1,4 +1,4 @@
-"""The keeper: `python -m components.services.supervisor.keeper WORKSPACE PREFECT_PORT MLFLOW_PORT`.
+"""The keeper: `python -m components.services.supervisor.keeper WORKSPACE PREFECT_PORT MLFLOW_PORT POOL...`.
 
 It detaches from the terminal and lives until SIGTERM. It holds `keeper.lock`, which says that it is there and who it
 is, and together with the runs `users.lock` of the Prefect server, which keeps that one alive. What dies or freezes is
@@ -13,10 +13,12 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
@@ -25,10 +27,11 @@ from components.errors import CervellaError
 from components.services.environment import make_home
 from components.services.prefect_server import wait_for_the_end
 from components.services.supervisor.board import Board
-from components.services.supervisor.kept import POOLS, Mlflow, PrefectServer, Worker
+from components.services.supervisor.kept import Mlflow, PrefectServer, Worker
 from components.services.supervisor.logs import rotate
 from components.services.supervisor.processes import end_marked, mark_of, started_at
 from components.services.supervisor.service import Service
+from components.services.supervisor.teller import Teller
 from components.store import FileLock
 from components.store.services import KEEPER_LOCK, SERVICES, services_folder
 
@@ -39,8 +42,10 @@ _LOOK_SECONDS = 1.0
 _END_SECONDS = 12.0
 
 
-def main(workspace: Path, prefect_port: int, mlflow_port: int) -> int:
+def main(workspace: Path, prefect_port: int, mlflow_port: int, pools: Sequence[str]) -> int:
     """Keep the services of the workspace. Returns at once, with the keeper left running detached.
+
+    `pools`: work pools that get a worker here.
 
     Returns ALREADY_KEPT if the workspace has a keeper. Raises OSError or CervellaError where it cannot be written.
     """
@@ -59,15 +64,15 @@ def main(workspace: Path, prefect_port: int, mlflow_port: int) -> int:
         return 0
     os.setsid()
     pid = os.getpid()
-    lock.write(json.dumps({"pid": pid, "started": started_at(pid)}))
-    Keeper(workspace, prefect_port=prefect_port, mlflow_port=mlflow_port).keep()
+    lock.write(json.dumps({"pid": pid, "started": started_at(pid), "host": socket.gethostname()}))
+    Keeper(workspace, prefect_port=prefect_port, mlflow_port=mlflow_port, pools=pools).keep()
     return 0
 
 
 class Keeper:
     """All services of a workspace, each kept by a thread."""
 
-    def __init__(self, workspace: Path, *, prefect_port: int, mlflow_port: int) -> None:
+    def __init__(self, workspace: Path, *, prefect_port: int, mlflow_port: int, pools: Sequence[str]) -> None:
         self.workspace = workspace
         self.ending = threading.Event()
         self.board = Board(workspace)
@@ -77,8 +82,9 @@ class Keeper:
         self.services: list[Service] = [
             PrefectServer(self.board, self.ending, workspace=workspace, port=prefect_port),
             Mlflow(self.board, self.ending, port=mlflow_port, **shared),  # type: ignore[arg-type]
-            *(Worker(pool, self.board, self.ending, **shared) for pool in POOLS),  # type: ignore[arg-type]
+            *(Worker(pool, self.board, self.ending, **shared) for pool in pools),  # type: ignore[arg-type]
         ]
+        self.teller = Teller(self.board, self.ending, **shared)  # type: ignore[arg-type]
 
     def keep(self) -> None:
         """Keep them until SIGTERM, then end them."""
@@ -92,6 +98,7 @@ class Keeper:
         while not users.try_shared() and not self.ending.wait(0.1):
             pass  # a server that ends holds it alone for a moment
         threads = [threading.Thread(target=self._run, args=(one,), name=one.name) for one in self.services]
+        threads.append(threading.Thread(target=self.teller.run, name="teller"))
         for thread in threads:
             thread.daemon = True
             thread.start()
@@ -134,6 +141,6 @@ class Keeper:
 
 if __name__ == "__main__":
     try:
-        sys.exit(main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])))
+        sys.exit(main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4:]))
     except (CervellaError, OSError) as error:
         sys.exit(f"{error}")

@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from components.errors import TerminalError
+from components.services.database import chosen_variable
 from components.services.environment import prefect_environment
 from components.services.prefect_server import find_or_start
 from components.services.supervisor.board import Board
@@ -23,10 +24,10 @@ from components.services.supervisor.ports import free_port, holders
 from components.services.supervisor.prefect_api import last_heartbeat, make_pool
 from components.services.supervisor.processes import MARK, end_marked, mark_of, marked, started_at
 from components.services.supervisor.service import Service
-from components.services.watch import HUNG_SECONDS, end_frozen, fault_of, server_state
+from components.services.watch import HUNG_SECONDS, Silence, end_frozen, fault_of, server_state
 from components.store import is_held
 
-__all__ = ["POOLS", "Child", "Mlflow", "PrefectServer", "Worker", "child_environment", "worker_name"]
+__all__ = ["PATIENCE", "POOLS", "Child", "Mlflow", "PrefectServer", "Worker", "child_environment", "worker_name"]
 
 POOLS: Mapping[str, tuple[int | None, str]] = {
     "cervella": (None, "Runs that may be beside each other."),
@@ -36,6 +37,9 @@ POOLS: Mapping[str, tuple[int | None, str]] = {
 
 A limit of a pool counts runs and needs no lease. The workers need the pools before anything is deployed.
 """
+PATIENCE = "5"
+"""How often Prefect's client asks again, in a worker and its runs: together a minute. The keeper starts a server that
+died again within that time; and one on a file answers 503 while several runs write, until they take turns."""
 ROOT = Path(__file__).resolve().parents[3]
 _GRACE_SECONDS = 6.0
 _GRACE_OF_RUNS = 8.0
@@ -53,10 +57,12 @@ def child_environment(
         own: how names begin that are left out: settings of the user's own programs.
         more: what is set beside.
     """
-    found = {name: value for name, value in os.environ.items() if not name.startswith(own)}
+    secret = chosen_variable(workspace / "prefect")  # for the server alone
+    found = {name: value for name, value in os.environ.items() if not name.startswith(own) and name != secret}
     found |= {"DO_NOT_TRACK": "1", "MLFLOW_DISABLE_TELEMETRY": "true", "OMP_WAIT_POLICY": "passive"}
     found |= {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "PYTHONUNBUFFERED": "1"}
-    return found | prefect_environment(workspace, console_level="INFO") | dict(more or {}) | {MARK: mark}
+    found |= prefect_environment(workspace, console_level="INFO") | {"PREFECT_CLIENT_MAX_RETRIES": PATIENCE}
+    return found | dict(more or {}) | {MARK: mark}
 
 
 class PrefectServer(Service):
@@ -68,6 +74,7 @@ class PrefectServer(Service):
     def __init__(self, board: Board, ending: threading.Event, *, workspace: Path, port: int) -> None:
         super().__init__("prefect", board, ending)
         self.folder = workspace / "prefect"
+        self.silence = Silence(self.folder)
         self.port = port
         board.tell(self.name, wanted_port=port, log=str(self.folder / "server.log"))
 
@@ -85,6 +92,11 @@ class PrefectServer(Service):
     def fault(self) -> str | None:
         """Asked over HTTP."""
         return fault_of(str(server_state(self.folder).get("api_url")))
+
+    def counts(self, seconds: float) -> float:
+        """A server that works is busy, not frozen."""
+        before = self.silence.seconds
+        return self.silence.add(seconds, answers=False) - before
 
     def end(self) -> None:
         """A frozen one is killed; one that answers ends by itself when nobody holds `users.lock` any more."""
@@ -185,6 +197,7 @@ class Worker(Child):
     def __init__(self, pool: str, board: Board, ending: threading.Event, *, workspace: Path, keeper: str) -> None:
         super().__init__(f"worker-{pool}", board, ending, workspace=workspace, keeper=keeper)
         self.pool = pool
+        self.known_as = worker_name()
         self.url = ""
         self.began = 0.0
 
@@ -198,11 +211,15 @@ class Worker(Child):
             make_pool(f"{self.url}/api", self.pool, concurrency_limit=limit, description=description)
         except (OSError, ValueError) as error:
             raise TerminalError(f"the work pool {self.pool} could not be made ({error})") from error
+        self.start_worker(limit, more={"PREFECT_API_URL": f"{self.url}/api"})
+
+    def start_worker(self, limit: int | None, *, more: Mapping[str, str]) -> None:
+        """Start Prefect's worker, for at most `limit` runs at once."""
         self.began = time.time()
         self.spawn(
-            ["-m", "prefect", "worker", "start", "--pool", self.pool, "--type", "process", "--name", worker_name(),
+            ["-m", "prefect", "worker", "start", "--pool", self.pool, "--type", "process", "--name", self.known_as,
              *(["--limit", str(limit)] if limit else [])],
-            more={"PREFECT_API_URL": f"{self.url}/api"},
+            more=more,
         )  # fmt: skip
 
     def gone(self) -> str | None:
@@ -215,7 +232,7 @@ class Worker(Child):
     def fault(self) -> str | None:
         """What the server last heard of it. A server that does not answer says nothing of the worker."""
         try:
-            heard = last_heartbeat(f"{self.url}/api", pool=self.pool, worker=worker_name())
+            heard = last_heartbeat(f"{self.url}/api", pool=self.pool, worker=self.known_as)
         except (OSError, ValueError, KeyError, TypeError) as error:
             return None if self.board.ask(self.name).get("state") == "up" else f"the server cannot be asked ({error})"
         if heard is None or heard < self.began - 1:

@@ -13,6 +13,7 @@ from components.errors import CervellaError
 from components.store.mlflow_database import make_database
 from components.store.mlflow_door import artifacts_of, mlflow_folder, tracking_uri
 from components.store.mlflow_errors import check_sqlite
+from components.store.mlflow_moved import follow_move
 
 
 def main(workspace: Path, port: int) -> None:
@@ -22,6 +23,7 @@ def main(workspace: Path, port: int) -> None:
     with mlflow_folder(artifacts):
         check_sqlite(uri)
         make_database(uri)
+        follow_move(uri)
     command = [
         sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
         "--backend-store-uri", uri, "--artifacts-destination", str(artifacts), "--uvicorn-opts", "--log-level warning",

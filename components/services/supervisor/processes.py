@@ -9,11 +9,12 @@ from __future__ import annotations
 import hashlib
 import os
 import signal
-import subprocess
 import sys
 import time
 from contextlib import suppress
 from pathlib import Path
+
+from components.services.process_start import ps, started_at
 
 __all__ = ["MARK", "end_marked", "mark_of", "marked", "started_at"]
 
@@ -27,24 +28,12 @@ def mark_of(workspace: Path, keeper: str = "", service: str = "") -> str:
     return f"{place}." + (f"{keeper}." if keeper else "") + (f"{service}." if service else "")
 
 
-def started_at(pid: int) -> str | None:
-    """When the process began, in the machine's own words (Linux: ticks since boot); None: there is none."""
-    if sys.platform == "linux":
-        try:
-            words = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
-        except OSError:
-            return None
-        return None if words[0] == "Z" else words[19]
-    told = _ps("-o", "lstart=", "-p", str(pid)).strip()
-    return told or None
-
-
 def marked(mark: str) -> list[int]:
     """Pids of the processes of this user whose mark begins with `mark`, this one left out."""
     if sys.platform == "linux":
         pids = [int(entry) for entry in os.listdir("/proc") if entry.isdigit()]
         return sorted(pid for pid in pids if pid != os.getpid() and _has_mark(pid, mark))
-    rows = [row.split(None, 1) for row in _ps("-axEww", "-o", "pid=,command=").splitlines()]
+    rows = [row.split(None, 1) for row in ps("-axEww", "-o", "pid=,command=").splitlines()]
     return sorted(int(row[0]) for row in rows if len(row) == 2 and f" {MARK}={mark}" in row[1])
 
 
@@ -85,7 +74,3 @@ def _send(pid: int, mark: str, number: signal.Signals) -> None:
                 signal.pidfd_send_signal(handle, number)
         finally:
             os.close(handle)
-
-
-def _ps(*arguments: str) -> str:
-    return subprocess.run(["/bin/ps", *arguments], capture_output=True, text=True, check=False).stdout  # noqa: S603

@@ -48,6 +48,10 @@ class Service(ABC):
     def fault(self) -> str | None:
         """Why it does not answer, in words; None: it does."""
 
+    def counts(self, seconds: float) -> float:
+        """How much of the time without an answer is silence; less where it works meanwhile."""
+        return seconds
+
     @abstractmethod
     def end(self) -> None:
         """End it, and whatever it has started; waits until they are gone."""
@@ -90,7 +94,7 @@ class Service(ABC):
             fault, asked = self.fault(), time.monotonic()
             # Capped: a machine that slept for a night has asked once in that time, not for hours.
             passed, before = min(time.monotonic() - before, self.patience / 3), time.monotonic()
-            silent = silent + passed if fault else 0.0
+            silent = silent + self.counts(passed) if fault else 0.0
             if not fault and not self.was_up:
                 self.was_up = True
                 self.board.tell(self.name, state="up", fault=None, failed_starts=0)

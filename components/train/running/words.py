@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from components.store import logger
+from components.store import logger, tell_progress
 from components.train.running.progress import Progress
 
 __all__ = ["teller"]
@@ -35,8 +35,7 @@ def teller(step: str) -> Callable[[Progress], None]:
             None if progress.seconds_left is None else f"{_time(progress.seconds_left)} left",
         ]
         told = ", ".join(part for part in parts if part)
-        about = {"step": step, "done": progress.step, "total": progress.steps, "told": told}
-        logger.debug("%s %d of %d: %s", step, progress.step, progress.steps, told, extra=about)
+        tell_progress(step, progress.step, progress.steps, told)
 
     return tell
 

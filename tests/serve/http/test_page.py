@@ -4,27 +4,16 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any, cast
 
 import pytest
 
-from tests.dataset.browser import Tab, installed, tab
+from tests.browser import Tab, installed, tab
 from tests.serve.http.conftest import Answers, soon, up
 
 HOSTILE = (
     "<img src='http://evil.example/x.png' onerror='window.bad=1'><script>window.bad=1</script> "
     "![](http://evil.example/y) "
 )
-
-
-class Address:
-    """A URL where `Tab.open` expects a file."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-
-    def as_uri(self) -> str:
-        return self.url
 
 
 def until(page: Tab, expression: str, seconds: float = 30) -> None:
@@ -44,7 +33,7 @@ def test_a_conversation(tmp_path: Path) -> None:
     if browser is None:
         pytest.skip("no Chromium is installed")
     with up(Answers(pieces=(HOSTILE, "La caparra ", "[1]."))) as here, tab(browser, tmp_path / "profile") as page:
-        page.open(cast(Any, Address(here.url)), width=900)
+        page.open(here.url, width=900)
         assert page.ask("document.title") == "cervella"
         ask(page, "Quanto è la caparra?")
         until(page, "document.querySelectorAll('.foot button').length == 2")
@@ -71,7 +60,7 @@ def test_it_can_be_stopped(tmp_path: Path) -> None:
     if browser is None:
         pytest.skip("no Chromium is installed")
     with up(Answers(waits_at=1)) as here, tab(browser, tmp_path / "profile") as page:
-        page.open(cast(Any, Address(here.url)), width=400, dark=True)
+        page.open(here.url, width=400, dark=True)
         ask(page, "Quanto è la caparra?")
         until(page, "document.querySelector('.hers span').textContent.startsWith('La caparra')")
         page.ask("stop.click()")

@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Generator, Sequence
 from contextvars import copy_context
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
-from components.llm import Chat
 from components.store import logger
+
+if TYPE_CHECKING:
+    from components.llm.chat import Chat
 
 __all__ = ["ask_at_once", "most_at_once"]
 
@@ -17,7 +19,13 @@ Result = TypeVar("Result")
 
 
 def most_at_once(chat: Chat, at_once: int) -> int:
-    """How many questions `chat` is asked at a time: a model of this process answers one after the other."""
+    """How many questions `chat` is asked at a time: one for each worker of a Ray cluster that it has.
+
+    Without, a model of this process answers one after the other. Raises TerminalError: the cluster cannot be opened.
+    """
+    workers = getattr(chat, "workers", None)  # a chat that wraps another need not have it
+    if workers is not None:
+        return int(workers.count)
     return 1 if chat.model.startswith("local/") else at_once
 
 

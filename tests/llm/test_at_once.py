@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.evaluate.asking.at_once import ask_at_once, most_at_once
 from components.llm import load_chat
+from components.llm.at_once import ask_at_once, most_at_once
 
 
 def nothing(_: int, __: int) -> None:

@@ -1,0 +1,155 @@
+"""What Prefect's UI is shown, on a real server: artifacts by recipe, bars of progress; no run depends on it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.store import Run, progress_logger, tell_progress
+from components.store.shown import show_markdown, shown_key, shows_progress
+
+# Says, a line each: seconds that a task took beside a frozen server; what the server was sent, as JSON.
+RUN = """
+import json, os, signal, sys, threading, time
+from pathlib import Path
+from components.services import apply_environment, prefect_environment, prefect_server
+
+workspace = Path(sys.argv[1])
+apply_environment(prefect_environment(workspace))
+with prefect_server(workspace=workspace) as server:
+    apply_environment({"PREFECT_API_URL": server.api_url})
+    from prefect import flow, task
+    from prefect.client.orchestration import get_client
+    from components.store import Run, progress_of
+    from components.store.shown import show_link, show_markdown, show_table, shows_progress
+
+    run = Run.create(workspace, recipe="mvp", phase="mvp")
+
+    @task
+    @shows_progress
+    def embed(run: Run, *, texts: int, seconds: float) -> int:
+        tell = progress_of("index.build")
+        for done in range(1, texts + 1):
+            time.sleep(seconds / texts)
+            tell(done, texts)
+        return texts
+
+    @task
+    @shows_progress
+    def quick(run: Run) -> None:
+        progress_of("index.chunk")(1, 2)
+
+    @task
+    @shows_progress
+    def frozen(run: Run) -> float:
+        tell = progress_of("evaluate.judge")
+        tell(0, 10)
+        time.sleep(1.5)
+        os.kill(server.pid, signal.SIGSTOP)
+        threading.Timer(6, os.kill, (server.pid, signal.SIGCONT)).start()
+        started = time.monotonic()
+        for done in range(1, 11):
+            time.sleep(0.2)
+            tell(done, 10)
+        return time.monotonic() - started
+
+    @task
+    @shows_progress
+    def fails(run: Run) -> None:
+        tell = progress_of("train.run")
+        tell(1, 4)
+        time.sleep(1.5)
+        tell(2, 4)
+        time.sleep(1.5)
+        raise ValueError("as it was told to")
+
+    @flow
+    def work() -> float:
+        assert embed(run, texts=40, seconds=4.0) == 40
+        quick(run)
+        fails(run, return_state=True)
+        show_markdown(run, "gate", "# NO-GO", description="Gate")
+        show_markdown(run, "gate", "half \\ud800 of it", description="what no server takes")
+        show_table(run, "questions", [{"id": "q1", "rank": None}], description="Questions")
+        show_link(run, "mlflow", "http://127.0.0.1:5000/#/x", text="The run", description="MLflow")
+        return frozen(run)
+
+    print(json.dumps(work()), flush=True)
+    with get_client(sync_client=True) as client:
+        found = client.request("POST", "/artifacts/filter", json={}).json()
+        events = client.request("POST", "/events/filter", json={
+            "filter": {"event": {"name": ["prefect.artifact.updated"]}}}).json()
+    print(json.dumps({"artifacts": found, "updates": len(events["events"])}), flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def told(root: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What the program above said: `seconds`, `artifacts` by key, `updates` of bars, `errors` on stderr."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    done = subprocess.run(
+        [sys.executable, "-c", RUN, str(tmp_path_factory.mktemp("shown") / "work space")],
+        cwd=root, env=environment, capture_output=True, text=True, timeout=240, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    seconds, found = map(json.loads, done.stdout.splitlines())
+    artifacts = {one["key"]: one for one in found["artifacts"] if one["key"]}
+    return {"seconds": seconds, "artifacts": artifacts, "updates": found["updates"], "errors": done.stderr}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+class TestOnAServer:
+    def test_a_step_that_takes_its_time_has_a_bar_that_ends_full(self, told: dict[str, Any]) -> None:
+        bar = told["artifacts"]["mvp-index-build-progress"]
+        assert (bar["type"], float(bar["data"]), bar["description"]) == ("progress", 100.0, "40 of 40")
+        assert bar["task_run_id"] and bar["flow_run_id"]
+
+    def test_a_quick_one_has_none(self, told: dict[str, Any]) -> None:
+        assert "mvp-index-chunk-progress" not in told["artifacts"]
+
+    def test_one_that_fails_stays_where_it_was(self, told: dict[str, Any]) -> None:
+        assert float(told["artifacts"]["mvp-train-run-progress"]["data"]) == 50.0
+
+    def test_the_server_is_asked_once_a_second_at_most(self, told: dict[str, Any]) -> None:
+        assert 2 <= told["updates"] <= 12  # of nine seconds in which more than fifty things were told
+
+    def test_a_server_that_does_not_answer_delays_no_work(self, told: dict[str, Any]) -> None:
+        assert told["seconds"] < 4  # two are its own; the server was frozen for six
+        assert float(told["artifacts"]["mvp-evaluate-judge-progress"]["data"]) == 100.0
+
+    def test_markdown_tables_and_links_are_kept_by_recipe(self, told: dict[str, Any]) -> None:
+        shown = told["artifacts"]
+        assert shown["mvp-gate"]["data"] == "# NO-GO"  # what the server did not take is left out, and the flow goes on
+        assert json.loads(shown["mvp-questions"]["data"]) == [{"id": "q1", "rank": None}]
+        assert shown["mvp-mlflow"]["data"] == "[The run](http://127.0.0.1:5000/#/x)"
+
+
+def test_the_key_names_recipe_and_combination(tmp_path: Path) -> None:
+    run = Run.create(tmp_path, recipe="chat-first", phase="mvp")
+    assert shown_key(run, "train.run losses progress") == "chat-first-train-run-losses-progress"
+    run.update(matrix={"run": "x", "combination": "k=5, model=fake/chat?obey=true", "values": {}})
+    assert shown_key(run, "gate") == "chat-first-k-5-model-fake-chat-obey-true-gate"
+
+
+def test_without_prefect_nothing_is_shown_and_everything_works(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = Run.create(tmp_path, recipe="mvp", phase="mvp")
+
+    @shows_progress
+    def work(run: Run, number: int, *, more: int = 0) -> int:
+        before = list(progress_logger.handlers)
+        tell_progress("index.build", 1, 2)
+        show_markdown(run, "gate", "# GO", description="Gate")
+        assert progress_logger.handlers == before
+        return number + more
+
+    assert work(run, 2, more=3) == 5
+    assert "Prefect" not in caplog.text
