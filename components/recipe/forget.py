@@ -35,6 +35,7 @@ from components.store import Artefact, FileLock, Store, hold, is_held, read_runs
 from components.store.purge import Words, blot_database, blot_file, files_with, is_database, remove_folder
 from components.store.runs import KEEP
 from components.usage import usage_file
+from components.usage.conversations import conversations_file, forget_conversations
 from components.usage.purge import forget_paths
 
 __all__ = ["Forgetting", "alone_in", "asking_in", "index_folders", "note_words", "notes_on_disk"]
@@ -269,6 +270,9 @@ class Forgetting:
         asked = usage_file(self.workspace)
         if named := forget_paths(asked, self.paths, do=False):
             places[f"usage: {asked} (questions that it was a source of)"] = named
+        talked = conversations_file(self.workspace)
+        if turns := forget_conversations(talked, self.paths, do=False):
+            places[f"conversations: {talked} (turns that it was a source of, and those after them)"] = turns
         compared = comparisons_file(self.workspace)
         if named := forget_compared(compared, self.paths, do=False):
             places[f"comparisons: {compared} (answers that it was a source of)"] = named
@@ -293,6 +297,7 @@ class Forgetting:
             mirror_of(self.recipe.index.uri, workspace=self.workspace).remove()
         forget_vectors(cache / "embeddings.sqlite", embedders=self.embedders, texts=self.texts, do=True)
         forget_paths(usage_file(self.workspace), self.paths, do=True)
+        forget_conversations(conversations_file(self.workspace), self.paths, do=True)
         forget_compared(comparisons_file(self.workspace), self.paths, do=True)
         answers = cache / "responses.sqlite"
         forget_answers(answers, words=self.words, everything=bool(self.paths))

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from components.serve.http.work import Ended
     from components.serve.live import InService
     from components.usage import UsageLog
+    from components.usage.conversations import Conversations
 
 _GRACE_SECONDS = 30.0  # for questions that are being answered when the end is asked for
 
@@ -43,6 +44,7 @@ def serve_command(recipe: str, overrides: tuple[str, ...], host: str | None, por
     from components.serve.http.server import address_of, bind, run
     from components.serve.live import InService
     from components.usage import UsageLog, usage_file
+    from components.usage.conversations import Conversations, conversations_file
     from flows.comparing import compared
     from flows.serving import InRecipe
 
@@ -55,6 +57,7 @@ def serve_command(recipe: str, overrides: tuple[str, ...], host: str | None, por
     _log()
     live.start()
     log = UsageLog(usage_file(workspace))
+    kept = Conversations(conversations_file(workspace)) if serve.keep_conversations else None
     try:
         desk, breakers = _desk(loaded.recipe, live, log)
         beside = compared(loaded, desk, live)
@@ -66,7 +69,7 @@ def serve_command(recipe: str, overrides: tuple[str, ...], host: str | None, por
         app = make_app(
             beside.desk, limits=serve.limits, keys=keys, model=model,
             told=lambda: {**live.told(), **{name: told() for name, told in compares.items()}},
-            record=_record(log, recipe=loaded.recipe.name), feedback=_feedback(log, workspace),
+            record=_record(log, recipe=loaded.recipe.name, kept=kept), feedback=_feedback(log, workspace),
             held=lambda: asking_in(workspace), breakers=breakers,
         )  # fmt: skip
         wanted = serve.port if port is None else port
@@ -80,6 +83,8 @@ def serve_command(recipe: str, overrides: tuple[str, ...], host: str | None, por
         beside.close()
         live.close()
         log.close()
+        if kept:
+            kept.close()
     click.echo("Ended.")
     return 0
 
@@ -125,9 +130,10 @@ def _desk(recipe: Recipe, live: InService, log: UsageLog) -> tuple[Desk, Callabl
     return desk, lambda: {str(who): state for who, state in desk.states().items()}
 
 
-def _record(log: UsageLog, *, recipe: str) -> Callable[[Ended], object]:
-    """Keeps each question in the usage log, as `ask` does."""
+def _record(log: UsageLog, *, recipe: str, kept: Conversations | None) -> Callable[[Ended], object]:
+    """Keeps each question in the usage log, as `ask` does; and what was said, where the recipe keeps conversations."""
     from components.serve.http.answers import cost_of, helper_cost_of
+    from components.serve.kept import keep_turn
 
     def record(ended: Ended) -> None:
         wanted, served = ended.wanted, ended.served
@@ -150,6 +156,8 @@ def _record(log: UsageLog, *, recipe: str) -> Callable[[Ended], object]:
                 "prompt_tokens": reply.prompt_tokens, "completion_tokens": reply.completion_tokens,
             }  # fmt: skip
         log.record(**told)
+        if kept:
+            keep_turn(kept, wanted, served)
 
     return record
 

@@ -69,10 +69,10 @@ def test_a_share_of_the_conversations_is_answered_by_the_candidate(
 ) -> None:
     options = ("serve.answers=recipe", "serve.compare={mode: ab, share: 1.0}", "serve.keep_conversations=true")
     with comparing(spoiled, root, monkeypatch, *options) as found:
-        served = found.desk.ask(Wanted(id="r1", question=f"{QUESTION} Sono anna@example.com"))
+        served = found.desk.ask(Wanted(id="r1", question=f"{QUESTION} Sono anna.rossi@libero.it"))
         assert (served.side, served.release) == ("B", found.told()["release"])
     [(side, mode, error, question, text)] = rows(spoiled)
-    assert (side, mode, error) == ("B", "ab", None) and text and "anna@example.com" not in question
+    assert (side, mode, error) == ("B", "ab", None) and text and "anna.rossi@libero.it" not in question
 
 
 def test_the_release_in_service_is_not_compared_with_itself(
