@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from components.recipe import LoadedRecipe
 from components.serve.desk import Opened
-from flows.commands.partners import in_service, open_champion, partner_of
+from flows.commands.partners import in_service, open_release, partner_of
 
 if TYPE_CHECKING:
     from components.answer.partner import Partner
@@ -71,7 +71,7 @@ class InRecipe:
             partner = partner_of(self._loaded, before=kept)
             return Opened(partner=partner, release=None, index=index, about=self._about(partner))
         champion = in_service(self._loaded)
-        partner = open_champion(self._loaded, champion, before=kept)
+        partner = open_release(self._loaded, champion.release, before=kept)
         return Opened(
             partner=partner, release=champion.digest, index=index, about=self._about(partner, champion)
         )  # fmt: skip

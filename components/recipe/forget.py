@@ -27,12 +27,15 @@ from components.llm.purge import count_answers, forget_answers, forget_vectors
 from components.recipe.forget_trained import copies_of, trained_on
 from components.recipe.model import Recipe
 from components.registry.champion.record import Champion, champion_file, forget_words, read_champions
+from components.serve.compare.purge import forget_compared
+from components.serve.compare.records import comparisons_file
 from components.sncp.globs import Glob
 from components.sncp.steps import read_documents
 from components.store import Artefact, FileLock, Store, hold, is_held, read_runs
 from components.store.purge import Words, blot_database, blot_file, files_with, is_database, remove_folder
 from components.store.runs import KEEP
 from components.usage import usage_file
+from components.usage.conversations import conversations_file, forget_conversations
 from components.usage.purge import forget_paths
 
 __all__ = ["Forgetting", "alone_in", "asking_in", "index_folders", "note_words", "notes_on_disk"]
@@ -267,6 +270,12 @@ class Forgetting:
         asked = usage_file(self.workspace)
         if named := forget_paths(asked, self.paths, do=False):
             places[f"usage: {asked} (questions that it was a source of)"] = named
+        talked = conversations_file(self.workspace)
+        if turns := forget_conversations(talked, self.paths, do=False):
+            places[f"conversations: {talked} (turns that it was a source of, and those after them)"] = turns
+        compared = comparisons_file(self.workspace)
+        if named := forget_compared(compared, self.paths, do=False):
+            places[f"comparisons: {compared} (answers that it was a source of)"] = named
         for path in self.files():
             folder = self.folder_of(path)
             place = f"{folder.parent.name}: {folder}" if folder else f"file: {_main_file(path)}"
@@ -288,6 +297,8 @@ class Forgetting:
             mirror_of(self.recipe.index.uri, workspace=self.workspace).remove()
         forget_vectors(cache / "embeddings.sqlite", embedders=self.embedders, texts=self.texts, do=True)
         forget_paths(usage_file(self.workspace), self.paths, do=True)
+        forget_conversations(conversations_file(self.workspace), self.paths, do=True)
+        forget_compared(comparisons_file(self.workspace), self.paths, do=True)
         answers = cache / "responses.sqlite"
         forget_answers(answers, words=self.words, everything=bool(self.paths))
         trained = self.trained()  # first: what they hang on tells of them

@@ -69,8 +69,9 @@ def find_unused(recipe: Recipe, *, keep: int = 10, older_than: timedelta | None 
         if now - _touched(path) > _FRESH:
             found.append(_unused("scratch", path, "of a run that did not end, untouched for a day"))
     cache = workspace / "cache"
-    for path in sorted(cache.glob("*.corrupt-*")):
-        found.append(_unused("cache", path, "was broken and put aside"))
+    for folder in (cache, workspace / "usage", workspace / "serve"):  # what is whole there is bounded by itself
+        for path in sorted(folder.glob("*.corrupt-*")):
+            found.append(_unused("cache" if folder == cache else folder.name, path, "was broken and put aside"))
     beside = [*cache.glob(".*.json.*"), *(workspace / "registry").glob(".champion.json.*")]
     for path in [*sorted(beside), *sorted((workspace / "runs").rglob(".*"))]:
         found.append(_unused("half-made", path, "left by a write that was killed"))

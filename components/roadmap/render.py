@@ -32,7 +32,7 @@ def render_roadmap(roadmap: Roadmap) -> str:
         ],
         [
             f"costs of the phases ({costs.source}, {costs.date})", *_table(list(_phase_rows(roadmap))),
-            *_wrapped(_spent(roadmap.spent), "  "),
+            *_wrapped(_spent(roadmap.spent), "  "), *_wrapped(_served(roadmap.spent), "  "),
         ],
         [
             f"dollars a month by conversations: {costs.api} {_API * 2}, {costs.self_hosted} {_OWN * 2}",
@@ -60,7 +60,7 @@ def roadmap_markdown(roadmap: Roadmap) -> str:
         triggers_markdown({**roadmap.triggers.to_dict(), "forced": roadmap.force}),
         f"## Costs ({costs.source}, {costs.date})",
         _markdown(("phase", "a month", "once", "what"), list(_phase_rows(roadmap))[1:]),
-        _spent(roadmap.spent),
+        _spent(roadmap.spent), *filter(None, [_served(roadmap.spent)]),
         _markdown(("conversations a month", costs.api, costs.self_hosted, ""),
                   [(f"{at:,.0f}", _usd(api), _usd(own), said) for at, api, own, said in _volumes(roadmap)]),
         f"## Decision: {decision.total:.2f} of 10, {decision.scenario} (GO from {decision.go:g})",
@@ -117,6 +117,26 @@ def _spent(spent: Spent) -> str:
         asked += f", {use.cost_unknown} more of unknown cost" if use.cost_unknown else ""
     limits = "(known prices; hours of machines are not in it)"
     return f"spent here in the last 30 days: {asked}; runs: {runs or 'none'} {limits}"
+
+
+def _served(spent: Spent) -> str:
+    """Who answered at the endpoint how hard a question, what people said of it; "" where it was not used."""
+    parts = spent.usage.parts if spent.usage else ()
+    if spent.usage is None or not parts:
+        return ""
+    told = []
+    for who in dict.fromkeys(part.who for part in parts):
+        own = [part for part in parts if part.who == who]
+        tiers = ", ".join(f"{part.queries:,} {part.tier}" for part in own if part.tier)
+        told.append(f"{who} {sum(part.queries for part in own):,}" + (f" ({tiers})" if tiers else ""))
+    good, bad = sum(part.good for part in parts), sum(part.bad for part in parts)
+    said = f"answers at the endpoint: {', '.join(told)}"
+    said += f"; the helper cost ${sum(part.helper_usd for part in parts):.2f}"
+    said += f"; feedback: {good:,} good, {bad:,} bad" if good or bad else ""
+    half, most = spent.usage.use.p50_first_seconds, spent.usage.use.p95_first_seconds
+    if half is not None and most is not None:
+        said += f"; first words after {half:.1f} s (p50), {most:.1f} s (p95)"
+    return said
 
 
 def _break_even(roadmap: Roadmap) -> str:

@@ -1,6 +1,6 @@
-"""What was asked, answered and spent: one row a query, months as sums, no texts."""
+"""What was asked, answered and spent: one row a query, months as sums, no texts but those of feedback."""
 
 from components.usage.log import UsageLog, usage_file
-from components.usage.periods import Period, Use
+from components.usage.periods import Part, Period, Use
 
-__all__ = ["Period", "UsageLog", "Use", "usage_file"]
+__all__ = ["Part", "Period", "UsageLog", "Use", "usage_file"]

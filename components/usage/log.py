@@ -1,17 +1,19 @@
 """The usage log: one row a query in SQLite, bounded, without texts; it never fails an answer.
 
-**Kept**: when, door, recipe, release, model, tokens, seconds, dollars, whether something was found, the paths of the
-sources, the kind of an error. **Not kept**: the question and the answer. Of a question its length stays, and a digest
+**Kept**: when, door, recipe, release, model, who answered how hard a question, tokens, seconds, dollars, whether
+something was found, the paths of the sources, the kind of an error; and what people say of an answer, see `feedback`.
+**Not kept**: the question and the answer. Of a question its length stays, and a digest
 keyed by random bytes of this very file, so that repeats can be counted; of a conversation's id the digest alone. Who
 has the file can test whether a guessed question was asked, and reads the paths; it is as private as the notes.
 
-At most 200,000 rows of at most 400 days: the oldest are folded into sums by month and model at the next write, and
-these stay. Where more than that is asked within a month, a conversation that goes on after all of it was folded is
-counted again.
+At most 200,000 rows of at most 400 days, with the last 10,000 texts of feedback: the oldest are folded into sums by
+month at the next write, and these stay. Where more than that is asked within a month, a conversation that goes on after
+all of it was folded is counted again.
 
 State after a hard crash: see `components.store.sqlite_file`: a query is there or it is not, and it is in the rows or in
 the sums, never in both. A query that was answered and not recorded when the process was killed is missing. A log that
-is broken is moved aside and begun anew: what it counted then counts no more.
+is broken is moved aside and begun anew: what it counted then counts no more. One of an earlier version is brought to
+this one at the first write, whole; one of a newer version is told and left alone.
 """
 
 from __future__ import annotations
@@ -28,37 +30,30 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
-from components.errors import TerminalError
+from components.errors import TerminalError, TransientError
 from components.store.sqlite_file import SqliteFile
-from components.usage.periods import SUMS, TO_SECONDS, Period, bucket_of, read_days, read_months
+from components.usage.periods import (
+    FIRST,
+    PARTS,
+    SUMS,
+    TO_SECONDS,
+    Period,
+    bucket_of,
+    helper_usd,
+    read_days,
+    read_months,
+)
+from components.usage.schema import empty, prepare, version_of
 
 __all__ = ["UsageLog", "label_of", "usage_file"]
 
 _MAX_ROWS, _MAX_DAYS = 200_000, 400
 _FOLDED_AT_ONCE = 0.01  # of the rows: folding one at each query would be as much work as writing two
 _LONGEST, _MOST_SOURCES = 200, 20  # characters of a name or path; paths of one query
-_SCHEMA = (
-    """CREATE TABLE IF NOT EXISTS query (
-        id INTEGER PRIMARY KEY, at TEXT NOT NULL, door TEXT NOT NULL, recipe TEXT, release TEXT, conversation TEXT,
-        model TEXT, is_local INTEGER, prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL, seconds REAL,
-        search_seconds REAL, cost_usd REAL, found INTEGER, cached INTEGER NOT NULL, source_count INTEGER NOT NULL,
-        sources TEXT NOT NULL, tier TEXT, error TEXT, question_chars INTEGER NOT NULL, question TEXT NOT NULL,
-        begins INTEGER NOT NULL, repeats INTEGER NOT NULL)""",
-    "CREATE INDEX IF NOT EXISTS query_at ON query (at)",
-    "CREATE INDEX IF NOT EXISTS query_question ON query (question)",
-    "CREATE INDEX IF NOT EXISTS query_conversation ON query (conversation)",
-    """CREATE TABLE IF NOT EXISTS month (
-        month TEXT, model TEXT, queries INTEGER, failed INTEGER, conversations INTEGER, repeated INTEGER,
-        prompt_tokens INTEGER, completion_tokens INTEGER, cost_usd REAL, cost_unknown INTEGER,
-        PRIMARY KEY (month, model)) WITHOUT ROWID""",
-    """CREATE TABLE IF NOT EXISTS month_seconds (
-        month TEXT, model TEXT, bucket INTEGER, queries INTEGER, PRIMARY KEY (month, model, bucket)) WITHOUT ROWID""",
-    "CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value) WITHOUT ROWID",
-)
-_TABLES = "SELECT count(*) FROM sqlite_master WHERE name IN ('query', 'month', 'month_seconds', 'about')"
-_SCHEMA_TABLES = 4
+_LONGEST_COMMENT, _MOST_COMMENTS = 2000, 10_000  # characters; how many texts of feedback are kept
 _ADDED = ("queries", "failed", "conversations", "repeated", "prompt_tokens", "completion_tokens", "cost_usd",
           "cost_unknown")  # fmt: skip
+_ADDED_PARTS = ("queries", "cost_usd", "helper_usd", "good", "bad")
 _T = TypeVar("_T")
 
 
@@ -77,7 +72,7 @@ class UsageLog(SqliteFile):
     """
 
     def __init__(self, path: Path, *, max_rows: int = _MAX_ROWS, max_days: int = _MAX_DAYS) -> None:
-        super().__init__(path, schema=_SCHEMA, what="usage log", busy_seconds=5.0)  # a person waits for the answer
+        super().__init__(path, schema=(), what="usage log", busy_seconds=5.0)  # a person waits for the answer
         self._max_rows, self._max_days = max_rows, max_days
 
     def record(
@@ -85,8 +80,9 @@ class UsageLog(SqliteFile):
         conversation: str | None = None, model: str | None = None, is_local: bool | None = None,
         prompt_tokens: int = 0, completion_tokens: int = 0, seconds: float | None = None,
         search_seconds: float | None = None, cost_usd: float | None = None, found: bool | None = None,
-        cached: bool = False, sources: Sequence[str] = (), tier: str | None = None, error: str | None = None,
-        at: datetime | None = None,
+        cached: bool = False, sources: Sequence[str] = (), tier: str | None = None, who: str | None = None,
+        side: str | None = None, first_token_seconds: float | None = None, helper_usd: float | None = None,
+        request: str | None = None, error: str | None = None, at: datetime | None = None,
     ) -> bool:  # fmt: skip
         """Keep one query; False when it could not be kept, which is no error.
 
@@ -106,7 +102,12 @@ class UsageLog(SqliteFile):
             found: whether it was in the notes.
             cached: whether the answer came from the cache.
             sources: paths of the notes that the model read.
-            tier: which of several models was chosen for it.
+            tier: how hard the question was taken to be, where several models answer.
+            who: own or helper: who answered; None: nobody, or there is one alone.
+            side: A or B where two releases are compared.
+            first_token_seconds: that the person waited for the first piece.
+            helper_usd: of `cost_usd`, what the helper cost, its answers that were not given included.
+            request: id of the request, which feedback names.
             error: kind of the error that ended it (a class name, no text); None: it was answered.
             at: when; None: now.
         """
@@ -118,9 +119,51 @@ class UsageLog(SqliteFile):
             "seconds": _finite(seconds), "search_seconds": _finite(search_seconds), "cost_usd": _finite(cost_usd),
             "found": found, "cached": cached, "source_count": len(paths),
             "sources": json.dumps(paths[:_MOST_SOURCES], ensure_ascii=False), "tier": label_of(tier),
-            "error": label_of(error), "question_chars": len(question),
+            "who": label_of(who), "side": label_of(side), "first_token_seconds": _finite(first_token_seconds),
+            "helper_usd": _finite(helper_usd), "request": label_of(request), "error": label_of(error),
+            "question_chars": len(question),
         }  # fmt: skip
         return self._try_write(lambda connection: self._insert(connection, values, question, conversation))
+
+    def feedback(self, request: str, *, score: int, comment: str | None = None) -> bool:
+        """Keep what a person says of an answer, in the place of what was said of it before.
+
+        Args:
+            request: id of its request.
+            score: -1 or 1.
+            comment: in words, secrets and personal data masked; 2,000 characters of it are kept.
+
+        Returns:
+            False: no such request is kept.
+
+        Raises:
+            TransientError: nothing can be kept now.
+        """
+        text = None if comment is None else comment[:_LONGEST_COMMENT].encode("utf-8", "replace").decode()
+        known: list[bool] = []
+
+        def write(connection: sqlite3.Connection) -> None:
+            done = connection.execute(
+                "UPDATE query SET score = ?, comment = ? WHERE request = ?",
+                (max(-1, min(score, 1)), text or None, label_of(request)),
+            )
+            known[:] = [done.rowcount > 0]
+            connection.execute(
+                "UPDATE query SET comment = NULL WHERE id IN (SELECT id FROM query WHERE comment IS NOT NULL "
+                "ORDER BY id DESC LIMIT -1 OFFSET ?)", (_MOST_COMMENTS,),
+            )  # fmt: skip
+
+        if not self._try_write(write):
+            raise TransientError(f"the usage log {self.path} cannot be written, so the feedback is not kept")
+        return known[0]
+
+    def helper_usd(self, month: str) -> float:
+        """What the helper cost in a month such as 2026-11 (US dollars, as far as prices are known).
+
+        Raises:
+            TerminalError: the log cannot be read.
+        """
+        return self._read(lambda connection: helper_usd(connection, month))
 
     def months(self) -> list[Period]:
         """Every month with a query, the oldest first; none where there is no log.
@@ -135,6 +178,13 @@ class UsageLog(SqliteFile):
         until = now or datetime.now(UTC)
         after = _iso(until - timedelta(days=30))
         return self._read(lambda connection: read_days(connection, after=after, until=_iso(until)))
+
+    def _open(self) -> sqlite3.Connection:
+        opened = self._connection is None
+        connection = super()._open()
+        if opened:
+            prepare(connection)
+        return connection
 
     def _insert(
         self, connection: sqlite3.Connection, values: dict[str, object], question: str, conversation: str | None
@@ -173,6 +223,8 @@ class UsageLog(SqliteFile):
             raise TerminalError(
                 f"the usage log {self.path} cannot be read ({error}); when the next question is answered, a broken one "
                 "is moved aside and a new one begun"
+                if not isinstance(error, sqlite3.NotSupportedError)
+                else f"the usage log {self.path} cannot be read: {error}. Use that version again"
             ) from error
 
 
@@ -184,18 +236,18 @@ def _reader(path: Path) -> sqlite3.Connection:
         connection = sqlite3.connect(f"{name}?{options.pop(0)}", uri=True, timeout=5)
         try:
             connection.execute("PRAGMA query_only=ON")
-            if connection.execute(_TABLES).fetchone()[0] == _SCHEMA_TABLES:
+            if version_of(connection) is not None:
                 return connection
             connection.close()
             break
+        except sqlite3.NotSupportedError:
+            connection.close()
+            raise
         except sqlite3.OperationalError as error:
             connection.close()
             if not options or error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
                 raise
-    connection = sqlite3.connect(":memory:")
-    for statement in _SCHEMA:
-        connection.execute(statement)
-    return connection
+    return empty()
 
 
 def _fold(connection: sqlite3.Connection, which: str, limit: object) -> None:
@@ -206,11 +258,19 @@ def _fold(connection: sqlite3.Connection, which: str, limit: object) -> None:
         f"INSERT INTO month SELECT substr(at, 1, 7), coalesce(model, ''), {SUMS} FROM query WHERE {which} "  # noqa: S608
         f"GROUP BY 1, 2 ON CONFLICT DO UPDATE SET {added}", (limit,),
     )  # fmt: skip
+    parts = ", ".join(f"{name} = {name} + excluded.{name}" for name in _ADDED_PARTS)
     connection.execute(
-        "INSERT INTO month_seconds SELECT substr(at, 1, 7), coalesce(model, ''), bucket(seconds), count(*) "  # noqa: S608
-        f"FROM query WHERE {which} AND {TO_SECONDS} GROUP BY 1, 2, 3 "
-        "ON CONFLICT DO UPDATE SET queries = queries + excluded.queries", (limit,),
+        f"INSERT INTO month_part SELECT substr(at, 1, 7), {PARTS} AND {which} GROUP BY 1, 2, 3 "  # noqa: S608
+        f"ON CONFLICT DO UPDATE SET {parts}", (limit,),
     )  # fmt: skip
+    for table, column, wanted in (
+        ("month_seconds", "seconds", TO_SECONDS), ("month_first_seconds", "first_token_seconds", FIRST),
+    ):  # fmt: skip
+        connection.execute(
+            f"INSERT INTO {table} SELECT substr(at, 1, 7), coalesce(model, ''), bucket({column}), count(*) "  # noqa: S608
+            f"FROM query WHERE {which} AND {wanted} GROUP BY 1, 2, 3 "
+            "ON CONFLICT DO UPDATE SET queries = queries + excluded.queries", (limit,),
+        )  # fmt: skip
     connection.execute(
         "INSERT INTO about SELECT 'folded until', max(at) FROM query "  # noqa: S608
         f"WHERE {which} ON CONFLICT DO UPDATE SET value = max(value, excluded.value)", (limit,),

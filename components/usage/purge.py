@@ -1,4 +1,4 @@
-"""Forgetting: what the usage log loses of a note. It holds no texts; the paths of sources are all that names one."""
+"""Forgetting: what the usage log loses of a note: its path among the sources, and what was said of those answers."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from components.errors import TerminalError
 from components.store.purge import vacuum
 from components.usage.log import label_of
+from components.usage.schema import prepare
 
 __all__ = ["forget_paths"]
 
@@ -18,10 +19,11 @@ __all__ = ["forget_paths"]
 def forget_paths(log: Path, paths: Collection[str], *, do: bool) -> int:
     """Count the queries that had one of these notes among their sources, and with `do` take the paths out of them.
 
-    How many sources a query had stays. Afterwards neither free pages nor the write-ahead log hold the paths.
+    What was said of these answers goes too; good or bad stays, and how many sources a query had. Afterwards neither
+    free pages nor the write-ahead log hold what was taken.
 
     Raises:
-        TerminalError: the log is in use by another program, or broken.
+        TerminalError: the log is in use by another program, of a newer version, or broken.
     """
     if not paths or not log.is_file():
         return 0
@@ -29,6 +31,7 @@ def forget_paths(log: Path, paths: Collection[str], *, do: bool) -> int:
     try:
         with closing(sqlite3.connect(log, timeout=30, isolation_level=None)) as connection:
             connection.execute("PRAGMA secure_delete=ON")
+            prepare(connection)  # a log of an earlier version has no feedback
             connection.execute("BEGIN IMMEDIATE")
             changed = []
             for number, sources in connection.execute("SELECT id, sources FROM query WHERE sources <> '[]'"):
@@ -37,7 +40,7 @@ def forget_paths(log: Path, paths: Collection[str], *, do: bool) -> int:
                 if len(kept) < len(told):
                     changed.append((json.dumps(kept, ensure_ascii=False), number))
             if do:
-                connection.executemany("UPDATE query SET sources = ? WHERE id = ?", changed)
+                connection.executemany("UPDATE query SET sources = ?, comment = NULL WHERE id = ?", changed)
             connection.execute("COMMIT")
         if do and changed:
             vacuum(log)

@@ -102,22 +102,22 @@ def _asked(loaded: LoadedRecipe, question: str, *, champion: bool) -> Asked:
             log.close()
         raise
     if log:
-        log.record(**told, **_taken(asked))
+        log.record(**told, **taken(asked))
         log.close()
     return asked
 
 
-def _taken(asked: Asked) -> dict[str, Any]:
+def taken(asked: Asked) -> dict[str, Any]:
     """What an answer took, for the usage log; `seconds` is what the person waited."""
     answer, reply = asked.answer, asked.answer.reply
-    taken = {
+    told = {
         "search_seconds": asked.search_seconds, "found": answer.found,
         "sources": [source.path for source in answer.sources],
     }  # fmt: skip
     if reply is None:  # nothing near enough was found, and no model was asked
-        return {**taken, "seconds": asked.seconds, "cost_usd": 0.0}
+        return {**told, "seconds": asked.seconds, "cost_usd": 0.0}
     return {
-        **taken, "seconds": asked.seconds - (reply.seconds if reply.cached else 0.0), "cost_usd": reply.cost_usd,
+        **told, "seconds": asked.seconds - (reply.seconds if reply.cached else 0.0), "cost_usd": reply.cost_usd,
         "model": reply.model, "is_local": reply.is_local, "cached": reply.cached,
         "prompt_tokens": reply.prompt_tokens, "completion_tokens": reply.completion_tokens,
     }  # fmt: skip

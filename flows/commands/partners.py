@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from components.recipe.model import Recipe
     from components.registry.champion import Champion
 
-__all__ = ["champion_of", "in_service", "open_champion", "partner_of"]
+__all__ = ["champion_of", "in_service", "open_release", "partner_of"]
 
 
 def partner_of(loaded: LoadedRecipe, *, before: Partner | None = None) -> Any:
@@ -66,14 +66,14 @@ def champion_of(loaded: LoadedRecipe) -> tuple[Any, str]:
         TerminalError: nothing is in service, or it cannot be asked on this index.
     """
     champion = in_service(loaded)
-    return open_champion(loaded, champion), champion.digest
+    return open_release(loaded, champion.release), champion.digest
 
 
-def open_champion(loaded: LoadedRecipe, in_service: Champion, *, before: Partner | None = None) -> Any:
-    """A release in service, as a partner on what is published.
+def open_release(loaded: LoadedRecipe, release_id: str, *, before: Partner | None = None) -> Any:
+    """A sealed release, as a partner on what is published.
 
-    Prompt, model, adapter and settings are the release's; notes and session context are today's. `before`: as for
-    `partner_of`.
+    Prompt, model, adapter and settings are the release's; notes and session context are today's. `release_id`: of its
+    artefact. `before`: as for `partner_of`.
 
     Raises:
         TerminalError: it cannot be asked on this index.
@@ -88,7 +88,7 @@ def open_champion(loaded: LoadedRecipe, in_service: Champion, *, before: Partner
     from components.store import Store
 
     recipe = loaded.recipe
-    sealed, embedding = Store(recipe.workspace).open(in_service.release), recipe.index.embedding
+    sealed, embedding = Store(recipe.workspace).open(release_id), recipe.index.embedding
     own = {
         "embedder": embedder_id(
             model=embedding.model, dimensions=embedding.dimensions, api_base=embedding.api_base

@@ -13,6 +13,7 @@ from flows.commands.options import json_option, load, recipe_options
 
 if TYPE_CHECKING:
     from components.persona import Prompt
+    from components.roadmap.stand import Roadmap
 
 
 @click.command("roadmap")
@@ -25,18 +26,23 @@ def roadmap_command(recipe: str, overrides: tuple[str, ...], as_json: bool) -> i
     service and the usage log are read where they are.
     """
     from components.roadmap.render import render_roadmap
+
+    found = roadmap_now(load(recipe, overrides))
+    click.echo(json.dumps(found.to_dict(), indent=1, ensure_ascii=False) if as_json else render_roadmap(found))
+    return 0 if found.ready else 1
+
+
+def roadmap_now(loaded: LoadedRecipe) -> Roadmap:
+    """Where the owner of a recipe stands now. Raises as `roadmap_of`, and InputError for a persona that is wrong."""
     from components.roadmap.risks import presets_beside
     from components.roadmap.stand import roadmap_of
 
-    loaded = load(recipe, overrides)
     values = loaded.recipe
-    found = roadmap_of(
+    return roadmap_of(
         workspace=values.workspace, recipe=values.name, params=values.roadmap, dataset=values.dataset,
         train=values.train, evaluate=values.evaluate, llm=values.llm, model_name=values.registry.model_name,
         prompt=compiled_prompt(loaded), tokenizer=values.persona.tokenizer, model_presets=presets_beside(loaded.path),
     )  # fmt: skip
-    click.echo(json.dumps(found.to_dict(), indent=1, ensure_ascii=False) if as_json else render_roadmap(found))
-    return 0 if found.ready else 1
 
 
 def compiled_prompt(loaded: LoadedRecipe) -> Prompt | None:

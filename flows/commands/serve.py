@@ -6,21 +6,25 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from components.errors import InputError
+from components.errors import InputError, TerminalError, TransientError
 from flows.commands.options import load, recipe_options
 
 if TYPE_CHECKING:
     from components.recipe.model import Recipe
     from components.serve.desk import Desk
     from components.serve.http.keys import Keys
+    from components.serve.http.schema import Scored
     from components.serve.http.work import Ended
     from components.serve.live import InService
     from components.usage import UsageLog
+    from components.usage.conversations import Conversations
 
 _GRACE_SECONDS = 30.0  # for questions that are being answered when the end is asked for
 
@@ -40,6 +44,8 @@ def serve_command(recipe: str, overrides: tuple[str, ...], host: str | None, por
     from components.serve.http.server import address_of, bind, run
     from components.serve.live import InService
     from components.usage import UsageLog, usage_file
+    from components.usage.conversations import Conversations, conversations_file
+    from flows.comparing import compared
     from flows.serving import InRecipe
 
     loaded = load(recipe, overrides)
@@ -51,20 +57,34 @@ def serve_command(recipe: str, overrides: tuple[str, ...], host: str | None, por
     _log()
     live.start()
     log = UsageLog(usage_file(workspace))
-    desk, breakers = _desk(loaded.recipe, live, log)
+    kept = Conversations(conversations_file(workspace)) if serve.keep_conversations else None
+    try:
+        desk, breakers = _desk(loaded.recipe, live, log)
+        beside = compared(loaded, desk, live)
+    except BaseException:
+        live.close()
+        raise
+    compares = {"compare": beside.told} if serve.compare else {}
     try:
         app = make_app(
-            desk, limits=serve.limits, keys=keys, model=model,
-            told=live.told, record=_record(log, recipe=loaded.recipe.name), held=lambda: asking_in(workspace),
-            breakers=breakers,
+            beside.desk, limits=serve.limits, keys=keys, model=model,
+            told=lambda: {**live.told(), **{name: told() for name, told in compares.items()}},
+            record=_record(log, recipe=loaded.recipe.name, kept=kept), feedback=_feedback(log, workspace),
+            held=lambda: asking_in(workspace), breakers=breakers,
         )  # fmt: skip
         wanted = serve.port if port is None else port
         listening = bind(host, wanted)
-        _tell(address_of(listening), wanted=wanted, has=listening.getsockname()[1], model=model, keyed=bool(keys))
-        run(app, listening, grace_seconds=_GRACE_SECONDS)
+        has = listening.getsockname()[1]
+        run(
+            app, listening, grace_seconds=_GRACE_SECONDS,
+            ready=lambda: _tell(address_of(listening), wanted=wanted, has=has, model=model, keyed=bool(keys)),
+        )  # fmt: skip
     finally:
+        beside.close()
         live.close()
         log.close()
+        if kept:
+            kept.close()
     click.echo("Ended.")
     return 0
 
@@ -96,14 +116,11 @@ def _desk(recipe: Recipe, live: InService, log: UsageLog) -> tuple[Desk, Callabl
     if router is None:
         return OwnDesk(live, max_chars=chars, history_tokens=tokens), dict
 
-    def spent() -> float:
-        month = datetime.now(UTC).strftime("%Y-%m")
-        return sum(one.use.cost_usd for one in log.months() if one.name == month)  # of the own model too
-
     helper = Helper(
         router.helper,
         money=MonthMoney(
-            per_month_usd=router.per_month_usd, per_query_usd=recipe.llm.budget.per_query_usd, spent=spent
+            per_month_usd=router.per_month_usd, per_query_usd=recipe.llm.budget.per_query_usd,
+            spent=lambda: log.helper_usd(f"{datetime.now(UTC):%Y-%m}"),
         ),
         cache=recipe.workspace / "cache" / "responses.sqlite" if recipe.llm.cache else None,
         trusted_hosts=recipe.privacy.trusted_hosts, temperature=recipe.llm.chat.temperature, seed=recipe.llm.chat.seed,
@@ -113,15 +130,16 @@ def _desk(recipe: Recipe, live: InService, log: UsageLog) -> tuple[Desk, Callabl
     return desk, lambda: {str(who): state for who, state in desk.states().items()}
 
 
-def _record(log: UsageLog, *, recipe: str) -> Callable[[Ended], object]:
-    """Keeps each question in the usage log, as `ask` does."""
-    from components.serve.http.answers import cost_of
+def _record(log: UsageLog, *, recipe: str, kept: Conversations | None) -> Callable[[Ended], object]:
+    """Keeps each question in the usage log, as `ask` does; and what was said, where the recipe keeps conversations."""
+    from components.serve.http.answers import cost_of, helper_cost_of
+    from components.serve.kept import keep_turn
 
     def record(ended: Ended) -> None:
         wanted, served = ended.wanted, ended.served
         told: dict[str, Any] = {
             "door": "serve", "recipe": recipe, "question": wanted.question, "conversation": wanted.conversation,
-            "seconds": ended.seconds,
+            "seconds": ended.seconds, "first_token_seconds": ended.first_seconds, "request": wanted.id,
         }  # fmt: skip
         if served is None:
             log.record(**told, error=ended.fault)
@@ -130,6 +148,7 @@ def _record(log: UsageLog, *, recipe: str) -> Callable[[Ended], object]:
         told |= {
             "release": served.release, "search_seconds": served.asked.search_seconds, "found": answer.found,
             "sources": [source.path for source in answer.sources], "tier": served.tier, "cost_usd": cost_of(served),
+            "who": served.who, "side": served.side, "helper_usd": helper_cost_of(served),
         }  # fmt: skip
         if reply is not None:
             told |= {
@@ -137,8 +156,27 @@ def _record(log: UsageLog, *, recipe: str) -> Callable[[Ended], object]:
                 "prompt_tokens": reply.prompt_tokens, "completion_tokens": reply.completion_tokens,
             }  # fmt: skip
         log.record(**told)
+        if kept:
+            keep_turn(kept, wanted, served)
 
     return record
+
+
+def _feedback(log: UsageLog, workspace: Path) -> Callable[[Scored], bool]:
+    """Keeps what people say of an answer, masked, unless something is being forgotten."""
+    from components.recipe.forget import asking_in
+    from components.serve.masked import masked
+
+    def keep(scored: Scored) -> bool:
+        with ExitStack() as held:
+            try:
+                held.enter_context(asking_in(workspace))
+            except TerminalError as error:
+                raise TransientError(str(error)) from error
+            text = None if scored.text is None else masked(scored.text)
+            return log.feedback(scored.id, score=scored.score, comment=text)
+
+    return keep
 
 
 def _tell(url: str, *, wanted: int, has: int, model: str, keyed: bool) -> None:

@@ -19,7 +19,11 @@ import httpx
 import pytest
 from openai import OpenAI
 
+from components.index import chunk_documents
+from components.serve.desk import NotInServiceError
 from components.serve.live import InService
+from components.sncp.collect import collect
+from components.sncp.params import DEFAULT_SOURCES
 from components.usage import usage_file
 from flows.commands.options import load
 from flows.serving import InRecipe
@@ -139,29 +143,29 @@ def test_with_a_router_a_hard_question_goes_to_the_helper(program: Program, spoi
 
 
 def test_another_publication_is_seen_and_takes_over_what_stays_the_same(
-    spoiled: Workspace, here: Callable[..., Done], root: Path, monkeypatch: pytest.MonkeyPatch
+    spoiled: Workspace, root: Path, examples: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(root)
-    loaded = load("mvp", (*spoiled.options[1::2], "serve.answers=recipe"))
-    source = InRecipe(loaded)
+    source = InRecipe(load("mvp", (*spoiled.options[1::2], "serve.answers=recipe")))
     live = InService(look=source.look, open_now=source.open_now)
     live.start()
+    documents = collect(
+        root=examples / "sncp", sources=DEFAULT_SOURCES, include=[], exclude=[], max_bytes=10**6, redact="redact",
+        persona_files=[],
+    ).documents[:3]  # fmt: skip
     try:
         with live.use() as before:
             assert not live.look()
-            (loaded.recipe.sncp.root / "nuova.md").write_text(
-                "# Nuova\n\nLa piscina apre a maggio.\n", encoding="utf-8"
-            )
-            done = here("reindex", "mvp", *spoiled.options)
-            assert done.code == 0, done.err
+            index = before.partner.index
+            count = index.embedder.count_tokens
+            index.sync(chunk_documents(documents, max_tokens=200, breadcrumbs=True, count_tokens=count))
             assert live.look() and before.partner.ask("Quanto è la caparra?").answer.text
         with live.use() as after:
-            assert after.index != before.index
-            assert after.partner.index is before.partner.index and after.partner.budget is before.partner.budget
-            assert any("nuova.md" in hit.path for hit in after.partner.retrieve("Quando apre la piscina?"))
+            assert after.index != before.index and after.index == index.live_digest()
+            assert after.partner.index is index and after.partner.budget is before.partner.budget
+            assert {hit.path for hit in after.partner.retrieve("caparra")} <= {one.path for one in documents}
     finally:
         live.close()
-        (loaded.recipe.sncp.root / "nuova.md").unlink(missing_ok=True)
 
 
 def test_a_look_reads_files_only_when_they_changed(
@@ -179,3 +183,29 @@ def test_a_look_reads_files_only_when_they_changed(
     assert source.look() == first  # touched, and the same
     shutil.rmtree(spoiled.path / "index")
     assert source.look() != first
+
+
+def test_the_release_in_service_is_opened_and_a_broken_one_is_not(
+    spoiled: Workspace, here: Callable[..., Done], root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(root)
+    source = InRecipe(load("mvp", spoiled.options[1::2]))
+    live = InService(look=source.look, open_now=source.open_now)
+    with pytest.raises(NotInServiceError):
+        live.start()
+    assert here("promote", "mvp", *spoiled.options, "--reason", "per provarlo da vicino").code == 0
+    assert live.look(strict=True)
+    with live.use() as opened:
+        [release] = (spoiled.path / "store" / "registry.release").iterdir()
+        assert opened.release is not None and live.told()["release"] == opened.release
+        assert opened.about["model"] == "fake/chat" and str(spoiled.path) not in json.dumps(live.told())
+        assert opened.partner.ask(str(ASK[0]["content"])).answer.found
+    shutil.rmtree(release)
+    champion = spoiled.path / "registry" / "champion.json"
+    os.utime(champion, ns=(1, 1))
+    assert not live.look() and live.told()["fault"] is None  # the same is in service: nothing is opened again
+    champion.write_text("{", encoding="utf-8")
+    assert not live.look() and "TerminalError" in str(live.told()["fault"])
+    with live.use() as still:
+        assert still is opened
+    live.close()

@@ -23,7 +23,7 @@ from components.roadmap.render import render_roadmap, roadmap_markdown, triggers
 from components.roadmap.risks import risks_of
 from components.roadmap.stand import Roadmap, roadmap_of
 from components.train.params import TrainParams
-from components.usage import usage_file
+from components.usage import UsageLog, usage_file
 from tests.roadmap.conftest import NOW
 
 
@@ -103,6 +103,25 @@ def test_what_was_spent_is_of_30_days(house: Any) -> None:
     spent = told(house, prompt=False).spent
     assert spent.runs == {"mvp": (1, 0.25)} and spent.usage is not None
     assert (spent.usage.use.cost_usd, spent.usage.use.cost_unknown, spent.usd) == (1.5, 2, 1.75)
+
+
+def test_who_answered_at_the_endpoint_is_said(house: Any) -> None:
+    house.asked(1)
+    assert "endpoint:" not in render_roadmap(told(house, prompt=False))
+    log = UsageLog(usage_file(house.workspace))
+    for request, who, tier, dollars in (("a", "own", "simple", 0.0), ("b", "own", "medium", 0.25),
+                                        ("c", "helper", "complex", 0.5)):  # fmt: skip
+        log.record(door="serve", question=request, request=request, who=who, tier=tier, cost_usd=dollars,
+                   helper_usd=dollars, first_token_seconds=0.5, seconds=1.0)  # fmt: skip
+    assert log.feedback("a", score=1) and log.feedback("c", score=-1)
+    log.close()
+    found = told(house, prompt=False)
+    said = (
+        "answers at the endpoint: helper 1 (1 complex), own 2 (1 medium, 1 simple); the helper cost $0.75; "
+        "feedback: 1 good, 1 bad; first words after 0.5 s (p50), 0.5 s (p95)"
+    )
+    assert said in " ".join(render_roadmap(found).split()) and said in roadmap_markdown(found)
+    assert [part["queries"] for part in found.to_dict()["spent"]["usage"]["parts"]] == [1, 1, 1]
 
 
 def test_an_unreadable_usage_log_hides_nothing_else(house: Any) -> None:

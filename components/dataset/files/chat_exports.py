@@ -1,4 +1,4 @@
-"""Exports of real conversations (Claude, ChatGPT) -> curated rows, with a report of all that is not in them.
+"""Exports of real conversations (Claude, ChatGPT, an endpoint's) -> curated rows, and a report of what is not in them.
 
 Neither maker documents its format; both change it. What was read, in October 2025 to November 2026:
 
@@ -19,6 +19,8 @@ Neither maker documents its format; both change it. What was read, in October 20
   root. Sources: mohamed-chs/convoviz docs/dev/chatgpt-spec.md 3.0 (February 2026), mitkury/chatgpt-export-parser
   docs/chatgpt-data-export-format.md, elizaOS/eliza pull 12007, MonkeyRun-com/monkeyrun-open-brain issue 2.
 
+- What an endpoint of a recipe with `serve.keep_conversations` has kept: `usage/conversations.sqlite` of its workspace.
+
 **Not caught**: personal data of others in a conversation beyond the kinds that are asked for; whether an answer is
 worth learning: another assistant wrote it, so a person reviews each (`cervella data review`).
 """
@@ -38,10 +40,11 @@ from components.dataset.files.reading import Reader
 from components.errors import InputError
 from components.sncp.params import PersonalData
 from components.sncp.redact import redact
+from components.usage.conversations import NAME, read_conversations
 
 __all__ = ["ExportReport", "read_export"]
 
-Maker = Literal["claude", "chatgpt"]
+Maker = Literal["claude", "chatgpt", "cervella"]
 
 _UNKNOWN = {
     (True, False): "neither Claude's nor ChatGPT's form", (False, False): "no object", (False, True): "cannot be read",
@@ -99,7 +102,7 @@ def read_export(
     last answer is left out, and counted.
 
     Args:
-        path: `conversations.json`, as it lies in the unpacked export, or its folder.
+        path: `conversations.json`, as it lies in the unpacked export, or its folder; or `conversations.sqlite`.
         report: filled while rows are taken.
         author: whose conversations these are; in the provenance.
         licence: see author.
@@ -109,7 +112,13 @@ def read_export(
 
     Raises:
         InputError: there is no export at `path`, or it is a file of something else.
+        TerminalError: `conversations.sqlite` cannot be read.
     """
+    if path.name == NAME:
+        yield from _kept(
+            path, report, author=author, licence=licence, stage=stage, personal_data=personal_data, allow=allow
+        )
+        return
     for file in _files(path):
         reader = Reader(file)
         for value in _conversations(reader, report):
@@ -136,6 +145,31 @@ def read_export(
             f"{path}: no conversation of it is one of Claude's (with `chat_messages`) or of ChatGPT's (with "
             "`mapping`); expected conversations.json of an export. `cervella data check` reads other files of chats"
         )
+
+
+def _kept(
+    path: Path, report: ExportReport, *, author: str | None, licence: str | None, stage: str,
+    personal_data: Collection[PersonalData], allow: Sequence[str],
+) -> Iterator[dict[str, Any]]:  # fmt: skip
+    for one in read_conversations(path):
+        report.maker = "cervella"
+        report.conversations += 1
+        report.taken += 1
+        turns = [
+            {"from": role, "value": text}
+            for turn in one.turns for role, text in zip(("human", "gpt"), turn, strict=True)
+        ]  # fmt: skip
+        for turn in turns:
+            turn["value"], findings = redact(turn["value"], path="", personal_data=personal_data, allow=allow)
+            report.secrets.update(finding.rule for finding in findings)
+        provenance = {
+            "kind": "log", "author": author, "licence": licence, "model": one.model or "cervella",
+            "created": _day(one.at), "notes": list(one.sources),
+        }  # fmt: skip
+        yield {
+            "id": f"cervella-{one.id}", "stage": stage, "conversations": turns,
+            "provenance": {key: value for key, value in provenance.items() if value is not None},
+        }  # fmt: skip
 
 
 def _files(path: Path) -> list[Path]:

@@ -24,8 +24,7 @@ from typing import Any, Literal, get_args
 from components.answer import detect_language
 from components.evaluate.said import Item, Said
 from components.serve.desk import Served, Wanted
-from components.sncp.params import PersonalData
-from components.sncp.redact import redact
+from components.serve.masked import masked
 from components.store.sqlite_file import SqliteFile
 from components.usage.log import label_of
 
@@ -34,7 +33,7 @@ __all__ = ["Compared", "Comparisons", "Mode", "Side", "comparisons_file"]
 Side = Literal["A", "B"]
 """A: what is in service; B: the candidate."""
 Mode = Literal["shadow", "ab"]
-_MAX_ROWS, _MOST_SOURCES, _LONGEST = 40_000, 20, 20_000  # rows; places of one answer; characters of a text
+_MAX_ROWS, _MOST_SOURCES = 40_000, 20  # rows; places of one answer
 _SCHEMA = (
     """CREATE TABLE IF NOT EXISTS answer (
         id INTEGER PRIMARY KEY, at TEXT NOT NULL, candidate TEXT NOT NULL, mode TEXT NOT NULL, side TEXT NOT NULL,
@@ -115,7 +114,7 @@ class Compared:
         tier: str | None = None,
     ) -> Compared:  # fmt: skip
         """An answer, or the error in its place."""
-        question = _masked(wanted.question) if keep_texts else None
+        question = masked(wanted.question) if keep_texts else None
         begun = cls(
             candidate, mode, side, wanted.id, detect_language(wanted.question), tier=tier, question=question,
             conversation=wanted.conversation,
@@ -127,7 +126,7 @@ class Compared:
             "release": given.release, "live_index": given.index, "tier": given.tier or tier, "found": answer.found,
             "confidence": given.confidence, "sources": answer.places(), "cited": answer.places(cited=True),
             "seconds": given.asked.seconds, "chars": len(answer.text),
-            "text": _masked(answer.text) if keep_texts else None,
+            "text": masked(answer.text) if keep_texts else None,
         }  # fmt: skip
         if reply:
             told |= {
@@ -224,12 +223,6 @@ def _read(row: dict[str, Any]) -> Compared:
 
 def _places(places: Sequence[str]) -> str:
     return json.dumps([label_of(place) for place in places[:_MOST_SOURCES]], ensure_ascii=False)
-
-
-def _masked(text: str) -> str:
-    """Without secrets and personal data, as SQLite takes it, and not longer than an answer is."""
-    masked = redact(text, path="", personal_data=get_args(PersonalData))[0]
-    return masked[:_LONGEST].encode("utf-8", "replace").decode()
 
 
 def _digest(connection: sqlite3.Connection, conversation: str | None) -> str | None:

@@ -14,9 +14,10 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Generator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 
+from components.errors import CervellaError
 from components.serve.compare.records import Compared, Comparisons, Side
 from components.serve.compare.share import in_share
 from components.serve.desk import Desk, Served, Wanted
@@ -40,16 +41,20 @@ class ShadowDesk:
         candidate: digest of the candidate's release.
         keep_texts: whether the record has the texts.
         gives_way: False: the candidate's model is elsewhere, and disturbs nobody.
+        held: entered around each comparison; what it raises leaves the question out.
+        since: differs once something was forgotten: what was answered before is compared no more.
     """
 
     def __init__(
         self, desk: Desk, other: Desk, *, params: CompareParams, records: Comparisons, candidate: str,
         keep_texts: bool = False, gives_way: bool = True,
+        held: Callable[[], AbstractContextManager[object]] = nullcontext, since: Callable[[], object] = lambda: None,
     ) -> None:  # fmt: skip
         self._desk, self._other, self._params, self._records = desk, other, params, records
         self._candidate, self._keep_texts, self._gives_way = candidate, keep_texts, gives_way
+        self._held, self._since = held, since
         self._change = threading.Condition()
-        self._waiting: deque[tuple[Wanted, Served]] = deque()
+        self._waiting: deque[tuple[Wanted, Served, object]] = deque()
         self._flying = 0
         self._working = self._closed = False
         self._left_out = 0
@@ -112,7 +117,7 @@ class ShadowDesk:
             if len(self._waiting) >= _WAITING:
                 self._left_out += 1
                 return
-            self._waiting.append((wanted, served))
+            self._waiting.append((wanted, served, self._since()))
             self._change.notify_all()
 
     def _disturbs(self) -> bool:
@@ -124,11 +129,18 @@ class ShadowDesk:
                 self._change.wait_for(lambda: self._closed or (self._waiting and not self._disturbs()))
                 if self._closed:
                     return
-                wanted, served = self._waiting.popleft()
+                wanted, served, since = self._waiting.popleft()
                 self._working = True
             try:
                 if self._compared < self._params.questions:
-                    self._compare(wanted, served)
+                    with self._held():
+                        if since == self._since():
+                            self._compare(wanted, served)
+                        else:
+                            self._leave_out()
+            except CervellaError as error:
+                logger.info("%s was not compared: %s", wanted.id, error)
+                self._leave_out()
             except Exception:  # an answer was given; nobody waits for this one
                 logger.exception("%s was not compared", wanted.id)
             finally:
@@ -146,8 +158,7 @@ class ShadowDesk:
             if other := self._ask(wanted):
                 break
         if other is None:
-            with self._change:
-                self._left_out += 1
+            self._leave_out()
             return
         sides: tuple[tuple[Side, Served | BaseException], ...] = (("A", served), ("B", other))
         both = [
@@ -160,6 +171,10 @@ class ShadowDesk:
         if self._records.record(both):
             with self._change:
                 self._compared += 1
+
+    def _leave_out(self) -> None:
+        with self._change:
+            self._left_out += 1
 
     def _ask(self, wanted: Wanted) -> Served | BaseException | None:
         """The candidate's answer, or its error; None: it gave way."""

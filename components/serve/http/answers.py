@@ -17,7 +17,7 @@ from components.answer import render
 from components.answer.answer import Answer, Source
 from components.serve.desk import Served
 
-__all__ = ["Form", "cost_of"]
+__all__ = ["Form", "cost_of", "helper_cost_of"]
 
 _CITATION = re.compile(r"\[(\d{1,3}(?:\s*[,;]\s*\d{1,3})*)\]")
 
@@ -105,6 +105,13 @@ def cost_of(served: Served) -> float | None:
     reply = served.asked.answer.reply
     costs = [one.cost_usd for one in served.tried] + [reply.cost_usd if reply else 0.0]
     return None if None in costs else sum(cost or 0.0 for cost in costs)
+
+
+def helper_cost_of(served: Served) -> float:
+    """Of these, what the helper cost, as far as its price is known (US dollars)."""
+    reply = served.asked.answer.reply
+    given = reply.cost_usd if reply and served.who == "helper" else 0.0
+    return sum(one.cost_usd or 0.0 for one in served.tried if one.who == "helper") + (given or 0.0)
 
 
 def _finish(served: Served) -> str:

@@ -10,7 +10,7 @@ import errno
 import signal
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -61,11 +61,14 @@ def address_of(listening: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def run(app: ASGIApp, listening: socket.socket, *, grace_seconds: float, until: threading.Event | None = None) -> None:
+def run(
+    app: ASGIApp, listening: socket.socket, *, grace_seconds: float, until: threading.Event | None = None,
+    ready: Callable[[], object] = lambda: None,
+) -> None:  # fmt: skip
     """Serve until SIGINT, SIGTERM or SIGHUP, or until `until` is set: then nothing new is taken.
 
     Requests that are being answered have `grace_seconds` to end; a second signal ends them at once. In another thread
-    than the main one only `until` ends it.
+    than the main one only `until` ends it. `ready` is called once requests are answered and signals end it cleanly.
     """
     import uvicorn
 
@@ -86,6 +89,10 @@ def run(app: ASGIApp, listening: socket.socket, *, grace_seconds: float, until: 
         def end(self, number: int, frame: FrameType | None) -> None:
             self.force_exit = self.should_exit
             self.should_exit = True
+
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            ready()
 
         async def on_tick(self, counter: int) -> bool:
             if until is not None and until.is_set():

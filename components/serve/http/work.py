@@ -101,25 +101,29 @@ class Work:
         served: Served | None = None
         fault: str | None = None
         try:
-            with ExitStack() as held:
+            with ExitStack() as held:  # also while it is recorded: what is forgotten meanwhile would come back
                 try:
-                    held.enter_context(self._held())
-                except CervellaError as error:  # the workspace is being cleaned: that passes
-                    raise TransientError(str(error)) from error
-                served = self._answered()
-            fault = None if served else self._why
-        except BaseException as error:
-            fault = self._why or type(error).__name__
-            self._tell(error)
-            self._hand(http_error(error, id=self.wanted.id))
-        seconds = time.perf_counter() - self._begun
-        try:
-            self._ended(Ended(self.wanted, served, fault, seconds, self._first))
-        except Exception:  # what counts an answer never takes it away
-            logger.exception("%s could not be recorded", self.wanted.id)
+                    self._enter(held)
+                    served = self._answered()
+                    fault = None if served else self._why
+                except BaseException as error:
+                    fault = self._why or type(error).__name__
+                    self._tell(error)
+                    self._hand(http_error(error, id=self.wanted.id))
+                seconds = time.perf_counter() - self._begun
+                try:
+                    self._ended(Ended(self.wanted, served, fault, seconds, self._first))
+                except Exception:  # what counts an answer never takes it away
+                    logger.exception("%s could not be recorded", self.wanted.id)
         finally:
             self._hand(None)
             self._call(self._free)
+
+    def _enter(self, held: ExitStack) -> None:
+        try:
+            held.enter_context(self._held())
+        except CervellaError as error:  # the workspace is being cleaned: that passes
+            raise TransientError(str(error)) from error
 
     def _answered(self) -> Served | None:
         """Hand the pieces over; None: it was stopped."""

@@ -1,0 +1,102 @@
+"""Another release beside what is in service, from the recipe: chosen, opened, asked, told; never a reason to fail."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.errors import InputError
+from components.recipe.forget import asking_in
+from components.serve.compare import ShadowDesk, comparisons_file
+from components.serve.desk import Wanted
+from components.serve.live import InService
+from components.serve.own_desk import OwnDesk
+from flows.commands.options import load
+from flows.comparing import Comparing, compared
+from flows.serving import InRecipe
+from tests.flows.conftest import Done, Workspace
+
+QUESTION = "Quanto è la caparra ad agosto?"
+
+
+@contextmanager
+def comparing(space: Workspace, root: Path, monkeypatch: pytest.MonkeyPatch, *options: str) -> Iterator[Comparing]:
+    monkeypatch.chdir(root)
+    loaded = load("mvp", (*space.options[1::2], *options))
+    source = InRecipe(loaded)
+    live = InService(look=source.look, open_now=source.open_now)
+    live.start()
+    try:
+        found = compared(loaded, OwnDesk(live, max_chars=8000, history_tokens=1000), live)
+        try:
+            yield found
+        finally:
+            found.close()
+    finally:
+        live.close()
+
+
+def rows(space: Workspace) -> list[Any]:
+    with closing(sqlite3.connect(comparisons_file(space.path))) as connection:
+        return connection.execute("SELECT side, mode, error, question, text FROM answer ORDER BY id").fetchall()
+
+
+def test_the_newest_release_is_the_shadow_of_what_the_recipe_says(
+    spoiled: Workspace, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = ("serve.answers=recipe", "serve.compare={mode: shadow, share: 1.0}")
+    with comparing(spoiled, root, monkeypatch, *options) as found:
+        assert isinstance(found.desk, ShadowDesk)
+        with asking_in(spoiled.path):  # as the endpoint does
+            assert found.desk.ask(Wanted(id="r1", question=QUESTION)).release is None
+        assert found.desk.wait(60)
+        told = dict(found.told())
+        [release] = (spoiled.path / "store" / "registry.release").iterdir()
+        assert (told["compared"], told["fault"], told["mode"]) == (1, None, "shadow")
+        assert len(told["release"]) == 64 and str(spoiled.path) not in json.dumps(told) and release.is_dir()
+    assert rows(spoiled) == [("A", "shadow", None, None, None), ("B", "shadow", None, None, None)]
+
+
+def test_a_share_of_the_conversations_is_answered_by_the_candidate(
+    spoiled: Workspace, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = ("serve.answers=recipe", "serve.compare={mode: ab, share: 1.0}", "serve.keep_conversations=true")
+    with comparing(spoiled, root, monkeypatch, *options) as found:
+        served = found.desk.ask(Wanted(id="r1", question=f"{QUESTION} Sono anna.rossi@libero.it"))
+        assert (served.side, served.release) == ("B", found.told()["release"])
+    [(side, mode, error, question, text)] = rows(spoiled)
+    assert (side, mode, error) == ("B", "ab", None) and text and "anna.rossi@libero.it" not in question
+
+
+def test_the_release_in_service_is_not_compared_with_itself(
+    spoiled: Workspace, here: Callable[..., Done], root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(root)
+    assert here("promote", "mvp", *spoiled.options, "--reason", "per provarlo da vicino").code == 0
+    with comparing(spoiled, root, monkeypatch, "serve.compare={mode: shadow}") as found:
+        assert found.told()["why_not"] == "the candidate is in service"
+        assert found.desk.ask(Wanted(id="r1", question=QUESTION)).asked.answer.found
+    assert not comparisons_file(spoiled.path).exists()
+
+
+def test_a_run_that_is_none_is_told_and_a_release_that_is_gone_fails_nothing(
+    spoiled: Workspace, root: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with (
+        pytest.raises(InputError, match=r"serve\.compare\.run: no run in .* begin with 'nowhere'"),
+        comparing(spoiled, root, monkeypatch, "serve.answers=recipe", "serve.compare={mode: ab, run: nowhere}"),
+    ):
+        pass
+    [release] = (spoiled.path / "store" / "registry.release").iterdir()
+    os.rename(release, spoiled.path / "elsewhere")
+    with comparing(spoiled, root, monkeypatch, "serve.answers=recipe", "serve.compare={mode: shadow}") as found:
+        assert found.told()["why_not"] == "the candidate cannot be opened (TerminalError, see the log)"
+        assert found.desk.ask(Wanted(id="r1", question=QUESTION)).side is None
+    assert "nothing is compared" in caplog.text
