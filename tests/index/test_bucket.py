@@ -28,6 +28,7 @@ from components.index import (  # noqa: E402
     cleanup,  # noqa: E402
 )
 from components.index.bucket import mirror as mirrors  # noqa: E402
+from components.index.bucket import objects as objects_of_a_bucket  # noqa: E402
 from components.index.bucket.copying import CopyReport, copy_index, look_at_copy, withdraw  # noqa: E402
 from components.index.bucket.mirror import Mirror  # noqa: E402
 from components.index.bucket.objects import Bucket  # noqa: E402
@@ -530,12 +531,14 @@ def test_storage_on_this_machine_is_asked_by_no_proxy(
         monkeypatch.setenv(name, "http://127.0.0.1:9")  # nothing answers there
     for name in ("NO_PROXY", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
+    objects_of_a_bucket._client.cache_clear()  # clients of other tests were made without a proxy
     assert Bucket(address).is_here
     copy_index(writer.uri, address)
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", os.environ["AWS_ENDPOINT_URL_S3"].replace("127.0.0.1", "0.0.0.0"))  # noqa: S104
     with pytest.raises(TransientError, match="proxy"):
         copy_index(writer.uri, address)
     copy_index(writer.uri, address, trusted_hosts=["0.0.0.0"])  # noqa: S104
+    objects_of_a_bucket._client.cache_clear()
 
 
 @pytest.mark.parametrize("ignored", ["true", "false"])
