@@ -259,6 +259,9 @@ def test_what_the_database_wants_is_told_before_anything_starts(shared: Shared, 
         patch.setenv(NAME, shared.postgres.url(password="s3cr3t-wrong"))
         done = shared.program("up", *here.options, "--prefect-database-env", NAME)
         assert done.code == 3 and "does not let user cervella in" in done.err and "s3cr3t" not in done.err
+        choice = here.workspace / "prefect" / "database.json"
+        assert not choice.exists()  # the file stays chosen
+        choice.write_text(json.dumps({"url_env": NAME}))  # as after one that could be used
         patch.delenv(NAME)
         unset = shared.program("up", *here.options)
         assert unset.code == 3 and f"the environment variable {NAME} is not set" in unset.err
