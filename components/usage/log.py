@@ -1,4 +1,4 @@
-"""The usage log: one row a query in SQLite, bounded, without texts; it never fails an answer.
+"""The usage log: one row a query in SQLite, bounded, without question and answer; it never fails an answer.
 
 **Kept**: when, door, recipe, release, model, who answered how hard a question, tokens, seconds, dollars, whether
 something was found, the paths of the sources, the kind of an error; and what people say of an answer, see `feedback`.

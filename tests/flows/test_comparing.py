@@ -10,6 +10,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from components.errors import InputError
@@ -18,10 +19,13 @@ from components.serve.compare import ShadowDesk, comparisons_file
 from components.serve.desk import Wanted
 from components.serve.live import InService
 from components.serve.own_desk import OwnDesk
+from components.usage import usage_file
+from components.usage.conversations import conversations_file, read_conversations
 from flows.commands.options import load
 from flows.comparing import Comparing, compared
 from flows.serving import InRecipe
-from tests.flows.conftest import Done, Workspace
+from tests.flows.conftest import Done, Program, Workspace
+from tests.flows.test_serve import RECIPE, serving
 
 QUESTION = "Quanto è la caparra ad agosto?"
 
@@ -100,3 +104,21 @@ def test_a_run_that_is_none_is_told_and_a_release_that_is_gone_fails_nothing(
         assert found.told()["why_not"] == "the candidate cannot be opened (TerminalError, see the log)"
         assert found.desk.ask(Wanted(id="r1", question=QUESTION)).side is None
     assert "nothing is compared" in caplog.text
+
+
+@pytest.mark.slow
+def test_an_endpoint_tells_what_it_compares_and_keeps_what_it_was_told(program: Program, spoiled: Workspace) -> None:
+    options = (*RECIPE, "-o", "serve.compare={mode: ab, share: 1.0}", "-o", "serve.keep_conversations=true")
+    with serving(program, "mvp", *spoiled.options, *options) as up, up.client() as client:
+        answer = client.chat.completions.create(model="cervella", messages=[{"role": "user", "content": QUESTION}])
+        assert answer.cervella["side"] == "B"
+        told = up.health()["compare"]
+        assert (told["compared"], told["release"]) == (1, answer.cervella["release"])
+        for request, status in ((answer.id, 200), ("chatcmpl-none", 404)):
+            given = httpx.post(f"{up.url}/v1/feedback", json={"id": request, "score": 1, "text": "sì"}, timeout=30)
+            assert given.status_code == status
+    with closing(sqlite3.connect(usage_file(spoiled.path))) as log:
+        found = log.execute("SELECT who, side, score, comment FROM query WHERE request = ?", (answer.id,)).fetchall()
+    assert found == [("own", "B", 1, "sì")]
+    [talked] = read_conversations(conversations_file(spoiled.path))
+    assert talked.turns[0][0] == QUESTION
