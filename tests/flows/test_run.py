@@ -175,6 +175,7 @@ def test_a_forced_step_and_a_damaged_artefact_are_made_again_and_nothing_else(fi
     state = list(finished.workspace.runs().values())[-1]
     assert {step["name"]: step["status"] for step in state["steps"]} == {
         "sncp.collect": "skipped", "index.chunk": "done", "index.build": "skipped", "persona.compile": "done",
+        "evaluate.retrieval": "failed",  # the golden questions of the next test
     }  # fmt: skip
 
 
@@ -230,9 +231,11 @@ def test_prefect_shows_each_run_with_its_tasks(finished: Any, history: History) 
 def test_prefect_shows_what_people_want_to_see(finished: Any, history: History) -> None:
     first = history.ask("flow_runs", sort="START_TIME_ASC")[0]
     found = history.ask("artifacts", artifacts={"flow_run_id": {"any_": [first["id"]]}})
-    shown = {artifact["key"]: artifact for artifact in found}
-    assert set(shown) == {
+    assert all(artifact["key"].startswith("mvp-") for artifact in found)  # so that two recipes have histories of theirs
+    shown = {artifact["key"].removeprefix("mvp-"): artifact for artifact in found}
+    assert {key for key in shown if not key.endswith("-progress")} == {
         "notes", "index", "system-prompt", "verdicts", "scorecard", "questions", "gate", "report", "roadmap", "mlflow",
+        "page",
     }  # fmt: skip
     assert "NO-GO" in shown["report"]["data"] and "report.html" in shown["report"]["data"]
     assert "NO-GO" in shown["gate"]["data"]
