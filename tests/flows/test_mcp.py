@@ -21,7 +21,7 @@ from mcp.types import CallToolResult, TextContent
 
 from components.usage import usage_file
 from flows.mcp_tools.running import Progress
-from tests.flows.conftest import Done, Program, Workspace
+from tests.flows.conftest import Done, Workspace
 
 SECRET = "Agnese tiene il registro azzurro dietro la terza pentola di rame"
 RECIPE = ("-o", "serve.answers=recipe")
@@ -75,7 +75,8 @@ def text(result: CallToolResult) -> str:
 
 def data(result: CallToolResult) -> dict[str, Any]:
     assert not result.is_error and result.structured_content is not None, text(result)
-    return result.structured_content
+    told: dict[str, Any] = result.structured_content
+    return told
 
 
 def runs_of(workspace: Workspace) -> list[str]:
@@ -201,7 +202,7 @@ def test_a_run_that_is_killed_is_told_and_the_server_goes_on(house: House) -> No
 
 def test_stdout_holds_nothing_but_the_protocol(house: House) -> None:
     server = house.server()
-    asked = [
+    asked: list[dict[str, Any]] = [
         {"id": 1, "method": "initialize", "params": {
             "protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}},
         {"method": "notifications/initialized"},
@@ -213,7 +214,7 @@ def test_stdout_holds_nothing_but_the_protocol(house: House) -> None:
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
     ) as process:  # fmt: skip
         assert process.stdin and process.stdout
-        lines = [json.dumps({"jsonrpc": "2.0"} | one) for one in asked]
+        lines = [json.dumps({"jsonrpc": "2.0", **one}) for one in asked]
         process.stdin.write("\n".join(["not the protocol", *lines, ""]))
         process.stdin.flush()
         answers: dict[Any, Any] = {}
@@ -229,7 +230,7 @@ def test_stdout_holds_nothing_but_the_protocol(house: House) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL], ids=["TERM", "INT", "KILL"])
 def test_a_run_ends_with_the_server(
-    root: Path, program: Program, new_workspace: Callable[..., Workspace], soon: Callable[..., bool],
+    root: Path, new_workspace: Callable[..., Workspace], soon: Callable[..., bool],
     number: signal.Signals,
 ) -> None:  # fmt: skip
     workspace = new_workspace()
@@ -247,7 +248,7 @@ def test_a_run_ends_with_the_server(
                 {"id": 2, "method": "tools/call",
                  "params": {"name": "run", "arguments": {"recipe": "reindex", "confirm": True}}},
             ):  # fmt: skip
-                await process.stdin.send((json.dumps({"jsonrpc": "2.0"} | one) + "\n").encode())
+                await process.stdin.send((json.dumps({"jsonrpc": "2.0", **one}) + "\n").encode())
             with anyio.fail_after(120):
                 while not any(state["steps"] for state in workspace.runs().values()):
                     await anyio.sleep(0.05)
