@@ -76,6 +76,11 @@ async def run_process(arguments: Sequence[str], progress: Progress) -> tuple[dic
         with suppress(ValueError):
             state: dict[str, Any] = json.loads("".join(out))
             return state, code
+    if code < 0:
+        raise TerminalError(
+            f"the run was ended by signal {-code}; what was sealed is kept, and the same call goes on from there. It "
+            f"told last: {progress.error()}"
+        )
     raise TerminalError(progress.error())
 
 
