@@ -556,7 +556,7 @@ def test_an_index_in_a_bucket_is_not_written(address: str) -> None:
         check_place(IndexParams(uri=address))
     check_place(IndexParams(uri=address), phase="dataset")
     with pytest.raises(InputError, match="names no bucket"):
-        copy_published(IndexParams(), workspace=Path("nowhere"))
+        copy_published(IndexParams(), workspace=Path("nowhere"), trusted_hosts=())
 
 
 def test_asking_nobody_an_index_in_a_bucket_is_what_was_brought_last(
