@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import warnings
 from collections.abc import Generator, Mapping
 from contextlib import suppress
 from functools import cache
@@ -47,7 +48,19 @@ def open_litellm() -> Any:
     litellm.disable_streaming_logging = True
     for name in ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    _finish_models()
     return litellm
+
+
+def _finish_models() -> None:
+    """Let litellm finish its models of answers now: else pydantic warns of them at the first answer of a process."""
+    from litellm.types import utils as theirs
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for make in (lambda: theirs.Message(content=""), lambda: theirs.Delta(content=""), theirs.ModelResponse,
+                     theirs.ModelResponseStream):  # fmt: skip
+            make()
 
 
 def call_litellm(
