@@ -45,6 +45,7 @@ WORDS = (
 LENGTHS = (600, 1850, 2600, 3300, 4200, 5450, 7450, 11500, 17800, 25700, 60000)
 FOLDERS = (".sncp/idee", ".sncp/memoria/decisioni", "docs/ricerche", "progetti/alba/note", "progetti/brezza/note")
 MODEL = "fake/embedding"
+ROUNDS = 5  # of a curve
 
 
 def note(rng: random.Random, number: int, length: int | None = None) -> str:
@@ -289,38 +290,47 @@ def measure(root: Path, workspace: Path) -> dict[str, Any]:
 def curve(folder: Path, most: int, length: int | None) -> dict[str, Any]:
     """One changed note among an eighth, a quarter, half and all of so many; the same for nothing changed and the first.
 
-    `load`: of the machine before each, by which one sees how far seconds of the wall can be believed.
+    The sizes take turns, so that whatever else the machine does meets all of them alike. Of each the least of ROUNDS is
+    given, which is disturbed least, and the middle one. `loads`: of the machine before each round.
     """
-    points = []
-    for count in (most // 8, most // 4, most // 2, most):
-        root, workspace = folder / str(count) / "notes", folder / str(count) / "workspace"
+    counts = (most // 8, most // 4, most // 2, most)
+    place = {count: (folder / str(count) / "notes", folder / str(count) / "workspace") for count in counts}
+    first = {}
+    for count, (root, workspace) in place.items():
         generate(root, count, length)
-        first = child(root, workspace)
-        files = notes_of(root)
-        once: dict[str, list[dict[str, Any]]] = {"nothing changed": [], "one changed": []}
-        load = os.getloadavg()[0]
-        for turn in range(3):
-            once["nothing changed"].append(child(root, workspace))
-            change(root, [files[turn * len(files) // 3]], turn)
-            once["one changed"].append(child(root, workspace))
-        shutil.rmtree(folder / str(count))
-        middle = {name: sorted(found, key=_processor)[1] for name, found in once.items()}
-        one = middle["one changed"]
-        points.append(
-            {
-                "notes": count, "chunks": one["chunks"], "bytes": one["bytes of notes"], "load": round(load, 1),
-                "first": _processor(first), "nothing changed": _processor(middle["nothing changed"]),
-                "one changed": _processor(one), "one changed, wall": one["with imports"], "peak MB": one["peak MB"],
-                "first, peak MB": first["peak MB"], "stages": one["processor seconds"],
-            }
-        )  # fmt: skip
-        print(json.dumps(points[-1]), flush=True)
-    slope = [
-        round((after["one changed"] - before["one changed"]) / (after["notes"] - before["notes"]) * 1000, 3)
-        for before, after in zip(points, points[1:], strict=False)
-    ]
-    print(f"seconds of a processor for each 1,000 notes more: {slope}")
-    return {"points": points, "seconds of a processor for 1,000 notes more": slope}
+        first[count] = child(root, workspace)
+    files = {count: notes_of(root) for count, (root, _) in place.items()}
+    still: dict[int, list[dict[str, Any]]] = {count: [] for count in counts}
+    once: dict[int, list[dict[str, Any]]] = {count: [] for count in counts}
+    loads = []
+    for turn in range(ROUNDS):
+        loads.append(round(os.getloadavg()[0], 1))
+        for count, (root, workspace) in place.items():
+            still[count].append(child(root, workspace))
+            change(root, [files[count][turn * count // ROUNDS]], turn)
+            once[count].append(child(root, workspace))
+    points = [
+        {
+            "notes": count, "chunks": once[count][-1]["chunks"], "bytes": once[count][-1]["bytes of notes"],
+            "first": _processor(first[count]), "first, peak MB": first[count]["peak MB"],
+            "nothing changed": min(map(_processor, still[count])), "one changed": min(map(_processor, once[count])),
+            "one changed, middle": sorted(map(_processor, once[count]))[ROUNDS // 2],
+            "one changed, wall": min(found["with imports"] for found in once[count]),
+            "peak MB": max(found["peak MB"] for found in once[count]),
+            "stages": min(once[count], key=_processor)["processor seconds"],
+        }
+        for count in counts
+    ]  # fmt: skip
+    slopes = {
+        name: [
+            round((after[name] - before[name]) / (after["notes"] - before["notes"]) * 1000, 3)
+            for before, after in zip(points, points[1:], strict=False)
+        ]
+        for name in ("nothing changed", "one changed", "one changed, middle")
+    }
+    report = {"points": points, "loads": loads, "seconds of a processor for 1,000 notes more": slopes}
+    print(json.dumps(report, indent=1))
+    return report
 
 
 def _processor(found: dict[str, Any]) -> float:
