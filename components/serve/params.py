@@ -125,10 +125,6 @@ class ServeParams(Params):
     answers: Literal["champion", "recipe"] = Field(
         default="champion", description="the release in service, or what the files of the recipe say now"
     )
-    backend: Literal["llama.cpp", "vllm"] = Field(
-        default="llama.cpp",
-        description="what runs a model local/...: in this process, or a vLLM that is started for it",
-    )
     router: RouterParams | None = Field(default=None, description="none: the own model answers everything")
     compare: CompareParams | None = Field(default=None, description="another release beside, or none")
     limits: LimitParams = LimitParams()
