@@ -18,7 +18,7 @@ from typing import Any, Literal
 from components.errors import TerminalError
 from components.store import write_atomic
 
-__all__ = ["DamagedFile", "Publication", "Published", "read_published", "seal_of", "write_published"]
+__all__ = ["DamagedFile", "Publication", "Published", "read_published", "readable", "seal_of", "write_published"]
 
 _FILE = "live.json"
 _FORMAT = 2
@@ -133,6 +133,14 @@ def read_published(uri: Path) -> Published | None:
         return Published(found["root"], str(found["seal"]), dict(found["generations"]), history)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise _damaged(path, f"does not say what is published ({type(error).__name__}: {error})") from error
+
+
+def readable(uri: Path) -> Published | None:
+    """What is published; none also when the file is damaged, which a sync tells and mends."""
+    try:
+        return read_published(uri)
+    except DamagedFile:
+        return None
 
 
 def _damaged(path: Path, what: str) -> DamagedFile:

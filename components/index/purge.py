@@ -19,7 +19,7 @@ from typing import Any
 from components.errors import TerminalError
 from components.index import table as tables
 from components.index.cleanup import cover, generation_folders
-from components.index.published import DamagedFile, Published, read_published, seal_of, utc_now, write_published
+from components.index.published import Published, read_published, readable, seal_of, utc_now, write_published
 from components.index.rows import FTS_COLUMN, rows_digest
 from components.store import hold
 
@@ -28,13 +28,6 @@ __all__ = ["forget_rows", "indexed", "old_tables", "without_local"]
 _NAMED = 3  # notes
 _COLUMNS = ("path", "paths", "title", "heading", "text", "embed_text", FTS_COLUMN)
 Holds = Callable[[Mapping[str, Any]], bool]
-
-
-def _published(uri: Path) -> Published | None:
-    try:
-        return read_published(uri)
-    except DamagedFile:
-        return None
 
 
 def _live(uri: Path, published: Published | None) -> Any | None:
@@ -75,7 +68,7 @@ def indexed(uri: Path) -> list[dict[str, Any]]:
 
 def old_tables(uri: Path) -> list[Path]:
     """Folders of tables that are not the published one."""
-    published = _published(uri)
+    published = readable(uri)
     keep = f"{published.now.table}.lance" if published else None
     return [folder for folder in generation_folders(uri) if folder.name != keep] if uri.is_dir() else []
 
@@ -92,7 +85,7 @@ def forget_rows(uri: Path, *, holds: Holds) -> int:
         return 0
     with hold(uri / ".lock", what="forget"):
         shutil.rmtree(uri / ".forget", ignore_errors=True)
-        published = _published(uri)
+        published = readable(uri)
         table = _live(uri, published)
         removed = 0
         kept = None

@@ -13,7 +13,7 @@ from components.index.index import Index
 from components.index.params import IndexParams
 from components.index.place import check_place, index_uri, mirror_of
 from components.index.probe import Probe, Probed
-from components.index.published import DamagedFile, Publication, Published, read_published, seal_of
+from components.index.published import Publication, read_published, readable, seal_of
 from components.index.rollback import choose, held_back
 from components.index.table import NO_EMBEDDER
 from components.index.terms import SyncReport, Terms
@@ -203,7 +203,7 @@ def build_index(
             embedder_id = embedder.id if embedder else NO_EMBEDDER
             forced = spec.name in run.read().get("force", [])
             if not forced:
-                held = held_back(_published(uri), wanted, embedder=embedder_id, read=_reader(run.workspace))
+                held = held_back(readable(uri), wanted, embedder=embedder_id, read=_reader(run.workspace))
                 if held:
                     raise HeldBackError(held)
             if probe is not None and not probe.prepare(wanted.paths):
@@ -240,18 +240,10 @@ def build_index(
 
 def is_published(built: Artefact, *, uri: Path) -> bool:
     """Whether what a sealed `index.build` tells of is published and untouched, told without opening the table."""
-    told, published = built.read_json("index.json"), _published(uri)
+    told, published = built.read_json("index.json"), readable(uri)
     if published is None or (published.now.digest, published.now.embedder) != (told["digest"], told["embedder"]):
         return False
     return published.seal == seal_of(uri, published.now.table)
-
-
-def _published(uri: Path) -> Published | None:
-    """What is published; none also when the file is damaged, which the sync that follows tells and mends."""
-    try:
-        return read_published(uri)
-    except DamagedFile:
-        return None
 
 
 def _reader(workspace: Path) -> Callable[[str], Wanted | None]:
@@ -336,7 +328,7 @@ def published_digest(params: IndexParams, *, workspace: Path) -> str | None:
 
 def history_artefacts(params: IndexParams, *, workspace: Path) -> set[str]:
     """Ids of the sealed chunks that a rollback may need: those of the publications in the history."""
-    published = _published(index_uri(params, workspace=workspace))
+    published = readable(index_uri(params, workspace=workspace))
     return {entry.chunks_id for entry in published.history if entry.chunks_id} if published else set()
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.errors import HeldBackError, TerminalError
 from components.index.probe import Probe, Probed
-from components.index.published import DamagedFile, Published, read_published
+from components.index.published import Published, readable
 from components.index.wanted import CHUNKS, ROWS
 from components.page import markdown_cell
 from components.store import Artefact, Store
@@ -20,7 +20,7 @@ from components.store.parts import Parts
 if TYPE_CHECKING:
     from components.index import Index
 
-__all__ = ["AskedProbe", "compare_chunks", "published_before", "reindex_summary", "summary_markdown", "summary_words"]
+__all__ = ["AskedProbe", "compare_chunks", "reindex_summary", "summary_markdown", "summary_words"]
 
 _KINDS = ("added", "changed", "removed", "renamed")
 _NOTHING: Mapping[str, Sequence[str]] = {kind: () for kind in _KINDS}
@@ -48,14 +48,6 @@ class AskedProbe:
         else:
             self.before = found
         return found
-
-
-def published_before(uri: Path) -> Published | None:
-    """What is published now; none also when the file is damaged, which a sync tells and mends."""
-    try:
-        return read_published(uri)
-    except DamagedFile:
-        return None
 
 
 def compare_chunks(before: Artefact, after: Artefact) -> dict[str, list[str]]:
@@ -106,7 +98,7 @@ def reindex_summary(
     Args:
         workspace: of the run.
         uri: folder of the tables.
-        before: what was published before it (see `published_before`).
+        before: what was published before it (see `readable`).
         notes: sealed `sncp.collect`.
         chunks: sealed `index.chunk`.
         step: what the run's record says of `index.build`.
@@ -120,7 +112,7 @@ def reindex_summary(
         updated, removed, embedded (counts), none when nothing was published; `recall`: before, after (0..1 or none),
         questions (how many were asked).
     """
-    now = published_before(uri)
+    now = readable(uri)
     report = notes.read_json("report.json")
     outcome = "published" if error is None else "held back" if isinstance(error, HeldBackError) else "failed"
     if error is None and before is not None and now is not None and before.now.number == now.now.number:

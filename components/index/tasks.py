@@ -15,10 +15,9 @@ from components.index import steps
 from components.index.params import IndexParams
 from components.index.place import copy_published
 from components.index.probe import Probe
-from components.index.published import Published
+from components.index.published import Published, readable
 from components.index.summary import (
     AskedProbe,
-    published_before,
     reindex_summary,
     summary_markdown,
     summary_words,
@@ -51,7 +50,7 @@ def build_index(
     What became of it is shown and in the run's record (`reindex`), also where nothing was published.
     """
     store, asked = Store(run.workspace), None if probe is None else AskedProbe(probe)
-    before = published_before(steps.index_uri(params, workspace=run.workspace))
+    before = readable(steps.index_uri(params, workspace=run.workspace))
     try:
         with run_budget(run, budget) as left:
             built = steps.build_index(

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from components.services.doctor import Check
+from components.services.process_start import is_stopped
 from components.services.supervisor.ports import MLFLOW_PORT, PREFECT_PORT, is_free, who_has
 from components.services.supervisor.processes import mark_of, marked, started_at
 from components.services.watch import fault_of
@@ -107,9 +108,8 @@ def _keeper_fault(workspace: Path) -> str | None:
         return f"a process holds {lock}, and is no keeper"
     if started_at(pid) != started:
         return None if about.get("host") else f"{lock} is held by a child of a keeper that is gone"
-    with suppress(OSError):
-        if Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()[0] == "T":
-            return f"the keeper (process {pid}) is stopped and looks after nothing (kill -CONT {pid} wakes it)"
+    if is_stopped(pid):
+        return f"the keeper (process {pid}) is stopped and looks after nothing (kill -CONT {pid} wakes it)"
     return None
 
 

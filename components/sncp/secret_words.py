@@ -38,8 +38,10 @@ _MARKS = (
 )
 """One of these (in lower case) stands in every line that `_ASSIGNED` can match."""
 
-_CODE = re.compile(r"\w+=(?:True|False|None|true|false|[A-Z_]+|\d+|[a-z_]+)|\w*(?i:pass|pwd|key|token|secret)\w*[:=].*")
-"""An argument or an assignment, where a value was expected: `allow_access=True`."""
+_CODE = re.compile(
+    r"\w+=(?:True|False|None|true|false|[A-Z_]+|\d[\d.,]*|[a-z_]+)|\w*(?i:pass|pwd|key|token|secret)\w*[:=].*"
+)
+"""An argument or an assignment, where a value was expected: `allow_access=True`, `nice=0.5`."""
 _ASSIGNED = re.compile(
     rf"""(?ix) (?P<name> {ASSIGNED_NAME} )
         (?: [ ] (?:del(?:l[oa])? | dei | di | of | for)\b (?: [ ] the\b )? )?

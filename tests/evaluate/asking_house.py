@@ -34,7 +34,7 @@ from components.persona import PersonaParams
 from components.persona import steps as persona
 from components.sncp import SncpParams
 from components.sncp import steps as sncp
-from components.store import Artefact, Run
+from components.store import Artefact, Run, progress_logger
 
 __all__ = ["AskingHouse", "items"]
 
@@ -159,9 +159,7 @@ def _watch_memory() -> Callable[[], float]:
             if total and getattr(record, "step", "").startswith("evaluate.") and done == total // 5:
                 seen.append(resident())
 
-    logger = logging.getLogger("cervella")
-    logger.setLevel(logging.DEBUG)
-    logger.addHandler(Handler())
+    progress_logger.addHandler(Handler())
     return lambda: resident() - seen[0]
 
 

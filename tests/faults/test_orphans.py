@@ -67,7 +67,7 @@ def test_the_parent_alone_is_killed_and_every_descendant_is_gone(
         assert process.pid in alive and len(alive) >= 2, alive  # the run, and its server
         os.kill(process.pid, signal.SIGKILL)
         assert process.wait(30) == -signal.SIGKILL
-        assert soon(lambda: not of_workspace(house.workspace), 20), of_workspace(house.workspace)
+        assert soon(lambda: not of_workspace(house.workspace), 120), of_workspace(house.workspace)
     finally:
         process.kill()
         process.communicate()

@@ -133,7 +133,7 @@ class Workspace:
 
     def is_quiet(self) -> bool:
         """Whether nothing that belongs to the workspace runs any more, ten seconds from now at the latest."""
-        return soon(lambda: not self.processes(), seconds=10)
+        return soon(lambda: not self.processes(), seconds=120)
 
 
 def soon(condition: Callable[[], object], *, seconds: float) -> bool:

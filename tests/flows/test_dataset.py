@@ -74,8 +74,8 @@ def test_examples_are_written_reviewed_checked_and_split(
     }
     assert not (notes["train"] & notes["validation"]) - {None}
     shown = artifacts(workspace.path)
-    assert "Fit for training" in shown["dataset"] and "expectations of suite" in shown["dataset"]
-    assert "Fit for training" in shown["examples"]
+    assert "Fit for training" in shown["dataset-dataset"] and "expectations of suite" in shown["dataset-dataset"]
+    assert "Fit for training" in shown["dataset-examples"]
 
     # A person accepts one of the two that wait, and rejects the other.
     reviewed = subprocess.run(

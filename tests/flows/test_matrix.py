@@ -174,8 +174,8 @@ def test_prefect_shows_a_flow_with_flows_under_it(tried: Tried, prefect: Callabl
     assert parent["state_type"] == "COMPLETED"
     artifacts = prefect("artifacts", artifacts={"flow_run_id": {"any_": [parent["id"]]}})
     tables = {artifact["key"]: artifact["data"] for artifact in artifacts}
-    assert len(json.loads(tables["comparison"])) == 4
-    assert tried.first.json["best"] in tables["best"]
+    assert len(json.loads(tables["mvp-comparison"])) == 4
+    assert tried.first.json["best"] in tables["mvp-best"]
 
 
 def test_fail_fast_begins_no_other(program: Any, tried: Tried) -> None:

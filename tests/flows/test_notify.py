@@ -88,7 +88,7 @@ def test_what_a_worker_runs_is_told_once_however_it_ends(told: tuple[House, Web]
 
     done = house.ended(house.start("run-recipe", recipe="reindex"))
     assert done["state"]["type"] == "COMPLETED", done["state"]
-    [first] = here.soon(1, seconds=20)
+    [first] = here.soon(1, seconds=120)
     assert (first["event"], first["flow_run"], first["recipe"]) == ("done", done["id"], "reindex")
     assert first["run"] == house.records()[-1]["run"]
 
@@ -104,7 +104,7 @@ def test_what_a_worker_runs_is_told_once_however_it_ends(told: tuple[House, Web]
     death = here.soon(2, seconds=60)[-1]
     assert (death["event"], death["flow_run"], death["status"]) == ("failure", killed, "died"), here.told
     assert death["title"].startswith("reindex: its process died in index.build")
-    assert soon((house.workspace / "runs" / death["run"] / "told").exists, 20)
+    assert soon((house.workspace / "runs" / death["run"] / "told").exists, 120)
 
     # Ended by a signal that nobody announced, as at a restart of the machine: it tells of itself before it goes.
     ended = house.start("run-recipe", recipe="reindex", overrides=[SLOW])
@@ -120,7 +120,7 @@ def test_what_a_worker_runs_is_told_once_however_it_ends(told: tuple[House, Web]
     assert house.ended(cancelled, seconds=90)["state"]["type"] == "CANCELLED"
     [record] = [one for one in house.records() if one.get("asked_by") == cancelled]
     assert (record["status"], record["ended_by"]) == ("interrupted", "SIGTERM")
-    assert soon((house.workspace / "runs" / record["run"] / "told").exists, 20)  # else the keeper would tell it
+    assert soon((house.workspace / "runs" / record["run"] / "told").exists, 120)  # else the keeper would tell it
 
     # An index that loses too much is not published.
     notes = sorted((house.folder / "notes").rglob("*.md"))
@@ -128,7 +128,7 @@ def test_what_a_worker_runs_is_told_once_however_it_ends(told: tuple[House, Web]
         one.unlink()
     refused = house.ended(house.start("run-recipe", recipe="reindex"))
     assert refused["state"]["type"] == "FAILED"
-    no = here.soon(4, seconds=30)[-1]
+    no = here.soon(4, seconds=120)[-1]
     assert (no["event"], no["flow_run"], no["step"]) == ("refused", refused["id"], "index.build"), here.told
     assert "would vanish" in refused["state"]["message"] and "would vanish" not in str(here.got)
 
@@ -137,7 +137,7 @@ def test_what_a_worker_runs_is_told_once_however_it_ends(told: tuple[House, Web]
     recipe.write_text(recipe.read_text(encoding="utf-8") + "indexx: {}\n", encoding="utf-8")
     broken = house.ended(house.start("run-recipe", recipe="reindex"))
     assert broken["state"]["type"] == "FAILED"
-    last = here.soon(5, seconds=30)[-1]
+    last = here.soon(5, seconds=120)[-1]
     assert (last["event"], last["flow_run"], last["run"]) == ("failure", broken["id"], None), here.told
     assert last["title"] == "reindex: it could not be started"
 

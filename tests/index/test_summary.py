@@ -16,9 +16,9 @@ from house import House  # noqa: E402
 from components.errors import CervellaError, HeldBackError  # noqa: E402
 from components.index import steps as index  # noqa: E402
 from components.index.probe import Probed  # noqa: E402
+from components.index.published import readable  # noqa: E402
 from components.index.summary import (  # noqa: E402
     AskedProbe,
-    published_before,
     reindex_summary,
     summary_markdown,
     summary_words,
@@ -48,7 +48,7 @@ class Recall:
 def summed_up(house: House, *, recall: Recall | None = None) -> dict[str, Any]:
     """Reindex, as the task does it, and sum it up."""
     run = Run.create(house.workspace, recipe="test", phase="reindex")
-    before, asked = published_before(house.uri), AskedProbe(recall) if recall else None
+    before, asked = readable(house.uri), AskedProbe(recall) if recall else None
     notes = sncp.collect_notes(run, house.sncp, persona_files=[])
     chunks = index.chunk_notes(run, house.params, notes=notes)
     error: CervellaError | None = None

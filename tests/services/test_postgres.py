@@ -104,7 +104,7 @@ def shared(
             ended = here.services.down()
             end_marked(mark_of(workspace.path), grace_seconds=0)
         assert ended.code == 0 and ended.json["ended"], ended.err
-        assert soon(lambda: not here.services.left(), seconds=10), here.services.left()
+        assert soon(lambda: not here.services.left(), seconds=120), here.services.left()
 
 
 def test_the_history_of_a_run_is_in_postgresql_and_nowhere_else(shared: Shared) -> None:
@@ -199,7 +199,7 @@ def test_a_second_machine_takes_the_runs_of_its_pool(shared: Shared, tmp_path: P
     finally:
         if other.poll() is None:
             other.kill()
-    assert soon(lambda: not left(tmp_path / "other machine"), seconds=10), left(tmp_path / "other machine")
+    assert soon(lambda: not left(tmp_path / "other machine"), seconds=120), left(tmp_path / "other machine")
 
 
 @pytest.mark.parametrize(
@@ -217,9 +217,9 @@ def test_a_worker_that_is_ended_leaves_no_run_behind(shared: Shared, tmp_path: P
         if other.poll() is None:
             other.kill()
     assert done.code == (-signal.SIGKILL if number == signal.SIGKILL else 0), done
-    assert soon(lambda: not left(tmp_path), seconds=20), left(tmp_path)
+    assert soon(lambda: not left(tmp_path), seconds=120), left(tmp_path)
     if number != signal.SIGKILL:
-        assert soon(lambda: shared.states()[-1] == "CRASHED", seconds=30), shared.states()
+        assert soon(lambda: shared.states()[-1] == "CRASHED", seconds=120), shared.states()
 
 
 def refused(shared: Shared, tmp_path: Path, *options: object) -> Done:

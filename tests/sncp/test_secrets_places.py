@@ -93,6 +93,7 @@ def test_columns_of_tokens_and_pins_are_masked() -> None:
         "login: POST /api/v1/login2",
         "Accesso: 24/7, 365 giorni",
         "admin: rafa / cervella",
+        "scputimes(user=1.5, nice=0.0, system=0.5)",
         "user: claude-3 / sonnet-4-5-20250929",
         "account: v1.2/v1.3beta",
         "token:\n  totali: 1500",

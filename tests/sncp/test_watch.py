@@ -51,10 +51,11 @@ class Waiting:
             after = settled(
                 self.look, before, notices=notices, quiet_seconds=QUIET, until=lambda: time.monotonic() > ends
             )  # type: ignore[arg-type]
+            told = time.monotonic()
         finally:
             timer.join()
             notices.close()
-        return {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}, time.monotonic()
+        return {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}, told
 
 
 def test_a_save_is_told(notes: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from components.services.notify import journal
-from components.services.notify.attempts import WITHIN_SECONDS, NotTaken, Outcome, attempt
+from components.services.notify.attempts import WITHIN_SECONDS, Outcome, attempt
 from components.services.notify.mail import send_mail
 from components.services.notify.news import News, as_json, as_mail, as_text
 from components.services.notify.webhook import post, shown
@@ -132,7 +132,7 @@ def _mail(
     try:
         mail = as_mail(news, params, details=one.details)
     except (ValueError, UnicodeError):
-        raise NotTaken("it cannot be written as a mail") from None
+        return Outcome("failed", 0, "it cannot be written as a mail")
     user = environment[params.user_env] if params.user_env else None
     password = environment[params.password_env] if params.password_env else None
     return attempt(

@@ -104,7 +104,7 @@ class Endpoint:
         return self.get("/metrics", **options).text
 
     def is_idle(self) -> bool:
-        return soon(lambda: "cervella_in_flight 0.0" in self.numbers(), seconds=10)
+        return soon(lambda: "cervella_in_flight 0.0" in self.numbers(), seconds=120)
 
 
 def soon(condition: Callable[[], object], *, seconds: float = 10) -> bool:
