@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,6 +40,7 @@ def serve_command(recipe: str, overrides: tuple[str, ...], host: str | None, por
     that are being answered at the end have 30 seconds.
     """
     from components.recipe.forget import asking_in
+    from components.scale.endpoint import remove_endpoint, write_endpoint
     from components.serve.http.app import make_app
     from components.serve.http.server import address_of, bind, run
     from components.serve.live import InService
@@ -75,11 +76,15 @@ def serve_command(recipe: str, overrides: tuple[str, ...], host: str | None, por
         wanted = serve.port if port is None else port
         listening = bind(host, wanted)
         has = listening.getsockname()[1]
-        run(
-            app, listening, grace_seconds=_GRACE_SECONDS,
-            ready=lambda: _tell(address_of(listening), wanted=wanted, has=has, model=model, keyed=bool(keys)),
-        )  # fmt: skip
+
+        def ready() -> None:
+            with suppress(OSError):  # a run of phase scale cannot find it then, and starts one of its own
+                write_endpoint(workspace, url=address_of(listening), recipe=loaded.recipe.name)
+            _tell(address_of(listening), wanted=wanted, has=has, model=model, keyed=bool(keys))
+
+        run(app, listening, grace_seconds=_GRACE_SECONDS, ready=ready)
     finally:
+        remove_endpoint(workspace)
         beside.close()
         live.close()
         log.close()

@@ -18,7 +18,10 @@ __all__ = ["Proposed", "open_release", "proposed"]
 
 @dataclass(frozen=True)
 class Proposed:
-    """A release that was registered. Fields as those of `Champion`, `gate` with all its criteria."""
+    """A release that was registered. Fields as those of `Champion`, `gate` with all its criteria.
+
+    `registered_by`: the run that registered it: `run`, or the matrix whose best combination that is.
+    """
 
     run: str
     recipe: str
@@ -29,6 +32,7 @@ class Proposed:
     gate_artefact: str
     gate: GateReport
     version: int
+    registered_by: str
 
 
 def open_release(workspace: Path, artefact_id: str) -> tuple[Artefact, str]:
@@ -37,12 +41,12 @@ def open_release(workspace: Path, artefact_id: str) -> tuple[Artefact, str]:
     return artefact, release_digest(artefact.read_json(RELEASE))
 
 
-def proposed(workspace: Path, *, recipe: str, model_name: str, run: str | None = None) -> Proposed:
+def proposed(workspace: Path, *, recipe: str | None, model_name: str, run: str | None = None) -> Proposed:
     """The release of a run, or of the newest run of `recipe` that registered one.
 
     Args:
         workspace: where the runs are.
-        recipe: its name; with `run`, that run must be of it.
+        recipe: its name; with `run`, that run must be of it. None: of any.
         model_name: the registered model.
         run: id of a run, or its beginning. Of a matrix, the best combination counts.
 
@@ -57,12 +61,12 @@ def proposed(workspace: Path, *, recipe: str, model_name: str, run: str | None =
         if len(found) != 1:
             which = "no run" if not found else f"{len(found)} runs"
             raise InputError(f"--run: {which} in {workspace} begin with {run!r}; `cervella runs` lists them")
-        if found[0]["recipe"] != recipe:
+        if recipe is not None and found[0]["recipe"] != recipe:
             raise InputError(f"--run: {found[0]['run']} is a run of {found[0]['recipe']}, not of {recipe}")
         states = found
-    for made, mlflow in _registered(states, by_id, recipe=recipe, model_name=model_name):
-        return _read(workspace, made, mlflow)
-    which = f"run {states[0]['run']}" if run is not None else f"no run of {recipe}"
+    for state, made, mlflow in _registered(states, by_id, recipe=recipe, model_name=model_name):
+        return _read(workspace, made, mlflow, registered_by=state["run"])
+    which = f"run {states[0]['run']}" if run is not None else f"no run{f' of {recipe}' if recipe else ''}"
     raise TerminalError(
         f"{which} has {'not ' if run is not None else ''}registered a release as {model_name} in {workspace}: run it "
         f"first (cervella run), then promote"
@@ -70,24 +74,24 @@ def proposed(workspace: Path, *, recipe: str, model_name: str, run: str | None =
 
 
 def _registered(
-    states: list[dict[str, Any]], by_id: Mapping[str, dict[str, Any]], *, recipe: str, model_name: str
-) -> Iterator[tuple[dict[str, Any], Mapping[str, Any]]]:
-    """Runs that registered a release, newest first, each with what it told of MLflow; of a matrix its best."""
+    states: list[dict[str, Any]], by_id: Mapping[str, dict[str, Any]], *, recipe: str | None, model_name: str
+) -> Iterator[tuple[dict[str, Any], dict[str, Any], Mapping[str, Any]]]:
+    """Runs that registered a release, newest first, each with that of the release (of a matrix its best) and MLflow."""
     for state in states:
         mlflow = state.get("mlflow")
-        if state["recipe"] != recipe or not isinstance(mlflow, dict) or mlflow.get("model") != model_name:
+        if recipe not in (None, state["recipe"]) or not isinstance(mlflow, dict) or mlflow.get("model") != model_name:
             continue
         best = [one.get("run") for one in state.get("combinations", []) if one.get("name") == state.get("best")]
         made = by_id.get(str(best[0]), state) if best else state
         if "registry.release" in _artefacts(made):
-            yield made, mlflow
+            yield state, made, mlflow
 
 
 def _artefacts(state: Mapping[str, Any]) -> dict[str, str]:
     return {step["name"]: str(step["artefact"]) for step in state["steps"] if step.get("artefact")}
 
 
-def _read(workspace: Path, state: Mapping[str, Any], mlflow: Mapping[str, Any]) -> Proposed:
+def _read(workspace: Path, state: Mapping[str, Any], mlflow: Mapping[str, Any], *, registered_by: str) -> Proposed:
     made = _artefacts(state)
     try:
         release, digest = open_release(workspace, made["registry.release"])
@@ -101,4 +105,5 @@ def _read(workspace: Path, state: Mapping[str, Any], mlflow: Mapping[str, Any]) 
         run=state["run"], recipe=state["recipe"], phase=state["phase"], release=release.id, digest=digest,
         scorecard=made.get("evaluate.score"), gate_artefact=gate.id,
         gate=GateReport.from_dict(gate.read_json("gate.json")), version=int(mlflow["version"]),
+        registered_by=registered_by,
     )  # fmt: skip
