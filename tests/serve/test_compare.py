@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from router_house import EASY, HARD, HELPER, OWN, One, chat, desk, make_partner, wanted  # noqa: E402
+from router_house import EASY, HARD, HELPER, OWN, One, chat, desk, make_partner, wanted, write_note  # noqa: E402
 
 from components.answer.partner import Partner  # noqa: E402
 from components.errors import InputError, TransientError  # noqa: E402
@@ -208,6 +208,24 @@ def test_a_fault_of_what_is_in_service_is_raised_and_not_compared(partner: Partn
     assert here.wait(20)
     here.close()
     assert records.answers(CANDIDATE) == [] and here._flying == 0
+
+
+def test_the_index_that_is_told_is_the_one_that_was_searched(
+    records: Comparisons, tmp_path: Path, examples: Path
+) -> None:
+    partner = make_partner(tmp_path, examples)  # of its own: another index is published
+    here, before = shadow(partner, records), partner.index.live_digest()
+    assert here.ask(wanted(EASY)).index == before
+    assert here.wait(20)
+    text = "# Caparra a settembre\n\nLa caparra a settembre costa duecento euro.\n"
+    write_note(tmp_path, "decisioni/settembre.md", text)  # nobody has opened anything anew
+    served = desk(partner, own=OWN).ask(wanted("Quanto costa la caparra a settembre?"))
+    assert served.index == partner.index.live_digest() != before
+    assert "decisioni/settembre.md" in [source.path for source in served.asked.answer.sources]
+    here.ask(wanted(EASY, id="r2"))
+    assert here.wait(20)
+    here.close()
+    assert [one.live_index for one in records.answers(CANDIDATE)] == [before] * 2 + [served.index] * 2
 
 
 # A and B.

@@ -111,8 +111,9 @@ class HybridDesk:
     def _try(self, who: Who, question: _Question, *, after: list[Who]) -> Generator[str, None, Served | None]:
         """Ask one of them; what is returned was given, None: the next is to be asked."""
         begun = self._clock()
-        if refused := self._refused(who, question):
-            self._note(who, question, refused, begun)
+        turn = self._turn_of(who, question)
+        if isinstance(turn, Exception):
+            self._note(who, question, turn, begun)
             return None
         share = begun + (question.end - begun) / (1 + len(after))
         breaker, pieces, given = self._breakers[who], list[str](), False
@@ -150,16 +151,17 @@ class HybridDesk:
                 raise TerminalError(why_of(error)) from error
             raise
         finally:
-            settle()
+            settle(turn)
 
-    def _refused(self, who: Who, question: _Question) -> Exception | None:
-        """Why it is not asked at all; None: the breaker was asked, and waits to be told."""
+    def _turn_of(self, who: Who, question: _Question) -> int | Exception:
+        """The breaker's number of this try, which it waits to be told of; or why it is not asked at all."""
         if who == "helper" and (refused := self._helper.refused(question.opened.partner)):
             return refused
         if self._clock() >= question.end:
             return LateError(self._seconds)
         breaker = self._breakers[who]
-        return None if breaker.may_ask() else LeftAloneError(breaker.seconds_left())
+        turn = breaker.may_ask()
+        return LeftAloneError(breaker.seconds_left()) if turn is None else turn
 
     def _could_ask(self, who: Who, opened: Opened) -> bool:
         """Whether it would be asked now, as far as that is known."""
@@ -223,5 +225,5 @@ def _may_be_missing(pieces: list[str]) -> bool:
 def _served(who: Who, asked: Asked, question: _Question, *, tried: list[Tried]) -> Served:
     return Served(
         asked=asked, who=who, tier=question.found.tier, because=question.found.because, tried=tuple(tried),
-        release=question.opened.release, index=question.opened.index, confidence=confidence_of(asked.answer),
+        release=question.opened.release, index=asked.index, confidence=confidence_of(asked.answer),
     )  # fmt: skip
