@@ -56,7 +56,7 @@ class Clock:
         return self.now
 
 
-def broken(here: HybridDesk, who: Who) -> None:
+def fail_once(here: HybridDesk, who: Who) -> None:
     """One failure of it."""
     turn = here._breakers[who].may_ask()
     assert turn is not None
@@ -159,7 +159,7 @@ def test_when_all_are_left_alone_nobody_waits_and_it_is_told_when_to_come_back(p
 def test_a_try_of_a_half_open_breaker_that_the_client_leaves_lets_the_next_one_try(partner: Partner) -> None:
     clock = Clock()
     here = desk(partner, clock=clock, complex=["helper"], breaker={"failures": 1, "seconds": 30})
-    broken(here, "helper")
+    fail_once(here, "helper")
     clock.now = 30
     left = here.stream(wanted(HARD))
     next(left)
@@ -172,7 +172,7 @@ def test_an_answer_without_a_model_closes_no_breaker(partner: Partner) -> None:
     strict = replace(partner, params=partner.params.model_copy(update={"min_score": 1.0}))
     clock = Clock()
     here = desk(strict, clock=clock, complex=["helper"], breaker={"failures": 1, "seconds": 30})
-    broken(here, "helper")
+    fail_once(here, "helper")
     clock.now = 30
     assert here.ask(wanted(HARD)).asked.answer.reply is None
     assert here.states()["helper"] == "half open"
@@ -184,7 +184,7 @@ def test_an_answer_from_the_cache_closes_no_breaker(partner: Partner, tmp_path: 
     money = MonthMoney(per_month_usd=5, per_query_usd=1, spent=lambda: 0.0)
     here._helper = Helper(HelperParams(model=HELPER), money=money, cache=tmp_path / "responses.sqlite")
     assert here.ask(wanted(HARD)).who == "helper"
-    broken(here, "helper")
+    fail_once(here, "helper")
     clock.now = 30
     reply = here.ask(wanted(HARD)).asked.answer.reply
     assert reply is not None and reply.cached and here.states()["helper"] == "half open"
