@@ -198,6 +198,21 @@ def test_a_model_that_hangs_has_a_share_of_the_time_and_the_next_the_rest(partne
     assert 1.0 <= served.tried[0].seconds and time.monotonic() - begun < 15
 
 
+def test_time_that_was_gone_before_is_shared_by_none_of_them(partner: Partner) -> None:
+    here = desk(partner, helper=HELPER + "&delay=60", seconds=60.0)
+    begun = time.monotonic()
+    served = here.ask(wanted(HARD, deadline=begun + 6.0))
+    assert served.who == "own" and served.tried[0].why.startswith("no answer within")
+    assert served.tried[0].seconds < 5.0 and time.monotonic() - begun < 6.0
+
+
+def test_when_its_time_is_over_nobody_is_asked(partner: Partner) -> None:
+    here = desk(partner, breaker={"failures": 1, "seconds": 30})
+    with pytest.raises(TransientError, match=r"no time was left.*no time was left"):
+        here.ask(wanted(HARD, deadline=time.monotonic() - 1))
+    assert here.states() == {"own": "closed", "helper": "closed"}
+
+
 def test_a_model_that_hangs_in_the_middle_is_ended_when_the_time_is_up(partner: Partner) -> None:
     here = desk(partner, own=f"fake/chat?reply={LONG}&delay=0.05", simple=["own"], seconds=1.5)
     given: list[str | Served] = []

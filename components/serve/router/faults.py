@@ -13,10 +13,10 @@ __all__ = ["LateError", "LeftAloneError", "NotAllowedError", "SpentError", "nobo
 
 
 class LateError(TransientError):
-    """No answer in the time that it had. `seconds`: so long was waited."""
+    """No answer in the time that it had. `seconds`: so long was waited; None: it was not asked, no time was left."""
 
-    def __init__(self, seconds: float) -> None:
-        super().__init__(f"no answer within {seconds:.3g} s")
+    def __init__(self, seconds: float | None) -> None:
+        super().__init__("no time was left for it" if seconds is None else f"no answer within {seconds:.3g} s")
 
 
 class SpentError(BudgetError):

@@ -58,11 +58,11 @@ class HybridDesk:
         live: what is in service.
         router: of the recipe.
         helper: the other model.
-        seconds: for one question; a model gets an equal share of what is left for it and those after it, in which its
-            answer has to begin (or to be whole, where it is held back).
+        seconds: for one question, and never beyond its deadline; a model gets an equal share of what is left for it
+            and those after it, in which its answer has to begin (or to be whole, where it is held back).
         max_chars: longest question (characters).
         history_tokens: of the turns before, that the model is given.
-        clock: seconds that never go back.
+        clock: seconds that never go back; deadlines are of it too.
     """
 
     def __init__(
@@ -75,6 +75,15 @@ class HybridDesk:
         self._turn = threading.Lock()  # notes are searched one question after the other
         limits = router.breaker.model_dump()
         self._breakers: Mapping[Who, Breaker] = {who: Breaker(**limits, clock=clock) for who in get_args(Who)}
+
+    def beside(self, live: Live) -> HybridDesk:
+        """The same router over another release: the helper and its breaker are the same, the own model's is another."""
+        other = HybridDesk(
+            live, router=self._router, helper=self._helper, seconds=self._seconds, max_chars=self._max_chars,
+            history_tokens=self._history_tokens, clock=self._clock,
+        )  # fmt: skip
+        other._breakers = {**other._breakers, "helper": self._breakers["helper"]}
+        return other
 
     def states(self) -> dict[Who, str]:
         """Of the breakers: closed, open or half open."""
@@ -89,7 +98,7 @@ class HybridDesk:
         )  # fmt: skip
         order: list[Who] = getattr(self._router, found.tier)
         with self._live.use() as opened:
-            question = _Question(wanted, found, opened, self._clock() + self._seconds)
+            question = _Question(wanted, found, opened, self._end(wanted))
             for place, who in enumerate(order):
                 after = [one for one in order[place + 1 :] if self._could_ask(one, opened)]
                 served = yield from self._try(who, question, after=after)
@@ -153,12 +162,17 @@ class HybridDesk:
         finally:
             settle(turn)
 
+    def _end(self, wanted: Wanted) -> float:
+        """When it has to be answered: some of its time may be gone before it comes here."""
+        end = self._clock() + self._seconds
+        return end if wanted.deadline is None else min(end, wanted.deadline)
+
     def _turn_of(self, who: Who, question: _Question) -> int | Exception:
         """The breaker's number of this try, which it waits to be told of; or why it is not asked at all."""
         if who == "helper" and (refused := self._helper.refused(question.opened.partner)):
             return refused
         if self._clock() >= question.end:
-            return LateError(self._seconds)
+            return LateError(None)
         breaker = self._breakers[who]
         turn = breaker.may_ask()
         return LeftAloneError(breaker.seconds_left()) if turn is None else turn
