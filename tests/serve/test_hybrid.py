@@ -30,10 +30,12 @@ from router_house import (  # noqa: E402
 
 from components.answer.partner import Partner  # noqa: E402
 from components.errors import InputError, TerminalError, TransientError  # noqa: E402
+from components.llm import load_chat  # noqa: E402
 from components.llm.budget import BudgetError  # noqa: E402
 from components.llm.retry import RetryLater  # noqa: E402
 from components.serve.desk import Served  # noqa: E402
 from components.serve.params import HelperParams, Who  # noqa: E402
+from components.serve.router.faults import is_its_fault  # noqa: E402
 from components.serve.router.helper import Helper  # noqa: E402
 from components.serve.router.hybrid import HybridDesk  # noqa: E402
 from components.serve.router.money import MonthMoney  # noqa: E402
@@ -111,6 +113,29 @@ def test_a_question_that_cannot_be_asked_goes_to_nobody_and_is_nobodys_fault(par
     assert here.states() == {"own": "closed", "helper": "closed"}
 
 
+def test_what_is_wrong_with_one_question_closes_the_model_to_nobody_else(partner: Partner) -> None:
+    here = desk(partner, breaker={"failures": 1, "seconds": 60})
+    elsewhere = load_chat(
+        model="openai/none", api_base="https://nowhere.invalid/v1", temperature=0, max_tokens=200, context_tokens=8192,
+        timeout_seconds=5, retries=0, seed=1,
+    )  # fmt: skip
+    here._live = One(replace(partner, chat=elsewhere))
+    for _ in range(3):  # it must not see this note, so nothing is sent
+        served = here.ask(wanted("Dove sta la cassaforte, dietro il quadro grande?"))
+        assert served.who == "helper" and served.tried[0].why == "it refused"
+    assert here.states()["own"] == "closed"
+
+
+@pytest.mark.parametrize(
+    ("error", "fault"),
+    [(TransientError("x"), True), (RetryLater("x"), True), (InputError("no key"), True), (KeyError("x"), True),
+     (TerminalError("the prompt is too long"), False), (BudgetError("x"), False)],
+    ids=["transient", "later", "not set up", "a fault", "refused", "budget"],
+)  # fmt: skip
+def test_whose_fault_an_error_is(error: Exception, fault: bool) -> None:
+    assert is_its_fault(error) is fault
+
+
 def test_when_nobody_answers_the_error_says_who_was_asked_and_why_it_failed(partner: Partner) -> None:
     with pytest.raises(
         RetryLater, match=r"nobody could answer: helper \(fake/chat.*\): no conn.*; own \(.*\): no conn"
@@ -131,6 +156,8 @@ def test_a_helper_without_its_key_is_no_fault_of_the_question(partner: Partner, 
     assert not isinstance(caught.value, InputError) and "NO_SUCH_KEY" not in str(caught.value)
     served = here.ask(wanted(HARD))
     assert served.who == "own" and served.tried[0].why.startswith("it is not set up")
+    here.ask(wanted(HARD))
+    assert here.states()["helper"] == "open", "three times in a row"
 
 
 def test_a_model_that_keeps_failing_is_left_alone_and_tried_again(partner: Partner) -> None:

@@ -9,7 +9,7 @@ from components.llm.budget import BudgetError
 from components.llm.retry import RetryLater
 from components.serve.desk import Tried
 
-__all__ = ["LateError", "LeftAloneError", "NotAllowedError", "SpentError", "nobody", "why_of"]
+__all__ = ["LateError", "LeftAloneError", "NotAllowedError", "SpentError", "is_its_fault", "nobody", "why_of"]
 
 
 class LateError(TransientError):
@@ -50,6 +50,14 @@ def why_of(error: Exception) -> str:
         case CervellaError():
             return "it refused"
     return "a fault of this program"
+
+
+def is_its_fault(error: Exception) -> bool:
+    """Whether an error speaks against the model: it cannot be reached, is not set up, or this program has a fault.
+
+    What a single question meets does not: a budget, a prompt that is too long for it, a note that it must not see.
+    """
+    return isinstance(error, TransientError | InputError) or not isinstance(error, CervellaError)
 
 
 def nobody(tried: Sequence[Tried], errors: Sequence[Exception]) -> Exception:

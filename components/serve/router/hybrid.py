@@ -6,8 +6,9 @@ of the helper, where notes were kept from it that the own model may read.
 
 State after a hard crash: none; breakers are closed after a start, and the month's money is read from the usage log.
 
-**Not covered**: a model that answers well-formed nonsense works, for the breaker; a question is judged by itself, not
-by the conversation before it.
+**Not covered**: a model that answers well-formed nonsense works, for the breaker, and one that refuses each question is
+asked each time; a search that fails counts as a failure of the model that it was for; a question is judged by itself,
+not by the conversation before it.
 """
 
 from __future__ import annotations
@@ -22,13 +23,12 @@ from typing import get_args
 from components.answer.messages import NOT_IN_NOTES, check_question
 from components.answer.partner import Asked
 from components.errors import CervellaError, InputError, TerminalError, TransientError
-from components.llm.budget import BudgetError
 from components.serve.desk import Live, Opened, Served, Tried, Wanted
 from components.serve.params import RouterParams, Who
 from components.serve.router.breaker import Breaker
 from components.serve.router.classify import Classified, classify
 from components.serve.router.confidence import confidence_of
-from components.serve.router.faults import LateError, LeftAloneError, nobody, why_of
+from components.serve.router.faults import LateError, LeftAloneError, is_its_fault, nobody, why_of
 from components.serve.router.helper import Helper
 from components.store import logger
 
@@ -150,7 +150,7 @@ class HybridDesk:
                         raise LateError(self._clock() - begun)
             raise TransientError("the answer ended without an end")
         except Exception as error:
-            if not isinstance(error, BudgetError):
+            if is_its_fault(error):
                 settle = breaker.failed
             self._tell(who, question, error)
             if not given:
