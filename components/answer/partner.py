@@ -37,6 +37,8 @@ class Asked:
     seconds: float
     left_out: int = 0
     """Notes that were found and not given to the model, because they must not leave this machine."""
+    index: str = ""
+    """Digest of the published index that was searched."""
 
 
 @dataclass(frozen=True)
@@ -60,9 +62,9 @@ class Partner:
         """The chunks for a question, best first, without those that the prompt says already or that are left out."""
         return self._retrieve(question)[0]
 
-    def _retrieve(self, question: str) -> tuple[list[Hit], int]:
-        """As `retrieve`, and how many notes among the best were left out."""
-        hits = self.index.search(
+    def _retrieve(self, question: str) -> tuple[list[Hit], int, str]:
+        """As `retrieve`, and how many notes among the best were left out, and the digest of what was searched."""
+        hits, searched = self.index.searched(
             question,
             k=2 * self.search.k,  # some may stand in the prompt
             fusion=self.search.fusion,
@@ -72,7 +74,7 @@ class Partner:
         hits = [hit for hit in hits if not self._said(hit.path, hit.first_line, hit.last_line)]
         given = [hit for hit in hits if not (self.leave_out_local and hit.local)]
         missed = {hit.path for hit in hits[: self.search.k] if hit.local} if self.leave_out_local else set()
-        return given[: self.search.k], len(missed)
+        return given[: self.search.k], len(missed), searched
 
     def ask(
         self,
@@ -165,12 +167,12 @@ class Partner:
         wanted = search_text(question, before)
         with turn or nullcontext():
             started = time.perf_counter()
-            hits, left_out = self._retrieve(wanted)
+            hits, left_out, index = self._retrieve(wanted)
             found = time.perf_counter()
         told = conversation(
             before, max_tokens=history_tokens, count_tokens=self.chat.count_tokens, answers=not self.leave_out_local
         )
-        return _Searched(question, wanted, hits, left_out, told, found - started)
+        return _Searched(question, wanted, hits, left_out, index, told, found - started)
 
     def _given(self, searched: _Searched) -> dict[str, Any]:
         """What the model is given with a question, and how it is to answer."""
@@ -202,6 +204,7 @@ class _Searched:
     wanted: str
     hits: list[Hit]
     left_out: int
+    index: str
     told: str
     seconds: float
 
@@ -210,7 +213,7 @@ class _Searched:
         seconds = self.seconds + time.perf_counter() - since
         if given.reply is not None and given.reply.cached:
             seconds += given.reply.seconds
-        return Asked(given, self.seconds, seconds, self.left_out)
+        return Asked(given, self.seconds, seconds, self.left_out, self.index)
 
 
 def _in_own_context(items: Generator[T, None, None]) -> Generator[T, None, None]:

@@ -38,7 +38,7 @@ class OwnDesk:
                 for piece in pieces:
                     yield piece if isinstance(piece, str) else Served(
                         asked=piece, who="own", tier=None, because="there is no router", tried=(),
-                        release=opened.release, index=opened.index,
+                        release=opened.release, index=piece.index,
                     )  # fmt: skip
 
     def ask(self, wanted: Wanted) -> Served:

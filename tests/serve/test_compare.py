@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from router_house import EASY, HARD, HELPER, OWN, One, chat, desk, make_partner, wanted  # noqa: E402
+from router_house import EASY, HARD, HELPER, OWN, One, chat, desk, make_partner, wanted, write_note  # noqa: E402
 
 from components.answer.partner import Partner  # noqa: E402
 from components.errors import InputError, TransientError  # noqa: E402
@@ -23,6 +23,7 @@ from components.evaluate.judge.pairs import duels  # noqa: E402
 from components.serve.compare import AbDesk, Compared, Comparisons, ShadowDesk, comparisons_file  # noqa: E402
 from components.serve.compare.purge import forget_compared  # noqa: E402
 from components.serve.compare.share import in_share  # noqa: E402
+from components.serve.desk import Served  # noqa: E402
 from components.serve.own_desk import OwnDesk  # noqa: E402
 from components.serve.params import CompareParams  # noqa: E402
 
@@ -165,7 +166,7 @@ def test_what_it_cannot_follow_is_left_out_and_counted(partner: Partner, records
         assert here.told() == {"compared": 0, "enough": 200, "waiting": 32, "left_out": 8}
     assert here.wait(60)
     here.close()
-    assert records.count(CANDIDATE) == 32
+    assert records.count(CANDIDATE, "shadow") == 32
 
 
 def test_after_enough_questions_nothing_more_is_asked_also_after_a_start(
@@ -177,7 +178,8 @@ def test_after_enough_questions_nothing_more_is_asked_also_after_a_start(
             here.ask(wanted(EASY, id=f"r{number}"))
             assert here.wait(20)
         here.close()
-        assert records.count(CANDIDATE) == 2
+        assert records.count(CANDIDATE, "shadow") == 2
+    assert ab(partner, records, questions=2, share=1.0).ask(wanted(EASY)).side == "B", "another comparison"
 
 
 def test_what_the_helper_answered_is_not_compared(partner: Partner, records: Comparisons) -> None:
@@ -206,6 +208,24 @@ def test_a_fault_of_what_is_in_service_is_raised_and_not_compared(partner: Partn
     assert here.wait(20)
     here.close()
     assert records.answers(CANDIDATE) == [] and here._flying == 0
+
+
+def test_the_index_that_is_told_is_the_one_that_was_searched(
+    records: Comparisons, tmp_path: Path, examples: Path
+) -> None:
+    partner = make_partner(tmp_path, examples)  # of its own: another index is published
+    here, before = shadow(partner, records), partner.index.live_digest()
+    assert here.ask(wanted(EASY)).index == before
+    assert here.wait(20)
+    text = "# Caparra a settembre\n\nLa caparra a settembre costa duecento euro.\n"
+    write_note(tmp_path, "decisioni/settembre.md", text)  # nobody has opened anything anew
+    served = desk(partner, own=OWN).ask(wanted("Quanto costa la caparra a settembre?"))
+    assert served.index == partner.index.live_digest() != before
+    assert "decisioni/settembre.md" in [source.path for source in served.asked.answer.sources]
+    here.ask(wanted(EASY, id="r2"))
+    assert here.wait(20)
+    here.close()
+    assert [one.live_index for one in records.answers(CANDIDATE)] == [before] * 2 + [served.index] * 2
 
 
 # A and B.
@@ -267,7 +287,7 @@ def test_an_answer_is_recorded_although_nobody_takes_what_comes_after_it(
     while isinstance(next(stream), str):
         pass
     stream.close()
-    assert records.count(CANDIDATE) == 1
+    assert records.count(CANDIDATE, "ab") == 1
 
 
 def test_a_client_that_goes_away_is_no_fault_and_no_answer(partner: Partner, records: Comparisons) -> None:
@@ -281,13 +301,26 @@ def test_a_client_that_goes_away_is_no_fault_and_no_answer(partner: Partner, rec
 
 
 def test_the_record_is_bounded_and_both_answers_to_a_question_are_there_or_neither(tmp_path: Path) -> None:
-    records = Comparisons(comparisons_file(tmp_path), max_rows=10)
+    records = Comparisons(comparisons_file(tmp_path), max_rows=5)
     for number in range(30):
         pair = [Compared("x", "shadow", side, f"r{number}", "it") for side in ("A", "B")]
         assert records.record(pair)
     assert [one.request for one in records.answers("x")] == [f"r{n}" for n in range(25, 30) for _ in range(2)]
     assert not records.record([Compared("x", "shadow", "A", "half", "it"), replace(pair[1], request=None)])  # type: ignore[arg-type]
     assert "half" not in [one.request for one in records.answers("x")]
+    records.close()
+
+
+def test_a_side_of_many_pushes_out_none_of_the_other_and_old_comparisons_go_whole(tmp_path: Path) -> None:
+    records = Comparisons(comparisons_file(tmp_path), max_rows=3)
+    assert records.record([Compared("x", "ab", "B", "b", "it")])
+    for number in range(30):
+        assert records.record([Compared("x", "ab", "A", f"r{number}", "it")])
+    assert [one.request for one in records.answers("x")] == ["b", "r27", "r28", "r29"]
+    assert records.record([Compared("x", "shadow", "B", "s", "it")])
+    for candidate in "vwyz":
+        assert records.record([Compared(candidate, "ab", "B", "b", "it")])
+    assert [len(records.answers(candidate)) for candidate in "xvwyz"] == [0, 1, 1, 1, 1]
     records.close()
 
 
@@ -301,7 +334,7 @@ def test_threads_may_record_at_the_same_time(records: Comparisons) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert records.count("x") == 80
+    assert records.count("x", "ab") == 80
 
 
 def test_what_is_recorded_is_read_back(records: Comparisons) -> None:
@@ -327,3 +360,24 @@ def test_a_note_that_is_forgotten_takes_the_texts_that_were_made_with_it(records
     assert second.text == "Parola-r2"
     records.close()
     assert b"Parola-r1" not in file.read_bytes() and b"segreti/a.md" not in file.read_bytes()
+
+
+def test_forgetting_finds_the_longest_path_the_last_source_and_an_exact_duplicate(
+    records: Comparisons, tmp_path: Path, partner: Partner
+) -> None:
+    far, file = "note/" + "lunga " * 60 + ".md", comparisons_file(tmp_path)
+    places = (*(f"n{number}.md:1-2" for number in range(30)), f"{far}:10-12")
+    assert records.record([Compared("x", "ab", "B", "r1", "it", sources=places, question="Q", text="T")])
+    asked = own(partner, OWN).ask(wanted(EASY)).asked
+    twice = replace(asked.answer.sources[0], paths=(asked.answer.sources[0].path, "copia.md"))
+    served = Served(
+        asked=replace(asked, answer=replace(asked.answer, sources=(twice,))), who="own", tier=None, because="",
+        tried=(), release=None, index="i",
+    )  # fmt: skip
+    one = Compared.of(wanted(EASY), served, candidate="x", mode="ab", side="B", keep_texts=True)
+    assert len(one.sources) == 2 and records.record([one])
+    records.close()
+    for path in (far, "n29.md", "copia.md"):
+        assert forget_compared(file, {path}, do=True) == 1
+    first, second = records.answers("x")
+    assert len(first.sources) == 29 and first.text is None and len(second.sources) == 1 and second.text is None

@@ -30,11 +30,14 @@ from router_house import (  # noqa: E402
 
 from components.answer.partner import Partner  # noqa: E402
 from components.errors import InputError, TerminalError, TransientError  # noqa: E402
+from components.llm import load_chat  # noqa: E402
 from components.llm.budget import BudgetError  # noqa: E402
 from components.llm.retry import RetryLater  # noqa: E402
 from components.serve.desk import Served  # noqa: E402
-from components.serve.params import HelperParams  # noqa: E402
+from components.serve.params import HelperParams, Who  # noqa: E402
+from components.serve.router.faults import is_its_fault  # noqa: E402
 from components.serve.router.helper import Helper  # noqa: E402
+from components.serve.router.hybrid import HybridDesk  # noqa: E402
 from components.serve.router.money import MonthMoney  # noqa: E402
 
 FAILS = "&fail_prob=1"
@@ -55,6 +58,13 @@ class Clock:
         return self.now
 
 
+def fail_once(here: HybridDesk, who: Who) -> None:
+    """One failure of it."""
+    turn = here._breakers[who].may_ask()
+    assert turn is not None
+    here._breakers[who].failed(turn)
+
+
 @pytest.mark.parametrize(
     ("question", "tier", "who"), [(EASY, "simple", "own"), (MIDDLE, "medium", "own"), (HARD, "complex", "helper")],
     ids=["simple", "medium", "complex"],
@@ -63,7 +73,7 @@ def test_who_is_asked_first_depends_on_the_tier(partner: Partner, question: str,
     pieces, served = streamed(desk(partner), question)
     assert (served.tier, served.who, served.tried) == (tier, who, ())
     assert "".join(pieces) == served.asked.answer.text == {"own": "Mia [1]", "helper": "Aiuto [1]"}[who]
-    assert served.because and served.release == "a" * 64 and served.index == "i" * 64
+    assert served.because and served.release == "a" * 64 and served.index == partner.index.live_digest()
     assert served.confidence is not None and 0 < served.confidence <= 1
 
 
@@ -103,6 +113,29 @@ def test_a_question_that_cannot_be_asked_goes_to_nobody_and_is_nobodys_fault(par
     assert here.states() == {"own": "closed", "helper": "closed"}
 
 
+def test_what_is_wrong_with_one_question_closes_the_model_to_nobody_else(partner: Partner) -> None:
+    here = desk(partner, breaker={"failures": 1, "seconds": 60})
+    elsewhere = load_chat(
+        model="openai/none", api_base="https://nowhere.invalid/v1", temperature=0, max_tokens=200, context_tokens=8192,
+        timeout_seconds=5, retries=0, seed=1,
+    )  # fmt: skip
+    here._live = One(replace(partner, chat=elsewhere))
+    for _ in range(3):  # it must not see this note, so nothing is sent
+        served = here.ask(wanted("Dove sta la cassaforte, dietro il quadro grande?"))
+        assert served.who == "helper" and served.tried[0].why == "it refused"
+    assert here.states()["own"] == "closed"
+
+
+@pytest.mark.parametrize(
+    ("error", "fault"),
+    [(TransientError("x"), True), (RetryLater("x"), True), (InputError("no key"), True), (KeyError("x"), True),
+     (TerminalError("the prompt is too long"), False), (BudgetError("x"), False)],
+    ids=["transient", "later", "not set up", "a fault", "refused", "budget"],
+)  # fmt: skip
+def test_whose_fault_an_error_is(error: Exception, fault: bool) -> None:
+    assert is_its_fault(error) is fault
+
+
 def test_when_nobody_answers_the_error_says_who_was_asked_and_why_it_failed(partner: Partner) -> None:
     with pytest.raises(
         RetryLater, match=r"nobody could answer: helper \(fake/chat.*\): no conn.*; own \(.*\): no conn"
@@ -123,6 +156,8 @@ def test_a_helper_without_its_key_is_no_fault_of_the_question(partner: Partner, 
     assert not isinstance(caught.value, InputError) and "NO_SUCH_KEY" not in str(caught.value)
     served = here.ask(wanted(HARD))
     assert served.who == "own" and served.tried[0].why.startswith("it is not set up")
+    here.ask(wanted(HARD))
+    assert here.states()["helper"] == "open", "three times in a row"
 
 
 def test_a_model_that_keeps_failing_is_left_alone_and_tried_again(partner: Partner) -> None:
@@ -151,7 +186,7 @@ def test_when_all_are_left_alone_nobody_waits_and_it_is_told_when_to_come_back(p
 def test_a_try_of_a_half_open_breaker_that_the_client_leaves_lets_the_next_one_try(partner: Partner) -> None:
     clock = Clock()
     here = desk(partner, clock=clock, complex=["helper"], breaker={"failures": 1, "seconds": 30})
-    here._breakers["helper"].failed()
+    fail_once(here, "helper")
     clock.now = 30
     left = here.stream(wanted(HARD))
     next(left)
@@ -164,7 +199,7 @@ def test_an_answer_without_a_model_closes_no_breaker(partner: Partner) -> None:
     strict = replace(partner, params=partner.params.model_copy(update={"min_score": 1.0}))
     clock = Clock()
     here = desk(strict, clock=clock, complex=["helper"], breaker={"failures": 1, "seconds": 30})
-    here._breakers["helper"].failed()
+    fail_once(here, "helper")
     clock.now = 30
     assert here.ask(wanted(HARD)).asked.answer.reply is None
     assert here.states()["helper"] == "half open"
@@ -176,7 +211,7 @@ def test_an_answer_from_the_cache_closes_no_breaker(partner: Partner, tmp_path: 
     money = MonthMoney(per_month_usd=5, per_query_usd=1, spent=lambda: 0.0)
     here._helper = Helper(HelperParams(model=HELPER), money=money, cache=tmp_path / "responses.sqlite")
     assert here.ask(wanted(HARD)).who == "helper"
-    here._breakers["helper"].failed()
+    fail_once(here, "helper")
     clock.now = 30
     reply = here.ask(wanted(HARD)).asked.answer.reply
     assert reply is not None and reply.cached and here.states()["helper"] == "half open"
@@ -188,6 +223,21 @@ def test_a_model_that_hangs_has_a_share_of_the_time_and_the_next_the_rest(partne
     served = here.ask(wanted(HARD))
     assert served.who == "own" and served.tried[0].why.startswith("no answer within")
     assert 1.0 <= served.tried[0].seconds and time.monotonic() - begun < 15
+
+
+def test_time_that_was_gone_before_is_shared_by_none_of_them(partner: Partner) -> None:
+    here = desk(partner, helper=HELPER + "&delay=60", seconds=60.0)
+    begun = time.monotonic()
+    served = here.ask(wanted(HARD, deadline=begun + 6.0))
+    assert served.who == "own" and served.tried[0].why.startswith("no answer within")
+    assert served.tried[0].seconds < 5.0 and time.monotonic() - begun < 6.0
+
+
+def test_when_its_time_is_over_nobody_is_asked(partner: Partner) -> None:
+    here = desk(partner, breaker={"failures": 1, "seconds": 30})
+    with pytest.raises(TransientError, match=r"no time was left.*no time was left"):
+        here.ask(wanted(HARD, deadline=time.monotonic() - 1))
+    assert here.states() == {"own": "closed", "helper": "closed"}
 
 
 def test_a_model_that_hangs_in_the_middle_is_ended_when_the_time_is_up(partner: Partner) -> None:

@@ -44,7 +44,7 @@ class AbDesk:
         self._params, self._records = params, records
         self._candidate, self._keep_texts = candidate, keep_texts
         self._lock = threading.Lock()
-        self._compared = records.count(candidate)
+        self._compared = records.count(candidate, "ab")
 
     def side(self, wanted: Wanted) -> Side:
         """Who answers this conversation."""

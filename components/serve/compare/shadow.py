@@ -58,7 +58,7 @@ class ShadowDesk:
         self._flying = 0
         self._working = self._closed = False
         self._left_out = 0
-        self._compared = records.count(candidate)
+        self._compared = records.count(candidate, "shadow")
         self._thread = threading.Thread(target=self._work, name="shadow", daemon=True)
         self._thread.start()
 

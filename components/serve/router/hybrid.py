@@ -6,8 +6,9 @@ of the helper, where notes were kept from it that the own model may read.
 
 State after a hard crash: none; breakers are closed after a start, and the month's money is read from the usage log.
 
-**Not covered**: a model that answers well-formed nonsense works, for the breaker; a question is judged by itself, not
-by the conversation before it.
+**Not covered**: a model that answers well-formed nonsense works, for the breaker, and one that refuses each question is
+asked each time; a search that fails counts as a failure of the model that it was for; a question is judged by itself,
+not by the conversation before it.
 """
 
 from __future__ import annotations
@@ -22,13 +23,12 @@ from typing import get_args
 from components.answer.messages import NOT_IN_NOTES, check_question
 from components.answer.partner import Asked
 from components.errors import CervellaError, InputError, TerminalError, TransientError
-from components.llm.budget import BudgetError
 from components.serve.desk import Live, Opened, Served, Tried, Wanted
 from components.serve.params import RouterParams, Who
 from components.serve.router.breaker import Breaker
 from components.serve.router.classify import Classified, classify
 from components.serve.router.confidence import confidence_of
-from components.serve.router.faults import LateError, LeftAloneError, nobody, why_of
+from components.serve.router.faults import LateError, LeftAloneError, is_its_fault, nobody, why_of
 from components.serve.router.helper import Helper
 from components.store import logger
 
@@ -58,11 +58,11 @@ class HybridDesk:
         live: what is in service.
         router: of the recipe.
         helper: the other model.
-        seconds: for one question; a model gets an equal share of what is left for it and those after it, in which its
-            answer has to begin (or to be whole, where it is held back).
+        seconds: for one question, and never beyond its deadline; a model gets an equal share of what is left for it
+            and those after it, in which its answer has to begin (or to be whole, where it is held back).
         max_chars: longest question (characters).
         history_tokens: of the turns before, that the model is given.
-        clock: seconds that never go back.
+        clock: seconds that never go back; deadlines are of it too.
     """
 
     def __init__(
@@ -75,6 +75,15 @@ class HybridDesk:
         self._turn = threading.Lock()  # notes are searched one question after the other
         limits = router.breaker.model_dump()
         self._breakers: Mapping[Who, Breaker] = {who: Breaker(**limits, clock=clock) for who in get_args(Who)}
+
+    def beside(self, live: Live) -> HybridDesk:
+        """The same router over another release: the helper and its breaker are the same, the own model's is another."""
+        other = HybridDesk(
+            live, router=self._router, helper=self._helper, seconds=self._seconds, max_chars=self._max_chars,
+            history_tokens=self._history_tokens, clock=self._clock,
+        )  # fmt: skip
+        other._breakers = {**other._breakers, "helper": self._breakers["helper"]}
+        return other
 
     def states(self) -> dict[Who, str]:
         """Of the breakers: closed, open or half open."""
@@ -89,7 +98,7 @@ class HybridDesk:
         )  # fmt: skip
         order: list[Who] = getattr(self._router, found.tier)
         with self._live.use() as opened:
-            question = _Question(wanted, found, opened, self._clock() + self._seconds)
+            question = _Question(wanted, found, opened, self._end(wanted))
             for place, who in enumerate(order):
                 after = [one for one in order[place + 1 :] if self._could_ask(one, opened)]
                 served = yield from self._try(who, question, after=after)
@@ -111,8 +120,9 @@ class HybridDesk:
     def _try(self, who: Who, question: _Question, *, after: list[Who]) -> Generator[str, None, Served | None]:
         """Ask one of them; what is returned was given, None: the next is to be asked."""
         begun = self._clock()
-        if refused := self._refused(who, question):
-            self._note(who, question, refused, begun)
+        turn = self._turn_of(who, question)
+        if isinstance(turn, Exception):
+            self._note(who, question, turn, begun)
             return None
         share = begun + (question.end - begun) / (1 + len(after))
         breaker, pieces, given = self._breakers[who], list[str](), False
@@ -140,7 +150,7 @@ class HybridDesk:
                         raise LateError(self._clock() - begun)
             raise TransientError("the answer ended without an end")
         except Exception as error:
-            if not isinstance(error, BudgetError):
+            if is_its_fault(error):
                 settle = breaker.failed
             self._tell(who, question, error)
             if not given:
@@ -150,16 +160,22 @@ class HybridDesk:
                 raise TerminalError(why_of(error)) from error
             raise
         finally:
-            settle()
+            settle(turn)
 
-    def _refused(self, who: Who, question: _Question) -> Exception | None:
-        """Why it is not asked at all; None: the breaker was asked, and waits to be told."""
+    def _end(self, wanted: Wanted) -> float:
+        """When it has to be answered: some of its time may be gone before it comes here."""
+        end = self._clock() + self._seconds
+        return end if wanted.deadline is None else min(end, wanted.deadline)
+
+    def _turn_of(self, who: Who, question: _Question) -> int | Exception:
+        """The breaker's number of this try, which it waits to be told of; or why it is not asked at all."""
         if who == "helper" and (refused := self._helper.refused(question.opened.partner)):
             return refused
         if self._clock() >= question.end:
-            return LateError(self._seconds)
+            return LateError(None)
         breaker = self._breakers[who]
-        return None if breaker.may_ask() else LeftAloneError(breaker.seconds_left())
+        turn = breaker.may_ask()
+        return LeftAloneError(breaker.seconds_left()) if turn is None else turn
 
     def _could_ask(self, who: Who, opened: Opened) -> bool:
         """Whether it would be asked now, as far as that is known."""
@@ -223,5 +239,5 @@ def _may_be_missing(pieces: list[str]) -> bool:
 def _served(who: Who, asked: Asked, question: _Question, *, tried: list[Tried]) -> Served:
     return Served(
         asked=asked, who=who, tier=question.found.tier, because=question.found.because, tried=tuple(tried),
-        release=question.opened.release, index=question.opened.index, confidence=confidence_of(asked.answer),
+        release=question.opened.release, index=asked.index, confidence=confidence_of(asked.answer),
     )  # fmt: skip
