@@ -14,6 +14,7 @@ from components.recipe import load_frozen
 from components.registry.gate import GateReport
 from components.registry.render import gate_markdown
 from components.registry.steps import shown_at
+from components.scale.render import scale_markdown
 from components.store import Run, logger
 from components.store.progress import facts_in_words
 from components.store.shown import show_markdown
@@ -59,6 +60,8 @@ def outcome_markdown(state: Mapping[str, Any], *, folder: str, mlflow: str | Non
     parts.append("\n".join(_steps(state)))
     if state.get("gate"):
         parts.append(gate_markdown(GateReport.from_dict(state["gate"])).strip())
+    if state.get("scale"):
+        parts.append(scale_markdown(state["scale"]).strip())
     if state.get("scorecard"):
         parts.append(f"## Scorecard\n\n{scorecard_markdown(state['scorecard'])}")
     if state["phase"] == "reindex" and state.get("reindex"):

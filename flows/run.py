@@ -36,12 +36,14 @@ from flows.notify import tell_cancelled, tell_crash, tell_end
 from flows.optimize import optimize
 from flows.outcome import show_outcome
 from flows.reindex import reindex
+from flows.scale import scale
 from flows.spread import spread
 
 __all__ = ["PHASES", "run_phase", "run_recipe"]
 
 PHASES: dict[str, Callable[..., Any]] = {
-    "mvp": mvp, "reindex": reindex, "dataset": dataset, "optimize": optimize, MATRIX: matrix,
+    "mvp": mvp, "reindex": reindex, "dataset": dataset, "optimize": optimize, "scale": scale,
+    MATRIX: matrix,
 }  # fmt: skip
 TRAINING_POOL = "training"
 RECIPES = Path(os.environ.get("CERVELLA_RECIPES", Path(__file__).resolve().parent.parent / "recipes"))

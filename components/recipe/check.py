@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from components.recipe.faults import Fault, mask
-from components.recipe.model import LATER_PHASES, Recipe
+from components.recipe.model import Recipe
 from components.recipe.resolve import Keys, Resolved, dotted
 from components.recipe.shape import expectation, keys_of, nearest, section_of, short
 from components.recipe.source import MAX_FAULTS
@@ -109,9 +109,7 @@ def _value(resolved: Resolved, kind: str, keys: Keys) -> Fault:
     value = _at(resolved.plain, keys)
     names = _texts(keys)
     expected, suggestion = expectation(names) or None, None
-    if keys == ("phase",) and value in LATER_PHASES:
-        message, suggestion = f"this version does not know the phase '{value}' yet", "use a later version"
-    elif keys == ("version",) and isinstance(value, int) and not isinstance(value, bool):
+    if keys == ("version",) and isinstance(value, int) and not isinstance(value, bool):
         message, suggestion = f"version {value} of the recipe language is not known", "write version: 1"
     elif kind == "literal_error" and isinstance(value, str):
         message = "is not one of the known names"

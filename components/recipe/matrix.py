@@ -72,7 +72,7 @@ def variants(tree: Node, *, pinned: Sequence[str], faults: list[Fault]) -> list[
         return []
     before = len(faults)
     phase = items.get("phase")
-    if phase is not None and phase.value in ("reindex", "dataset"):
+    if phase is not None and phase.value in ("reindex", "dataset", "scale"):
         what = f"phase {phase.value} scores nothing, so there is nothing to compare"
         faults.append(Fault(matrix.key_at or matrix.at, "matrix", what, "phase: mvp, or -o matrix=null"))
     axes = {key: node for key, node in _axes(matrix, (), faults) if not _is_pinned(key, pinned)}

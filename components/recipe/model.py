@@ -17,19 +17,17 @@ from components.persona.params import PersonaParams
 from components.recipe.privacy import PrivacyParams
 from components.registry.params import GateParams, RegistryParams
 from components.roadmap.params import RoadmapParams
+from components.scale.params import ScaleParams
 from components.serve.params import ServeParams
 from components.services.params import ExecutionParams
 from components.sncp.params import SncpParams
 from components.train.params import TrainParams
 
-__all__ = ["LATER_PHASES", "Phase", "Recipe"]
+__all__ = ["Phase", "Recipe"]
 
-Phase = Literal["mvp", "reindex", "dataset", "optimize"]
+Phase = Literal["mvp", "reindex", "dataset", "optimize", "scale"]
 """What a run does: mvp walks the whole road once, reindex brings the index up to date, dataset makes the examples,
-optimize trains an adapter on them and walks the road with it."""
-
-LATER_PHASES = ("scale",)
-"""Reserved: this version says that it does not know it yet."""
+optimize trains an adapter on them and walks the road with it, scale puts a release into service."""
 
 
 class Recipe(Params):
@@ -47,7 +45,8 @@ class Recipe(Params):
     description: str = Field(default="", description="one line for the list of recipes")
     phase: Phase = Field(
         description="mvp: index, answer, score, gate, register; reindex: notes and index only; "
-        "dataset: examples for training, checked and split; optimize: dataset, an adapter trained on it, then as mvp"
+        "dataset: examples for training, checked and split; optimize: dataset, an adapter trained on it, then as mvp; "
+        "scale: a release compared with what is in service, promoted, and taken back where the endpoint suffers"
     )
     workspace: RecipePath = Field(default=Path(".cervella"), description="folder of everything that a run writes")
     sncp: SncpParams = Field(description="which notes are read, and what is masked in them")
@@ -70,6 +69,9 @@ class Recipe(Params):
         default=RoadmapParams(), description="when to go on to the next phase, and what it costs"
     )
     serve: ServeParams = Field(default=ServeParams(), description="the partner behind an endpoint")
+    scale: ScaleParams = Field(
+        default=ScaleParams(), description="phase scale: which release goes into service, and what it may take"
+    )
     execution: ExecutionParams = Field(
         default=ExecutionParams(), description="where work is carried out, and who is told how it ended"
     )

@@ -152,6 +152,11 @@ def _plan(planner: Planner, recipe: Recipe, world: World, *, registers: bool) ->
 
         made = plan_dataset(planner, recipe, world=world)
         return _told(planner, recipe, world, made.notes, made.collection.digests, made.problems, published=published)
+    if recipe.phase == "scale":
+        from components.recipe.plan_scale import plan_scale  # likewise
+
+        notes = NoteChanges(0, ())
+        return _told(planner, recipe, world, notes, {}, plan_scale(planner, recipe, world=world), published=published)
     asks = recipe.phase != "reindex"
     who = Persona(recipe, world.read_notes(recipe), past=planner.past, world=world) if asks else None
     found = plan_index(planner, recipe, world=world)

@@ -57,7 +57,9 @@ def totals_lines(plan: Plan) -> list[str]:
         f"{plan.count('run')} to run", f"{plan.count('skip')} to skip",
         *([f"{plan.count('depends')} that may have to run"] if plan.count("depends") else []),
     ]  # fmt: skip
-    lines = [("steps", ", ".join(counts)), ("notes", _notes(plan))]
+    lines = [("steps", ", ".join(counts))]
+    if plan.phase != "scale":  # which reads none
+        lines.append(("notes", _notes(plan)))
     lines += _stages(plan)
     lines += work_lines(plan.work, models=plan.models)
     if plan.training:

@@ -47,9 +47,9 @@ def leaving(recipe: Recipe, *, asked: bool = False) -> dict[str, str]:
     """Key of the recipe -> where the words of notes go by it, for all that is not on this machine.
 
     Of a run of the recipe's phase: the embedder and the bucket that gets a copy of the index, in dataset neither; in
-    phases mvp and optimize also the chat model, and the judge where answers are judged; in dataset and optimize the
-    models that write examples; in all three what records them (MLflow, and the Prefect server that the environment
-    names). `asked`: of a question from the terminal, which is recorded nowhere.
+    phases mvp, optimize and scale also the chat model, and in the first two the judge where answers are judged; in
+    dataset and optimize the models that write examples; in all but reindex what records them (MLflow, and the Prefect
+    server that the environment names). `asked`: of a question from the terminal, which is recorded nowhere.
     """
     trusted = recipe.privacy.trusted_hosts
     found: dict[str, str | None] = {}
@@ -58,12 +58,19 @@ def leaving(recipe: Recipe, *, asked: bool = False) -> dict[str, str]:
         found["index.embedding.model"] = leaves_to(embedding.model, api_base=embedding.api_base, trusted_hosts=trusted)
         if not asked and embedding.model != "none" and not is_remote(embedding.model):
             found["index.embedding.model"] = _cluster(recipe)
-    if recipe.index.copy_to and not asked and recipe.phase != "dataset" and not is_here(endpoint_url() or "", trusted):
+    if (
+        recipe.index.copy_to
+        and not asked
+        and recipe.phase not in ("dataset", "scale")
+        and not is_here(endpoint_url() or "", trusted)
+    ):
         found["index.copy_to"] = recipe.index.copy_to
     writes = recipe.phase in ("dataset", "optimize") and recipe.dataset.generate.per_note > 0
-    answers = asked or recipe.phase in ("mvp", "optimize")
+    answers = asked or recipe.phase in ("mvp", "optimize", "scale")
     chats = {"llm.chat.model": recipe.llm.chat} if answers or writes else {}
-    judges = answers and not asked and bool(recipe.evaluate.personality or recipe.evaluate.tasks)
+    judges = (
+        answers and not asked and recipe.phase != "scale" and bool(recipe.evaluate.personality or recipe.evaluate.tasks)
+    )
     if (writes or judges) and recipe.llm.judge is not None:
         chats["llm.judge.model"] = recipe.llm.judge
     for key, chat in chats.items():

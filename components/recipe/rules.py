@@ -54,16 +54,31 @@ class _Values:
         return here
 
 
-_SCORED = ("mvp", "optimize")  # phases that answer questions
+_SCORED = ("mvp", "optimize")  # phases that answer questions, as the recipe says
 Rule = Callable[[_Values], Iterator[_Problem]]
 
 
 def _golden(get: _Values) -> Iterator[_Problem]:
-    if get("phase") in _SCORED and get("evaluate.golden") is None:
+    if get("evaluate.golden") is not None:
+        return
+    if get("phase") in _SCORED:
         yield _Problem(
             "evaluate.golden", "is missing: without questions there is nothing to score",
             "a file of golden questions, or phase: reindex",
         )  # fmt: skip
+    if get("phase") == "scale":
+        yield _Problem(
+            "evaluate.golden", "is missing: without questions there is nothing to compare",
+            "a file of golden questions",
+        )  # fmt: skip
+
+
+def _serves_the_champion(get: _Values) -> Iterator[_Problem]:
+    """An endpoint that does not follow what is in service cannot tell how a promotion does."""
+    if get("phase") == "scale" and get("serve.answers") != "champion":
+        yield _Problem(
+            "serve.answers", f"{get('serve.answers')} follows no promotion, which is what phase scale does", "champion"
+        )
 
 
 def _persona(get: _Values) -> Iterator[_Problem]:
@@ -218,7 +233,7 @@ def _trainer(get: _Values) -> Iterator[_Problem]:
 
 
 RULES: tuple[Rule, ...] = (
-    _golden, _persona, _answers_with_adapter, _longest, _chunk, _candidates, _weight, _bucket,
+    _golden, _serves_the_champion, _persona, _answers_with_adapter, _longest, _chunk, _candidates, _weight, _bucket,
     _window, _urls, _models, _keys, _privacy, _trainer,
 )  # fmt: skip
 

@@ -28,6 +28,9 @@ _TOLD = {
     "all of it again",
     "registry.register": "MLflow is asked by every run, and what it has is never made twice: there is nothing to "
     "force. To score again, force evaluate.retrieval or evaluate.answers",
+    "scale.shadow": "both are asked by every run, whatever is sealed: there is nothing to force",
+    "scale.promote": "what is in service is looked at by every run; scale.force is a reason to go on without gate GO",
+    "scale.switch": "a promotion is put on probation once: cervella rollback, and run it again",
     "roadmap.triggers": "the triggers are measured by every run; roadmap.force gives a reason to go on without them",
 }
 STEPS: dict[str, tuple[str, ...]] = {
@@ -38,6 +41,7 @@ STEPS: dict[str, tuple[str, ...]] = {
         *_INDEXING, "persona.compile", "roadmap.triggers", *_DATASET, "train.prepare", "train.base", "train.run",
         "train.losses", "train.export", *_SCORING,
     ),
+    "scale": ("scale.candidate", "scale.shadow", "scale.gate", "scale.promote", "scale.switch"),
 }  # fmt: skip
 """Phase -> its steps, in order."""
 MATRIX = "matrix"

@@ -16,7 +16,7 @@ __all__ = ["render_roadmap", "roadmap_markdown", "triggers_markdown"]
 _WIDTH = 100
 _BAR = 50  # characters of the longest bar
 _MET = {True: "met", False: "not met", None: "unknown"}
-_ON = {True: "on", False: "off", None: "later"}
+_ON = {True: "on", False: "off"}
 
 
 def render_roadmap(roadmap: Roadmap) -> str:
@@ -25,7 +25,7 @@ def render_roadmap(roadmap: Roadmap) -> str:
     phases = [(one.name, "reached" if one.reached else "no", one.evidence) for one in roadmap.phases]
     parts = [
         [f"roadmap of {roadmap.recipe}; phase reached: {roadmap.reached}", *_table(phases)],
-        [f"{'' if roadmap.missing else 'nothing is '}missing for phase {roadmap.next}", *map(_item, roadmap.missing)],
+        [_missing(roadmap), *map(_item, roadmap.missing)],
         [
             "triggers of phase optimize", *(line for one in roadmap.triggers.all for line in _trigger(one)),
             *_wrapped(f"roadmap.force: {roadmap.force}" if roadmap.force else "", "  "),
@@ -50,13 +50,12 @@ def render_roadmap(roadmap: Roadmap) -> str:
 def roadmap_markdown(roadmap: Roadmap) -> str:
     """The same as Markdown tables."""
     decision, costs = roadmap.decision, roadmap.costs
-    missing = [f"- {one}" for one in roadmap.missing] or ["nothing"]
+    missing = "\n".join(f"- {one}" for one in roadmap.missing)
     return "\n\n".join([
         f"# Roadmap of {roadmap.recipe}: {roadmap.reached}",
         _markdown(("phase", "reached", "evidence"),
                   [(one.name, "yes" if one.reached else "no", one.evidence) for one in roadmap.phases]),
-        f"Missing for phase {roadmap.next}:",
-        "\n".join(missing),
+        f"{_missing(roadmap).capitalize()}{':' if missing else '.'}", *filter(None, [missing]),
         triggers_markdown({**roadmap.triggers.to_dict(), "forced": roadmap.force}),
         f"## Costs ({costs.source}, {costs.date})",
         _markdown(("phase", "a month", "once", "what"), list(_phase_rows(roadmap))[1:]),
@@ -85,6 +84,12 @@ def triggers_markdown(record: Mapping[str, Any]) -> str:
         *([f"Forced: {record['forced']}"] if record.get("forced") else []),
     ]
     return "\n\n".join(parts)
+
+
+def _missing(roadmap: Roadmap) -> str:
+    if roadmap.next is None:
+        return f"nothing is missing: phase {roadmap.reached} is the last"
+    return f"{'' if roadmap.missing else 'nothing is '}missing for phase {roadmap.next}"
 
 
 def _trigger(one: Trigger) -> list[str]:

@@ -25,12 +25,12 @@ class Answer:
 
     Attributes:
         what: in words.
-        on: None: this version does not have it.
+        on: whether the recipe turns it on.
         how: the key of the recipe that turns it on, with its value.
     """
 
     what: str
-    on: bool | None
+    on: bool
     how: str
 
 
@@ -48,7 +48,7 @@ class Risk:
 
 def risks_of(
     *, dataset: DatasetParams, train: TrainParams, evaluate: EvaluateParams, llm: LlmParams, model_presets: int,
-    spent_usd: float | None,
+    spent_usd: float | None, helper: str | None = None,
 ) -> tuple[Risk, ...]:  # fmt: skip
     """The five risks of the owner.
 
@@ -59,6 +59,7 @@ def risks_of(
         llm: section `llm`.
         model_presets: base models that a recipe can be started from.
         spent_usd: in the last 30 days, as far as it is known; None: it is not.
+        helper: the model of `serve.router`; None: there is none.
     """
     share, patience = dataset.split.validation_share, train.validation.patience
     personality, labels, budget, export = evaluate.personality, evaluate.judge.labels, llm.budget, train.export
@@ -90,7 +91,8 @@ def risks_of(
                    "evaluate.personality.champion"),
             Answer("compared with the bare base model", personality is not None and personality.control,
                    "evaluate.personality.control"),
-            Answer("falls back to Claude", None, "phase scale, which this version does not have yet"),
+            Answer("falls back to Claude", helper is not None,
+                   f"serve.router.helper: {helper}" if helper else "serve.router: null"),
         )),
     )  # fmt: skip
 

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["PhaseStand", "Roadmap", "Spent", "roadmap_of"]
 
-Reached = Literal["before mvp", "mvp", "optimize"]
-_NEXT: Mapping[Reached, str] = {"before mvp": "mvp", "mvp": "optimize", "optimize": "scale"}
+Reached = Literal["before mvp", "mvp", "optimize", "scale"]
+_NEXT: Mapping[Reached, str | None] = {"before mvp": "mvp", "mvp": "optimize", "optimize": "scale", "scale": None}
 _DAYS = 30
 
 
@@ -76,7 +76,7 @@ class Roadmap:
         at: when (ISO, UTC).
         phases: mvp, optimize, scale.
         reached: the last of them that is, or `before mvp`.
-        next: the phase after it.
+        next: the phase after it; None: there is none.
         missing: for the next phase, in words.
         triggers: of phase optimize.
         force: the recipe's reason to go on without them.
@@ -91,7 +91,7 @@ class Roadmap:
     at: str
     phases: tuple[PhaseStand, ...]
     reached: Reached
-    next: str
+    next: str | None
     missing: tuple[str, ...]
     triggers: Triggers
     force: str | None
@@ -122,7 +122,7 @@ class Roadmap:
 def roadmap_of(
     *, workspace: Path, recipe: str, params: RoadmapParams, dataset: DatasetParams, train: TrainParams,
     evaluate: EvaluateParams, llm: LlmParams, model_name: str, prompt: Prompt | None, tokenizer: str,
-    model_presets: int, now: datetime | None = None,
+    model_presets: int, helper: str | None = None, now: datetime | None = None,
 ) -> Roadmap:  # fmt: skip
     """Where the owner stands, for a workspace as it is; nothing is written, nothing need be there.
 
@@ -138,6 +138,7 @@ def roadmap_of(
         prompt: the persona, compiled from its files as they are now; None: it cannot be.
         tokenizer: whose tokens are counted.
         model_presets: base models that a recipe can be started from.
+        helper: the model of `serve.router`; None: there is none.
         now: end of the 30 days; None: this moment.
 
     Raises:
@@ -150,8 +151,11 @@ def roadmap_of(
         prompt_text=prompt.text if prompt else None, now=now,
     )  # fmt: skip
     gate = _newest_gate(states)
-    phases = _phases(workspace, model_name, gate)
-    reached: Reached = "optimize" if phases[1].reached else "mvp" if phases[0].reached else "before mvp"
+    phases = (*_phases(workspace, model_name, gate), _scale(states))
+    reached: Reached = (
+        "scale" if phases[2].reached else "optimize" if phases[1].reached else "mvp" if phases[0].reached
+        else "before mvp"
+    )  # fmt: skip
     spent = _spent(workspace, states, now)
     return Roadmap(
         recipe=recipe, at=now.astimezone(UTC).isoformat(timespec="seconds"), phases=phases, reached=reached,
@@ -160,14 +164,16 @@ def roadmap_of(
         stand=cost_at(costs, spent.usage.use.conversations) if spent.usage else None, spent=spent,
         decision=weigh(params.decision),
         risks=risks_of(
-            dataset=dataset, train=train, evaluate=evaluate, llm=llm, model_presets=model_presets, spent_usd=spent.usd
+            dataset=dataset, train=train, evaluate=evaluate, llm=llm, model_presets=model_presets, spent_usd=spent.usd,
+            helper=helper,
         ),
     )  # fmt: skip
 
 
 def _newest_gate(states: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """The newest run with a gate; combinations of a matrix try settings out, and do not count."""
-    return next((one for one in states if isinstance(one.get("gate"), dict) and not one.get("matrix")), None)
+    """The newest run that scored and decided; combinations of a matrix try settings out, and do not count."""
+    scored = (one for one in states if isinstance(one.get("gate"), dict) and one["phase"] != "scale")
+    return next((one for one in scored if not one.get("matrix")), None)
 
 
 def _phases(workspace: Path, model_name: str, gate: dict[str, Any] | None) -> tuple[PhaseStand, ...]:
@@ -191,7 +197,20 @@ def _phases(workspace: Path, model_name: str, gate: dict[str, Any] | None) -> tu
         )
         mvp = PhaseStand("mvp", good, f"{newest}; {nothing}")
         optimize = PhaseStand("optimize", False, nothing)
-    return mvp, optimize, PhaseStand("scale", False, "this version does not have phase scale yet")
+    return mvp, optimize
+
+
+def _scale(states: list[dict[str, Any]]) -> PhaseStand:
+    """Reached once a run of the phase has switched the endpoint to a release, which passed its probation there."""
+    runs = [(one, one.get("scale") or {}) for one in states if one["phase"] == "scale"]
+    for state, told in runs:
+        if told.get("switched") is True:
+            release, at = str(told["candidate"]["release"])[:12], str(told.get("promoted_at") or "")[:10]
+            return PhaseStand("scale", True, f"run {state['run']} put release {release} into service {at}".strip())
+    if not runs:
+        return PhaseStand("scale", False, "no run of phase scale yet")
+    state, told = runs[0]
+    return PhaseStand("scale", False, f"run {state['run']}: {told.get('said') or state['status']}")
 
 
 def _has_adapter(workspace: Path, champion: Champion) -> bool:
@@ -202,8 +221,10 @@ def _has_adapter(workspace: Path, champion: Champion) -> bool:
 
 
 def _missing(reached: Reached, gate: dict[str, Any] | None, triggers: Triggers, recipe: str) -> tuple[str, ...]:
+    if reached == "scale":
+        return ()
     if reached == "optimize":
-        return ("phase scale, which this version does not have yet",)
+        return ("a run of phase scale that puts a release into service: cervella run scale-hybrid",)
     if reached == "mvp":
         return tuple(map(str, triggers.unmet))
     if gate is None:

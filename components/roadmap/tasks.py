@@ -39,6 +39,8 @@ class Sections(Protocol):
     def llm(self) -> LlmParams: ...  # noqa: D102
     @property
     def registry(self) -> RegistryParams: ...  # noqa: D102
+    @property
+    def serve(self) -> Any: ...  # noqa: D102 - of a room that comes after this one
 
 
 @task(name="decide whether to train")
@@ -64,5 +66,6 @@ def show_roadmap(run: Run, recipe: Sections, *, prompt: str) -> None:
         workspace=run.workspace, recipe=state["recipe"], params=recipe.roadmap, dataset=recipe.dataset,
         train=recipe.train, evaluate=recipe.evaluate, llm=recipe.llm, model_name=recipe.registry.model_name,
         prompt=persona, tokenizer=persona.tokenizer, model_presets=presets_beside(Path(state.get("recipe_file") or "")),
+        helper=recipe.serve.router.helper.model if recipe.serve.router else None,
     )  # fmt: skip
     show_markdown(run, "roadmap", roadmap_markdown(found), description=f"Phase reached: {found.reached}")

@@ -36,7 +36,9 @@ class ScaleParams(Params):
     )  # fmt: skip
     promote: bool = Field(default=True, description="false: compare and decide, and change nothing")
     probation_questions: int = Field(
-        default=20, ge=1, description="asked of the endpoint once it answers as the new release; then p95 and errors count"
+        default=20,
+        ge=1,
+        description="asked of the endpoint once it answers as the new release; then p95 and errors count",
     )
     wait_seconds: float = Field(
         default=300.0, gt=0, description="for the endpoint to take over another release, which it has to load"

@@ -59,6 +59,7 @@ def print_run(run: Run, *, as_json: bool) -> None:
     from components.dataset.reports.card import verdict_text
     from components.evaluate import render_scorecard
     from components.registry import GateReport, render_gate
+    from components.scale.render import scale_text
 
     state = run.read()
     if as_json:
@@ -81,6 +82,8 @@ def print_run(run: Run, *, as_json: bool) -> None:
         click.echo("\n" + render_scorecard(state["scorecard"]))
     if state.get("gate"):
         click.echo("\n" + render_gate(GateReport.from_dict(state["gate"])))
+    if state.get("scale"):
+        click.echo("\n" + scale_text(state["scale"]))
 
 
 def training_lines(told: Mapping[str, Any]) -> str:

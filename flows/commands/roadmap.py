@@ -42,6 +42,7 @@ def roadmap_now(loaded: LoadedRecipe) -> Roadmap:
         workspace=values.workspace, recipe=values.name, params=values.roadmap, dataset=values.dataset,
         train=values.train, evaluate=values.evaluate, llm=values.llm, model_name=values.registry.model_name,
         prompt=compiled_prompt(loaded), tokenizer=values.persona.tokenizer, model_presets=presets_beside(loaded.path),
+        helper=values.serve.router.helper.model if values.serve.router else None,
     )  # fmt: skip
 
 

@@ -43,7 +43,8 @@ def run_command(
 ) -> int:  # fmt: skip
     """Run RECIPE: every step that is not sealed yet. Exit 0 for gate GO, 1 for NO-GO or INCONCLUSIVE.
 
-    Of phase dataset: 0 when it is fit for training, 1 when it is not.
+    Of phase dataset: 0 when it is fit for training, 1 when it is not. Of phase scale: 1 also when the release was taken
+    back.
 
     With a matrix, all its combinations: the exit code is that of the best, 3 when one of them failed.
     """
@@ -210,6 +211,7 @@ def finish(run: Run, *, as_json: bool) -> int:
         keys: tuple[str, ...] = ("run", "recipe", "phase", "status", "steps", "scorecard", "gate", "mlflow")
         keys += ("dataset",) if state["phase"] in ("dataset", "optimize") else ()
         keys += ("training",) if state["phase"] == "optimize" else ()
+        keys += ("scale",) if state["phase"] == "scale" else ()
         keys += ("combinations", "best", "criterion") if state["phase"] == MATRIX else ()
         click.echo(json.dumps({key: state.get(key) for key in keys}, indent=1, ensure_ascii=False))
     else:

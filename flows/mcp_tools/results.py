@@ -127,7 +127,7 @@ class Stand(BaseModel):
 
     recipe: str
     reached: str
-    next: str
+    next: str | None
     ready: bool
     missing: list[str] = Field(description="for the next phase")
     triggers: dict[str, Any]

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 
 from components.errors import InputError
 
-__all__ = ["Keys", "is_loopback"]
+__all__ = ["Keys", "first_key", "is_loopback"]
 
 _SHORTEST = 16  # characters
 _NAME = re.compile(r"[A-Za-z][\w.-]{0,39}")
@@ -74,6 +74,13 @@ class Keys:
             if hmac.compare_digest(digest, given):
                 found = name
         return found
+
+
+def first_key(text: str) -> str | None:
+    """The first key of an environment variable that `Keys.read` reads, for who asks; None: it holds none."""
+    entry = next(filter(None, (entry.strip() for entry in text.split(","))), "")
+    name, colon, key = entry.partition(":")
+    return (key.strip() if colon and _NAME.fullmatch(name) else entry) or None
 
 
 def is_loopback(host: str) -> bool:

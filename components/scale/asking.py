@@ -1,0 +1,76 @@
+"""The same questions to the candidate and to the release in service, one after the other, as people would wait for it.
+
+Each is asked alone, so that neither takes the processor from the other, and who is asked first changes with every
+question. **Not covered**: many questions at once, which is what the probation at the endpoint and its load are for.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from components.answer.messages import MAX_QUESTION_CHARS
+from components.errors import CervellaError
+from components.evaluate.asking.paid import PaidLog
+from components.scale.answers import Answered, Side
+from components.scale.questions import Question
+from components.serve.router.confidence import confidence_of
+from components.store import logger
+
+if TYPE_CHECKING:
+    from components.answer.partner import Asked, Partner
+
+__all__ = ["ask_sides"]
+
+
+def ask_sides(
+    questions: Sequence[Question], sides: Mapping[Side, Partner], *, log: PaidLog, progress: Callable[[int, int], None],
+    max_chars: int = MAX_QUESTION_CHARS,
+) -> Iterator[dict[str, Any]]:  # fmt: skip
+    """A row (`Answered.to_dict`) for each question and side.
+
+    Args:
+        questions: to ask.
+        sides: who is asked.
+        log: rows that are in it are not asked again; a row with an error is in no log.
+        progress: called with (asked, all).
+        max_chars: longest question that is taken (characters).
+    """
+    total = len(questions) * len(sides)
+    order, done = list(sides), 0
+    for number, question in enumerate(questions):
+        for side in order if number % 2 == 0 else reversed(order):
+            key = f"{side}/{question.id}"
+            row = log.get(key)
+            if row is None:
+                if number == 0 and sides[side].chat.is_local:
+                    _ask(question, side, sides[side], max_chars)  # loads the model, which an endpoint has loaded
+                row = _ask(question, side, sides[side], max_chars).to_dict()
+                if row["error"] is None:
+                    log.put(key, row)
+            done += 1
+            progress(done, total)
+            yield row
+
+
+def _ask(question: Question, side: Side, partner: Partner, max_chars: int) -> Answered:
+    begun = time.perf_counter()
+    first: float | None = None
+    asked: Asked | None = None
+    try:
+        for piece in partner.stream(question.text, max_chars=max_chars):
+            if not isinstance(piece, str):
+                asked = piece
+            elif piece and first is None:
+                first = time.perf_counter() - begun
+    except CervellaError as error:
+        logger.warning("the %s has no answer to %s: %s", side, question.id, error)
+        return Answered(question.id, side, "asked", error=type(error).__name__)
+    assert asked is not None  # noqa: S101 - a partner's stream ends with it
+    answer, reply = asked.answer, asked.answer.reply
+    return Answered(
+        question=question.id, side=side, origin="asked", seconds=asked.seconds, first_token_seconds=first,
+        cost_usd=reply.original_cost_usd if reply else 0.0, found=answer.found, cited=len(answer.places(cited=True)),
+        confidence=confidence_of(answer), model=reply.model if reply else partner.chat.model,
+    )  # fmt: skip

@@ -1,0 +1,112 @@
+"""The gate of phase scale: is the candidate, beside what is in service, good enough to take its place?
+
+As the gate of a phase it wants proof: the whole 95 % interval on the good side of the limit. Against the release in
+service it wants none: only what is clearly worse is a no, by McNemar's exact test of the questions on which the two
+differ (McNemar 1947, "Note on the sampling error of the difference between correlated proportions", Psychometrika 12:
+153-157; exact: binomial, two-sided at 5 %).
+
+Not covered: whether an answer is right or sounds like her; that is what the candidate's own gate is for, which must
+have said GO, or a person gives a reason.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+from components.evaluate.intervals import Measure, mean_measure, percentile_measure, rate_measure
+from components.registry.criteria import Rule
+from components.registry.gate import Criterion, GateReport, Verdict
+from components.registry.weighing import weigh
+from components.scale.answers import Answered
+from components.scale.params import ScaleParams
+
+__all__ = ["clearly_worse", "decide"]
+
+_ERRORS = Rule("errors", False, "rate")
+_P95 = Rule("latency_p95_seconds", False, "percentile")
+_COST = Rule("cost_per_query_usd", False, "cost")
+
+
+def decide(
+    params: ScaleParams, *, own: GateReport, run: str, answers: Iterable[Answered], samples: int, seed: int
+) -> GateReport:  # fmt: skip
+    """Hold what a candidate answered against the limits, and against what the release in service answered.
+
+    Args:
+        params: section `scale`.
+        own: what the gate of the candidate's own run said.
+        run: id of that run.
+        answers: of the candidate, and of the release in service where there is one.
+        samples: of the bootstrap.
+        seed: of the bootstrap.
+    """
+    rows = list(answers)
+    mine = [row for row in rows if row.side == "candidate"]
+    given = [row for row in mine if row.error is None]
+    costs = [row.cost_usd for row in given]
+    known = [cost for cost in costs if cost is not None]
+    criteria = [
+        _own(own, run=run, force=params.force),
+        _weighed(_ERRORS, params.max_errors, rate_measure([row.error is not None for row in mine])),
+        _weighed(
+            _P95, params.max_p95_seconds,
+            percentile_measure([row.seconds for row in given if row.seconds is not None], 0.95),
+        ),
+        _weighed(
+            _COST, params.max_usd_per_query,
+            mean_measure(known if len(known) == len(costs) else [], samples=samples, seed=seed),
+        ),
+        *_beside(mine, [row for row in rows if row.side == "champion"]),
+    ]  # fmt: skip
+    verdicts = {criterion.verdict for criterion in criteria}
+    verdict: Verdict = "NO-GO" if "NO-GO" in verdicts else "INCONCLUSIVE" if "INCONCLUSIVE" in verdicts else "GO"
+    return GateReport("scale", verdict, tuple(criteria))
+
+
+def clearly_worse(only_mine: int, only_other: int) -> bool:
+    """Whether `only_mine` successes of questions that only one had are clearly fewer than the other's `only_other`."""
+    n = only_mine + only_other
+    if only_mine >= only_other:
+        return False
+    return sum(math.comb(n, k) for k in range(only_mine + 1)) * 40 <= 2**n
+
+
+def _own(own: GateReport, *, run: str, force: str | None) -> Criterion:
+    good = sum(criterion.verdict == "GO" for criterion in own.criteria)
+    said = f"the gate of run {run} (phase {own.phase}) says {own.verdict}"
+    missed = [f"{criterion.name} {criterion.verdict}" for criterion in own.criteria if criterion.verdict != "GO"]
+    verdict = own.verdict
+    if verdict != "GO":
+        said += f": {', '.join(missed)}" if missed else ""
+        said += f"; scale.force: {force}" if force else "; a person may decide otherwise: scale.force"
+        verdict = "GO" if force else verdict
+    share = good / len(own.criteria) if own.criteria else None
+    return Criterion("own_gate", verdict, share, None, None, 1.0, True, len(own.criteria), said)
+
+
+def _weighed(rule: Rule, threshold: float, measure: Measure) -> Criterion:
+    verdict, reason, needed = weigh(rule, threshold, measure.value, measure.low, measure.high, measure.n)
+    value, low, high, n = measure.value, measure.low, measure.high, measure.n
+    return Criterion(rule.name, verdict, value, low, high, threshold, rule.at_least, n, reason, needed)
+
+
+def _beside(mine: Sequence[Answered], others: Sequence[Answered]) -> list[Criterion]:
+    """Answers that name a note, on the questions that both were asked; nothing where the candidate stands alone."""
+    theirs = {(row.origin, row.question): row for row in others}
+    pairs = [(row, theirs[row.origin, row.question]) for row in mine if (row.origin, row.question) in theirs]
+    if not pairs:
+        return []
+    own = rate_measure([row.with_sources for row, _ in pairs])
+    other = sum(row.with_sources for _, row in pairs) / len(pairs)
+    more = sum(row.with_sources and not one.with_sources for row, one in pairs)
+    fewer = sum(one.with_sources and not row.with_sources for row, one in pairs)
+    worse = clearly_worse(more, fewer)
+    told = f"names a note where the release in service does not: {more} times, the other way round {fewer} times; "
+    told += "clearly worse" if worse else "not clearly worse"
+    return [
+        Criterion(
+            "answers_with_sources", "NO-GO" if worse else "GO", own.value, own.low, own.high, other, True, len(pairs),
+            told,
+        )
+    ]  # fmt: skip
