@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,8 +13,8 @@ FLOWS = ("flows.mvp", "flows.scoring")
 
 
 @contextmanager
-def called_as_functions() -> Iterator[None]:
-    """For the block, tasks of phase mvp are the functions that they are made of."""
+def called_as_functions(flows: Sequence[str] = FLOWS) -> Iterator[None]:
+    """For the block, the tasks of these flows (of phase mvp) are the functions that they are made of."""
     from prefect import Task
 
     before: list[tuple[Any, str, Any]] = []
@@ -24,7 +24,7 @@ def called_as_functions() -> Iterator[None]:
         setattr(module, name, value)
 
     try:
-        for flow in map(importlib.import_module, FLOWS):
+        for flow in map(importlib.import_module, flows):
             for name, value in list(vars(flow).items()):
                 if isinstance(value, Task):
                     put(flow, name, value.fn)

@@ -88,10 +88,27 @@ def test_a_damaged_champion_is_told(house: Any) -> None:
     assert reached(found) == [False] * 3 and "champion.json" in found.phases[1].evidence
 
 
-def test_after_optimize_comes_a_phase_that_is_not_here_yet(house: Any) -> None:
+def test_after_optimize_comes_scale_which_a_run_reaches_that_has_switched(house: Any) -> None:
     house.promote(adapter="ab" * 32)
     found = told(house)
-    assert found.next == "scale" and not found.ready and "does not have yet" in found.missing[0]
+    assert found.next == "scale" and not found.ready and "a run of phase scale" in found.missing[0]
+    candidate = {"release": "cd" * 32, "version": 4, "run": "r"}
+    house.begin(phase="scale", scale={"candidate": candidate, "switched": False, "said": "it was slow"})
+    found = told(house)
+    assert reached(found) == [True, True, False] and "it was slow" in found.phases[2].evidence
+    run = house.begin(phase="scale", scale={"candidate": candidate, "switched": True, "promoted_at": "2026-11-02T10"})
+    found = told(house)
+    assert (found.reached, found.next, found.ready) == ("scale", None, True)
+    assert found.phases[2].evidence == f"run {run.id} put release cdcdcdcdcdcd into service 2026-11-02"
+    assert "nothing is missing: phase scale is the last" in render_roadmap(found)
+    assert "Nothing is missing: phase scale is the last." in roadmap_markdown(found)
+
+
+def test_the_gate_of_phase_scale_is_none_of_a_score(house: Any) -> None:
+    house.evaluated()
+    gate = {"phase": "scale", "verdict": "NO-GO", "criteria": [{"name": "errors", "verdict": "NO-GO", "reason": "x"}]}
+    house.begin(phase="scale", gate=gate)
+    assert told(house).reached == "mvp"
 
 
 def test_what_was_spent_is_of_30_days(house: Any) -> None:
@@ -205,7 +222,7 @@ def test_answers_are_on_by_the_values_of_the_recipe(tmp_path: Path) -> None:
     train = TrainParams.model_validate({"validation": {"patience": None}, "export": {"gguf_adapter": False}})
     off = {what for what, is_on in on(train=train).items() if before[what] and not is_on}
     assert off == {"training stops early", "self-hosting is ready"}
-    assert before["falls back to Claude"] is None
+    assert on(helper="anthropic/claude-sonnet-4-5")["falls back to Claude"] and not before["falls back to Claude"]
 
 
 # How it looks

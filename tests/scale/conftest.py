@@ -1,0 +1,19 @@
+"""A house of its own for each test, copied from one that is made once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.scale.scale_house import ScaleHouse
+
+
+@pytest.fixture(scope="session")
+def first_house(tmp_path_factory: pytest.TempPathFactory) -> ScaleHouse:
+    return ScaleHouse.make(tmp_path_factory.mktemp("scale"))
+
+
+@pytest.fixture
+def house(first_house: ScaleHouse, tmp_path: Path) -> ScaleHouse:
+    return first_house.copied(tmp_path / "house")

@@ -1,0 +1,266 @@
+"""Phase scale from the candidate to the verdict, on real releases, without Prefect; what is NO-GO changes nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+import pytest
+
+from components.errors import InputError, RefusedError, TerminalError
+from components.scale.endpoint import Endpoint
+from components.scale.probation import NotTakenOverError
+from components.serve.compare.records import Compared, Comparisons, comparisons_file
+from components.store import Run
+from tests.scale.scale_house import ScaleHouse
+
+CITES = "fake/chat?reply=S%C3%AC+%5B1%5D."
+PLAIN = "fake/chat?reply=S%C3%AC."
+
+
+class Follows:
+    """Answers as what is in service at once: the double of an endpoint, for what happens around it."""
+
+    endpoint = Endpoint(os.getpid(), "now", "http://127.0.0.1:1", "double")
+
+    def __init__(self, house: ScaleHouse, *, seconds: float = 0.1, refuses: bool = False) -> None:
+        self.house, self.seconds, self.refuses, self.waited = house, seconds, refuses, list[str]()
+
+    def wait_for(self, release: str, *, seconds: float) -> float:
+        self.waited.append(release)
+        if self.refuses and len(self.waited) == 1:
+            raise NotTakenOverError("the endpoint cannot open it (TerminalError; its log says more)")
+        assert self.house.in_service() == release
+        return 0.5
+
+    def ask(self, questions: Any, *, release: str, progress: Any) -> Any:
+        from components.scale.answers import Answered
+
+        return [Answered(one.id, "candidate", "probation", seconds=self.seconds) for one in questions]
+
+
+@pytest.fixture
+def endpoint(house: ScaleHouse, monkeypatch: pytest.MonkeyPatch) -> Follows:
+    found = Follows(house)
+    monkeypatch.setattr("flows.scale.endpoint_up", lambda run, recipe: found)
+    return found
+
+
+def told(run: Run) -> dict[str, Any]:
+    scale: dict[str, Any] = run.read()["scale"]
+    return scale
+
+
+def steps(run: Run) -> dict[str, str]:
+    return {step["name"]: step["status"] for step in run.read()["steps"]}
+
+
+def test_a_good_candidate_is_promoted_and_the_run_says_what_was_measured(house: ScaleHouse, endpoint: Follows) -> None:
+    before = house.promote()
+    after = house.release(CITES)
+    run = house.run()
+    assert house.in_service() == after and house.history()[-1].by == f"scale run {run.id}"
+    assert endpoint.waited == [after]
+    assert list(steps(run)) == [f"scale.{name}" for name in ("candidate", "shadow", "gate", "promote", "switch")]
+    assert set(steps(run).values()) == {"done"}
+    found = told(run)
+    assert found["switched"] is True and found["before"]["release"] == before and found["alone"] is None
+    assert found["numbers"]["candidate"]["with_sources"] == 80 and found["numbers"]["champion"]["asked"] == 80
+    assert found["numbers"]["probation"]["asked"] == 8 and "passed its probation" in found["said"]
+    again = house.run()
+    assert told(again)["standing"] == "in service" and list(steps(again)) == ["scale.candidate"]
+    assert "gate" not in again.read() and len(house.history()) == 2
+
+
+@pytest.mark.parametrize("model", [CITES, PLAIN], ids=["no note was named before", "all were"])
+def test_against_what_is_in_service_only_clearly_fewer_sources_are_no_go(
+    house: ScaleHouse, endpoint: Follows, model: str
+) -> None:
+    house.release(PLAIN if model == CITES else CITES)
+    before = house.promote()
+    house.release(model)
+    run = house.run()
+    found = {one["name"]: one["verdict"] for one in run.read()["gate"]["criteria"]}
+    assert found["answers_with_sources"] == ("GO" if model == CITES else "NO-GO")
+    assert (house.in_service() == before) == (model == PLAIN)
+    if model == PLAIN:
+        assert list(steps(run))[-1] == "scale.gate" and "not promoted" in told(run)["said"] and not endpoint.waited
+
+
+@pytest.mark.parametrize(
+    ("model", "verdict", "options", "criterion"),
+    [
+        ("fake/chat?fail_prob=0.5&seed=3", "GO", (), "errors"),
+        ("fake/chat?reply=S%C3%AC.&cost=0.5", "GO", ("llm.budget.per_query_usd=1", "llm.budget.per_run_usd=90"),
+         "cost_per_query_usd"),
+        ("fake/chat?reply=S%C3%AC.", "NO-GO", (), "own_gate"),
+        ("fake/chat?reply=S%C3%AC.", "GO", ("scale.questions=20",), "errors"),
+        ("fake/chat?reply=S%C3%AC.&delay=0.02", "GO", ("scale.max_p95_seconds=0.01",), "latency_p95_seconds"),
+    ],
+    ids=["errors", "cost", "own gate", "too few", "slow"],
+)  # fmt: skip
+def test_what_misses_a_limit_changes_nothing(
+    house: ScaleHouse, endpoint: Follows, model: str, verdict: Any, options: tuple[str, ...], criterion: str
+) -> None:
+    before = house.promote()
+    house.release(model, verdict=verdict)
+    run = house.run(*options)
+    missed = [one["name"] for one in run.read()["gate"]["criteria"] if one["verdict"] != "GO"]
+    assert criterion in missed and run.read()["gate"]["verdict"] != "GO"
+    assert house.in_service() == before and len(house.history()) == 1 and not endpoint.waited
+
+
+def test_a_reason_stands_in_for_the_candidates_own_gate_and_is_recorded(house: ScaleHouse, endpoint: Follows) -> None:
+    house.release(PLAIN, verdict="INCONCLUSIVE")
+    house.run("scale.force=provata a mano da noi due")
+    assert (house.history()[-1].reason, house.history()[-1].verdict) == ("provata a mano da noi due", "INCONCLUSIVE")
+
+
+def test_to_look_only_changes_nothing(house: ScaleHouse, endpoint: Follows) -> None:
+    house.release(PLAIN)
+    run = house.run("scale.promote=false")
+    assert run.read()["gate"]["verdict"] == "GO" and not house.history()
+    assert "nothing was changed" in told(run)["said"]
+
+
+def test_of_a_named_recipe_the_newest(house: ScaleHouse, endpoint: Follows) -> None:
+    wanted = house.release(CITES, recipe="other")
+    house.release(PLAIN)
+    run = house.run("scale.candidate=other", "scale.promote=false")
+    assert told(run)["candidate"]["release"] == wanted
+    with pytest.raises(TerminalError, match="no run of nowhere has registered a release"):
+        house.run("scale.candidate=nowhere")
+
+
+def test_what_an_endpoint_has_recorded_of_this_very_candidate_counts_too(house: ScaleHouse, endpoint: Follows) -> None:
+    before, after = house.promote(), house.release(CITES)
+    records = Comparisons(comparisons_file(house.workspace))
+    for number in range(3):
+        shared = {"mode": "shadow", "request": f"r{number}", "lang": "it", "found": True, "cost_usd": 0.0}
+        records.record([
+            Compared(candidate=after, side="A", release=before, seconds=0.2, **shared),  # type: ignore[arg-type]
+            Compared(candidate=after, side="B", release=after, seconds=0.2, cited=("a.md:1-2",), **shared),  # type: ignore[arg-type]
+            Compared(candidate="c" * 64, side="B", release="c" * 64, seconds=99.0, **shared),  # type: ignore[arg-type]
+        ])  # fmt: skip
+    records.close()
+    found = told(house.run("scale.promote=false"))
+    assert found["recorded"] == 6
+    assert found["numbers"]["candidate"]["asked"] == found["numbers"]["champion"]["asked"] == 83
+
+
+@pytest.mark.parametrize("how", ["slow", "not opened"])
+def test_what_fails_its_probation_is_taken_back(house: ScaleHouse, endpoint: Follows, how: str) -> None:
+    before, after = house.promote(), house.release(CITES)
+    endpoint.seconds, endpoint.refuses = (9.0, False) if how == "slow" else (0.1, True)
+    with pytest.raises(RefusedError, match=f"release {after[:12]} failed its probation") as refused:
+        house.run()
+    says = "a 95th percentile of 9.00 s" if how == "slow" else "cannot open it"
+    assert says in str(refused.value) and "answers as that again after 0.5 s" in str(refused.value)
+    assert house.in_service() == before and endpoint.waited == [after, before]
+    last = house.history()[-1]
+    assert (last.what, last.by.partition(" run ")[0]) == ("rollback", "scale") and says in str(last.reason)
+    assert [told(Run(folder))["switched"] for folder in house.workspace.glob("runs/*into-service*")] == [False]
+
+
+def test_the_first_release_cannot_be_taken_back_and_that_is_told(house: ScaleHouse, endpoint: Follows) -> None:
+    digest = house.release(CITES)
+    endpoint.seconds = 9.0
+    with pytest.raises(RefusedError, match="It stays in service, because it cannot be taken back: nothing was in"):
+        house.run()
+    assert house.in_service() == digest
+
+
+def test_what_a_person_promotes_meanwhile_stays(
+    house: ScaleHouse, endpoint: Follows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, _ = house.promote(), house.release(CITES)
+
+    def ask(*arguments: Any, **options: Any) -> Any:
+        house.rollback()
+        return []
+
+    monkeypatch.setattr(endpoint, "ask", ask)
+    with pytest.raises(RefusedError, match="Another release was put into service meanwhile, which stays there"):
+        house.run()
+    assert house.in_service() == before and house.history()[-1].by == "Anna"
+
+
+@pytest.mark.parametrize("where", ["before promoting", "after promoting"])
+def test_a_run_that_was_killed_is_completed_by_the_next(
+    house: ScaleHouse, endpoint: Follows, monkeypatch: pytest.MonkeyPatch, where: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    house.promote()
+    after = house.release(CITES)
+
+    def killed(*arguments: Any, **options: Any) -> Any:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        what = "components.scale.tasks.steps.promote_candidate" if where == "before promoting" else None
+        patch.setattr(what, killed) if what else patch.setattr(endpoint, "ask", killed)
+        with pytest.raises(KeyboardInterrupt):
+            house.run()
+    assert (house.in_service() == after) == (where == "after promoting")
+    assert ("its probation has not ended" in caplog.text) == (where == "after promoting")
+    house.release(PLAIN)  # registered meanwhile: what is pending goes before it
+    run = house.run(*(("scale.candidate=other",) if where == "after promoting" else ()))
+    if where == "after promoting":
+        assert told(run)["standing"] == "pending" and list(steps(run)) == ["scale.candidate", "scale.switch"]
+        assert told(run)["switched"] is True and told(run)["candidate"]["release"] == after
+        assert told(house.run())["standing"] == "new"
+    assert house.in_service() != house.history()[0].digest
+
+
+def test_answers_of_a_run_that_was_killed_are_not_asked_again(
+    house: ScaleHouse, endpoint: Follows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from components.answer.partner import Partner
+
+    house.release(PLAIN)
+    asked: list[str] = []
+    stream = Partner.stream
+
+    def counted(self: Partner, question: str, **options: Any) -> Any:
+        asked.append(question)
+        if len(asked) == 30:
+            raise KeyboardInterrupt
+        return stream(self, question, **options)
+
+    monkeypatch.setattr(Partner, "stream", counted)
+    with pytest.raises(KeyboardInterrupt):
+        house.run("scale.promote=false")
+    house.run("scale.promote=false")
+    assert len(asked) == 30 + 80 - 28  # of the first 30, one only loaded the model, and one was not answered
+    house.run("scale.promote=false")
+    assert len(asked) == 30 + 80 - 28 + 81
+
+
+def test_a_candidate_that_this_recipe_cannot_ask_is_told_before_anything(house: ScaleHouse, endpoint: Follows) -> None:
+    house.release("anthropic/claude-sonnet-4-5")
+    with pytest.raises(
+        InputError, match=r"answered by anthropic/claude-sonnet-4-5, which is elsewhere .* Write llm\.chat"
+    ):
+        house.run()
+    with pytest.raises(InputError, match=r"cuts notes otherwise than the published index .* Write index as"):
+        house.run("index.chunk.max_tokens=100", "llm.chat.model=anthropic/claude-sonnet-4-5")
+    assert not house.history()
+
+
+def test_nothing_registered_says_what_to_run_first(house: ScaleHouse, endpoint: Follows) -> None:
+    for file in house.workspace.glob("runs/*/run.json"):
+        file.unlink()
+    with pytest.raises(TerminalError, match="no run has registered a release as cervella .*: run it first"):
+        house.run()
+
+
+def test_no_text_and_no_path_is_kept_of_what_was_asked(house: ScaleHouse, endpoint: Follows) -> None:
+    house.promote()
+    house.release(CITES)
+    run = house.run()
+    for step in run.read()["steps"]:
+        if step["name"] in ("scale.shadow", "scale.switch"):
+            for file in (house.workspace / "store" / step["artefact"]).iterdir():
+                text = file.read_text(encoding="utf-8")
+                assert "caparra" not in text and ".md" not in text, file
+    assert "caparra" not in json.dumps(run.read())
