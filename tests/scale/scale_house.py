@@ -18,6 +18,7 @@ from components.registry.champion import Champion, read_history, rollback, seal_
 from components.registry.champion.change import promote
 from components.registry.params import RegistryParams
 from components.registry.release import release_digest
+from components.serve.compare.records import Compared, Comparisons, comparisons_file
 from components.store import Artefact, Run, Store
 from tests.prefectless import called_as_functions
 from tests.recipe.plan_house import House
@@ -84,6 +85,23 @@ class ScaleHouse:
         )  # fmt: skip
         assert sealed.path.is_dir()
         return release_digest(told)
+
+    def recorded(self, candidate: str, champion: str | None = None, *, n: int = 80) -> None:
+        """As if an endpoint had compared these two on so many questions: enough for a verdict, without asking them."""
+        records = Comparisons(comparisons_file(self.workspace))
+        shared: dict[str, Any] = {
+            "candidate": candidate,
+            "mode": "shadow",
+            "lang": "it",
+            "found": True,
+            "cost_usd": 0.0,
+        }
+        for number in range(n):
+            rows = [Compared(side="B", request=f"r{number}", release=candidate, seconds=0.2, **shared)]
+            if champion:
+                rows.append(Compared(side="A", request=f"r{number}", release=champion, seconds=0.2, **shared))
+            assert records.record(rows)
+        records.close()
 
     def promote(self, reason: str = "per provarlo da vicino") -> str:
         """Put the newest release of the recipe `house` into service, as a person does; returns its digest."""

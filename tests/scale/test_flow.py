@@ -11,7 +11,7 @@ import pytest
 from components.errors import InputError, RefusedError, TerminalError
 from components.scale.endpoint import Endpoint
 from components.scale.probation import NotTakenOverError
-from components.serve.compare.records import Compared, Comparisons, comparisons_file
+from components.services.process_start import started_at
 from components.store import Run
 from tests.scale.scale_house import ScaleHouse
 
@@ -19,10 +19,14 @@ CITES = "fake/chat?reply=S%C3%AC+%5B1%5D."
 PLAIN = "fake/chat?reply=S%C3%AC."
 
 
+FEW = "scale.questions=2"
+"""Where it is not the comparison that is looked at: what was recorded makes the verdict."""
+
+
 class Follows:
     """Answers as what is in service at once: the double of an endpoint, for what happens around it."""
 
-    endpoint = Endpoint(os.getpid(), "now", "http://127.0.0.1:1", "double")
+    endpoint = Endpoint(os.getpid(), started_at(os.getpid()) or "", "http://127.0.0.1:1", "double")
 
     def __init__(self, house: ScaleHouse, *, seconds: float = 0.1, refuses: bool = False) -> None:
         self.house, self.seconds, self.refuses, self.waited = house, seconds, refuses, list[str]()
@@ -112,14 +116,14 @@ def test_what_misses_a_limit_changes_nothing(
 
 
 def test_a_reason_stands_in_for_the_candidates_own_gate_and_is_recorded(house: ScaleHouse, endpoint: Follows) -> None:
-    house.release(PLAIN, verdict="INCONCLUSIVE")
-    house.run("scale.force=provata a mano da noi due")
+    house.recorded(house.release(PLAIN, verdict="INCONCLUSIVE"))
+    house.run(FEW, "scale.force=provata a mano da noi due")
     assert (house.history()[-1].reason, house.history()[-1].verdict) == ("provata a mano da noi due", "INCONCLUSIVE")
 
 
 def test_to_look_only_changes_nothing(house: ScaleHouse, endpoint: Follows) -> None:
-    house.release(PLAIN)
-    run = house.run("scale.promote=false")
+    house.recorded(house.release(PLAIN))
+    run = house.run(FEW, "scale.promote=false")
     assert run.read()["gate"]["verdict"] == "GO" and not house.history()
     assert "nothing was changed" in told(run)["said"]
 
@@ -127,7 +131,7 @@ def test_to_look_only_changes_nothing(house: ScaleHouse, endpoint: Follows) -> N
 def test_of_a_named_recipe_the_newest(house: ScaleHouse, endpoint: Follows) -> None:
     wanted = house.release(CITES, recipe="other")
     house.release(PLAIN)
-    run = house.run("scale.candidate=other", "scale.promote=false")
+    run = house.run(FEW, "scale.candidate=other", "scale.promote=false")
     assert told(run)["candidate"]["release"] == wanted
     with pytest.raises(TerminalError, match="no run of nowhere has registered a release"):
         house.run("scale.candidate=nowhere")
@@ -135,26 +139,21 @@ def test_of_a_named_recipe_the_newest(house: ScaleHouse, endpoint: Follows) -> N
 
 def test_what_an_endpoint_has_recorded_of_this_very_candidate_counts_too(house: ScaleHouse, endpoint: Follows) -> None:
     before, after = house.promote(), house.release(CITES)
-    records = Comparisons(comparisons_file(house.workspace))
-    for number in range(3):
-        shared = {"mode": "shadow", "request": f"r{number}", "lang": "it", "found": True, "cost_usd": 0.0}
-        records.record([
-            Compared(candidate=after, side="A", release=before, seconds=0.2, **shared),  # type: ignore[arg-type]
-            Compared(candidate=after, side="B", release=after, seconds=0.2, cited=("a.md:1-2",), **shared),  # type: ignore[arg-type]
-            Compared(candidate="c" * 64, side="B", release="c" * 64, seconds=99.0, **shared),  # type: ignore[arg-type]
-        ])  # fmt: skip
-    records.close()
-    found = told(house.run("scale.promote=false"))
-    assert found["recorded"] == 6
-    assert found["numbers"]["candidate"]["asked"] == found["numbers"]["champion"]["asked"] == 83
+    house.recorded(after, before, n=3)
+    house.recorded("c" * 64, before, n=5)  # another candidate
+    house.recorded(after, "d" * 64, n=2)  # beside another release, which is no longer in service
+    found = told(house.run(FEW, "scale.promote=false"))
+    assert found["recorded"] == 3 + 3 + 2
+    assert (found["numbers"]["candidate"]["asked"], found["numbers"]["champion"]["asked"]) == (2 + 5, 2 + 3)
 
 
 @pytest.mark.parametrize("how", ["slow", "not opened"])
 def test_what_fails_its_probation_is_taken_back(house: ScaleHouse, endpoint: Follows, how: str) -> None:
     before, after = house.promote(), house.release(CITES)
+    house.recorded(after, before)
     endpoint.seconds, endpoint.refuses = (9.0, False) if how == "slow" else (0.1, True)
     with pytest.raises(RefusedError, match=f"release {after[:12]} failed its probation") as refused:
-        house.run()
+        house.run(FEW)
     says = "a 95th percentile of 9.00 s" if how == "slow" else "cannot open it"
     assert says in str(refused.value) and "answers as that again after 0.5 s" in str(refused.value)
     assert house.in_service() == before and endpoint.waited == [after, before]
@@ -165,16 +164,18 @@ def test_what_fails_its_probation_is_taken_back(house: ScaleHouse, endpoint: Fol
 
 def test_the_first_release_cannot_be_taken_back_and_that_is_told(house: ScaleHouse, endpoint: Follows) -> None:
     digest = house.release(CITES)
+    house.recorded(digest)
     endpoint.seconds = 9.0
     with pytest.raises(RefusedError, match="It stays in service, because it cannot be taken back: nothing was in"):
-        house.run()
+        house.run(FEW)
     assert house.in_service() == digest
 
 
 def test_what_a_person_promotes_meanwhile_stays(
     house: ScaleHouse, endpoint: Follows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before, _ = house.promote(), house.release(CITES)
+    before = house.promote()
+    house.recorded(house.release(CITES), before)
 
     def ask(*arguments: Any, **options: Any) -> Any:
         house.rollback()
@@ -182,7 +183,7 @@ def test_what_a_person_promotes_meanwhile_stays(
 
     monkeypatch.setattr(endpoint, "ask", ask)
     with pytest.raises(RefusedError, match="Another release was put into service meanwhile, which stays there"):
-        house.run()
+        house.run(FEW)
     assert house.in_service() == before and house.history()[-1].by == "Anna"
 
 
@@ -190,8 +191,9 @@ def test_what_a_person_promotes_meanwhile_stays(
 def test_a_run_that_was_killed_is_completed_by_the_next(
     house: ScaleHouse, endpoint: Follows, monkeypatch: pytest.MonkeyPatch, where: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    house.promote()
+    before = house.promote()
     after = house.release(CITES)
+    house.recorded(after, before)
 
     def killed(*arguments: Any, **options: Any) -> Any:
         raise KeyboardInterrupt
@@ -200,16 +202,15 @@ def test_a_run_that_was_killed_is_completed_by_the_next(
         what = "components.scale.tasks.steps.promote_candidate" if where == "before promoting" else None
         patch.setattr(what, killed) if what else patch.setattr(endpoint, "ask", killed)
         with pytest.raises(KeyboardInterrupt):
-            house.run()
+            house.run(FEW)
     assert (house.in_service() == after) == (where == "after promoting")
     assert ("its probation has not ended" in caplog.text) == (where == "after promoting")
-    house.release(PLAIN)  # registered meanwhile: what is pending goes before it
-    run = house.run(*(("scale.candidate=other",) if where == "after promoting" else ()))
+    house.release(PLAIN, recipe="other")  # registered meanwhile: what is pending goes before it
+    run = house.run(FEW, f"scale.candidate={'house' if where == 'before promoting' else 'other'}")
+    assert told(run)["switched"] is True and told(run)["candidate"]["release"] == after == house.in_service()
     if where == "after promoting":
         assert told(run)["standing"] == "pending" and list(steps(run)) == ["scale.candidate", "scale.switch"]
-        assert told(run)["switched"] is True and told(run)["candidate"]["release"] == after
-        assert told(house.run())["standing"] == "new"
-    assert house.in_service() != house.history()[0].digest
+        assert told(house.run(FEW, "scale.candidate=other"))["standing"] == "new"
 
 
 def test_answers_of_a_run_that_was_killed_are_not_asked_again(
@@ -255,9 +256,9 @@ def test_nothing_registered_says_what_to_run_first(house: ScaleHouse, endpoint: 
 
 
 def test_no_text_and_no_path_is_kept_of_what_was_asked(house: ScaleHouse, endpoint: Follows) -> None:
-    house.promote()
-    house.release(CITES)
-    run = house.run()
+    before, after = house.promote(), house.release(CITES)
+    house.recorded(after, before)
+    run = house.run(FEW)
     for step in run.read()["steps"]:
         if step["name"] in ("scale.shadow", "scale.switch"):
             for file in (house.workspace / "store" / step["artefact"]).iterdir():
