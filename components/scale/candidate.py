@@ -1,7 +1,7 @@
 """Which release is to go into service: the newest that was registered, or one whose probation was interrupted.
 
 A promotion of a run of this phase is *pending* until its `scale.switch` is sealed: killed between the two, the next
-run goes on there.
+run goes on there. `gc` may remove what was sealed long ago; then the record of the run tells.
 """
 
 from __future__ import annotations
@@ -19,9 +19,18 @@ from components.registry.champion import Champion, read_history
 from components.registry.champion.candidate import Proposed, proposed
 from components.registry.champion.record import line_of
 from components.registry.champion.release_step import RELEASE
-from components.store import Artefact, StepSpec, Store
+from components.store import Artefact, StepSpec, Store, read_runs
 
-__all__ = ["Candidate", "Standing", "candidate_spec", "check_candidate", "find_candidate", "promoter", "switch_spec"]
+__all__ = [
+    "Candidate",
+    "Standing",
+    "candidate_spec",
+    "check_candidate",
+    "find_candidate",
+    "promoter",
+    "switch_of",
+    "switch_spec",
+]
 
 Standing = Literal["new", "pending", "in service"]
 """new: another one than what is in service; pending: in service, by a run of this phase that did not end."""
@@ -99,8 +108,16 @@ def find_candidate(workspace: Path, *, recipe: str | None, model_name: str) -> C
 
 def is_pending(workspace: Path, now: Champion) -> bool:
     """Whether the release in service was put there by a run of this phase, and its probation has not ended."""
-    by_us = now.what == "promote" and now.by.startswith(_BY)
-    return by_us and Store(workspace).find(switch_spec(now)) is None
+    if now.what != "promote" or not now.by.startswith(_BY) or switch_of(workspace, now) is not None:
+        return False
+    ended = (state.get("scale") or {} for state in read_runs(workspace) if state["phase"] == "scale")
+    return not any(told.get("promoted_at") == now.at and "switched" in told for told in ended)
+
+
+def switch_of(workspace: Path, promotion: Champion) -> dict[str, Any] | None:
+    """What came of the probation of a promotion (`switch.json`); None: it has not ended, or `gc` has removed it."""
+    sealed = Store(workspace).find(switch_spec(promotion))
+    return sealed.read_json("switch.json") if sealed else None
 
 
 def candidate_spec(candidate: Candidate, *, release: str, gate: str) -> StepSpec:

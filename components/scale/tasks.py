@@ -24,7 +24,7 @@ from components.registry.params import RegistryParams
 from components.registry.render import gate_markdown
 from components.scale import steps
 from components.scale.answers import Side, recorded_answers
-from components.scale.candidate import Standing, check_candidate
+from components.scale.candidate import Standing, check_candidate, switch_of
 from components.scale.candidate import find_candidate as find
 from components.scale.params import ScaleParams
 from components.scale.questions import Question, choose_questions
@@ -87,6 +87,9 @@ def find_candidate(
     sealed = steps.seal_candidate(run, found)
     if found.standing == "in service":
         steps.tell(run, said="it is in service already: there is nothing to compare")
+        now = read_champion(run.workspace, recipe.registry.model_name)
+        if now is not None and (ended := switch_of(run.workspace, now)):  # by a run that was killed before it told it
+            steps.tell(run, switched=ended["switched"], promoted_at=ended["promoted_at"])
     elif found.standing == "pending":
         logger.info("release %s was promoted by a run that did not end: its probation is done now", found.digest[:12])
     return sealed.id, found.standing

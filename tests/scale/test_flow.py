@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from typing import Any
 
 import pytest
@@ -211,6 +212,19 @@ def test_a_run_that_was_killed_is_completed_by_the_next(
     if where == "after promoting":
         assert told(run)["standing"] == "pending" and list(steps(run)) == ["scale.candidate", "scale.switch"]
         assert told(house.run(FEW, "scale.candidate=other"))["standing"] == "new"
+
+
+def test_a_probation_is_done_once_also_when_gc_has_removed_what_was_sealed(
+    house: ScaleHouse, endpoint: Follows
+) -> None:
+    house.recorded(house.release(PLAIN))
+    first = house.run(FEW)
+    killed_late = {name: value for name, value in told(first).items() if name != "switched"}
+    first.update(scale=killed_late)  # after it was sealed, before it was told
+    again = house.run(FEW)
+    assert (told(again)["standing"], told(again)["switched"]) == ("in service", True)
+    shutil.rmtree(house.workspace / "store" / "scale.switch")
+    assert told(house.run(FEW))["standing"] == "in service" and len(endpoint.waited) == 1
 
 
 def test_answers_of_a_run_that_was_killed_are_not_asked_again(
