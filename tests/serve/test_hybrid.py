@@ -233,6 +233,47 @@ def test_time_that_was_gone_before_is_shared_by_none_of_them(partner: Partner) -
     assert served.tried[0].seconds < 5.0 and time.monotonic() - begun < 6.0
 
 
+@pytest.mark.parametrize(
+    ("seconds", "state"), [(5.0, "closed"), (10.0, "open")], ids=["in time", "when its time is up"]
+)
+def test_a_hanging_model_is_at_fault_when_it_is_closed_and_its_time_is_up(
+    partner: Partner, seconds: float, state: str
+) -> None:
+    clock = Clock()
+    here = desk(
+        partner, own=OWN + "&delay=60", simple=["own"], seconds=10.0, clock=clock,
+        breaker={"failures": 1, "seconds": 30},
+    )  # fmt: skip
+    stream = here.stream(wanted(EASY, deadline=9.5))
+    assert next(stream) == ""
+    clock.now = seconds
+    stream.close()
+    assert here.states()["own"] == state
+
+
+@pytest.mark.parametrize(
+    ("deadline", "state"), [(2.0, "closed"), (8.0, "open")], ids=["most of its time was gone", "it had its time"]
+)
+@pytest.mark.parametrize("closed", [True, False], ids=["closed", "taken on"])
+def test_who_is_late_with_a_question_that_came_late_is_not_at_fault(
+    partner: Partner, deadline: float, state: str, closed: bool
+) -> None:
+    clock = Clock()
+    here = desk(
+        partner, own=OWN + "&delay=60", simple=["own"], seconds=10.0, clock=clock,
+        breaker={"failures": 1, "seconds": 30},
+    )  # fmt: skip
+    stream = here.stream(wanted(EASY, deadline=deadline))
+    assert next(stream) == ""
+    clock.now = 9.0
+    if closed:
+        stream.close()
+    else:
+        with pytest.raises(TransientError, match="no answer within"):
+            next(stream)
+    assert here.states()["own"] == state
+
+
 def test_when_its_time_is_over_nobody_is_asked(partner: Partner) -> None:
     here = desk(partner, breaker={"failures": 1, "seconds": 30})
     with pytest.raises(TransientError, match=r"no time was left.*no time was left"):

@@ -45,6 +45,8 @@ class _Question:
     found: Classified
     opened: Opened
     end: float
+    hurried: bool
+    """Most of its time was gone before it came here: who is late with it is not at fault."""
     tried: list[Tried] = field(default_factory=list)
     errors: list[Exception] = field(default_factory=list)
     unsure: tuple[Tried, Asked, list[str]] | None = None
@@ -98,7 +100,9 @@ class HybridDesk:
         )  # fmt: skip
         order: list[Who] = getattr(self._router, found.tier)
         with self._live.use() as opened:
-            question = _Question(wanted, found, opened, self._end(wanted))
+            end = self._end(wanted)
+            hurried = end - self._clock() < self._seconds / 2
+            question = _Question(wanted, found, opened, end, hurried)
             for place, who in enumerate(order):
                 after = [one for one in order[place + 1 :] if self._could_ask(one, opened)]
                 served = yield from self._try(who, question, after=after)
@@ -126,6 +130,7 @@ class HybridDesk:
             return None
         share = begun + (question.end - begun) / (1 + len(after))
         breaker, pieces, given = self._breakers[who], list[str](), False
+        late = breaker.gave_up if question.hurried else breaker.failed
         settle = breaker.gave_up
         try:
             with closing(self._pieces(who, question)) as made:
@@ -151,13 +156,17 @@ class HybridDesk:
             raise TransientError("the answer ended without an end")
         except Exception as error:
             if is_its_fault(error):
-                settle = breaker.failed
+                settle = late if isinstance(error, LateError) else breaker.failed
             self._tell(who, question, error)
             if not given:
                 self._note(who, question, error, begun)
                 return None
             if isinstance(error, InputError):  # it is not the question's fault
                 raise TerminalError(why_of(error)) from error
+            raise
+        except GeneratorExit:  # nobody waits any more: they left, or its time is up and they heard of that first
+            if self._clock() >= question.end and settle != breaker.worked:
+                settle = late
             raise
         finally:
             settle(turn)
