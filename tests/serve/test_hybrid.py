@@ -34,6 +34,7 @@ from components.llm import load_chat  # noqa: E402
 from components.llm.budget import BudgetError  # noqa: E402
 from components.llm.retry import RetryLater  # noqa: E402
 from components.serve.desk import Served  # noqa: E402
+from components.serve.http.answers import cost_of, helper_cost_of  # noqa: E402
 from components.serve.params import HelperParams, Who  # noqa: E402
 from components.serve.router.faults import is_its_fault  # noqa: E402
 from components.serve.router.helper import Helper  # noqa: E402
@@ -301,6 +302,27 @@ def test_low_confidence_goes_on_and_nothing_of_it_is_shown(partner: Partner) -> 
 def test_what_a_dearer_answer_cost_that_was_not_given_is_told(partner: Partner) -> None:
     served = desk(partner, helper="fake/chat?cost=0.01&reply=Mah", min_confidence=0.05).ask(wanted(HARD))
     assert served.who == "own" and served.tried[0].cost_usd == 0.01
+
+
+@pytest.mark.parametrize(
+    ("faults", "cost"),
+    [("&delay=30", None), (f"&break_at=90&reply={LONG}", None), ("&break_at=2&reply=Due parole", None), (FAILS, 0.0)],
+    ids=["late", "broken off", "broken off while nothing was shown", "refused at once"],
+)  # fmt: skip
+def test_what_the_helper_may_charge_for_an_answer_that_failed_is_not_known(
+    partner: Partner, faults: str, cost: float | None
+) -> None:
+    here = desk(partner, helper="fake/chat?cost=0.01" + faults, seconds=2.0, min_confidence=0.05)
+    served = here.ask(wanted(HARD))
+    assert served.who == "own" and served.tried[0].cost_usd == cost
+    assert here._helper.money.spent_usd() == (0.01 if cost is None else 0.0), "what it may have been is set aside"
+    assert cost_of(served) == cost and helper_cost_of(served) == 0.0
+
+
+@pytest.mark.parametrize("faults", ["&delay=30", f"&break_at=90&reply={LONG}"], ids=["late", "broken off"])
+def test_a_model_of_this_machine_costs_nothing_when_it_fails(partner: Partner, faults: str) -> None:
+    served = desk(partner, own="fake/chat?cost=0" + faults, seconds=2.0, min_confidence=0.05).ask(wanted(EASY))
+    assert served.who == "helper" and served.tried[0].cost_usd == 0.0
 
 
 def test_high_confidence_is_given(partner: Partner) -> None:

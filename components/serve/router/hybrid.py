@@ -140,7 +140,8 @@ class HybridDesk:
                             settle = breaker.worked
                         if not given:
                             if why := self._why_on(who, item, after=after):
-                                question.unsure = self._note(who, question, why, begun, item), item, pieces
+                                cost = item.answer.reply.cost_usd if item.answer.reply else 0.0
+                                question.unsure = self._note(who, question, why, begun, cost_usd=cost), item, pieces
                                 return None
                             yield from pieces
                         return _served(who, item, question, tried=question.tried)
@@ -159,7 +160,7 @@ class HybridDesk:
                 settle = late if isinstance(error, LateError) else breaker.failed
             self._tell(who, question, error)
             if not given:
-                self._note(who, question, error, begun)
+                self._note(who, question, error, begun, cost_usd=self._cost_of(who, question, error))
                 return None
             if isinstance(error, InputError):  # it is not the question's fault
                 raise TerminalError(why_of(error)) from error
@@ -217,15 +218,19 @@ class HybridDesk:
             return None  # without a note that is near enough, nobody finds one
         return f"it is not sure enough: {sure:.2f}, {self._router.min_confidence:.2f} is wanted"
 
+    def _cost_of(self, who: Who, question: _Question, error: Exception) -> float | None:
+        """What it cost that it failed (US dollars); None: it may have worked, and charge for it."""
+        is_paid = who == "helper" or not question.opened.partner.chat.is_local
+        return None if is_paid and getattr(error, "may_be_charged", False) else 0.0
+
     def _note(
-        self, who: Who, question: _Question, why: Exception | str, begun: float, asked: Asked | None = None
+        self, who: Who, question: _Question, why: Exception | str, begun: float, *, cost_usd: float | None = 0.0
     ) -> Tried:
         """One that the next is asked after."""
         model = self._helper.model if who == "helper" else question.opened.partner.chat.model
-        reply = asked.answer.reply if asked else None
         it = Tried(
             who, model, why if isinstance(why, str) else why_of(why), round(self._clock() - begun, 3),
-            cost_usd=reply.cost_usd if reply else 0.0,
+            cost_usd=cost_usd,
         )  # fmt: skip
         question.tried.append(it)
         if isinstance(why, Exception):
