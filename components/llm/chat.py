@@ -83,6 +83,10 @@ class Chat(Protocol):
         """Where texts go when they leave this machine, in words; None: they stay."""
 
     @property
+    def max_tokens(self) -> int:
+        """Longest answer (tokens), where a call names no other."""
+
+    @property
     def workers(self) -> Workers | None:
         """The workers of a Ray cluster that answer in the place of this process."""
 
@@ -151,7 +155,7 @@ class _Chat:
         budget: Budget | None, cache: ResponseCache | None,
     ) -> None:  # fmt: skip
         self._backend = backend
-        self._max_tokens = max_tokens
+        self.max_tokens = max_tokens
         self._retries = retries
         self._request = request
         self._budget = budget or Budget(per_run_usd=float("inf"), per_query_usd=float("inf"))
@@ -250,7 +254,7 @@ class _Chat:
         refuse_local(local, model=self.model, leaves=self.leaves_to)
         if not messages:
             raise TerminalError(f"{self.model}: no messages to answer")
-        return {**self._request, "messages": list(messages), "max_tokens": max_tokens or self._max_tokens}
+        return {**self._request, "messages": list(messages), "max_tokens": max_tokens or self.max_tokens}
 
     def _kept(self, request: dict[str, Any]) -> Reply | None:
         kept = self._cache.get(request) if self._cache else None

@@ -33,7 +33,7 @@ class Wanted:
         question: the newest turn of the person, checked for its length.
         history: turns before it, the oldest first, without system messages.
         conversation: its id; None: the client names none (then one is made of the first turn, see `Desk`).
-        max_tokens: longest answer; None: the recipe's.
+        max_tokens: longest answer; None, or more than the recipe's: the recipe's.
         key: name of the key that asks ("" where none is needed); never the key.
         deadline: when nobody waits any more (`time.monotonic()`); None: never.
     """
@@ -45,6 +45,11 @@ class Wanted:
     max_tokens: int | None = None
     key: str = ""
     deadline: float | None = None
+
+    def tokens_of(self, partner: Partner) -> int:
+        """Longest answer of this partner (tokens): what is wanted, at most what her model's recipe says."""
+        most = partner.chat.max_tokens
+        return most if self.max_tokens is None else min(self.max_tokens, most)
 
 
 @dataclass(frozen=True)

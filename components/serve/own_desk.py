@@ -30,7 +30,7 @@ class OwnDesk:
         """See `Desk`; while the model has nothing to show, an empty piece is given now and then."""
         with self._live.use() as opened:
             pieces = opened.partner.stream(
-                wanted.question, history=wanted.history, max_tokens=wanted.max_tokens,
+                wanted.question, history=wanted.history, max_tokens=wanted.tokens_of(opened.partner),
                 history_tokens=self._history_tokens, max_chars=self._max_chars, turn=self._turn,
                 beat_seconds=_BEAT_SECONDS,
             )  # fmt: skip

@@ -381,14 +381,17 @@ def test_a_persona_that_must_stay_here_is_not_sent(partner: Partner) -> None:
     assert not isinstance(caught.value, BudgetError)
 
 
-@pytest.mark.parametrize(("max_tokens", "words"), [(None, 10), (4, 4), (5000, 10)], ids=["none", "less", "more"])
-def test_the_helper_writes_no_more_than_the_recipe_pays_for(
-    partner: Partner, max_tokens: int | None, words: int
+@pytest.mark.parametrize(("max_tokens", "words"), [(None, 10), (4, 4), (1_000_000, 10)], ids=["none", "less", "more"])
+@pytest.mark.parametrize("who", ["own", "helper"])
+def test_nobody_writes_more_than_the_recipe_says(
+    partner: Partner, who: Who, max_tokens: int | None, words: int
 ) -> None:
-    here = desk(partner)
+    here = desk(partner, simple=[who])
     money = MonthMoney(per_month_usd=5, per_query_usd=1, spent=lambda: 0.0)
     here._helper = Helper(HelperParams(model=f"fake/chat?cost=0.01&reply={LONG}", max_tokens=10), money=money)
-    assert len(here.ask(wanted(HARD, max_tokens=max_tokens)).asked.answer.text.split()) == words
+    here._live = One(replace(partner, chat=chat(f"fake/chat?reply={LONG}", max_tokens=10)))
+    answer = here.ask(wanted(EASY, max_tokens=max_tokens)).asked.answer
+    assert len(answer.text.split()) == words and answer.reply is not None and answer.reply.finish_reason == "length"
 
 
 def test_the_month_is_spent_by_the_usage_log_and_by_this_process(partner: Partner) -> None:

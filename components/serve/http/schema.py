@@ -29,7 +29,7 @@ _USED = frozenset(
     {"messages", "model", "stream", "stream_options", "max_tokens", "max_completion_tokens", "conversation", "n"}
 )
 _LONGEST_NAME, _MOST_IGNORED = 200, 20  # characters of an id or a name; names that are told
-
+_MOST_TOKENS = 1_000_000  # of an answer: more is a mistake; how many are made at most the recipe says
 
 _Kind = TypeVar("_Kind", bound=BaseModel)
 
@@ -62,8 +62,8 @@ class _Body(_Given):
     model: str | None = None
     stream: bool | None = None
     stream_options: _StreamOptions | None = None
-    max_tokens: int | None = Field(default=None, ge=1)
-    max_completion_tokens: int | None = Field(default=None, ge=1)
+    max_tokens: int | None = Field(default=None, ge=1, le=_MOST_TOKENS)
+    max_completion_tokens: int | None = Field(default=None, ge=1, le=_MOST_TOKENS)
     n: Literal[1] | None = None
     conversation: str | None = Field(default=None, min_length=1, max_length=_LONGEST_NAME)
     metadata: dict[str, Any] | None = None
@@ -89,7 +89,7 @@ class Asking:
         question: the newest turn.
         history: turns before it, without system messages, and without the lists of sources that we have put there.
         conversation: its id: the client's, or one made of the first turn.
-        max_tokens: longest answer; None: the recipe's.
+        max_tokens: longest answer that is wanted; None: the recipe's.
         stream: whether the answer is wanted in pieces.
         include_usage: whether a stream ends with the tokens.
         ignored: what of the request has no effect, by name.

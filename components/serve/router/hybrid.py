@@ -195,12 +195,12 @@ class HybridDesk:
 
     def _pieces(self, who: Who, question: _Question) -> Generator[str | Asked]:
         partner, wanted = question.opened.partner, question.wanted
-        most = wanted.max_tokens
         if who == "helper":
-            partner, most = self._helper.partner(partner), self._helper.max_tokens(most)
+            partner = self._helper.partner(partner)
         yield from partner.stream(
-            wanted.question, history=wanted.history, max_tokens=most, history_tokens=self._history_tokens,
-            max_chars=self._max_chars, turn=self._turn, beat_seconds=_BEAT_SECONDS,
+            wanted.question, history=wanted.history, max_tokens=wanted.tokens_of(partner),
+            history_tokens=self._history_tokens, max_chars=self._max_chars, turn=self._turn,
+            beat_seconds=_BEAT_SECONDS,
         )  # fmt: skip
 
     def _holds(self, who: Who, pieces: list[str], *, after: list[Who]) -> bool:
