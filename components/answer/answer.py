@@ -26,7 +26,7 @@ from components.errors import TerminalError
 if TYPE_CHECKING:
     from components.llm import Chat, Reply
 
-__all__ = ["Answer", "Source", "answer", "render", "stream_answer"]
+__all__ = ["Answer", "Source", "answer", "render", "stream_answer", "without_sources"]
 
 _NO_ANSWER: dict[Language, str] = {
     "it": "Il modello non ha dato una risposta.",
@@ -41,6 +41,8 @@ _SAYS_MISSING = re.compile(
     r"|\A\W*(?:non lo so|non so|i do not know|i don't know)\b",
     re.IGNORECASE,
 )
+_TITLES = ("Fonti:", "Sources:", "Note lette:", "Notes that were read:")
+_LISTED = re.compile(r"(?: {2}\[\d+\] [^\n]*+\n)+")
 _CITATION = re.compile(r"\[(\d{1,3}(?:\s*[,;]\s*\d{1,3})*)\]")
 
 
@@ -282,7 +284,7 @@ def render(answer: Answer) -> str:
     if not shown:
         return answer.text
     italian = answer.language == "it"
-    title = ("Fonti:" if italian else "Sources:") if cited else ("Note lette:" if italian else "Notes that were read:")
+    title = _TITLES[(0 if cited else 2) + (0 if italian else 1)]
     lines = []
     for source in shown:
         facts = [one_line(" > ".join(source.heading)), source.date or ""]
@@ -291,6 +293,17 @@ def render(answer: Answer) -> str:
         where = f"{one_line(source.path)}:{source.first_line}-{source.last_line}"
         lines.append(f"  [{source.number}] {where}" + (f"  ({about})" if about else ""))
     return "\n".join([answer.text, "", title, *lines])
+
+
+def without_sources(text: str) -> str:
+    """An answer as `render` gives it, without its list of sources; any other text as it is.
+
+    For texts of any client: the time it takes grows with the length alone.
+    """
+    text = text.rstrip()
+    start, title = max((text.rfind(f"\n\n{title}\n"), title) for title in _TITLES)
+    listed = start >= 0 and _LISTED.fullmatch(f"{text}\n", start + len(title) + 3)
+    return text[:start] if listed else text
 
 
 def _citations(text: str, *, up_to: int) -> list[int]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from components.answer.answer import Answer, answer, stream_answer
-from components.answer.history import conversation, search_text
+from components.answer.history import conversation, search_text, within
 from components.answer.language import detect_language
 from components.answer.messages import MAX_QUESTION_CHARS
 from components.answer.params import AnswerParams
@@ -162,7 +162,8 @@ class Partner:
     ) -> _Searched:  # fmt: skip
         question = _without_secrets(question)
         before: list[Message] = [
-            {"role": message["role"], "content": _without_secrets(message["content"])} for message in history
+            {"role": message["role"], "content": _without_secrets(message["content"])}
+            for message in within(history, max_tokens=history_tokens)
         ]
         wanted = search_text(question, before)
         with turn or nullcontext():

@@ -8,8 +8,13 @@ from typing import Any
 
 import pytest
 
+from components.answer import detect_language, without_sources
 from components.answer.guard import clean_answer, neutralise
+from components.answer.history import conversation, search_text, within
+from components.answer.messages import check_question
 from components.answer.stream_guard import StreamGuard
+from components.errors import InputError
+from components.sncp.redact import mask_secrets
 
 GUARD: dict[str, Any] = {"marker": "0123456789abcdef", "known": "https://esempio.it/a?b=c", "notes": 3}
 
@@ -21,10 +26,27 @@ def guarded_in_pieces(text: str) -> None:
     guard.end()
 
 
+def told(text: str) -> None:
+    turns: Any = [{"role": "user", "content": text}, {"role": "assistant", "content": text}]
+    search_text("E poi?", within(turns, max_tokens=1000))
+    conversation(within(turns, max_tokens=1000), max_tokens=1000, count_tokens=lambda text: len(text.split()))
+    conversation(turns, max_tokens=1000, count_tokens=lambda text: len(text.split()))
+
+
+def asked(text: str) -> None:
+    with pytest.raises(InputError):
+        check_question(text)
+
+
 DONE: dict[str, Callable[[str], object]] = {
     "neutralise": neutralise,
     "clean_answer": lambda text: clean_answer(text, **GUARD),
     "the guard in pieces": guarded_in_pieces,
+    "the conversation": told,
+    "without_sources": without_sources,
+    "detect_language": detect_language,
+    "check_question": asked,
+    "mask_secrets": mask_secrets,
 }
 
 
@@ -67,6 +89,10 @@ TEXTS = {
     "words": again("parola "),
     "open brackets": again("["),
     "open tags": again("<"),
+    "line ends in a text": lambda length: f"a{again(chr(10))(length)}b",
+    "lists that are none": again("\n\nFonti:\n  [1] a\nb"),
+    "words of a password": again("password "),
+    "addresses with a user": again("https://a:"),
     "selectors": again("\ufe0f\u200b"),
 }
 
