@@ -20,10 +20,10 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import get_args
 
-from components.answer.messages import NOT_IN_NOTES, check_question
+from components.answer.messages import NOT_IN_NOTES
 from components.answer.partner import Asked
 from components.errors import CervellaError, InputError, TerminalError, TransientError
-from components.serve.desk import Live, Opened, Served, Tried, Wanted
+from components.serve.desk import Live, Opened, Served, Tried, Wanted, check_wanted
 from components.serve.params import RouterParams, Who
 from components.serve.router.breaker import Breaker
 from components.serve.router.classify import Classified, classify
@@ -93,7 +93,7 @@ class HybridDesk:
 
     def stream(self, wanted: Wanted) -> Generator[str | Served]:
         """See `Desk`; while nobody has anything to show, an empty piece is given now and then."""
-        check_question(wanted.question, max_chars=self._max_chars)
+        check_wanted(wanted, max_chars=self._max_chars)
         found = classify(
             wanted.question, complex_words=self._router.complex_words,
             long_question_chars=self._router.long_question_chars,
