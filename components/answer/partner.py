@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Generator, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from contextvars import copy_context
@@ -12,9 +13,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from components.answer.answer import Answer, answer, stream_answer
 from components.answer.history import conversation, search_text, within
 from components.answer.language import detect_language
-from components.answer.messages import MAX_QUESTION_CHARS
+from components.answer.messages import MAX_QUESTION_CHARS, check_question
 from components.answer.params import AnswerParams
-from components.sncp.redact import mask_secrets
+from components.sncp.redact import redact
 from components.store import logger
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["HISTORY_TOKENS", "Asked", "Partner"]
 
 HISTORY_TOKENS = 1000
+_CHECKED = 10**9  # characters: the question was checked before the search, and masks may have made it longer
 T = TypeVar("T")
 
 
@@ -101,11 +103,11 @@ class Partner:
             turn: held while the notes are searched, so that several threads search one after the other; waiting for it
                 is no part of `seconds`.
         """
-        searched = self._search(question, history, history_tokens, turn)
+        searched = self._search(question, history, history_tokens, max_chars, turn)
         given_at = time.perf_counter()
         with self.budget.query():
             given = answer(
-                searched.question, **self._given(searched), chat=self.chat, max_tokens=max_tokens, max_chars=max_chars
+                searched.question, **self._given(searched), chat=self.chat, max_tokens=max_tokens, max_chars=_CHECKED
             )
         return searched.asked(given, given_at)
 
@@ -145,11 +147,11 @@ class Partner:
         self, question: str, history: Sequence[Message], max_tokens: int | None, history_tokens: int, max_chars: int,
         turn: AbstractContextManager[object] | None, beat_seconds: float | None,
     ) -> Generator[str | Asked, None, None]:  # fmt: skip
-        searched = self._search(question, history, history_tokens, turn)
+        searched = self._search(question, history, history_tokens, max_chars, turn)
         given_at = time.perf_counter()
         with self.budget.query():
             pieces = stream_answer(
-                searched.question, **self._given(searched), chat=self.chat, max_tokens=max_tokens, max_chars=max_chars,
+                searched.question, **self._given(searched), chat=self.chat, max_tokens=max_tokens, max_chars=_CHECKED,
                 beat_seconds=beat_seconds,
             )  # fmt: skip
             with closing(pieces):
@@ -157,14 +159,13 @@ class Partner:
                     yield item if isinstance(item, str) else searched.asked(item, given_at)
 
     def _search(
-        self, question: str, history: Sequence[Message], history_tokens: int,
+        self, question: str, history: Sequence[Message], history_tokens: int, max_chars: int,
         turn: AbstractContextManager[object] | None,
     ) -> _Searched:  # fmt: skip
-        question = _without_secrets(question)
-        before: list[Message] = [
-            {"role": message["role"], "content": _without_secrets(message["content"])}
-            for message in within(history, max_tokens=history_tokens)
-        ]
+        question = check_question(question, max_chars=max_chars)  # before anything is embedded, which may cost
+        before = within(history, max_tokens=history_tokens)
+        question, *masked = _without_secrets([question, *(message["content"] for message in before)])
+        before = [{"role": message["role"], "content": text} for message, text in zip(before, masked, strict=True)]
         wanted = search_text(question, before)
         with turn or nullcontext():
             started = time.perf_counter()
@@ -231,8 +232,16 @@ def _in_own_context(items: Generator[T, None, None]) -> Generator[T, None, None]
         context.run(items.close)
 
 
-def _without_secrets(question: str) -> str:
-    masked = mask_secrets(question)
-    if masked != question:
-        logger.warning("the question holds what looks like a secret: it was masked, and is asked as %r", masked)
+def _without_secrets(texts: Sequence[str]) -> list[str]:
+    """The texts, secrets masked. The log says of which kind they were, and nothing of the texts."""
+    masked, kinds = [], Counter[str]()
+    for text in texts:
+        kept, findings = redact(text, path="")
+        masked.append(kept)
+        kinds.update(finding.rule for finding in findings)
+    if kinds:
+        logger.warning(
+            "what was asked, or said before it, holds what looks like a secret; it was masked (%s)",
+            ", ".join(f"{kind}: {times}" for kind, times in kinds.items()),
+        )
     return masked
