@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from components.answer import without_sources
 from components.serve.http.errors import invalid
 from components.serve.params import LimitParams
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["Asking", "Scored", "read_asking", "read_score"]
 
 _SYSTEM = ("system", "developer")
-_SOURCES = re.compile(r"\n\n(?:Fonti|Sources|Note lette|Notes that were read):\n(?: {2}\[\d+\] [^\n]*(?:\n|\Z))+\Z")
 _USED = frozenset(
     {"messages", "model", "stream", "stream_options", "max_tokens", "max_completion_tokens", "conversation", "n"}
 )
@@ -149,7 +148,8 @@ def read_asking(body: bytes, *, limits: LimitParams, model: str) -> Asking:
         )  # fmt: skip
     history: list[Message] = []
     for turn in before:
-        text = _SOURCES.sub("", turn.content or "") if turn.role == "assistant" else turn.content or ""
+        text = turn.content or ""
+        text = without_sources(text) if turn.role == "assistant" else text
         if text.strip() and turn.role in ("user", "assistant"):
             history.append({"role": "user" if turn.role == "user" else "assistant", "content": text})
     return Asking(
