@@ -52,7 +52,7 @@ def serve_command(recipe: str, overrides: tuple[str, ...], host: str | None, por
     serve, workspace, model = loaded.recipe.serve, loaded.recipe.workspace, loaded.recipe.registry.model_name
     host = serve.host if host is None else host
     keys = _keys(loaded.recipe, host=host)
-    source = InRecipe(loaded)
+    source = InRecipe(loaded, reload=lambda: load(recipe, overrides))
     live = InService(look=source.look, open_now=source.open_now, look_seconds=serve.look_seconds)
     _log()
     live.start()
