@@ -180,8 +180,13 @@ class Comparisons(SqliteFile):
             lambda connection: int(connection.execute(query, (candidate, mode)).fetchone()[0]), instead=0
         )
 
+    def kept(self) -> list[tuple[str, Mode]]:
+        """Candidate and mode of each comparison, the newest first; nothing when the file cannot be read."""
+        query = "SELECT candidate, mode FROM answer GROUP BY candidate, mode ORDER BY max(id) DESC"
+        return self._try_read(lambda connection: connection.execute(query).fetchall(), instead=[])
+
     def answers(self, candidate: str) -> list[Compared]:
-        """Everything of one comparison, the oldest first; nothing when the file cannot be read."""
+        """Everything of one candidate, the oldest first; nothing when the file cannot be read."""
         names = [field.name for field in fields(Compared)]
         query = f"SELECT {', '.join(names)} FROM answer WHERE candidate = ? ORDER BY id"  # noqa: S608
 
