@@ -21,12 +21,11 @@ from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import replace
 
-from components.answer.messages import check_question
 from components.errors import TerminalError
 from components.llm.budget import BudgetError
 from components.serve.compare.records import Compared, Comparisons, Side
 from components.serve.compare.share import closable, in_share
-from components.serve.desk import Desk, Served, Wanted
+from components.serve.desk import Desk, Served, Wanted, check_wanted
 from components.serve.params import CompareParams, Tier
 from components.serve.router.faults import LateError
 from components.store import logger
@@ -78,7 +77,7 @@ class AbDesk:
 
     def stream(self, wanted: Wanted) -> Generator[str | Served]:
         """See `Desk`; `Served.side` says who answered."""
-        check_question(wanted.question, max_chars=self._max_chars)  # what is wrong with it is no fault of either
+        check_wanted(wanted, max_chars=self._max_chars)  # what is wrong with it is no fault of either
         if self.side(wanted) == "B":
             given = False
             try:

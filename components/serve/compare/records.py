@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from components.answer import detect_language
+from components.errors import InputError
 from components.evaluate.said import Item, Said
 from components.serve.desk import Served, Wanted
 from components.serve.masked import masked
@@ -124,7 +125,8 @@ class Compared:
             conversation=wanted.conversation,
         )  # fmt: skip
         if isinstance(given, BaseException):
-            return cls(**{**_shallow(begun), "error": type(given).__name__})
+            why = given.__cause__ if isinstance(given.__cause__, InputError) else given  # a desk tells it as its own
+            return cls(**{**_shallow(begun), "error": type(why).__name__})
         answer, reply = given.asked.answer, given.asked.answer.reply
         told: dict[str, Any] = {
             "release": given.release, "live_index": given.index, "tier": given.tier or tier, "found": answer.found,
