@@ -40,6 +40,7 @@ from components.serve.router.faults import is_its_fault  # noqa: E402
 from components.serve.router.helper import Helper  # noqa: E402
 from components.serve.router.hybrid import HybridDesk  # noqa: E402
 from components.serve.router.money import MonthMoney  # noqa: E402
+from tests.serve.http.conftest import up  # noqa: E402
 
 FAILS = "&fail_prob=1"
 LONG = " ".join(f"parola{number}" for number in range(100))  # the guard holds back the beginning of an answer
@@ -250,6 +251,17 @@ def test_a_hanging_model_is_at_fault_when_it_is_closed_and_its_time_is_up(
     clock.now = seconds
     stream.close()
     assert here.states()["own"] == state
+
+
+def test_behind_the_endpoint_a_model_that_hangs_is_left_alone_too(partner: Partner) -> None:
+    here = desk(
+        partner, own=OWN + "&delay=60", simple=["own"], seconds=2.0, breaker={"failures": 1, "seconds": 60},
+    )  # fmt: skip
+    ask = {"messages": [{"role": "user", "content": EASY}]}
+    with up(here, seconds=2.0) as endpoint:
+        late = endpoint.post(json=ask)
+        assert late.status_code in (503, 504) and endpoint.is_idle() and here.states()["own"] == "open"
+        assert 30 < int(endpoint.post(json=ask).headers["retry-after"]) <= 60
 
 
 @pytest.mark.parametrize(
