@@ -110,9 +110,9 @@ class Chat(Protocol):
         """The answer in pieces, then the reply, whose text is the pieces joined. As `chat` otherwise.
 
         To be taken by one thread at a time. Closing it ends the work: a model here stops at its next piece (of the
-        prompt or of the answer), a connection is closed at its next piece. What is closed early is charged as the most
-        that it may cost, and is not cached. An answer from the cache is one piece. After the first piece nothing is
-        tried again: the error is raised.
+        prompt or of the answer), a connection on which an answer has begun is ended at once. What is closed early is
+        charged as the most that it may cost, and is not cached. An answer from the cache is one piece. After the first
+        piece nothing is tried again: the error is raised.
 
         `beat_seconds`: while no piece comes, an empty one is given so often, for who wants to close it then. None:
         never.
@@ -233,7 +233,7 @@ class _Chat:
                 for item in pieces:
                     if isinstance(item, RawReply):
                         money.settle(0.0 if self.is_local else item.cost_usd)
-                        return self._reply(item, seconds=time.perf_counter() - start, tries=tries)
+                        return self._reply(item, seconds=item.seconds or time.perf_counter() - start, tries=tries)
                     if item:
                         given.append(item)
                     yield item
