@@ -85,6 +85,7 @@ def _begun(
     from components.index.steps import published_digest
     from components.recipe.forget import asking_in
     from components.serve.compare import AbDesk, Comparisons, ShadowDesk, comparisons_file
+    from components.serve.compare.records import MAX_ROWS
     from components.serve.live import InService
     from components.serve.own_desk import OwnDesk
     from components.serve.router.hybrid import HybridDesk
@@ -117,7 +118,7 @@ def _begun(
     with beside.use() as opened:
         is_local, model = opened.partner.chat.is_local, opened.partner.chat.model
     why_not = _WhyNot(live, beside, candidate, sealed=workspace / "store" / candidate.release)
-    records = Comparisons(comparisons_file(workspace))
+    records = Comparisons(comparisons_file(workspace), max_rows=max(MAX_ROWS, compare.questions))
     own = OwnDesk(beside, max_chars=limits.question_chars, history_tokens=limits.history_tokens)
     routed = desk.beside(beside) if isinstance(desk, HybridDesk) else None
     asked: ShadowDesk | AbDesk

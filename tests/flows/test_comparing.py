@@ -19,9 +19,12 @@ from components.errors import InputError, TerminalError
 from components.llm import load_chat
 from components.recipe.forget import asking_in
 from components.serve.compare import ShadowDesk, comparisons_file
-from components.serve.desk import Opened, Wanted
+from components.serve.desk import Desk, Opened, Wanted
 from components.serve.live import InService
 from components.serve.own_desk import OwnDesk
+from components.serve.router.helper import Helper
+from components.serve.router.hybrid import HybridDesk
+from components.serve.router.money import MonthMoney
 from components.usage import usage_file
 from components.usage.conversations import conversations_file, read_conversations
 from flows.commands.options import load
@@ -37,6 +40,7 @@ QUESTION = "Quanto è la caparra ad agosto?"
 def comparing(
     space: Workspace, root: Path, monkeypatch: pytest.MonkeyPatch, *options: str,
     as_served: Callable[[Opened], Opened] = lambda opened: opened,
+    desk: Callable[[InService, Any], Desk] = lambda live, _: OwnDesk(live, max_chars=8000, history_tokens=1000),
 ) -> Iterator[Comparing]:  # fmt: skip
     monkeypatch.chdir(root)
     loaded = load("mvp", (*space.options[1::2], *options))
@@ -44,7 +48,7 @@ def comparing(
     live = InService(look=source.look, open_now=lambda before: as_served(source.open_now(before)))
     live.start()
     try:
-        found = compared(loaded, OwnDesk(live, max_chars=8000, history_tokens=1000), live)
+        found = compared(loaded, desk(live, loaded.recipe.serve.router), live)
         try:
             yield found
         finally:
@@ -94,6 +98,25 @@ def test_the_release_in_service_is_not_compared_with_itself(
         assert found.told()["why_not"] == "the candidate is in service"
         assert found.desk.ask(Wanted(id="r1", question=QUESTION)).asked.answer.found
     assert not comparisons_file(spoiled.path).exists()
+
+
+def test_with_a_router_the_candidate_is_under_the_same_one(
+    spoiled: Workspace, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def routed(live: InService, router: Any) -> Desk:
+        helper = Helper(router.helper, money=MonthMoney(per_month_usd=1, per_query_usd=1, spent=lambda: 0.0))
+        return HybridDesk(live, router=router, helper=helper, seconds=60, max_chars=8000, history_tokens=1000)
+
+    options = (
+        "serve.answers=recipe", "serve.compare={mode: ab, share: 1.0}",
+        "serve.router={helper: {model: 'fake/chat?reply=Dalla+aiutante.'}}",
+    )  # fmt: skip
+    with comparing(spoiled, root, monkeypatch, *options, desk=routed) as found:
+        hard = "Confronta e valuta le due strategie, e pianifica i passi."
+        easy, helped = (found.desk.ask(Wanted(id=text, question=text)) for text in (QUESTION, hard))
+        assert (easy.side, easy.who, easy.tier) == ("B", "own", "simple")
+        assert (helped.side, helped.who, helped.tier, helped.release) == ("B", "helper", "complex", easy.release)
+        assert found.told()["compared"] == 1, "what the helper is asked first counts to neither"
 
 
 @pytest.mark.parametrize("what", ["promoted", "gone", "spent"])

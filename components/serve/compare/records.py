@@ -4,9 +4,9 @@
 sources, the kind of an error. **Only with `keep_conversations`**: question and answer, secrets and personal data
 masked. A conversation's id is kept as a digest that is keyed by random bytes of this very file.
 
-Of each side of a comparison the newest 10,000 rows are kept, and the newest 4 comparisons. State after a hard crash:
-see `components.store.sqlite_file`; both answers to a question are there or neither is. A file that is broken is moved
-aside and begun anew, and so is the comparison.
+Of each side of a comparison the newest 10,000 rows are kept, or as many as it asks questions; and the newest 4
+comparisons. State after a hard crash: see `components.store.sqlite_file`; both answers to a question are there or
+neither is. A file that is broken is moved aside and begun anew, and so is the comparison.
 """
 
 from __future__ import annotations
@@ -33,12 +33,14 @@ from components.usage.log import label_of
 if TYPE_CHECKING:
     from components.answer import Answer
 
-__all__ = ["Compared", "Comparisons", "Mode", "Side", "comparisons_file"]
+__all__ = ["MAX_ROWS", "Compared", "Comparisons", "Mode", "Side", "comparisons_file"]
 
 Side = Literal["A", "B"]
 """A: what is in service; B: the candidate."""
 Mode = Literal["shadow", "ab"]
-_MAX_ROWS, _MOST_COMPARISONS = 10_000, 4  # rows of one side of a comparison
+MAX_ROWS = 10_000
+"""Of one side of a comparison, where it does not ask for more questions."""
+_MOST_COMPARISONS = 4
 _SCHEMA = (
     """CREATE TABLE IF NOT EXISTS answer (
         id INTEGER PRIMARY KEY, at TEXT NOT NULL, candidate TEXT NOT NULL, mode TEXT NOT NULL, side TEXT NOT NULL,
@@ -167,7 +169,7 @@ class Comparisons(SqliteFile):
         max_rows: answers that are kept of one side of a comparison.
     """
 
-    def __init__(self, path: Path, *, max_rows: int = _MAX_ROWS) -> None:
+    def __init__(self, path: Path, *, max_rows: int = MAX_ROWS) -> None:
         super().__init__(path, schema=_SCHEMA, what="record of comparisons", busy_seconds=5.0)
         self._max_rows = max_rows
 
