@@ -189,10 +189,9 @@ def repeated_changes() -> list[Change]:
 
 def last_changes(*, known: str, notes: int | None) -> list[Change]:
     """What is changed last, once, in the answer with a line end put before it. See `clean_answer` for the rest."""
-    numbers: list[Change] = [] if notes is None else [(_NUMBERS, lambda match: _given(match, notes))]
     return [
         (_OWN_SOURCES, ""),
-        *numbers,
+        (_NUMBERS, lambda match: _given(match, notes)),
         (_URL, lambda match: match[0] if match[0].rstrip(_AFTER) in known else _broken(match[0])),
         (_EMPTY_LINES, "\n\n"),
     ]
@@ -209,8 +208,8 @@ def _look_alike(match: re.Match[str]) -> str:
     return match[0].translate(_LOOK_ALIKE)
 
 
-def _given(match: re.Match[str], notes: int) -> str:
-    if match["code"] is not None:
+def _given(match: re.Match[str], notes: int | None) -> str:
+    if notes is None or match["code"] is not None:
         return match[0]
     numbers = [int(number) for number in re.findall(r"\d+", match["numbers"])]
     kept = [str(number) for number in numbers if 1 <= number <= notes]

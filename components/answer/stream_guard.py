@@ -57,7 +57,7 @@ class StreamGuard:
         notes: see there.
     """
 
-    def __init__(self, *, marker: str, known: str, notes: int) -> None:
+    def __init__(self, *, marker: str, known: str, notes: int | None) -> None:
         self._first = first_changes(marker)
         self._repeated = repeated_changes()
         self._last = last_changes(known=known, notes=notes)

@@ -112,6 +112,9 @@ def test_signs_in_one_another_are_looked_at_a_bounded_number_of_times(text: str)
     assert found["signs in one another"] == 1 and not set("<>[]") & set(safe)
     assert safe.startswith("prima ")
     assert neutralise(safe) == (safe, {})
+    for notes in (None, 0, 3):
+        said = clean_answer(f"prima [7] {text} dopo", marker="0" * 16, notes=notes)
+        assert said.startswith("prima [7] " if notes is None else "prima ") and not set("<[") & set(said[9:])
 
 
 @pytest.mark.parametrize("text", ["<system " + "a" * 300 + ">", "＜user x＜y＞", '<tool a="x/">'])
