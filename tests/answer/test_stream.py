@@ -136,7 +136,7 @@ def test_a_question_that_is_none_is_refused_before_it_is_searched(
     def search(*_: Any, **__: Any) -> Any:
         raise AssertionError("it was searched, which may cost")
 
-    monkeypatch.setattr(her.index, "search", search)
+    monkeypatch.setattr(her.index, "searched", search)
     with pytest.raises(InputError):
         next(her.stream(question))
     with pytest.raises(InputError):
