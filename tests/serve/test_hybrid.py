@@ -220,7 +220,7 @@ def test_an_answer_from_the_cache_closes_no_breaker(partner: Partner, tmp_path: 
 
 
 def test_a_model_that_hangs_has_a_share_of_the_time_and_the_next_the_rest(partner: Partner) -> None:
-    here = desk(partner, helper=HELPER + "&delay=30", seconds=2.0)
+    here = desk(partner, helper=HELPER + "&delay=30", seconds=6.0)
     begun = time.monotonic()
     served = here.ask(wanted(HARD))
     assert served.who == "own" and served.tried[0].why.startswith("no answer within")
@@ -230,9 +230,9 @@ def test_a_model_that_hangs_has_a_share_of_the_time_and_the_next_the_rest(partne
 def test_time_that_was_gone_before_is_shared_by_none_of_them(partner: Partner) -> None:
     here = desk(partner, helper=HELPER + "&delay=60", seconds=60.0)
     begun = time.monotonic()
-    served = here.ask(wanted(HARD, deadline=begun + 6.0))
+    served = here.ask(wanted(HARD, deadline=begun + 8.0))
     assert served.who == "own" and served.tried[0].why.startswith("no answer within")
-    assert served.tried[0].seconds < 5.0 and time.monotonic() - begun < 6.0
+    assert served.tried[0].seconds < 7.0 and time.monotonic() - begun < 8.0
 
 
 @pytest.mark.parametrize(
@@ -255,10 +255,10 @@ def test_a_hanging_model_is_at_fault_when_it_is_closed_and_its_time_is_up(
 
 def test_behind_the_endpoint_a_model_that_hangs_is_left_alone_too(partner: Partner) -> None:
     here = desk(
-        partner, own=OWN + "&delay=60", simple=["own"], seconds=2.0, breaker={"failures": 1, "seconds": 60},
+        partner, own=OWN + "&delay=60", simple=["own"], seconds=4.0, breaker={"failures": 1, "seconds": 60},
     )  # fmt: skip
     ask = {"messages": [{"role": "user", "content": EASY}]}
-    with up(here, seconds=2.0) as endpoint:
+    with up(here, seconds=4.0) as endpoint:
         late = endpoint.post(json=ask)
         assert late.status_code in (503, 504) and endpoint.is_idle() and here.states()["own"] == "open"
         assert 30 < int(endpoint.post(json=ask).headers["retry-after"]) <= 60
@@ -324,7 +324,7 @@ def test_what_a_dearer_answer_cost_that_was_not_given_is_told(partner: Partner) 
 def test_what_the_helper_may_charge_for_an_answer_that_failed_is_not_known(
     partner: Partner, faults: str, cost: float | None
 ) -> None:
-    here = desk(partner, helper="fake/chat?cost=0.01" + faults, seconds=2.0, min_confidence=0.05)
+    here = desk(partner, helper="fake/chat?cost=0.01" + faults, seconds=8.0, min_confidence=0.05)
     served = here.ask(wanted(HARD))
     assert served.who == "own" and served.tried[0].cost_usd == cost
     assert here._helper.money.spent_usd() == (0.01 if cost is None else 0.0), "what it may have been is set aside"
@@ -333,7 +333,7 @@ def test_what_the_helper_may_charge_for_an_answer_that_failed_is_not_known(
 
 @pytest.mark.parametrize("faults", ["&delay=30", f"&break_at=90&reply={LONG}"], ids=["late", "broken off"])
 def test_a_model_of_this_machine_costs_nothing_when_it_fails(partner: Partner, faults: str) -> None:
-    served = desk(partner, own="fake/chat?cost=0" + faults, seconds=2.0, min_confidence=0.05).ask(wanted(EASY))
+    served = desk(partner, own="fake/chat?cost=0" + faults, seconds=8.0, min_confidence=0.05).ask(wanted(EASY))
     assert served.who == "helper" and served.tried[0].cost_usd == 0.0
 
 
