@@ -25,7 +25,7 @@ __all__ = ["StreamGuard"]
 
 _CUT = re.compile(r"(?<=\S) ")
 _CUT_LAST = re.compile(r"(?<=\S) (?=[^\[])")  # a number in brackets that goes takes the blank before it along
-_TRIED = 3  # last cuts, the last ones; earlier ones were tried when they were the last
+_TRIED = 3  # cuts for the last changes, the last ones; earlier ones were tried when they were the last
 _PATIENCE = 16  # what is held back is looked at again when it has grown by this part of it
 _BEGUN = re.compile(
     r"<[a-z/!][^<>]*+\Z"  # a tag, a comment, an address
