@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from components.errors import TerminalError
 from components.recipe import LoadedRecipe
 from components.serve.desk import Opened
 from flows.commands.partners import in_service, open_release, partner_of
@@ -22,10 +23,15 @@ class InRecipe:
     """What a recipe has in service: for `InService`.
 
     The money of `llm.budget.per_run_usd` is counted over all that is opened, so for as long as the endpoint is up.
+
+    Args:
+        loaded: the recipe, whose section `serve`, workspace and index hold to the end.
+        reload: reads it anew where `serve.answers` is recipe, so that an edit is followed; None: it is read once.
     """
 
-    def __init__(self, loaded: LoadedRecipe) -> None:
-        self._loaded = loaded
+    def __init__(self, loaded: LoadedRecipe, *, reload: Callable[[], LoadedRecipe] | None = None) -> None:
+        self._loaded = self._now = loaded
+        self._reload = reload
         self._seen: tuple[tuple[object, ...], str] | None = None
 
     def look(self) -> str:
@@ -37,7 +43,7 @@ class InRecipe:
         live = index_uri(recipe.index, workspace=recipe.workspace) / "live.json"
         files = (
             [live, champion_file(recipe.workspace)] if recipe.serve.answers == "champion"
-            else [live, self._loaded.path, *recipe.persona.files]
+            else [live, *_files(self._now), *self._now.recipe.persona.files]
         )  # fmt: skip
         stats = tuple(map(_stat, files))
         if self._seen is None or self._seen[0] != stats:
@@ -48,7 +54,7 @@ class InRecipe:
         published = self._published()
         if self._loaded.recipe.serve.answers == "champion":
             return f"{in_service(self._loaded).digest} {published}"
-        return f"{stats[2:]} {published}"
+        return f"{stats[1:]} {published}"
 
     def _published(self) -> str | None:
         from components.index.steps import published_digest
@@ -68,7 +74,9 @@ class InRecipe:
         index = self._published() or ""  # before it is opened: at most too old a name, which the next look mends
         kept = before.partner if before else None
         if self._loaded.recipe.serve.answers == "recipe":
-            partner = partner_of(self._loaded, before=kept)
+            now = self._read()
+            partner = partner_of(now, before=kept)
+            self._now = now
             return Opened(partner=partner, release=None, index=index, about=self._about(partner))
         champion = in_service(self._loaded)
         partner = open_release(self._loaded, champion.release, before=kept)
@@ -76,11 +84,29 @@ class InRecipe:
             partner=partner, release=champion.digest, index=index, about=self._about(partner, champion)
         )  # fmt: skip
 
+    def _read(self) -> LoadedRecipe:
+        """The recipe as it is written now."""
+        if self._reload is None:
+            return self._loaded
+        now, begun = self._reload(), self._loaded.recipe
+        of_start = (begun.workspace, begun.index.uri, begun.index.embedding)
+        if (now.recipe.workspace, now.recipe.index.uri, now.recipe.index.embedding) != of_start:
+            raise TerminalError(
+                f"{now.path}: workspace, index.uri or index.embedding is another than at the start: start it again"
+            )
+        return now
+
     def _about(self, partner: Partner, champion: Champion | None = None) -> dict[str, str]:
-        told = {"recipe": self._loaded.recipe.name, "model": partner.chat.model}
+        told = {"recipe": self._now.recipe.name, "model": partner.chat.model}
         if champion:
             told |= {"since": champion.at, "version": str(champion.version or "unknown"), "run": champion.run}
         return told
+
+
+def _files(loaded: LoadedRecipe) -> list[Path]:
+    """The recipe's own, and those that it extends and has a value from."""
+    named = {Path(os.path.abspath(one.file)) for one in loaded.origins.values() if one.file}
+    return sorted({loaded.path, *named})
 
 
 def _stat(path: Path) -> object:

@@ -41,6 +41,7 @@ def serve_command(recipe: str, overrides: tuple[str, ...], host: str | None, por
     """
     from components.recipe.forget import asking_in
     from components.scale.endpoint import remove_endpoint, write_endpoint
+    from components.serve.desk import NotInServiceError
     from components.serve.http.app import make_app
     from components.serve.http.server import address_of, bind, run
     from components.serve.live import InService
@@ -53,10 +54,16 @@ def serve_command(recipe: str, overrides: tuple[str, ...], host: str | None, por
     serve, workspace, model = loaded.recipe.serve, loaded.recipe.workspace, loaded.recipe.registry.model_name
     host = serve.host if host is None else host
     keys = _keys(loaded.recipe, host=host)
-    source = InRecipe(loaded)
+    source = InRecipe(loaded, reload=lambda: load(recipe, overrides))
     live = InService(look=source.look, open_now=source.open_now, look_seconds=serve.look_seconds)
     _log()
-    live.start()
+    try:
+        live.start()
+    except NotInServiceError as error:
+        raise NotInServiceError(
+            f"{error}, and cervella run {recipe} makes one. Without a release, as the recipe's files say now: "
+            "-o serve.answers=recipe"
+        ) from None
     log = UsageLog(usage_file(workspace))
     kept = Conversations(conversations_file(workspace)) if serve.keep_conversations else None
     try:

@@ -78,10 +78,10 @@ def _publish(
     return index, list(documents)
 
 
-def chat(model: str, *, budget: Budget | None = None) -> Any:
+def chat(model: str, *, max_tokens: int = 200, budget: Budget | None = None) -> Any:
     """A double."""
     return load_chat(
-        model=model, temperature=0, max_tokens=200, context_tokens=8192, timeout_seconds=30, retries=0, seed=1,
+        model=model, temperature=0, max_tokens=max_tokens, context_tokens=8192, timeout_seconds=30, retries=0, seed=1,
         budget=budget,
     )  # fmt: skip
 

@@ -18,8 +18,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 from router_house import EASY, HARD, HELPER, OWN, One, chat, desk, make_partner, wanted, write_note  # noqa: E402
 
 from components.answer.partner import Partner  # noqa: E402
-from components.errors import InputError, TransientError  # noqa: E402
+from components.errors import CervellaError, InputError, TransientError  # noqa: E402
 from components.evaluate.judge.pairs import duels  # noqa: E402
+from components.llm import Budget  # noqa: E402
+from components.llm.budget import BudgetError  # noqa: E402
 from components.serve.compare import AbDesk, Compared, Comparisons, ShadowDesk, comparisons_file  # noqa: E402
 from components.serve.compare.purge import forget_compared  # noqa: E402
 from components.serve.compare.share import in_share  # noqa: E402
@@ -48,6 +50,13 @@ def own(partner: Partner, model: str, *, release: str = "a" * 64) -> OwnDesk:
     return OwnDesk(One(replace(partner, chat=chat(model)), release=release), max_chars=8000, history_tokens=1000)
 
 
+def poor(partner: Partner, reply: str = "Altra") -> OwnDesk:
+    """A candidate that costs more than its run may cost."""
+    budget = Budget(per_run_usd=0.1, per_query_usd=9)
+    rich = replace(partner, chat=chat(f"fake/chat?cost=1&reply={reply} [1]", budget=budget), budget=budget)
+    return OwnDesk(One(rich, release=CANDIDATE), max_chars=8000, history_tokens=1000)
+
+
 def shadow(partner: Partner, records: Comparisons, *, a: Any = OWN, b: Any = OTHER, share: float = 1.0,
            questions: int = 200, **more: Any) -> ShadowDesk:  # fmt: skip
     return ShadowDesk(
@@ -57,11 +66,12 @@ def shadow(partner: Partner, records: Comparisons, *, a: Any = OWN, b: Any = OTH
     )  # fmt: skip
 
 
-def ab(partner: Partner, records: Comparisons, *, a: str = OWN, b: str = OTHER, share: float = 0.5,
+def ab(partner: Partner, records: Comparisons, *, a: Any = OWN, b: Any = OTHER, share: float = 0.5,
        questions: int = 200, **more: Any) -> AbDesk:  # fmt: skip
     return AbDesk(
-        own(partner, a), own(partner, b, release=CANDIDATE),
-        params=CompareParams(mode="ab", share=share, questions=questions), records=records, candidate=CANDIDATE, **more,
+        own(partner, a) if isinstance(a, str) else a, own(partner, b, release=CANDIDATE) if isinstance(b, str) else b,
+        params=CompareParams(mode="ab", share=share, questions=questions), records=records, candidate=CANDIDATE,
+        **{"max_chars": 8000, **more},
     )  # fmt: skip
 
 
@@ -167,6 +177,27 @@ def test_what_it_cannot_follow_is_left_out_and_counted(partner: Partner, records
     assert here.wait(60)
     here.close()
     assert records.count(CANDIDATE, "shadow") == 32
+
+
+@pytest.mark.parametrize("fault", ["money", "ended"])
+def test_spent_money_and_a_comparison_that_ended_are_no_failures_of_the_candidate(
+    partner: Partner, records: Comparisons, fault: str
+) -> None:
+    other: Any = poor(partner) if fault == "money" else OTHER
+    why = iter([None, None, "ended"])  # it ends while the candidate answers
+    more: dict[str, Any] = {} if fault == "money" else {"why_not": lambda: next(why)}
+    here = shadow(partner, records, b=other, **more)
+    assert here.ask(wanted(EASY)).asked.answer.text == "Mia [1]"
+    assert here.wait(20) and here.told()["compared"] == 0 and here.told()["left_out"] == 1
+    here.close()
+    assert records.answers(CANDIDATE) == []
+
+
+def test_while_it_may_not_be_asked_nothing_waits_for_the_candidate(partner: Partner, records: Comparisons) -> None:
+    here = shadow(partner, records, why_not=lambda: "the candidate is in service")
+    here.ask(wanted(EASY))
+    assert here.wait(20) and here.told() == {"compared": 0, "enough": 200, "waiting": 0, "left_out": 0}
+    here.close()
 
 
 def test_after_enough_questions_nothing_more_is_asked_also_after_a_start(
@@ -288,6 +319,113 @@ def test_an_answer_is_recorded_although_nobody_takes_what_comes_after_it(
         pass
     stream.close()
     assert records.count(CANDIDATE, "ab") == 1
+
+
+NO_KEY = "anthropic/claude-sonnet-4-5"
+
+
+def test_a_candidate_without_its_key_is_followed_by_what_is_in_service_and_the_comparison_ends(
+    partner: Partner, records: Comparisons, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
+    here = ab(partner, records, b=NO_KEY, questions=2)
+    for number in range(3):
+        served = here.ask(wanted(EASY, id=f"r{number}", conversation=of_side("B")))
+        assert (served.side, served.asked.answer.text) == ("A", "Mia [1]")
+    assert [one.error for one in records.answers(CANDIDATE) if one.side == "B"] == ["InputError"] * 2
+    assert here.told()["compared"] == 2
+
+
+def test_both_sides_are_recorded_alike_and_nothing_once_enough_was_compared(
+    partner: Partner, records: Comparisons
+) -> None:
+    here = ab(partner, records, a=OWN + "&fail_prob=1", questions=1)
+    for number in range(2):
+        with pytest.raises(TransientError):
+            here.ask(wanted(EASY, id=f"a{number}", conversation=of_side("A")))
+    assert [(one.side, one.error) for one in records.answers(CANDIDATE)] == [("A", "TransientError")] * 2
+    assert here.ask(wanted(EASY, conversation=of_side("B"))).side == "B"
+    with pytest.raises(TransientError):
+        here.ask(wanted(EASY, conversation=of_side("A")))
+    assert [one.side for one in records.answers(CANDIDATE)] == ["A", "A", "B"]
+
+
+def test_spent_money_of_the_candidate_is_not_recorded_and_told_by_its_budget(
+    partner: Partner, records: Comparisons
+) -> None:
+    b = poor(partner)
+    assert ab(partner, records, b=b, share=1.0).ask(wanted(EASY)).side == "A"
+    assert [one.side for one in records.answers(CANDIDATE)] == ["A"]
+    with b._live.use() as opened:
+        assert opened.partner.budget.exhausted
+
+
+def test_a_question_that_alone_costs_too_much_ends_nothing(partner: Partner) -> None:
+    budget = Budget(per_run_usd=9, per_query_usd=0.1)
+    with pytest.raises(BudgetError):
+        replace(partner, chat=chat("fake/chat?cost=1", budget=budget), budget=budget).ask(EASY)
+    assert not budget.exhausted
+
+
+def test_while_it_may_not_be_asked_what_is_in_service_answers_unrecorded(
+    partner: Partner, records: Comparisons
+) -> None:
+    why: list[str | None] = ["the candidate is in service"]
+    here = ab(partner, records, share=1.0, why_not=lambda: why[0])
+    assert here.ask(wanted(EASY)).side == "A" and records.answers(CANDIDATE) == []
+    why[0] = None
+    assert here.ask(wanted(EASY)).side == "B" and len(records.answers(CANDIDATE)) == 1
+
+
+def test_a_candidate_that_hangs_is_followed_in_time_by_what_is_in_service(
+    partner: Partner, records: Comparisons
+) -> None:
+    here, begun = ab(partner, records, b=OTHER + "&delay=60", share=1.0), time.monotonic()
+    served = here.ask(wanted(EASY, deadline=begun + 4))
+    assert (served.side, served.asked.answer.text) == ("A", "Mia [1]") and 2 <= time.monotonic() - begun < 30
+    assert [(one.side, one.error) for one in records.answers(CANDIDATE)] == [("B", "LateError"), ("A", None)]
+
+
+@pytest.mark.parametrize("side", ["A", "B"])
+def test_who_is_stopped_when_the_time_is_up_has_failed(partner: Partner, records: Comparisons, side: str) -> None:
+    slow = f"fake/chat?reply={LONG}&delay=0.05"
+    here = ab(partner, records, a=slow, b=slow)
+    stream = here.stream(wanted(EASY, conversation=of_side(side), deadline=time.monotonic() + 2))
+    while not next(stream):
+        pass
+    time.sleep(2)
+    stream.close()
+    assert [(one.side, one.error) for one in records.answers(CANDIDATE)] == [(side, "LateError")]
+
+
+def test_with_a_router_both_sides_have_the_helper_and_its_answers_count_to_neither(
+    partner: Partner, records: Comparisons
+) -> None:
+    a = desk(partner, helper=HELPER)
+    broken = One(replace(partner, chat=chat(OTHER + "&fail_prob=1")), release=CANDIDATE)
+    b, failing = a.beside(One(replace(partner, chat=chat(OTHER)), release=CANDIDATE)), a.beside(broken)
+    more: dict[str, Any] = {"a": a, "patience": None, "classified": lambda asked: ("simple", asked == EASY)}
+    here = ab(partner, records, b=b, **more)
+    for side, text in (("A", "Mia [1]"), ("B", "Altra [1]")):
+        for question, who, said in ((EASY, "own", text), (HARD, "helper", "Aiuto [1]")):
+            served = here.ask(wanted(question, id=f"{side}{who}", conversation=of_side(side)))
+            assert (served.side, served.who, served.asked.answer.text) == (side, who, said)
+    assert [(one.request, one.error, one.tier) for one in records.answers(CANDIDATE)] == [
+        ("Aown", None, "simple"), ("Bown", None, "simple"),
+    ]  # fmt: skip
+    here = ab(partner, records, b=failing, **more)
+    assert here.ask(wanted(EASY, id="helped", conversation=of_side("B"))).who == "helper"
+    last = records.answers(CANDIDATE)[-1]
+    assert (last.request, last.side, last.error, last.release) == ("helped", "B", "HandedOnError", None)
+    assert a.states() == {"own": "closed", "helper": "closed"}
+
+
+def test_two_desks_share_the_breaker_of_the_helper_alone(partner: Partner) -> None:
+    a = desk(partner, own=OWN, helper=HELPER + "&fail_prob=1", breaker={"failures": 1, "seconds": 60})
+    b = a.beside(One(replace(partner, chat=chat(OTHER + "&fail_prob=1"))))
+    with pytest.raises(CervellaError):
+        b.ask(wanted(EASY))
+    assert (a.states(), b.states()) == ({"own": "closed", "helper": "open"}, {"own": "open", "helper": "open"})
 
 
 def test_a_client_that_goes_away_is_no_fault_and_no_answer(partner: Partner, records: Comparisons) -> None:

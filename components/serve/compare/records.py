@@ -4,9 +4,9 @@
 sources, the kind of an error. **Only with `keep_conversations`**: question and answer, secrets and personal data
 masked. A conversation's id is kept as a digest that is keyed by random bytes of this very file.
 
-Of each side of a comparison the newest 10,000 rows are kept, and the newest 4 comparisons. State after a hard crash:
-see `components.store.sqlite_file`; both answers to a question are there or neither is. A file that is broken is moved
-aside and begun anew, and so is the comparison.
+Of each side of a comparison the newest 10,000 rows are kept, or as many as it asks questions; and the newest 4
+comparisons. State after a hard crash: see `components.store.sqlite_file`; both answers to a question are there or
+neither is. A file that is broken is moved aside and begun anew, and so is the comparison.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from components.answer import detect_language
+from components.errors import InputError
 from components.evaluate.said import Item, Said
 from components.serve.desk import Served, Wanted
 from components.serve.masked import masked
@@ -32,12 +33,14 @@ from components.usage.log import label_of
 if TYPE_CHECKING:
     from components.answer import Answer
 
-__all__ = ["Compared", "Comparisons", "Mode", "Side", "comparisons_file"]
+__all__ = ["MAX_ROWS", "Compared", "Comparisons", "Mode", "Side", "comparisons_file"]
 
 Side = Literal["A", "B"]
 """A: what is in service; B: the candidate."""
 Mode = Literal["shadow", "ab"]
-_MAX_ROWS, _MOST_COMPARISONS = 10_000, 4  # rows of one side of a comparison
+MAX_ROWS = 10_000
+"""Of one side of a comparison, where it does not ask for more questions."""
+_MOST_COMPARISONS = 4
 _SCHEMA = (
     """CREATE TABLE IF NOT EXISTS answer (
         id INTEGER PRIMARY KEY, at TEXT NOT NULL, candidate TEXT NOT NULL, mode TEXT NOT NULL, side TEXT NOT NULL,
@@ -124,7 +127,8 @@ class Compared:
             conversation=wanted.conversation,
         )  # fmt: skip
         if isinstance(given, BaseException):
-            return cls(**{**_shallow(begun), "error": type(given).__name__})
+            why = given.__cause__ if isinstance(given.__cause__, InputError) else given  # a desk tells it as its own
+            return cls(**{**_shallow(begun), "error": type(why).__name__})
         answer, reply = given.asked.answer, given.asked.answer.reply
         told: dict[str, Any] = {
             "release": given.release, "live_index": given.index, "tier": given.tier or tier, "found": answer.found,
@@ -165,7 +169,7 @@ class Comparisons(SqliteFile):
         max_rows: answers that are kept of one side of a comparison.
     """
 
-    def __init__(self, path: Path, *, max_rows: int = _MAX_ROWS) -> None:
+    def __init__(self, path: Path, *, max_rows: int = MAX_ROWS) -> None:
         super().__init__(path, schema=_SCHEMA, what="record of comparisons", busy_seconds=5.0)
         self._max_rows = max_rows
 
@@ -180,8 +184,13 @@ class Comparisons(SqliteFile):
             lambda connection: int(connection.execute(query, (candidate, mode)).fetchone()[0]), instead=0
         )
 
+    def kept(self) -> list[tuple[str, Mode]]:
+        """Candidate and mode of each comparison, the newest first; nothing when the file cannot be read."""
+        query = "SELECT candidate, mode FROM answer GROUP BY candidate, mode ORDER BY max(id) DESC"
+        return self._try_read(lambda connection: connection.execute(query).fetchall(), instead=[])
+
     def answers(self, candidate: str) -> list[Compared]:
-        """Everything of one comparison, the oldest first; nothing when the file cannot be read."""
+        """Everything of one candidate, the oldest first; nothing when the file cannot be read."""
         names = [field.name for field in fields(Compared)]
         query = f"SELECT {', '.join(names)} FROM answer WHERE candidate = ? ORDER BY id"  # noqa: S608
 

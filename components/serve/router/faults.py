@@ -16,6 +16,7 @@ class LateError(TransientError):
     """No answer in the time that it had. `seconds`: so long was waited; None: it was not asked, no time was left."""
 
     def __init__(self, seconds: float | None) -> None:
+        self.may_be_charged = seconds is not None  # what is closed early is charged as the most that it may cost
         super().__init__("no time was left for it" if seconds is None else f"no answer within {seconds:.3g} s")
 
 

@@ -20,10 +20,10 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import get_args
 
-from components.answer.messages import NOT_IN_NOTES, check_question
+from components.answer.messages import NOT_IN_NOTES
 from components.answer.partner import Asked
 from components.errors import CervellaError, InputError, TerminalError, TransientError
-from components.serve.desk import Live, Opened, Served, Tried, Wanted
+from components.serve.desk import Live, Opened, Served, Tried, Wanted, check_wanted
 from components.serve.params import RouterParams, Who
 from components.serve.router.breaker import Breaker
 from components.serve.router.classify import Classified, classify
@@ -45,6 +45,8 @@ class _Question:
     found: Classified
     opened: Opened
     end: float
+    hurried: bool
+    """Most of its time was gone before it came here: who is late with it is not at fault."""
     tried: list[Tried] = field(default_factory=list)
     errors: list[Exception] = field(default_factory=list)
     unsure: tuple[Tried, Asked, list[str]] | None = None
@@ -91,14 +93,16 @@ class HybridDesk:
 
     def stream(self, wanted: Wanted) -> Generator[str | Served]:
         """See `Desk`; while nobody has anything to show, an empty piece is given now and then."""
-        check_question(wanted.question, max_chars=self._max_chars)
+        check_wanted(wanted, max_chars=self._max_chars)
         found = classify(
             wanted.question, complex_words=self._router.complex_words,
             long_question_chars=self._router.long_question_chars,
         )  # fmt: skip
         order: list[Who] = getattr(self._router, found.tier)
         with self._live.use() as opened:
-            question = _Question(wanted, found, opened, self._end(wanted))
+            end = self._end(wanted)
+            hurried = end - self._clock() < self._seconds / 2
+            question = _Question(wanted, found, opened, end, hurried)
             for place, who in enumerate(order):
                 after = [one for one in order[place + 1 :] if self._could_ask(one, opened)]
                 served = yield from self._try(who, question, after=after)
@@ -126,6 +130,7 @@ class HybridDesk:
             return None
         share = begun + (question.end - begun) / (1 + len(after))
         breaker, pieces, given = self._breakers[who], list[str](), False
+        late = breaker.gave_up if question.hurried else breaker.failed
         settle = breaker.gave_up
         try:
             with closing(self._pieces(who, question)) as made:
@@ -135,7 +140,8 @@ class HybridDesk:
                             settle = breaker.worked
                         if not given:
                             if why := self._why_on(who, item, after=after):
-                                question.unsure = self._note(who, question, why, begun, item), item, pieces
+                                cost = item.answer.reply.cost_usd if item.answer.reply else 0.0
+                                question.unsure = self._note(who, question, why, begun, cost_usd=cost), item, pieces
                                 return None
                             yield from pieces
                         return _served(who, item, question, tried=question.tried)
@@ -151,13 +157,17 @@ class HybridDesk:
             raise TransientError("the answer ended without an end")
         except Exception as error:
             if is_its_fault(error):
-                settle = breaker.failed
+                settle = late if isinstance(error, LateError) else breaker.failed
             self._tell(who, question, error)
             if not given:
-                self._note(who, question, error, begun)
+                self._note(who, question, error, begun, cost_usd=self._cost_of(who, question, error))
                 return None
             if isinstance(error, InputError):  # it is not the question's fault
                 raise TerminalError(why_of(error)) from error
+            raise
+        except GeneratorExit:  # nobody waits any more: they left, or its time is up and they heard of that first
+            if self._clock() >= question.end and settle != breaker.worked:
+                settle = late
             raise
         finally:
             settle(turn)
@@ -185,12 +195,12 @@ class HybridDesk:
 
     def _pieces(self, who: Who, question: _Question) -> Generator[str | Asked]:
         partner, wanted = question.opened.partner, question.wanted
-        most = wanted.max_tokens
         if who == "helper":
-            partner, most = self._helper.partner(partner), self._helper.max_tokens(most)
+            partner = self._helper.partner(partner)
         yield from partner.stream(
-            wanted.question, history=wanted.history, max_tokens=most, history_tokens=self._history_tokens,
-            max_chars=self._max_chars, turn=self._turn, beat_seconds=_BEAT_SECONDS,
+            wanted.question, history=wanted.history, max_tokens=wanted.tokens_of(partner),
+            history_tokens=self._history_tokens, max_chars=self._max_chars, turn=self._turn,
+            beat_seconds=_BEAT_SECONDS,
         )  # fmt: skip
 
     def _holds(self, who: Who, pieces: list[str], *, after: list[Who]) -> bool:
@@ -208,15 +218,19 @@ class HybridDesk:
             return None  # without a note that is near enough, nobody finds one
         return f"it is not sure enough: {sure:.2f}, {self._router.min_confidence:.2f} is wanted"
 
+    def _cost_of(self, who: Who, question: _Question, error: Exception) -> float | None:
+        """What it cost that it failed (US dollars); None: it may have worked, and charge for it."""
+        is_paid = who == "helper" or not question.opened.partner.chat.is_local
+        return None if is_paid and getattr(error, "may_be_charged", False) else 0.0
+
     def _note(
-        self, who: Who, question: _Question, why: Exception | str, begun: float, asked: Asked | None = None
+        self, who: Who, question: _Question, why: Exception | str, begun: float, *, cost_usd: float | None = 0.0
     ) -> Tried:
         """One that the next is asked after."""
         model = self._helper.model if who == "helper" else question.opened.partner.chat.model
-        reply = asked.answer.reply if asked else None
         it = Tried(
             who, model, why if isinstance(why, str) else why_of(why), round(self._clock() - begun, 3),
-            cost_usd=reply.cost_usd if reply else 0.0,
+            cost_usd=cost_usd,
         )  # fmt: skip
         question.tried.append(it)
         if isinstance(why, Exception):
