@@ -69,7 +69,7 @@ def clearly_worse(only_mine: int, only_other: int) -> bool:
     n = only_mine + only_other
     if only_mine >= only_other:
         return False
-    return sum(math.comb(n, k) for k in range(only_mine + 1)) * 40 <= 2**n
+    return sum(math.comb(n, k) for k in range(only_mine + 1)) * 40 <= 1 << n
 
 
 def _own(own: GateReport, *, run: str, force: str | None) -> Criterion:

@@ -16,7 +16,7 @@ from components.scale.candidate import Candidate, candidate_spec, promoter
 from components.scale.gate import decide
 from components.scale.params import ScaleParams
 from components.scale.questions import Question, questions_digest
-from components.store import Artefact, Run, StepSpec, Store, progress_of, recorded_step, told_step
+from components.store import Artefact, Run, StepSpec, Store, logger, progress_of, recorded_step, told_step
 
 if TYPE_CHECKING:
     from components.answer.partner import Partner
@@ -161,5 +161,7 @@ def promote_candidate(run: Run, params: ScaleParams, registry: RegistryParams, *
         if done.champion is None or done.champion.digest != candidate.digest:  # only where the gate was bypassed
             raise TerminalError(f"release {candidate.digest[:12]} was not promoted: its gate says {candidate.verdict}")
         told["facts"] = {"release": f"release {candidate.digest[:12]} is in service"}
-        tell(run, promoted_at=done.champion.at, mlflow_fault=done.fault)
+        tell(run, promoted_at=done.champion.at)
+    if done.fault:
+        logger.warning("MLflow does not tell it yet: %s. The next run of any recipe tells it again", done.fault)
     return done
