@@ -10,7 +10,7 @@ import pytest
 
 ORDER = [
     "store", "usage", "llm", "sncp", "index", "persona", "answer", "dataset", "train", "evaluate", "registry",
-    "roadmap", "serve", "services", "recipe",
+    "roadmap", "services", "serve", "recipe",
 ]  # fmt: skip
 FOR_ALL = {"components.errors", "components.params", "components.page", "components"}
 ROOT = Path(__file__).resolve().parents[2]
