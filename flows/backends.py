@@ -31,7 +31,8 @@ class Backends:
 
     def __init__(self, loaded: LoadedRecipe) -> None:
         recipe = loaded.recipe
-        base_wanted(recipe.llm.chat.model, recipe.train.base)
+        if recipe.serve.answers == "recipe":  # of a release it is told when it is opened
+            base_wanted(recipe.llm.chat.model, recipe.train.base)
         find_environment("vllm")
         self._loaded, self.has_helper = loaded, recipe.serve.router is not None
         self._pool = Pool(recipe.workspace, params=recipe.serve.vllm, say=_say)

@@ -60,11 +60,11 @@ class House:
         """With which it is found."""
         return {"CERVELLA_TRAINERS": str(self.folder / "trainers"), "DOUBLE": str(self.commands)}
 
-    def base(self) -> Base:
+    def base(self, longest: int = 512) -> Base:
         model = self.folder / "model"
         model.mkdir(exist_ok=True)
-        (model / "config.json").write_text(json.dumps({"max_position_embeddings": 512}))
-        return Base("small", str(model), None, "a" * 64, "smollm2", here=True, longest=512)
+        (model / "config.json").write_text(json.dumps({"max_position_embeddings": longest}))
+        return Base("small", str(model), None, "a" * 64, "smollm2", here=True, longest=longest)
 
     def adapter(self, name: str, *, rank: int = 8) -> Adapter:
         folder = self.folder / name
