@@ -55,7 +55,8 @@ def environment(
     found: Environment, *, base: Base, key: str, temporary: Path, params: VllmParams
 ) -> dict[str, str]:  # fmt: skip
     """Variables that it gets: ours without our packages and secrets, no telemetry, its own caches in `temporary`."""
-    handed = handed_on(hub=not base.here)
+    # Names of keys of endpoints, such as `serve.keys_env`, are the user's to choose: whatever speaks of a key stays.
+    handed = {name: value for name, value in handed_on(hub=not base.here).items() if "KEY" not in name.upper()}
     handed["PATH"] = f"{found.python.parent}{os.pathsep}{handed.get('PATH', os.defpath)}"
     if base.here:
         handed |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}

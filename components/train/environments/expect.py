@@ -38,7 +38,7 @@ _ON_CPU: dict[EnvironmentName, Expected] = {
     "axolotl": Expected(3_310_000_000, 250),
     "llamafactory": Expected(1_900_000_000, 115),
     "unsloth": Expected(2_350_000_000, 175),
-    "vllm": Expected(2_500_000_000, 200),
+    "vllm": Expected(2_900_000_000, 80),
 }
 _MORE_WITH_CUDA = Expected(3_950_000_000, 70)
 
