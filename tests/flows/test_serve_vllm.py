@@ -39,7 +39,7 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
         monkeypatch.setenv(name, value)
     made.base(8192)
     yield made
-    assert not made.processes()
+    assert not made.left()
 
 
 def of(house: House) -> tuple[str, ...]:
@@ -147,7 +147,7 @@ def test_killed_it_leaves_nothing_behind(program: Program, spoiled: Workspace, h
             up.process.kill()
             program.end(up.process)
     [start] = house.starts()
-    until(lambda: not house.processes() and not Path(start["tmp"]).exists())
+    until(lambda: not house.left())
 
 
 @pytest.mark.slow
@@ -158,7 +158,7 @@ def test_ctrl_c_while_it_starts_ends_all(program: Program, spoiled: Workspace, h
     until(house.starts)
     process.send_signal(signal.SIGINT)
     done = program.end(process, seconds=60)
-    assert done.code == 130 and "vLLM is started with model" in done.err and not house.processes()
+    assert done.code == 130 and "vLLM is started with model" in done.err and not house.left()
 
 
 @pytest.mark.slow

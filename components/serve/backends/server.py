@@ -26,13 +26,13 @@ from typing import Any
 
 from components.errors import CervellaError, TerminalError, TransientError
 from components.llm.retry import RetryLater
-from components.serve.backends.sweeper import make_folder, mark_of_serving, sweeper_command
+from components.serve.backends.sweeper import end_server, make_folder, mark_of_serving, sweeper_command
 from components.serve.backends.vllm import Door, command, environment
 from components.serve.backends.weights import Adapter, Base
 from components.serve.params import VllmParams
 from components.services.supervisor.logs import end_of, open_log, rotate
 from components.services.supervisor.ports import free_port, holders
-from components.services.supervisor.processes import MARK, end_marked, marked
+from components.services.supervisor.processes import MARK, marked
 from components.services.supervisor.service import Service
 from components.store import logger
 from components.train.environments import tied
@@ -237,7 +237,7 @@ class Server(Service):
             with suppress(subprocess.TimeoutExpired):
                 self._process.terminate()
                 self._process.wait(_GRACE_SECONDS)
-            end_marked(self.mark, grace_seconds=2)
+            end_server(self.mark, grace_seconds=2)
             self._process.wait()
         if self._sweeper is not None:
             self._sweeper.terminate()

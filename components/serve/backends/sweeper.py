@@ -11,18 +11,19 @@ import re
 import shutil
 import sys
 import tempfile
+import time
 from contextlib import suppress
 from pathlib import Path
 
 from components.services.process_start import started_at
-from components.services.supervisor.processes import end_marked, mark_of
-from components.services.supervisor.sweeper import main as end_when_gone
+from components.services.supervisor.processes import end_marked, mark_of, marked
 
-__all__ = ["make_folder", "mark_of_serving", "sweep", "sweeper_command"]
+__all__ = ["end_server", "make_folder", "mark_of_serving", "sweep", "sweeper_command"]
 
 _FOLDER, _MARK = "cervella-serve-", "mark"
 _OF = re.compile(r"serve\.[0-9a-f]{16}\.(\d+)-([^.]*)\.")
 _GRACE_SECONDS = 3.0
+_LOOK_SECONDS = 0.2
 
 
 def mark_of_serving(workspace: Path, *, server: str) -> str:
@@ -44,13 +45,34 @@ def sweeper_command(mark: str) -> list[str]:
     return [sys.executable, "-m", "components.serve.backends.sweeper", str(os.getpid()), mark]
 
 
+def end_server(mark: str, *, grace_seconds: float) -> int:
+    """End all that a server started; returns how many processes there were.
+
+    Python's tracker of resources comes last: it ignores SIGTERM, and once the others are gone it removes the shared
+    memory that those which were killed have left.
+    """
+    tracker = next((pid for pid in marked(mark) if _is_tracker(pid)), None)
+    left = end_marked(mark, grace_seconds=grace_seconds, but=tracker)
+    deadline = time.monotonic() + _GRACE_SECONDS
+    while tracker and time.monotonic() < deadline and tracker in marked(mark):
+        time.sleep(_LOOK_SECONDS)
+    return left + end_marked(mark, grace_seconds=0)
+
+
+def _is_tracker(pid: int) -> bool:
+    try:
+        return b"multiprocessing.resource_tracker" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+
+
 def sweep(workspace: Path) -> int:
     """End what servers of processes that are gone have left; returns how many processes that were."""
     left, begins = 0, f"serve.{mark_of(workspace)}"
     for mark in {mark for mark in _folders().values() if mark.startswith(begins)}:
         of = _OF.match(mark)
         if of and str(started_at(int(of[1]))).replace(" ", "_") != of[2]:
-            left += end_marked(mark, grace_seconds=_GRACE_SECONDS)
+            left += end_server(mark, grace_seconds=_GRACE_SECONDS)
             _remove(mark)
     return left
 
@@ -73,5 +95,7 @@ def _remove(mark: str) -> None:
 
 
 if __name__ == "__main__":
-    end_when_gone(int(sys.argv[1]), sys.argv[2])
+    while os.getppid() == int(sys.argv[1]):
+        time.sleep(_LOOK_SECONDS)
+    end_server(sys.argv[2], grace_seconds=_GRACE_SECONDS)
     _remove(sys.argv[2])

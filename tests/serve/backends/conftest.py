@@ -23,7 +23,7 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
     monkeypatch.setattr(service, "_TICK_SECONDS", 0.05)
     monkeypatch.setattr(server.Server, "ask_seconds", 0.1)
     yield made
-    assert not made.processes()
+    assert not made.left()
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from multiprocessing import resource_tracker, shared_memory
 from pathlib import Path
 from typing import Any
 
@@ -118,9 +119,12 @@ def main() -> None:
     """Serve as the command line says."""
     words = sys.argv[1:]
     option = {name: words[words.index(name) + 1] for name in ("--port", "--host", "--served-model-name")}
-    helper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    ignores = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
+    helper = subprocess.Popen([sys.executable, "-c", ignores])
+    memory = shared_memory.SharedMemory(create=True, size=100)  # with a tracker, a process of its own
     with (COMMANDS / "starts.jsonl").open("a") as starts:
         told = {"pid": os.getpid(), "helper": helper.pid, "words": words, "tmp": os.environ["TMPDIR"], "key": KEY,
+                "tracker": resource_tracker._resource_tracker._pid, "memory": memory.name.lstrip("/"),
                 "variables": sorted(os.environ)}  # fmt: skip
         starts.write(json.dumps(told) + "\n")
     if said("ends"):

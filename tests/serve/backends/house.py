@@ -74,7 +74,14 @@ class House:
 
     def processes(self) -> list[int]:
         """All that the double has started, and itself, as far as it lives."""
-        return [pid for one in self.starts() for pid in (one["pid"], one["helper"]) if alive(pid)]
+        pids = [one[name] for one in self.starts() for name in ("pid", "helper", "tracker")]
+        return [pid for pid in pids if alive(pid)]
+
+    def left(self) -> list[object]:
+        """What of it is still there: processes, shared memory, folders."""
+        memory = [name for one in self.starts() if (name := Path("/dev/shm") / one["memory"]).exists()]
+        folders = [folder for one in self.starts() if (folder := Path(one["tmp"])).exists()]
+        return [*self.processes(), *memory, *folders]
 
 
 def make_house(folder: Path) -> House:

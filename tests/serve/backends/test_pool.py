@@ -85,7 +85,7 @@ def test_another_adapter_is_loaded_beside_and_the_old_one_let_go(pool: Pool, hou
     first.close()
     until(lambda: server_of(pool).door.models() == {"base", "adapter-two"})
     second.close()
-    until(lambda: not house.processes())
+    until(lambda: not house.left())
     assert pool.told() == []
 
 
@@ -259,7 +259,7 @@ def test_killed_it_leaves_no_process_and_no_folder(
     if with_sweeper:
         assert alive(start["helper"]) and Path(start["tmp"]).is_dir(), "else this shows nothing"
         Pool(workspace, params=VllmParams(), say=lambda text: None)  # the next `cervella serve`
-    until(lambda: not house.processes() and not Path(start["tmp"]).exists())
+    until(lambda: not house.left())
 
 
 def sweepers(parent: int) -> list[int]:
