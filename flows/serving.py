@@ -5,33 +5,21 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from components.errors import TerminalError
 from components.recipe import LoadedRecipe
 from components.serve.desk import NotInServiceError, Opened
+from flows.backends import Backends, Holding
 from flows.commands.partners import in_service, open_release, partner_of
 
 if TYPE_CHECKING:
     from components.answer.partner import Partner
     from components.registry.champion import Champion
     from components.serve.live import InService
-    from flows.backends import Backends, Serving
 
 __all__ = ["InRecipe", "told_of"]
-
-
-@dataclass
-class _Served(Opened):
-    """With a model that a server of ours serves for it, where `serve.backend` says so."""
-
-    serving: Serving | None = None
-    let_go: Callable[[], None] = lambda: None
-
-    def close(self) -> None:
-        """The server need not serve it any more."""
-        self.let_go()
 
 
 class InRecipe:
@@ -39,11 +27,18 @@ class InRecipe:
 
     The money of `llm.budget.per_run_usd` is counted over all that is opened, so for as long as the endpoint is up.
 
-    `backends`: what serves the own model; None: it is asked as `llm.chat` says.
+    Args:
+        loaded: the recipe, whose section `serve`, workspace and index hold to the end.
+        reload: reads it anew where `serve.answers` is recipe, so that an edit is followed; None: it is read once.
+        backends: what serves the own model; None: it is asked as `llm.chat` says.
     """
 
-    def __init__(self, loaded: LoadedRecipe, *, backends: Backends | None = None) -> None:
-        self._loaded, self._backends = loaded, backends
+    def __init__(
+        self, loaded: LoadedRecipe, *, reload: Callable[[], LoadedRecipe] | None = None,
+        backends: Backends | None = None,
+    ) -> None:  # fmt: skip
+        self._loaded = self._now = loaded
+        self._reload, self._backends = reload, backends
         self._seen: tuple[tuple[object, ...], str] | None = None
 
     def look(self) -> str:
@@ -55,7 +50,7 @@ class InRecipe:
         live = index_uri(recipe.index, workspace=recipe.workspace) / "live.json"
         files = (
             [live, champion_file(recipe.workspace)] if recipe.serve.answers == "champion"
-            else [live, self._loaded.path, *recipe.persona.files]
+            else [live, *_files(self._now), *self._now.recipe.persona.files]
         )  # fmt: skip
         stats = tuple(map(_stat, files))
         if self._seen is None or self._seen[0] != stats:
@@ -66,7 +61,7 @@ class InRecipe:
         published = self._published()
         if self._loaded.recipe.serve.answers == "champion":
             return f"{in_service(self._loaded).digest} {published}"
-        return f"{stats[2:]} {published}"
+        return f"{stats[1:]} {published}"
 
     def _published(self) -> str | None:
         from components.index.steps import published_digest
@@ -85,21 +80,35 @@ class InRecipe:
         """
         index = self._published() or ""  # before it is opened: at most too old a name, which the next look mends
         kept = before.partner if before else None
+        of_recipe = self._loaded.recipe.serve.answers == "recipe"
+        now = self._read() if of_recipe else self._loaded
         with ExitStack() as held:
-            serves = self._backends.serving(held) if self._backends else None
-            if self._loaded.recipe.serve.answers == "recipe":
-                champion = None
-                partner = partner_of(self._loaded, before=kept, serves=serves)
+            serves = self._backends.serving(now, held) if self._backends else None
+            champion = None if of_recipe else in_service(now)
+            if champion:
+                partner = open_release(now, champion.release, before=kept, serves=serves)
             else:
-                champion = in_service(self._loaded)
-                partner = open_release(self._loaded, champion.release, before=kept, serves=serves)
-            return _Served(
+                partner = partner_of(now, before=kept, serves=serves)
+            self._now = now
+            return Holding(
                 partner=partner, release=champion.digest if champion else None, index=index,
                 about=self._about(partner, champion), serving=serves, let_go=held.pop_all().close,
             )  # fmt: skip
 
+    def _read(self) -> LoadedRecipe:
+        """The recipe as it is written now."""
+        if self._reload is None:
+            return self._loaded
+        now, begun = self._reload(), self._loaded.recipe
+        of_start = (begun.workspace, begun.index.uri, begun.index.embedding)
+        if (now.recipe.workspace, now.recipe.index.uri, now.recipe.index.embedding) != of_start:
+            raise TerminalError(
+                f"{now.path}: workspace, index.uri or index.embedding is another than at the start: start it again"
+            )
+        return now
+
     def _about(self, partner: Partner, champion: Champion | None = None) -> dict[str, str]:
-        told = {"recipe": self._loaded.recipe.name, "model": partner.chat.model}
+        told = {"recipe": self._now.recipe.name, "model": partner.chat.model}
         if champion:
             told |= {"since": champion.at, "version": str(champion.version or "unknown"), "run": champion.run}
         return told
@@ -115,9 +124,14 @@ def told_of(live: InService, backends: Backends | None) -> dict[str, Any]:
         return told
     told["backend"] = backends.told()
     with suppress(NotInServiceError), live.use() as opened:
-        up = not isinstance(opened, _Served) or opened.serving is None or opened.serving.is_up()
-        told["ready"] = up or backends.has_helper
+        told["ready"] = backends.has_helper or not isinstance(opened, Holding) or opened.is_up()
     return told
+
+
+def _files(loaded: LoadedRecipe) -> list[Path]:
+    """The recipe's own, and those that it extends and has a value from."""
+    named = {Path(os.path.abspath(one.file)) for one in loaded.origins.values() if one.file}
+    return sorted({loaded.path, *named})
 
 
 def _stat(path: Path) -> object:

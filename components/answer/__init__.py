@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from components.answer.answer import Answer, Source, answer, render, stream_answer
+from components.answer.answer import Answer, Source, answer, render, stream_answer, without_sources
 from components.answer.language import Language, detect_language
 from components.answer.messages import MAX_QUESTION_CHARS, NOT_IN_NOTES, Hit
 from components.answer.params import AnswerParams
@@ -19,4 +19,5 @@ __all__ = [
     "detect_language",
     "render",
     "stream_answer",
+    "without_sources",
 ]

@@ -7,7 +7,7 @@ import time
 from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NotRequired, TypedDict, Unpack
 
 from components.answer.guard import clean_answer, one_line
 from components.answer.language import Language, detect_language
@@ -26,7 +26,7 @@ from components.errors import TerminalError
 if TYPE_CHECKING:
     from components.llm import Chat, Reply
 
-__all__ = ["Answer", "Source", "answer", "render", "stream_answer"]
+__all__ = ["Answer", "Material", "Source", "answer", "render", "stream_answer", "without_sources"]
 
 _NO_ANSWER: dict[Language, str] = {
     "it": "Il modello non ha dato una risposta.",
@@ -41,6 +41,8 @@ _SAYS_MISSING = re.compile(
     r"|\A\W*(?:non lo so|non so|i do not know|i don't know)\b",
     re.IGNORECASE,
 )
+_TITLES = ("Fonti:", "Sources:", "Note lette:", "Notes that were read:")
+_LISTED = re.compile(r"(?: {2}\[\d+\] [^\n]*+\n)+")
 _CITATION = re.compile(r"\[(\d{1,3}(?:\s*[,;]\s*\d{1,3})*)\]")
 
 
@@ -101,70 +103,58 @@ class Answer:
         }
 
 
-def answer(
-    question: str,
-    *,
-    prompt: str,
-    session: str | None,
-    hits: Sequence[Hit],
-    chat: Chat,
-    language: Literal["auto", "it", "en"],
-    max_context_tokens: int,
-    min_score: float,
-    random_marker: bool = False,
-    local_notes: Collection[str] = (),
-    max_chars: int = MAX_QUESTION_CHARS,
-    told: str = "",
-    max_tokens: int | None = None,
-) -> Answer:
+class Material(TypedDict):
+    """What a question is answered from, and how: keywords of `answer` and of `stream_answer`."""
+
+    prompt: str
+    """System prompt of the persona."""
+    session: str | None
+    """Session context."""
+    hits: Sequence[Hit]
+    """Retrieved chunks, best first."""
+    chat: Chat
+    """The model; it is called once at most."""
+    language: Literal["auto", "it", "en"]
+    """auto: the language of the question."""
+    max_context_tokens: int
+    """Of retrieved text, by `chat.count_tokens`."""
+    min_score: float
+    """Cosine (0 to 1) that the best hit must have. Hits without one (full text alone) are not judged by it."""
+    random_marker: NotRequired[bool]
+    """See `build_request`; False."""
+    local_notes: NotRequired[Collection[str]]
+    """Sources of prompt and session that must not leave this machine; hits say it themselves."""
+    max_chars: NotRequired[int]
+    """Longest question that is taken (characters); MAX_QUESTION_CHARS."""
+    told: NotRequired[str]
+    """The conversation so far, see `build_request`."""
+
+
+def answer(question: str, *, max_tokens: int | None = None, **material: Unpack[Material]) -> Answer:
     """Ask the model about the retrieved chunks, or say that it is not in the notes without asking it.
 
     Args:
         question: of the person.
-        prompt: system prompt of the persona.
-        session: session context, or None.
-        hits: retrieved chunks, best first.
-        chat: the model; it is called once at most.
-        language: "auto" is the language of the question.
-        max_context_tokens: of retrieved text, by `chat.count_tokens`.
-        min_score: cosine (0 to 1) that the best hit must have. Hits without one (full text alone) are not judged by it.
-        random_marker: see `build_request`.
-        local_notes: sources of prompt and session that must not leave this machine; hits say it themselves.
-        max_chars: longest question that is taken (characters).
-        told: the conversation so far, see `build_request`.
         max_tokens: longest answer, by the model's tokenizer; None: the model's own limit.
+        material: see `Material`.
 
     Raises:
         InputError: the question is empty or too long.
         TerminalError: from the model, also when it is elsewhere and is given something local; TransientError likewise.
     """
-    asked = _prepare(
-        question, prompt=prompt, session=session, hits=hits, chat=chat, language=language,
-        max_context_tokens=max_context_tokens, min_score=min_score, random_marker=random_marker,
-        local_notes=local_notes, max_chars=max_chars, told=told,
-    )  # fmt: skip
+    asked = _prepare(question, **material)
     if isinstance(asked, Answer):
         return asked
-    reply = chat.chat(asked.request.messages, max_tokens=max_tokens, local_notes=asked.local_notes)
+    reply = material["chat"].chat(asked.request.messages, max_tokens=max_tokens, local_notes=asked.local_notes)
     return asked.answered(reply, text=clean_answer(reply.text, **asked.guarded()))
 
 
 def stream_answer(
     question: str,
     *,
-    prompt: str,
-    session: str | None,
-    hits: Sequence[Hit],
-    chat: Chat,
-    language: Literal["auto", "it", "en"],
-    max_context_tokens: int,
-    min_score: float,
-    random_marker: bool = False,
-    local_notes: Collection[str] = (),
-    max_chars: int = MAX_QUESTION_CHARS,
-    told: str = "",
     max_tokens: int | None = None,
     beat_seconds: float | None = None,
+    **material: Unpack[Material],
 ) -> Generator[str | Answer, None, None]:
     """As `answer`, in pieces; then the answer, whose text is the pieces joined and is what `answer` gives.
 
@@ -172,11 +162,7 @@ def stream_answer(
     the work of the model, see `Chat.stream`; so does an error, which may come after some pieces. With `beat_seconds` an
     empty piece is given whenever there is nothing to show, at least so often.
     """
-    asked = _prepare(
-        question, prompt=prompt, session=session, hits=hits, chat=chat, language=language,
-        max_context_tokens=max_context_tokens, min_score=min_score, random_marker=random_marker,
-        local_notes=local_notes, max_chars=max_chars, told=told,
-    )  # fmt: skip
+    chat, asked = material["chat"], _prepare(question, **material)
     if isinstance(asked, Answer):
         yield asked.text
         yield asked
@@ -241,10 +227,10 @@ def _prepare(
     language: Literal["auto", "it", "en"],
     max_context_tokens: int,
     min_score: float,
-    random_marker: bool,
-    local_notes: Collection[str],
-    max_chars: int,
-    told: str,
+    random_marker: bool = False,
+    local_notes: Collection[str] = (),
+    max_chars: int = MAX_QUESTION_CHARS,
+    told: str = "",
 ) -> Answer | _Asked:
     """What is to be asked, or the answer, when the notes have nothing."""
     started = time.perf_counter()
@@ -282,7 +268,7 @@ def render(answer: Answer) -> str:
     if not shown:
         return answer.text
     italian = answer.language == "it"
-    title = ("Fonti:" if italian else "Sources:") if cited else ("Note lette:" if italian else "Notes that were read:")
+    title = _TITLES[(0 if cited else 2) + (0 if italian else 1)]
     lines = []
     for source in shown:
         facts = [one_line(" > ".join(source.heading)), source.date or ""]
@@ -291,6 +277,17 @@ def render(answer: Answer) -> str:
         where = f"{one_line(source.path)}:{source.first_line}-{source.last_line}"
         lines.append(f"  [{source.number}] {where}" + (f"  ({about})" if about else ""))
     return "\n".join([answer.text, "", title, *lines])
+
+
+def without_sources(text: str) -> str:
+    """An answer as `render` gives it, without its list of sources; any other text as it is.
+
+    For texts of any client: the time it takes grows with the length alone.
+    """
+    text = text.rstrip()
+    start, title = max((text.rfind(f"\n\n{title}\n"), title) for title in _TITLES)
+    listed = start >= 0 and _LISTED.fullmatch(f"{text}\n", start + len(title) + 3)
+    return text[:start] if listed else text
 
 
 def _citations(text: str, *, up_to: int) -> list[int]:

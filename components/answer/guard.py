@@ -8,7 +8,8 @@ removed; images, the way by which an answer shown in a browser sends text away, 
 fetches, runs or links is written with look-alikes; links, reference-style ones too, show their address. In answers an
 address that no note and no question holds word for word is broken (`hxxps://a[.]b/`): a model that was talked into
 carrying something away has to make an address for it. Numbers of notes that were not given, and a list of sources of
-the model's own, are taken out.
+the model's own, are taken out. Each pattern takes time in the length of the text, and what is made of it is looked at
+again a bounded number of times: signs that then still stand in one another are written with look-alikes.
 
 **Not covered**: plain words. "Ignore your instructions" stays in the note, as the person wrote it, inside its fence,
 and a model may still obey it: no fence is a wall for a language model, small ones least of all. Nor instructions that
@@ -26,7 +27,13 @@ from collections.abc import Callable, Sequence
 
 from components.llm.control_tokens import HEADINGS, LEFT, MARKS, RIGHT, TAGS, TOKENS
 
-__all__ = ["Change", "clean_answer", "first_changes", "last_changes", "neutralise", "one_line", "repeated_changes"]
+__all__ = [
+    "ROUNDS", "Change", "clean_answer", "disarmed", "first_changes", "last_changes", "neutralise", "one_line",
+    "repeated_changes",
+]  # fmt: skip
+
+ROUNDS = 8
+"""How often a text is looked at again. Nobody writes tags, links or comments so deep in one another by chance."""
 
 Change = tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]
 """A pattern and what it is replaced by. An answer is cleaned by nothing else: `stream_guard` relies on that."""
@@ -39,10 +46,12 @@ _UNSEEN = re.compile(
 )
 _TURN = rf"{TOKENS}|{TAGS}|{MARKS}|{HEADINGS}"
 _TURNS = re.compile(_TURN, re.IGNORECASE | re.MULTILINE)
+# Long attributes count as a tag, closed or not: to look for its end from each beginning would take the square.
+_TAG_END = rf"(?:/?{RIGHT}|\s(?:[^<>\n]{{0,200}}{RIGHT}|[^<>\n]{{200}}))"
 _CONTROL = re.compile(
     _TURN + rf"|{LEFT}/?(?:system|developer|user|assistant|human|agent|tool|ai)[-_ ]?"
-    rf"(?:instructions?|prompts?|messages?|turn|role|rules?|reminders?|override)?(?:\s[^<>\n]*)?/?{RIGHT}"
-    rf"|{LEFT}/?(?:instructions?|prompts?|important|function_calls?|function_results?|invoke)(?:\s[^<>\n]*)?/?{RIGHT}"
+    rf"(?:instructions?|prompts?|messages?|turn|role|rules?|reminders?|override)?{_TAG_END}"
+    rf"|{LEFT}/?(?:instructions?|prompts?|important|function_calls?|function_results?|invoke){_TAG_END}"
     rf"|{LEFT}(?:repo_?name|filename|file_sep|gh_stars|issue_\w{{1,20}}|jupyter_\w{{1,20}}|empty_output|fim_\w{{1,20}}"
     rf"|commit_\w{{1,20}}){RIGHT}",
     re.IGNORECASE | re.MULTILINE,
@@ -58,10 +67,8 @@ _ACTIVE = re.compile(
     re.IGNORECASE,
 )
 _ALT = re.compile(r"\balt\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s>]+))", re.IGNORECASE)
-_IMAGE = re.compile(r"!\[((?:[^\[\]]|\[[^\[\]]*\])*)\](?:\(\s*(?:<[^>\n]*>|[^)\s]*)[^)\n]*\)?|\s?\[[^\]\n]*\])?")
-_IMAGE_LEFT = re.compile(
-    r"!\[(?=[^\n]*\][(\[]|[^\]]{0,2000}\][(\[])"
-)  # brackets that do not pair: a lenient program may take it for one
+_IMAGE = re.compile(r"!\[((?:[^\[\]]|\[[^\[\]]*\])*)\](?:\(\s*(?:<[^>\n]{0,1000}>|[^)\s]*)[^)\n]*\)?|\s?\[[^\]\n]*\])?")
+_IMAGE_LEFT = re.compile(r"!\[")  # brackets that do not pair: a lenient program may take it for one
 _ADDRESS = r"(?:[a-z][a-z0-9+.-]*:)?//[^)\s>]+|[a-z]+:[^)\s>]+"
 _LINK = re.compile(rf"(?<!!)\[((?:[^\[\]\n]|\[[^\[\]\n]*\])*)\]\(\s*<?({_ADDRESS})>?[^)\n]*\)?", re.I)
 _DEFINITION = re.compile(
@@ -76,7 +83,8 @@ _THOUGHT = re.compile(r"<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)", re.DOTALL | 
 _OUR_FENCE = re.compile(r"<<<NOTA\b\s*(?:[0-9a-f]{8,}\b)?[ \t]*\n?|\n?(?:\b[0-9a-f]{8,}\s+)?\bFINE>>>")
 _URL = re.compile(
     r"\b(?:(?:https?|ftps?|wss?|file)://|www\.)[^\s<>\"'`]+|\b(?:data|javascript|mailto):[^\s<>\"'`]+"
-    r"|(?<![\w@./-])(?:[\w-]+\.)+[a-z]{2,}/[^\s<>\"'`?]*\?[^\s<>\"'`]*=[^\s<>\"'`]*",
+    r"|(?<![\w@./-])(?:[\w-]+\.)+[a-z]{2,}/[^\s<>\"'`?]{0,1000}\?(?:[^\s<>\"'`=]{0,1000}=|[^\s<>\"'`=]{1000})"
+    r"[^\s<>\"'`]*",
     re.IGNORECASE,
 )
 _AFTER = ".,;:!?)]}*_»”’"
@@ -86,6 +94,7 @@ _OWN_SOURCES = re.compile(
     r"(?:\n[ \t]*(?:[-*•]\s*)?\[\d{1,3}\][^\n]*|\n[ \t]*)+\Z",
     re.IGNORECASE,
 )
+_PIECE = 1000  # characters
 _CARRIAGE_RETURN = re.compile(r"\r")
 _EMPTY_LINES = re.compile(r"\n{3,}")
 _NUMBERS = re.compile(
@@ -97,13 +106,14 @@ _NUMBERS = re.compile(
 def neutralise(text: str, *, fence_marks: bool = True) -> tuple[str, Counter[str]]:
     """Text of a note that is safe to stand inside a fence, and how often each kind of thing was found.
 
-    Kinds: "unseen characters", "html comments", "control tokens", "fence marks", "images", "links", "active html".
+    Kinds: "unseen characters", "html comments", "control tokens", "fence marks", "images", "links", "active html",
+    "signs in one another" (1: all of the text's brackets and the like were written with look-alikes).
     Doing it twice changes nothing more. `fence_marks=False` leaves `<<<` and `>>>`. See the module for what it does
     not catch.
     """
     found: Counter[str] = Counter()
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    while True:  # taking one thing out can join the halves of another: <|im_<!-- -->start|>
+    for _ in range(ROUNDS):  # taking one thing out can join the halves of another: <|im_<!-- -->start|>
         before = text
         text = _unlinked(text, found)
         text = _replace(_CONTROL, _look_alike, text, found, "control tokens")
@@ -111,6 +121,13 @@ def neutralise(text: str, *, fence_marks: bool = True) -> tuple[str, Counter[str
             text = _replace(_FENCE_LIKE, _look_alike, text, found, "fence marks")
         if text == before:
             return text, found
+    found["signs in one another"] += 1
+    return disarmed(text), found
+
+
+def disarmed(text: str) -> str:
+    """The text with every sign that can open or close something written with a look-alike: no pattern finds any."""
+    return _UNSEEN.sub("", _UNSEEN.sub("", text.translate(_LOOK_ALIKE)))  # the first can bring two selectors together
 
 
 def one_line(text: str, *, max_chars: int = 200) -> str:
@@ -130,13 +147,20 @@ def clean_answer(text: str, *, marker: str, known: str = "", notes: int | None =
             is left as it is.
         notes: how many notes it was given, numbered from 1; other numbers in brackets go. None: all stay.
     """
-    text = _changed(text, first_changes(marker))
-    while True:
-        before = text
-        text = _changed(text, repeated_changes())
-        if text == before:
-            break
-    return _changed(f"\n{text}", last_changes(known=known, notes=notes)).strip()
+    shown = _changed(text, first_changes(marker))
+    for _ in range(ROUNDS):
+        before = shown
+        shown = _changed(shown, repeated_changes())
+        if shown == before:
+            return _changed(f"\n{shown}", last_changes(known=known, notes=notes)).strip()
+    # From where on it is disarmed depends on what can be shown before: one place knows that.
+    from components.answer.stream_guard import StreamGuard
+
+    guard = StreamGuard(marker=marker, known=known, notes=notes)
+    for place in range(0, len(text), _PIECE):
+        guard.feed(text[place : place + _PIECE])
+    guard.end()
+    return guard.text
 
 
 def _changed(text: str, changes: Sequence[Change]) -> str:
@@ -159,16 +183,15 @@ def first_changes(marker: str) -> list[Change]:
 
 
 def repeated_changes() -> list[Change]:
-    """What is changed then, again and again until nothing changes: taking one thing out can make another."""
+    """What is changed then, until nothing changes, `ROUNDS` times at most: taking one thing out can make another."""
     return [(_CARRIAGE_RETURN, "\n"), *((pattern, by) for pattern, by, _ in _UNLINKED), (_TURNS, "")]
 
 
 def last_changes(*, known: str, notes: int | None) -> list[Change]:
     """What is changed last, once, in the answer with a line end put before it. See `clean_answer` for the rest."""
-    numbers: list[Change] = [] if notes is None else [(_NUMBERS, lambda match: _given(match, notes))]
     return [
         (_OWN_SOURCES, ""),
-        *numbers,
+        (_NUMBERS, lambda match: _given(match, notes)),
         (_URL, lambda match: match[0] if match[0].rstrip(_AFTER) in known else _broken(match[0])),
         (_EMPTY_LINES, "\n\n"),
     ]
@@ -185,8 +208,8 @@ def _look_alike(match: re.Match[str]) -> str:
     return match[0].translate(_LOOK_ALIKE)
 
 
-def _given(match: re.Match[str], notes: int) -> str:
-    if match["code"] is not None:
+def _given(match: re.Match[str], notes: int | None) -> str:
+    if notes is None or match["code"] is not None:
         return match[0]
     numbers = [int(number) for number in re.findall(r"\d+", match["numbers"])]
     kept = [str(number) for number in numbers if 1 <= number <= notes]

@@ -10,20 +10,41 @@ import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from components.answer.answer import without_sources
 from components.answer.guard import neutralise
 
 if TYPE_CHECKING:
     from components.llm import Message
 
-__all__ = ["FOLLOW_UP_WORDS", "conversation", "search_text"]
+__all__ = ["FOLLOW_UP_WORDS", "conversation", "search_text", "within"]
 
 FOLLOW_UP_WORDS = 6
 """A question of so many words or fewer may mean what was asked before it: "E ad agosto?"."""
 _WHO = {"user": "Persona:", "assistant": "Risposta:"}
-_SOURCES = re.compile(
-    r"\n\s*(?:Fonti|Sources|Note lette|Notes that were read):[ \t]*\n(?:[ \t]*\[\d{1,3}\][^\n]*(?:\n|\Z))+\s*\Z"
-)
+_CHARS_A_TOKEN = 8
+"""More than a token has on average in any text that people write."""
+_SEARCHED_CHARS = 1000
+"""Of the question before a follow-up: what is searched must not be all of it."""
 _CITATION = re.compile(r"[ \t]?\[\d{1,3}(?:\s*[,;]\s*\d{1,3})*\](?!\()")
+
+
+def within(history: Sequence[Message], *, max_tokens: int) -> list[Message]:
+    """The newest turns, as far as `max_tokens` could reach: what comes from a client may have any length.
+
+    The person's newest turn is among them. Lists of sources go from the answers; a turn is cut at a blank, so that no
+    half of a secret is left at its end. Lone halves of characters, which no tokenizer takes, become question marks.
+    """
+    most = max(_CHARS_A_TOKEN * max_tokens, _SEARCHED_CHARS)
+    turns: list[Message] = []
+    chars, asked = 0, False
+    for message in reversed(history):
+        if chars >= most and asked:
+            break
+        text = message["content"]
+        text = _begun(without_sources(text) if message["role"] == "assistant" else text, most)
+        turns.append({"role": message["role"], "content": text.encode("utf-8", "replace").decode()})
+        chars, asked = chars + len(text), asked or message["role"] == "user"
+    return turns[::-1]
 
 
 def conversation(
@@ -32,11 +53,11 @@ def conversation(
     """The newest turns that fit, oldest first, each under who says it; "" for none.
 
     A turn is cut to half of `max_tokens`, so that a long answer does not push out the question before it. Numbers of
-    notes and lists of sources go from the answers: the notes have other numbers now. Turns of anyone but the person and
-    the model are left out.
+    notes go from the answers: the notes have other numbers now. Turns of anyone but the person and the model are left
+    out.
 
     Args:
-        history: the oldest first.
+        history: the oldest first, as `within` gives it.
         max_tokens: of all turns together, by `count_tokens`; 0: none.
         count_tokens: the chat model's.
         answers: whether the model's turns are in.
@@ -47,9 +68,9 @@ def conversation(
         role = message["role"]
         if role not in _WHO or (role == "assistant" and not answers):
             continue
-        text = _whole(message["content"])
+        text = message["content"]
         if role == "assistant":
-            text = _CITATION.sub("", _SOURCES.sub("", text))
+            text = _CITATION.sub("", text)
         text, _ = neutralise(text.strip())
         if not text:
             continue
@@ -63,16 +84,20 @@ def conversation(
 
 
 def search_text(question: str, history: Sequence[Message]) -> str:
-    """What is searched: the question, and after the person's question before it when this one is short."""
+    """What is searched: the question, and the beginning of the person's question before it when this one is short."""
     if len(question.split()) > FOLLOW_UP_WORDS:
         return question
-    before = next((_whole(m["content"]).strip() for m in reversed(history) if m["role"] == "user"), "")
-    return f"{before}\n{question}" if before else question
+    before = next((m["content"].strip() for m in reversed(history) if m["role"] == "user"), "")
+    before = _begun(before, _SEARCHED_CHARS)
+    return f"{question}\n{before}" if before else question
 
 
-def _whole(text: str) -> str:
-    """Without halves of characters, which no tokenizer takes."""
-    return text.encode("utf-8", "replace").decode()
+def _begun(text: str, chars: int) -> str:
+    """The whole words at its beginning that have so many characters at most; of one endless word nothing."""
+    if len(text) <= chars:
+        return text
+    words = re.match(r"(?s).*\s", text[: chars + 1])
+    return words[0].rstrip() if words else ""
 
 
 def _cut(turn: str, *, fits: Callable[[str], bool]) -> str:

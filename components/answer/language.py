@@ -30,6 +30,8 @@ _ENGLISH = frozenset(
 )
 _SHARED = _ITALIAN & _ENGLISH
 _ACCENTS = str.maketrans("àèéìíòóùú", "aeeiioouu")
+_LOOKED_AT = 2000  # characters: more tell nothing more
+_CODE = re.compile(r"`[^`]*`|https?://\S+|(?<!\S)\S+\.(?:md|py|sh|js|ts|json|ya?ml)\b")
 _ITALIAN_ENDING = re.compile(
     r"(?:zione|zioni|mente|ando|endo|ato|ata|ati|ate|ito|uto|are|ere|ire|ggi|cchi|tta|tti|tto|iamo)$"
 )
@@ -39,10 +41,12 @@ _ENGLISH_ENDING = re.compile(r"(?:ing|tion|tions|ness|ment|ments|ed|ly|th|ght|ck
 def detect_language(text: str) -> Language:
     """The language of `text` by its common words, then by accents and endings; Italian when nothing decides.
 
+    Only the first 2,000 characters are looked at.
+
     It knows these two languages only: a question in a third one is called by the nearer of them. Names, paths and
     code count little, because they contain none of the words.
     """
-    plain = re.sub(r"`[^`]*`|https?://\S+|\S+\.(?:md|py|sh|js|ts|json|ya?ml)\b", " ", text.casefold())
+    plain = _CODE.sub(" ", text[:_LOOKED_AT].casefold())
     accents = len(re.findall(r"[àèéìòù]|\b[a-z]+[aeiou]'(?=\s|$)", plain))
     words = re.findall(r"[a-z]+", plain.translate(_ACCENTS))
     italian = 2.0 * accents

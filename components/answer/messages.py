@@ -92,10 +92,11 @@ def check_question(question: str, *, max_chars: int = MAX_QUESTION_CHARS) -> str
     """The question without unseen characters and control tokens.
 
     Raises:
-        InputError: nothing is left of it, or it has more than `max_chars` characters.
+        InputError: nothing is left of it, or it has more than `max_chars` characters, as it is or then.
     """
     whole = question.encode("utf-8", "replace").decode()  # a terminal in another encoding gives halves of characters
-    cleaned = neutralise(whole)[0].strip()
+    whole = whole.strip()
+    cleaned = neutralise(whole)[0].strip() if len(whole) <= max_chars else whole
     if not cleaned:
         raise InputError('the question is empty: write one, for example "Che cosa abbiamo deciso sul rilascio?"')
     if len(cleaned) > max_chars:

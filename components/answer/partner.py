@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Generator, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from contextvars import copy_context
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypedDict, TypeVar, Unpack
 
-from components.answer.answer import Answer, answer, stream_answer
-from components.answer.history import conversation, search_text
+from components.answer.answer import Answer, Material, answer, stream_answer
+from components.answer.history import conversation, search_text, within
 from components.answer.language import detect_language
-from components.answer.messages import MAX_QUESTION_CHARS
+from components.answer.messages import MAX_QUESTION_CHARS, check_question
 from components.answer.params import AnswerParams
-from components.sncp.redact import mask_secrets
+from components.sncp.redact import redact
 from components.store import logger
 
 if TYPE_CHECKING:
@@ -22,9 +23,10 @@ if TYPE_CHECKING:
     from components.llm import Budget, Chat, Message
     from components.persona import Prompt, Session
 
-__all__ = ["HISTORY_TOKENS", "Asked", "Partner"]
+__all__ = ["HISTORY_TOKENS", "Asked", "Asking", "Partner"]
 
 HISTORY_TOKENS = 1000
+_CHECKED = 10**9  # characters: the question was checked before the search, and masks may have made it longer
 T = TypeVar("T")
 
 
@@ -37,6 +39,23 @@ class Asked:
     seconds: float
     left_out: int = 0
     """Notes that were found and not given to the model, because they must not leave this machine."""
+    index: str = ""
+    """Digest of the published index that was searched."""
+
+
+class Asking(TypedDict, total=False):
+    """With what a question is asked: keywords of `Partner.ask` and of `Partner.stream`."""
+
+    history: Sequence[Message]
+    """The conversation before it, the oldest first. Where notes are left out that must not leave this machine, earlier
+    answers are too: they may quote them."""
+    history_tokens: int
+    """Of the conversation that the model is given (tokens of the chat model), the newest; HISTORY_TOKENS."""
+    max_chars: int
+    """Longest question that is taken (characters); MAX_QUESTION_CHARS."""
+    turn: AbstractContextManager[object] | None
+    """Held while the notes are searched, so that several threads search one after the other; waiting for it is no part
+    of `seconds`."""
 
 
 @dataclass(frozen=True)
@@ -60,9 +79,9 @@ class Partner:
         """The chunks for a question, best first, without those that the prompt says already or that are left out."""
         return self._retrieve(question)[0]
 
-    def _retrieve(self, question: str) -> tuple[list[Hit], int]:
-        """As `retrieve`, and how many notes among the best were left out."""
-        hits = self.index.search(
+    def _retrieve(self, question: str) -> tuple[list[Hit], int, str]:
+        """As `retrieve`, and how many notes among the best were left out, and the digest of what was searched."""
+        hits, searched = self.index.searched(
             question,
             k=2 * self.search.k,  # some may stand in the prompt
             fusion=self.search.fusion,
@@ -72,18 +91,9 @@ class Partner:
         hits = [hit for hit in hits if not self._said(hit.path, hit.first_line, hit.last_line)]
         given = [hit for hit in hits if not (self.leave_out_local and hit.local)]
         missed = {hit.path for hit in hits[: self.search.k] if hit.local} if self.leave_out_local else set()
-        return given[: self.search.k], len(missed)
+        return given[: self.search.k], len(missed), searched
 
-    def ask(
-        self,
-        question: str,
-        *,
-        history: Sequence[Message] = (),
-        max_tokens: int | None = None,
-        history_tokens: int = HISTORY_TOKENS,
-        max_chars: int = MAX_QUESTION_CHARS,
-        turn: AbstractContextManager[object] | None = None,
-    ) -> Asked:
+    def ask(self, question: str, *, max_tokens: int | None = None, **asking: Unpack[Asking]) -> Asked:
         """Answer a question from the notes. Raises as `answer` does, and TerminalError when the budget is spent.
 
         A secret in the question or before it is masked first: it reaches no model and no cache. A question of few words
@@ -91,32 +101,22 @@ class Partner:
 
         Args:
             question: of the person.
-            history: the conversation before it, the oldest first. Where notes are left out that must not leave this
-                machine, earlier answers are too: they may quote them.
             max_tokens: longest answer, by the model's tokenizer; None: the recipe's.
-            history_tokens: of the conversation that the model is given (tokens of the chat model), the newest.
-            max_chars: longest question that is taken (characters).
-            turn: held while the notes are searched, so that several threads search one after the other; waiting for it
-                is no part of `seconds`.
+            asking: see `Asking`.
         """
-        searched = self._search(question, history, history_tokens, turn)
+        searched = self._search(question, **asking)
         given_at = time.perf_counter()
         with self.budget.query():
-            given = answer(
-                searched.question, **self._given(searched), chat=self.chat, max_tokens=max_tokens, max_chars=max_chars
-            )
+            given = answer(searched.question, max_tokens=max_tokens, **self._given(searched))
         return searched.asked(given, given_at)
 
     def stream(
         self,
         question: str,
         *,
-        history: Sequence[Message] = (),
         max_tokens: int | None = None,
-        history_tokens: int = HISTORY_TOKENS,
-        max_chars: int = MAX_QUESTION_CHARS,
-        turn: AbstractContextManager[object] | None = None,
         beat_seconds: float | None = None,
+        **asking: Unpack[Asking],
     ) -> Generator[str | Asked, None, None]:
         """As `ask`, in pieces; then what `ask` returns, whose text is the pieces joined.
 
@@ -125,54 +125,47 @@ class Partner:
 
         Args:
             question: as the others, see `ask`.
-            history: see there.
             max_tokens: see there.
-            history_tokens: see there.
-            max_chars: see there.
-            turn: see there.
             beat_seconds: an empty piece is given at least so often while the model has nothing to show, so that who
                 waits can close the stream; None: never.
+            asking: see `Asking`.
         """
         # The budget of a question is a variable of the context. Its value must neither be seen by whoever takes the
         # pieces, between two of them, nor be lost when another thread takes the next.
-        return _in_own_context(
-            self._stream(question, history, max_tokens, history_tokens, max_chars, turn, beat_seconds)
-        )
+        return _in_own_context(self._stream(question, max_tokens, beat_seconds, **asking))
 
     def _stream(
-        self, question: str, history: Sequence[Message], max_tokens: int | None, history_tokens: int, max_chars: int,
-        turn: AbstractContextManager[object] | None, beat_seconds: float | None,
-    ) -> Generator[str | Asked, None, None]:  # fmt: skip
-        searched = self._search(question, history, history_tokens, turn)
+        self, question: str, max_tokens: int | None, beat_seconds: float | None, **asking: Unpack[Asking]
+    ) -> Generator[str | Asked, None, None]:
+        searched = self._search(question, **asking)
         given_at = time.perf_counter()
         with self.budget.query():
             pieces = stream_answer(
-                searched.question, **self._given(searched), chat=self.chat, max_tokens=max_tokens, max_chars=max_chars,
-                beat_seconds=beat_seconds,
-            )  # fmt: skip
+                searched.question, max_tokens=max_tokens, beat_seconds=beat_seconds, **self._given(searched)
+            )
             with closing(pieces):
                 for item in pieces:
                     yield item if isinstance(item, str) else searched.asked(item, given_at)
 
     def _search(
-        self, question: str, history: Sequence[Message], history_tokens: int,
-        turn: AbstractContextManager[object] | None,
+        self, question: str, *, history: Sequence[Message] = (), history_tokens: int = HISTORY_TOKENS,
+        max_chars: int = MAX_QUESTION_CHARS, turn: AbstractContextManager[object] | None = None,
     ) -> _Searched:  # fmt: skip
-        question = _without_secrets(question)
-        before: list[Message] = [
-            {"role": message["role"], "content": _without_secrets(message["content"])} for message in history
-        ]
+        question = check_question(question, max_chars=max_chars)  # before anything is embedded, which may cost
+        before = within(history, max_tokens=history_tokens)
+        question, *masked = _without_secrets([question, *(message["content"] for message in before)])
+        before = [{"role": message["role"], "content": text} for message, text in zip(before, masked, strict=True)]
         wanted = search_text(question, before)
         with turn or nullcontext():
             started = time.perf_counter()
-            hits, left_out = self._retrieve(wanted)
+            hits, left_out, index = self._retrieve(wanted)
             found = time.perf_counter()
         told = conversation(
             before, max_tokens=history_tokens, count_tokens=self.chat.count_tokens, answers=not self.leave_out_local
         )
-        return _Searched(question, wanted, hits, left_out, told, found - started)
+        return _Searched(question, wanted, hits, left_out, index, told, found - started)
 
-    def _given(self, searched: _Searched) -> dict[str, Any]:
+    def _given(self, searched: _Searched) -> Material:
         """What the model is given with a question, and how it is to answer."""
         session = None if self.session is None or (self.session.local and self.leave_out_local) else self.session
         language = self.params.language
@@ -187,6 +180,8 @@ class Partner:
             "min_score": self.params.min_score,
             "local_notes": [*self.prompt.local_notes, *([session.path] if session and session.local else [])],
             "told": searched.told,
+            "chat": self.chat,
+            "max_chars": _CHECKED,
         }
 
     def _said(self, path: str, first_line: int, last_line: int) -> bool:
@@ -202,6 +197,7 @@ class _Searched:
     wanted: str
     hits: list[Hit]
     left_out: int
+    index: str
     told: str
     seconds: float
 
@@ -210,7 +206,7 @@ class _Searched:
         seconds = self.seconds + time.perf_counter() - since
         if given.reply is not None and given.reply.cached:
             seconds += given.reply.seconds
-        return Asked(given, self.seconds, seconds, self.left_out)
+        return Asked(given, self.seconds, seconds, self.left_out, self.index)
 
 
 def _in_own_context(items: Generator[T, None, None]) -> Generator[T, None, None]:
@@ -227,8 +223,16 @@ def _in_own_context(items: Generator[T, None, None]) -> Generator[T, None, None]
         context.run(items.close)
 
 
-def _without_secrets(question: str) -> str:
-    masked = mask_secrets(question)
-    if masked != question:
-        logger.warning("the question holds what looks like a secret: it was masked, and is asked as %r", masked)
+def _without_secrets(texts: Sequence[str]) -> list[str]:
+    """The texts, secrets masked. The log says of which kind they were, and nothing of the texts."""
+    masked, kinds = [], Counter[str]()
+    for text in texts:
+        kept, findings = redact(text, path="")
+        masked.append(kept)
+        kinds.update(finding.rule for finding in findings)
+    if kinds:
+        logger.warning(
+            "what was asked, or said before it, holds what looks like a secret; it was masked (%s)",
+            ", ".join(f"{kind}: {times}" for kind, times in kinds.items()),
+        )
     return masked

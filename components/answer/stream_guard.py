@@ -8,6 +8,9 @@ when no pattern matches up to the very end of the beginning, none may have begun
 both still hold after each change. Then the beginning and the rest are changed as if each stood alone. A pattern that is
 added to the guard needs its beginning here; `tests/answer/test_stream_guard.py` looks for one that is missing.
 
+Where signs stand in one another deeper than the guard looks, all that was not shown by then is held back and disarmed.
+So what was shown by then must not depend on the pieces: the first cuts are tried in the order of the text.
+
 **Not covered**: what the guard itself does not cover. A language without blanks is shown all at once, at the end; so is
 the rest of an answer after a tag, comment or image that is opened and never closed.
 """
@@ -16,24 +19,23 @@ from __future__ import annotations
 
 import re
 
-from components.answer.guard import Change, first_changes, last_changes, repeated_changes
+from components.answer.guard import ROUNDS, Change, disarmed, first_changes, last_changes, repeated_changes
 
 __all__ = ["StreamGuard"]
 
 _CUT = re.compile(r"(?<=\S) ")
 _CUT_LAST = re.compile(r"(?<=\S) (?=[^\[])")  # a number in brackets that goes takes the blank before it along
-_TRIED = 3  # cuts, the last ones; earlier ones were tried when they were the last
-_PATIENCE = 32  # what is held back is looked at again when it has grown by this part of it
+_TRIED = 3  # cuts for the last changes, the last ones; earlier ones were tried when they were the last
+_PATIENCE = 16  # what is held back is looked at again when it has grown by this part of it
 _BEGUN = re.compile(
     r"<[a-z/!][^<>]*+\Z"  # a tag, a comment, an address
-    r"|!\[(?:[^\n]*|[^\]]*)\Z"  # an image on this line, or brackets that do not pair yet
-    r"|!\[(?:[^\[\]]|\[[^\[\]]*\])*+(?:\[[^\[\]]*+)?+\Z"
+    r"|!\[(?:[^\[\]]|\[[^\[\]]*\])*+(?:\[[^\[\]]*+)?+\Z"  # an image
     r"|\[(?:[^\[\]\n]|\[[^\[\]\n]*\])*+(?:\[[^\[\]\n]*+)?+\Z"  # the text of a link
     r"|\]\(\s*<?\Z"
     r"|^ {0,3}\[[^\]\n]+(?:\]:[ \t]*<?)?\Z"  # the definition of a link
     r"|[\[［][|｜][^\[\]\n]{0,40}\Z"  # [|user|]
     r"|^#{2,3}\Z"  # ### Response:
-    r"|[0-9a-f]{8,}\Z",  # the end of a fence
+    r"|(?<![0-9a-f])[0-9a-f]{8,}+\Z",  # the end of a fence
     re.IGNORECASE | re.MULTILINE,
 )
 _BEGUN_LAST = re.compile(
@@ -55,7 +57,7 @@ class StreamGuard:
         notes: see there.
     """
 
-    def __init__(self, *, marker: str, known: str, notes: int) -> None:
+    def __init__(self, *, marker: str, known: str, notes: int | None) -> None:
         self._first = first_changes(marker)
         self._repeated = repeated_changes()
         self._last = last_changes(known=known, notes=notes)
@@ -63,17 +65,19 @@ class StreamGuard:
         self._linked = _Held()
         self._linked.text = "\n"
         self._blanks = ""
+        self._too_deep = False
         self.text = ""
         """All that was given so far."""
 
     def feed(self, piece: str) -> str:
         """What can be shown now that the answer has gone on with `piece`; often nothing."""
         self._raw.text += piece
-        for cut in self._raw.cuts(_CUT):
+        while not self._too_deep and (cut := self._raw.next_cut(_CUT)) is not None:
             done = self._unlinked(self._raw.before(cut), whole=False)
-            if done is not None:
+            if done is None:
+                self._raw.keep(cut)
+            else:
                 self._linked.text += self._raw.take(done, cut, context="x")
-                break
         for cut in self._linked.cuts(_CUT_LAST):
             done = self._finished(self._linked.before(cut), whole=False)
             if done is not None:
@@ -101,7 +105,7 @@ class StreamGuard:
             if not whole and _reaches_on(text, change):
                 return None
             text = change[0].sub(change[1], text)
-        while True:
+        for _ in range(ROUNDS):
             before = text
             for change in self._repeated:
                 if not whole and _reaches_on(text, change):
@@ -109,6 +113,8 @@ class StreamGuard:
                 text = change[0].sub(change[1], text)
             if text == before:
                 return text
+        self._too_deep = True  # and so is whatever goes on from here
+        return disarmed(text) if whole else None
 
     def _finished(self, text: str, *, whole: bool) -> str | None:
         """After the last changes; None: what follows may still change it."""
@@ -136,6 +142,16 @@ class _Held:
         self.text = ""
         self._context = ""
         self._wait_for = 0
+
+    def next_cut(self, pattern: re.Pattern[str]) -> int | None:
+        """Where it may be cut next, after `keep` with some distance; None: nowhere yet."""
+        match = pattern.search(self.text, self._wait_for)
+        self._wait_for = match.start() if match else max(self._wait_for, len(self.text))
+        return match.start() if match else None
+
+    def keep(self, cut: int) -> None:
+        """It could not be cut there."""
+        self._wait_for = cut + cut // _PATIENCE + 1
 
     def cuts(self, pattern: re.Pattern[str]) -> list[int]:
         """Where it may be cut, the last first; none while it has hardly grown."""

@@ -170,6 +170,17 @@ class Index:
                 filters=filters,
             )
 
+    def searched(self, question: str, **options: Any) -> tuple[list[Hit], str]:
+        """As `search`, and the digest of the published rows that were searched, as `live_digest` tells it."""
+        table: Any = self._live(strict=True)
+        hits = _Rows(self.uri, self.embedder, table).search(question, **options)
+        published = read_published(self.uri)
+        for one in reversed(published.history if published else ()):
+            if (one.table, one.version) == (self.generation.table, int(table.version)):
+                return hits, one.digest
+        with tables.told_as_damage(self.uri):  # shown, and not written down yet
+            return hits, rows_digest(read_head(table).hashes, self.generation.embedder)
+
     def status(self) -> dict[str, Any]:
         """Facts for people: see `index_status`."""
         return index_status(self.uri) | {"ours": self._live(strict=False) is not None}

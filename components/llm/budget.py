@@ -55,6 +55,8 @@ class Budget:
         self._lock = threading.Lock()
         self.unknown_calls = 0
         """Calls that were made although their price is unknown."""
+        self.exhausted = False
+        """Whether a call was refused because what was spent, without what was set aside, left too little of the run."""
 
     @property
     def per_run_usd(self) -> float:
@@ -102,6 +104,7 @@ class Budget:
     def _check(self, purse: _Purse, estimate_usd: float | None, what: str) -> None:
         used = purse.spent + purse.reserved
         if estimate_usd and used + estimate_usd > purse.limit:
+            self.exhausted = self.exhausted or (purse is self._run and purse.spent + estimate_usd > purse.limit)
             raise BudgetError(
                 f"{what} may cost up to ${estimate_usd:.4f}; ${used:.4f} of llm.budget.{purse.name} = "
                 f"${purse.limit:.4f} is spent or reserved. Nothing was sent. Raise llm.budget.{purse.name} or "

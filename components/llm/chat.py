@@ -83,6 +83,10 @@ class Chat(Protocol):
         """Where texts go when they leave this machine, in words; None: they stay."""
 
     @property
+    def max_tokens(self) -> int:
+        """Longest answer (tokens), where a call names no other."""
+
+    @property
     def workers(self) -> Workers | None:
         """The workers of a Ray cluster that answer in the place of this process."""
 
@@ -106,9 +110,9 @@ class Chat(Protocol):
         """The answer in pieces, then the reply, whose text is the pieces joined. As `chat` otherwise.
 
         To be taken by one thread at a time. Closing it ends the work: a model here stops at its next piece (of the
-        prompt or of the answer), a connection is closed at its next piece. What is closed early is charged as the most
-        that it may cost, and is not cached. An answer from the cache is one piece. After the first piece nothing is
-        tried again: the error is raised.
+        prompt or of the answer), a connection on which an answer has begun is ended at once. What is closed early is
+        charged as the most that it may cost, and is not cached. An answer from the cache is one piece. After the first
+        piece nothing is tried again: the error is raised.
 
         `beat_seconds`: while no piece comes, an empty one is given so often, for who wants to close it then. None:
         never.
@@ -151,7 +155,7 @@ class _Chat:
         budget: Budget | None, cache: ResponseCache | None,
     ) -> None:  # fmt: skip
         self._backend = backend
-        self._max_tokens = max_tokens
+        self.max_tokens = max_tokens
         self._retries = retries
         self._request = request
         self._budget = budget or Budget(per_run_usd=float("inf"), per_query_usd=float("inf"))
@@ -229,13 +233,14 @@ class _Chat:
                 for item in pieces:
                     if isinstance(item, RawReply):
                         money.settle(0.0 if self.is_local else item.cost_usd)
-                        return self._reply(item, seconds=time.perf_counter() - start, tries=tries)
+                        return self._reply(item, seconds=item.seconds or time.perf_counter() - start, tries=tries)
                     if item:
                         given.append(item)
                     yield item
             except Exception as error:
                 if given or getattr(error, "may_be_charged", False):
                     money.settle(0.0 if self.is_local else None)
+                    error.may_be_charged = not self.is_local  # type: ignore[attr-defined]  # for who tells the cost
                 raise
             except GeneratorExit:  # closed early: what it cost by then nobody tells
                 money.settle(0.0 if self.is_local else None)
@@ -249,7 +254,7 @@ class _Chat:
         refuse_local(local, model=self.model, leaves=self.leaves_to)
         if not messages:
             raise TerminalError(f"{self.model}: no messages to answer")
-        return {**self._request, "messages": list(messages), "max_tokens": max_tokens or self._max_tokens}
+        return {**self._request, "messages": list(messages), "max_tokens": max_tokens or self.max_tokens}
 
     def _kept(self, request: dict[str, Any]) -> Reply | None:
         kept = self._cache.get(request) if self._cache else None

@@ -6,11 +6,13 @@ lines, base64), and personal data that a provider quotes from the prompt.
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
 import re
+import socket
 import warnings
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import suppress
 from functools import cache
 from typing import Any
@@ -18,7 +20,7 @@ from typing import Any
 from components.errors import CervellaError, InputError, TerminalError, TransientError
 from components.llm.retry import RetryLater, with_deadline
 
-__all__ = ["call_litellm", "clean_error", "open_litellm", "stream_litellm", "unanswered"]
+__all__ = ["Opened", "broke_off", "call_litellm", "clean_error", "open_litellm", "stream_litellm", "unanswered"]
 
 _LONGEST = 500
 _SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL", re.IGNORECASE)
@@ -87,13 +89,48 @@ def call_litellm(
     raise failure
 
 
+class Opened:
+    """A litellm stream whose first headers have come."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self._response = _response(stream)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the provider has said why it ended. litellm makes up a "stop" for a stream that was cut."""
+        return bool(
+            getattr(self._stream, "received_finish_reason", None)
+            or getattr(self._stream, "intermittent_finish_reason", None)
+        )
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether the answer calls itself a stream."""
+        kind = str(getattr(self._response, "headers", {}).get("content-type", ""))
+        return kind.startswith(("text/event-stream", "application/x-ndjson"))
+
+    def hang_up(self) -> None:
+        """End the connection from any thread; the thread that reads it has an error or an end at once.
+
+        To close it would not wake that thread. The connection is not closed here, and one that is closed or back in its
+        pool is left alone.
+        """
+        response = self._response
+        if response is None or response.is_closed or not response.http_version.startswith("HTTP/1"):
+            return
+        with suppress(Exception):
+            response.extensions["network_stream"].get_extra_info("socket").shutdown(socket.SHUT_RDWR)
+
+
 def stream_litellm(
-    *, model: str, seconds: float, key_name: str | None, secret: str | None, arguments: Mapping[str, Any]
-) -> Generator[Any, None, None]:
+    *, model: str, seconds: float, key_name: str | None, secret: str | None, arguments: Mapping[str, Any],
+    opened: Callable[[Opened], None],
+) -> Generator[Any, None, None]:  # fmt: skip
     """The chunks of `litellm.completion(model=model, stream=True, **arguments)`; closing it closes the connection.
 
     The last one has the usage, if the provider told it: what litellm counts instead is left out. `seconds` are for each
-    wait; how long all of it may take is the caller's to watch.
+    wait; how long all of it may take is the caller's to watch. `opened` is called once, before the first chunk.
 
     Raises:
         As `call_litellm`, after some chunks too.
@@ -106,6 +143,7 @@ def stream_litellm(
             model=model, timeout=seconds, num_retries=0, max_retries=0, stream=True,
             stream_options={"include_usage": True}, **arguments,
         )  # fmt: skip
+        opened(Opened(stream))
         for chunk in stream:
             if getattr(chunk, "usage", None) and not any(getattr(c, "usage", None) for c in stream.chunks):
                 chunk.usage = None
@@ -118,11 +156,27 @@ def stream_litellm(
         raise failure
 
 
+def broke_off(model: str) -> TransientError:
+    """The error of a stream that ended before its answer did; it may be charged for."""
+    return _UnansweredError(f"{model}: the answer broke off: its stream ended and no reason for its end was told")
+
+
 def unanswered(model: str, seconds: float) -> TransientError:
     """The error of a call that took too long; it may be charged for."""
     return _UnansweredError(
         f"{model}: no answer within {seconds:g} s. Raise timeout_seconds if this is how long it takes."
     )
+
+
+def _response(stream: Any) -> Any:
+    """The httpx response behind a litellm stream, or None: some of its clients hold only the lines of it."""
+    import httpx
+
+    inner = getattr(stream, "completion_stream", None)
+    lines = getattr(inner, "streaming_response", None)
+    held = [getattr(inner, name, None) for name in ("response", "http_response")]
+    held += [inspect.getgeneratorlocals(lines).get("self")] if inspect.isgenerator(lines) else []
+    return next((one for one in held if isinstance(one, httpx.Response)), None)
 
 
 def _hang_up(stream: Any) -> None:

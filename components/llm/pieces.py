@@ -12,9 +12,9 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from components.errors import CervellaError
+from components.errors import CervellaError, TransientError
 
-__all__ = ["Line", "pieces_of", "resting"]
+__all__ = ["LeftBehind", "Line", "pieces_of", "resting"]
 
 T = TypeVar("T")
 
@@ -35,6 +35,8 @@ class Line:
         self.items: queue.SimpleQueue[str | _Begun | _Made[Any] | BaseException] = queue.SimpleQueue()
         self.stop = False
         """Nobody takes anything any more: the maker is to end."""
+        self._lock = threading.Lock()
+        self._hang_up: Callable[[], None] | None = None
 
     def begin(self) -> None:
         """It is one's turn: from now on time counts."""
@@ -45,10 +47,49 @@ class Line:
         if piece:
             self.items.put(piece)
 
+    def hang_up_by(self, hang_up: Callable[[], None]) -> None:
+        """Say what ends a wait of the maker from another thread. It is called when nobody takes anything any more."""
+        with self._lock:
+            self._hang_up = hang_up
+            stopped = self.stop
+        if stopped:
+            hang_up()
+
+    def give_up(self) -> None:
+        """Nobody takes anything any more."""
+        with self._lock:
+            self.stop = True
+            hang_up = self._hang_up
+        if hang_up is not None:
+            hang_up()
+
+
+class LeftBehind:
+    """Threads of calls that were given up and cannot be ended: they wait for a first word, and for their time-out.
+
+    Args:
+        most: that there may be; then no call is begun until one of them ends.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self._lock = threading.Lock()
+        self._threads: list[threading.Thread] = []
+
+    def __len__(self) -> int:
+        with self._lock:
+            self._threads = [thread for thread in self._threads if thread.is_alive()]
+            return len(self._threads)
+
+    def add(self, thread: threading.Thread) -> None:
+        """One more; it goes by itself when it ends."""
+        with self._lock:
+            self._threads.append(thread)
+
 
 def pieces_of(
     make: Callable[[Line], T], *, name: str, seconds: float, late: Callable[[], CervellaError],
-    beat_seconds: float | None, wait_for_end: bool,
+    beat_seconds: float | None, wait_for_end: bool, left_behind: LeftBehind | None = None,
 ) -> Generator[str, None, T]:  # fmt: skip
     """The pieces that `make` puts on its line; what it returns is returned.
 
@@ -60,10 +101,16 @@ def pieces_of(
         beat_seconds: how often an empty piece is given while none comes, so that the taker can end it; None: never.
         wait_for_end: whether the thread is waited for at the end, once it has begun: for what must not outlive the
             interpreter, such as calls into C.
+        left_behind: keeps the thread when it is not waited for; see there.
 
     Raises:
-        What `make` raises, and what `late` gives.
+        What `make` raises, and what `late` gives; TransientError when too many were left behind.
     """
+    if left_behind is not None and len(left_behind) >= left_behind.most:
+        raise TransientError(
+            f"{name}: {left_behind.most} calls that were given up still wait for its first word; it is asked again "
+            "when one of them ends, after timeout_seconds at the latest"
+        )
     line = Line()
 
     def work() -> None:
@@ -75,6 +122,7 @@ def pieces_of(
     thread = threading.Thread(target=work, name=name, daemon=True)
     thread.start()
     end: float | None = None
+    over = False
     try:
         while True:
             left = None if end is None else max(0.0, end - time.monotonic())
@@ -88,17 +136,22 @@ def pieces_of(
                 continue
             if isinstance(item, str):
                 yield item
-            elif isinstance(item, _Begun):
+                continue
+            if isinstance(item, _Begun):
                 end = time.monotonic() + seconds
-            elif isinstance(item, _Made):
+                continue
+            over = True  # its connection may serve others already
+            if isinstance(item, _Made):
                 made: T = item.value
                 return made
-            else:
-                raise item
+            raise item
     finally:
-        line.stop = True
+        if not over:
+            line.give_up()
         if wait_for_end and end is not None:
             thread.join()
+        elif left_behind is not None and thread.is_alive():
+            left_behind.add(thread)
 
 
 def resting(seconds: float, *, beat_seconds: float | None) -> Generator[str, None, None]:

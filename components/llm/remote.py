@@ -14,8 +14,8 @@ from components.errors import InputError, TerminalError
 from components.llm.budget import Budget
 from components.llm.chat import Message, RawReply
 from components.llm.counting import count_remote_messages, count_remote_tokens
-from components.llm.litellm_door import call_litellm, open_litellm, stream_litellm, unanswered
-from components.llm.pieces import Line, pieces_of
+from components.llm.litellm_door import Opened, broke_off, call_litellm, open_litellm, stream_litellm, unanswered
+from components.llm.pieces import LeftBehind, Line, pieces_of
 from components.llm.places import leaves_to, pinned_client, refuse_local
 from components.llm.retry import with_retries
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["RemoteChat", "RemoteEmbedder"]
 
 _NO_KEY = "none"  # an endpoint of one's own that asks for no key; never a key of the environment that was not named
+
+_MOST_LEFT = 32  # threads of calls that nobody waits for any more
 
 
 def _address(api_base: str | None) -> str:
@@ -110,6 +112,7 @@ class RemoteChat(_Remote):
         self.identity = model + _address(api_base)
         self._temperature = temperature
         self._seed = seed
+        self._left_behind = LeftBehind(_MOST_LEFT)
 
     def count_tokens(self, text: str) -> int:
         """Tokens as litellm counts them for this model, offline: an estimate for those that publish no tokenizer."""
@@ -135,14 +138,17 @@ class RemoteChat(_Remote):
     def stream(
         self, messages: Sequence[Message], *, max_tokens: int, beat_seconds: float | None = None
     ) -> Generator[str | RawReply, None, None]:
-        """One try, in pieces. Raises as `complete`, after some pieces too.
+        """One try, in pieces. Raises as `complete`, after some pieces too, and TransientError for a stream that is cut.
 
+        Closing it ends the connection, if the endpoint has begun to answer. A call that has no headers yet goes on by
+        itself until it has, or its time is over; of such calls there are few (`_MOST_LEFT`), then TransientError.
         litellm does not hand on which model really answered: its name is the one that was asked for.
         """
         yield (
             yield from pieces_of(
                 lambda line: self._take(line, messages, max_tokens), name=self.model, seconds=self._timeout,
                 late=lambda: unanswered(self.model, self._timeout), beat_seconds=beat_seconds, wait_for_end=False,
+                left_behind=self._left_behind,
             )
         )  # fmt: skip
 
@@ -150,7 +156,13 @@ class RemoteChat(_Remote):
         """Put on the line what comes, until it ends or nobody wants it any more."""
         line.begin()
         chunks, parts, usage, finish = [], [], None, None
-        with closing(stream_litellm(**self._with_key(self._request(messages, max_tokens)))) as stream:
+        seen: list[Opened] = []
+
+        def opened(stream: Opened) -> None:
+            seen.append(stream)
+            line.hang_up_by(stream.hang_up)
+
+        with closing(stream_litellm(**self._with_key(self._request(messages, max_tokens)), opened=opened)) as stream:
             for chunk in stream:
                 if line.stop:
                     break
@@ -161,6 +173,8 @@ class RemoteChat(_Remote):
                     parts.append(choice.delta.content or "")
                     line.put(parts[-1])
         text = "".join(parts)
+        if not seen[0].finished and (text or seen[0].is_stream):
+            raise broke_off(self.model)
         if not text and not usage:
             raise TerminalError(
                 f"{self.model}: the answer has no pieces; is api_base an OpenAI-compatible endpoint that streams?"

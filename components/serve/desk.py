@@ -10,14 +10,16 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from components.answer.messages import check_question
 from components.errors import TerminalError
 from components.serve.params import Tier, Who
+from components.sncp.redact import mask_secrets
 
 if TYPE_CHECKING:
     from components.answer.partner import Asked, Partner
     from components.llm import Message
 
-__all__ = ["Desk", "Live", "NotInServiceError", "Opened", "Served", "Tried", "Wanted"]
+__all__ = ["Desk", "Live", "NotInServiceError", "Opened", "Served", "Tried", "Wanted", "check_wanted"]
 
 
 class NotInServiceError(TerminalError):
@@ -33,7 +35,7 @@ class Wanted:
         question: the newest turn of the person, checked for its length.
         history: turns before it, the oldest first, without system messages.
         conversation: its id; None: the client names none (then one is made of the first turn, see `Desk`).
-        max_tokens: longest answer; None: the recipe's.
+        max_tokens: longest answer; None, or more than the recipe's: the recipe's.
         key: name of the key that asks ("" where none is needed); never the key.
         deadline: when nobody waits any more (`time.monotonic()`); None: never.
     """
@@ -45,6 +47,22 @@ class Wanted:
     max_tokens: int | None = None
     key: str = ""
     deadline: float | None = None
+
+    def tokens_of(self, partner: Partner) -> int:
+        """Longest answer of this partner (tokens): what is wanted, at most what her model's recipe says."""
+        most = partner.chat.max_tokens
+        return most if self.max_tokens is None else min(self.max_tokens, most)
+
+
+def check_wanted(wanted: Wanted, *, max_chars: int) -> None:
+    """Refuse a question that no partner takes, before one is asked.
+
+    An InputError after this one speaks of how this machine is set up, so it is neither the client's nor told to it.
+
+    Raises:
+        InputError: nothing is left of it, or it has more than `max_chars` characters, also once its secrets are masked.
+    """
+    check_question(mask_secrets(wanted.question), max_chars=max_chars)
 
 
 @dataclass(frozen=True)

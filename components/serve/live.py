@@ -112,7 +112,7 @@ class InService:
                 if mark == self._refused and not strict:
                     return False  # told already; it is opened again when it is another
                 opened = self._open(self._lease.opened if self._lease else None)
-            except (CervellaError, OSError) as error:
+            except Exception as error:  # also a fault that nobody foresaw: what is in service stays
                 if strict:
                     raise
                 self._tell(error, mark)
@@ -123,10 +123,15 @@ class InService:
 
     def _tell(self, error: BaseException, mark: str | None) -> None:
         told = f"{type(error).__name__}: {error}"
+        foreseen = isinstance(error, CervellaError | OSError)
         if told != self._fault:
-            logger.warning("what is in service now cannot be opened, the one before stays: %s", error)
+            logger.warning(
+                "what is in service now cannot be opened, the one before stays: %s", error,
+                exc_info=None if foreseen else error,
+            )  # fmt: skip
         # A fault of the disk or of a lock may pass: it is tried again. What cannot be understood stays so.
-        self._fault, self._refused = told, mark if isinstance(error, TerminalError) else None
+        passes = foreseen and not isinstance(error, TerminalError)
+        self._fault, self._refused = told, None if passes else mark
 
     def _replace(self, lease: _Lease | None) -> None:
         with self._lock:
@@ -140,10 +145,7 @@ class InService:
 
     def _follow(self) -> None:
         while not self._end.wait(self._seconds):
-            try:
-                self.look()
-            except Exception:  # following never ends by a fault that nobody foresaw
-                logger.exception("looking for another champion failed")
+            self.look()
 
 
 def _let_go(opened: Opened) -> None:

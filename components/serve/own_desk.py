@@ -6,7 +6,10 @@ import threading
 from collections.abc import Generator
 from contextlib import closing
 
-from components.serve.desk import Live, Served, Wanted
+from components.errors import InputError, TerminalError
+from components.serve.desk import Live, Served, Wanted, check_wanted
+from components.serve.router.faults import why_of
+from components.store import logger
 
 __all__ = ["OwnDesk"]
 
@@ -28,18 +31,23 @@ class OwnDesk:
 
     def stream(self, wanted: Wanted) -> Generator[str | Served]:
         """See `Desk`; while the model has nothing to show, an empty piece is given now and then."""
+        check_wanted(wanted, max_chars=self._max_chars)
         with self._live.use() as opened:
             pieces = opened.partner.stream(
-                wanted.question, history=wanted.history, max_tokens=wanted.max_tokens,
+                wanted.question, history=wanted.history, max_tokens=wanted.tokens_of(opened.partner),
                 history_tokens=self._history_tokens, max_chars=self._max_chars, turn=self._turn,
                 beat_seconds=_BEAT_SECONDS,
             )  # fmt: skip
-            with closing(pieces):
-                for piece in pieces:
-                    yield piece if isinstance(piece, str) else Served(
-                        asked=piece, who="own", tier=None, because="there is no router", tried=(),
-                        release=opened.release, index=opened.index,
-                    )  # fmt: skip
+            try:
+                with closing(pieces):
+                    for piece in pieces:
+                        yield piece if isinstance(piece, str) else Served(
+                            asked=piece, who="own", tier=None, because="there is no router", tried=(),
+                            release=opened.release, index=piece.index,
+                        )  # fmt: skip
+            except InputError as error:  # it is not the question's fault
+                logger.warning("%s: %s: %s", wanted.id, type(error).__name__, error)
+                raise TerminalError(f"{opened.partner.chat.model}: {why_of(error)}") from error
 
     def ask(self, wanted: Wanted) -> Served:
         """See `Desk`."""

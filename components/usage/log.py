@@ -157,6 +157,11 @@ class UsageLog(SqliteFile):
             raise TransientError(f"the usage log {self.path} cannot be written, so the feedback is not kept")
         return known[0]
 
+    def scores(self) -> dict[str, int]:
+        """What people said of answers that are kept one by one: id of the request -> -1 or 1. Raises as `months`."""
+        query = "SELECT request, score FROM query WHERE request IS NOT NULL AND score IS NOT NULL"
+        return self._read(lambda connection: {str(request): int(score) for request, score in connection.execute(query)})
+
     def helper_usd(self, month: str) -> float:
         """What the helper cost in a month such as 2026-11 (US dollars, as far as prices are known).
 

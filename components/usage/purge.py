@@ -11,13 +11,15 @@ from pathlib import Path
 from components.errors import TerminalError
 from components.store.purge import vacuum
 from components.usage.log import label_of
-from components.usage.schema import prepare
+from components.usage.schema import prepare, version_of
 
 __all__ = ["forget_paths"]
 
 
 def forget_paths(log: Path, paths: Collection[str], *, do: bool) -> int:
     """Count the queries that had one of these notes among their sources, and with `do` take the paths out of them.
+
+    Without `do` the file stays as it is, byte for byte, of an earlier version too.
 
     What was said of these answers goes too; good or bad stays, and how many sources a query had. Afterwards neither
     free pages nor the write-ahead log hold what was taken.
@@ -30,9 +32,12 @@ def forget_paths(log: Path, paths: Collection[str], *, do: bool) -> int:
     gone = set(map(label_of, paths))
     try:
         with closing(sqlite3.connect(log, timeout=30, isolation_level=None)) as connection:
-            connection.execute("PRAGMA secure_delete=ON")
-            prepare(connection)  # a log of an earlier version has no feedback
-            connection.execute("BEGIN IMMEDIATE")
+            if do:
+                connection.execute("PRAGMA secure_delete=ON")
+                prepare(connection)  # a log of an earlier version has no feedback
+            elif version_of(connection) is None:
+                return 0
+            connection.execute("BEGIN IMMEDIATE" if do else "BEGIN")
             changed = []
             for number, sources in connection.execute("SELECT id, sources FROM query WHERE sources <> '[]'"):
                 told = json.loads(sources)

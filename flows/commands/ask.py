@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from components.recipe import LoadedRecipe
+from components.sncp.redact import mask_secrets
 from components.usage import UsageLog, usage_file
 from flows.commands.options import json_option, load, recipe_options
 from flows.commands.partners import champion_of, partner_of
@@ -36,7 +37,7 @@ def search_command(
     loaded = load(recipe, overrides).recipe
     search = loaded.index.search
     hits = open_index(loaded.index, workspace=loaded.workspace).search(
-        question, k=k or search.k, fusion=search.fusion, dense_weight=search.dense_weight,
+        mask_secrets(question), k=k or search.k, fusion=search.fusion, dense_weight=search.dense_weight,
         candidates=max(search.candidates, k or search.k), **filters,
     )  # fmt: skip
     if as_json:

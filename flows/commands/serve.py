@@ -40,6 +40,7 @@ def serve_command(recipe: str, overrides: tuple[str, ...], host: str | None, por
     that are being answered at the end have 30 seconds.
     """
     from components.recipe.forget import asking_in
+    from components.serve.desk import NotInServiceError
     from components.serve.http.app import make_app
     from components.serve.http.server import address_of, bind, run
     from components.serve.live import InService
@@ -55,16 +56,22 @@ def serve_command(recipe: str, overrides: tuple[str, ...], host: str | None, por
     keys = _keys(loaded.recipe, host=host)
     _log()
     backends = Backends(loaded) if serve.backend == "vllm" else None
-    source = InRecipe(loaded, backends=backends)
-    live = InService(look=source.look, open_now=source.open_now, look_seconds=serve.look_seconds)
     if backends:
         click.get_current_context().call_on_close(backends.close)  # also when it does not come up
-    live.start()
+    source = InRecipe(loaded, reload=lambda: load(recipe, overrides), backends=backends)
+    live = InService(look=source.look, open_now=source.open_now, look_seconds=serve.look_seconds)
+    try:
+        live.start()
+    except NotInServiceError as error:
+        raise NotInServiceError(
+            f"{error}, and cervella run {recipe} makes one. Without a release, as the recipe's files say now: "
+            "-o serve.answers=recipe"
+        ) from None
     log = UsageLog(usage_file(workspace))
     kept = Conversations(conversations_file(workspace)) if serve.keep_conversations else None
     try:
         desk, breakers = _desk(loaded.recipe, live, log)
-        beside = compared(loaded, desk, live)
+        beside = compared(loaded, desk, live, backends=backends)
     except BaseException:
         live.close()
         raise
@@ -84,9 +91,9 @@ def serve_command(recipe: str, overrides: tuple[str, ...], host: str | None, por
             ready=lambda: _tell(address_of(listening), wanted=wanted, has=has, model=model, keyed=bool(keys)),
         )  # fmt: skip
     finally:
-        beside.close()
         if backends:
-            backends.close()  # before: whoever follows what is in service may wait for a server that comes up
+            backends.hurry()  # whoever follows what is in service may wait for a server that comes up
+        beside.close()
         live.close()
         log.close()
         if kept:

@@ -18,6 +18,7 @@ from components.recipe import LoadedRecipe
 from components.recipe.forget import asking_in
 from components.serve.desk import Opened
 from components.serve.live import InService
+from components.sncp.redact import mask_secrets
 from components.usage import UsageLog, usage_file
 from flows.commands.ask import taken
 from flows.mcp_tools.results import Answered, Found, answered, found
@@ -52,7 +53,10 @@ class Asking:
         self._turn = threading.Lock()
 
     def search(self, question: str, *, k: int | None, **filters: Any) -> tuple[Found, str]:
-        """The passages for a question, as `cervella search` finds them. Raises as `Index.search`."""
+        """The passages for a question, secrets in it masked, as `cervella search` finds them.
+
+        Raises as `Index.search`.
+        """
         from components.index.steps import open_index
 
         recipe = self._loaded.recipe
@@ -61,7 +65,7 @@ class Asking:
             if self._index is None or self._index.live_digest() is None:
                 self._index = open_index(recipe.index, workspace=recipe.workspace)
             hits = self._index.search(
-                question, k=2 * wanted, fusion=params.fusion, dense_weight=params.dense_weight,
+                mask_secrets(question), k=2 * wanted, fusion=params.fusion, dense_weight=params.dense_weight,
                 candidates=max(params.candidates, 2 * wanted), **filters,
             )  # fmt: skip
         given = [hit for hit in hits if self._with_local or not hit.local]

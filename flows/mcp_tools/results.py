@@ -1,11 +1,17 @@
-"""What the tools give back: models whose JSON schema is the tool's, and the same as text."""
+"""What the tools give back: models whose JSON schema is the tool's, and the same as text.
+
+What comes from notes is neutralised as for a model of one's own (`components.answer.guard`, with what it does not
+cover), and stands indented in the text, so that no note can pass for the beginning of another passage.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, Field
+
+from components.answer.guard import neutralise, one_line
 
 if TYPE_CHECKING:
     from components.answer.partner import Asked
@@ -17,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Answered", "Found", "Planned", "Ran", "RecipeInfo", "Recipes", "Stand", "answered", "found", "planned",
            "ran", "stand"]  # fmt: skip
 
+_PATH_CHARS = 4096  # longest path of a system
 _OF_A_RUN = ("gate", "dataset", "training", "combinations", "best", "criterion", "mlflow")
 
 
@@ -138,14 +145,14 @@ def found(hits: list[Hit], *, root: str, left_out: int) -> tuple[Found, str]:
     """Of hits; and as text."""
     passages = [
         Passage(
-            path=hit.path, lines=(hit.first_line, hit.last_line), heading=list(hit.heading), score=round(hit.score, 4),
-            kind=hit.kind, date=hit.date, status=hit.status, text=hit.text,
+            path=_path(hit.path), lines=(hit.first_line, hit.last_line), heading=_heading(hit.heading),
+            score=round(hit.score, 4), kind=hit.kind, date=hit.date, status=hit.status, text=neutralise(hit.text)[0],
         )
         for hit in hits
     ]  # fmt: skip
     parts = [
         f"{one.path}:{one.lines[0]}-{one.lines[1]}  {' > '.join(one.heading)}  "
-        f"({', '.join(filter(None, [one.kind, one.date, one.status]))}, {one.score:.3f})\n{one.text}"
+        f"({', '.join(filter(None, [one.kind, one.date, one.status]))}, {one.score:.3f})\n{_indented(one.text)}"
         for one in passages
     ]
     parts += [_left_out(left_out)] if left_out else []
@@ -159,8 +166,8 @@ def answered(asked: Asked, *, release: str | None) -> tuple[Answered, str]:
     answer, reply = asked.answer, asked.answer.reply
     sources = [
         Source(
-            number=one.number, path=one.path, lines=(one.first_line, one.last_line), heading=list(one.heading),
-            cited=one.cited,
+            number=one.number, path=_path(one.path), lines=(one.first_line, one.last_line),
+            heading=_heading(one.heading), cited=one.cited,
         )
         for one in answer.sources
     ]  # fmt: skip
@@ -218,6 +225,18 @@ def stand(roadmap: Roadmap) -> tuple[Stand, str]:
         missing=list(roadmap.missing), triggers=roadmap.triggers.to_dict(), decision=roadmap.decision.to_dict(),
     )  # fmt: skip
     return model, render_roadmap(roadmap)
+
+
+def _path(path: str) -> str:
+    return one_line(path, max_chars=_PATH_CHARS)
+
+
+def _heading(heading: Sequence[str]) -> list[str]:
+    return [one_line(part) for part in heading]
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"    {line}" for line in text.splitlines())
 
 
 def _left_out(number: int) -> str:

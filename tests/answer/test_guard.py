@@ -106,6 +106,27 @@ def test_twice_is_once_and_nothing_dangerous_is_left(text: str) -> None:
     assert not re.search(r"<<<|>>>|<\|im_start\|>|</s>|\[INST\]|<img|<!--|!\[[^\]]*\]\(|[\r\x1b\u200b]", safe)
 
 
+@pytest.mark.parametrize("text", ["[x](http:" * 30, "<!-" * 20 + "<!-- -->" + "- -->" * 20, "<a " * 30 + "href=x"])
+def test_signs_in_one_another_are_looked_at_a_bounded_number_of_times(text: str) -> None:
+    safe, found = neutralise(f"prima {text} dopo")
+    assert found["signs in one another"] == 1 and not set("<>[]") & set(safe)
+    assert safe.startswith("prima ")
+    assert neutralise(safe) == (safe, {})
+    for notes in (None, 0, 3):
+        said = clean_answer(f"prima [7] {text} dopo", marker="0" * 16, notes=notes)
+        assert said.startswith("prima [7] " if notes is None else "prima ") and not set("<[") & set(said[9:])
+
+
+@pytest.mark.parametrize("text", ["<system " + "a" * 300 + ">", "＜user x＜y＞", '<tool a="x/">'])
+def test_a_tag_with_attributes_of_any_length_is_one(text: str) -> None:
+    assert not neutralise(text)[0].startswith(("<", "＜"))
+
+
+@pytest.mark.parametrize("query", ["d=" + "s" * 3000, "s" * 3000 + "=d", "s" * 3000])
+def test_an_address_that_carries_much_away_is_broken(query: str) -> None:
+    assert clean_answer(f"evil.example/?{query}", marker="0" * 16).startswith("evil[.]example/")
+
+
 @given(hostile)
 def test_an_answer_is_clean(text: str) -> None:
     assert not re.search(

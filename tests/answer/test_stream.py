@@ -128,9 +128,33 @@ def test_an_error_after_some_pieces_is_raised(opened: Any) -> None:
 
 
 @pytest.mark.parametrize("question", ["", "x" * 5000], ids=["empty", "too long"])
-def test_a_question_that_is_none_is_refused_at_the_first_piece(opened: Any, question: str) -> None:
+def test_a_question_that_is_none_is_refused_before_it_is_searched(
+    opened: Any, question: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    her = partner(opened)
+
+    def search(*_: Any, **__: Any) -> Any:
+        raise AssertionError("it was searched, which may cost")
+
+    monkeypatch.setattr(her.index, "searched", search)
     with pytest.raises(InputError):
-        next(partner(opened).stream(question))
+        next(her.stream(question))
+    with pytest.raises(InputError):
+        her.ask(question)
+
+
+def test_a_mask_that_is_longer_than_its_secret_makes_no_question_too_long(opened: Any) -> None:
+    question = "Quanto? password: Xk9#mQ2vL7"
+    assert partner(opened).ask(question, max_chars=len(question)).answer.text
+
+
+def test_the_log_tells_of_a_secret_and_nothing_of_what_was_asked(opened: Any, caplog: pytest.LogCaptureFixture) -> None:
+    secret = "sk-ant-api03-" + "aB3dE5gH7jK9mN1pQ3sT5vX7zA9cE1gI" * 2
+    history: Any = [{"role": "assistant", "content": f"Nella nota segreta: {secret}"}]
+    partner(opened).ask(f"Quanto vale {secret}?", history=history)
+    (record,) = [one for one in caplog.records if "masked" in one.getMessage()]
+    assert ": 2)" in record.getMessage()
+    assert not [word for word in ("vale", "Nella", "sk-ant", "REDACTED") if word in caplog.text]
 
 
 def test_beats_come_while_the_guard_holds_everything_back(opened: Any) -> None:

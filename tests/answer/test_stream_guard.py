@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import components.answer.stream_guard as stream_guard
+from components.answer import guard as whole_guard
 from components.answer.guard import clean_answer
 from components.answer.stream_guard import StreamGuard
 
@@ -71,11 +72,28 @@ def cleaned(text: str) -> str:
     return clean_answer(text, marker=MARKER, known=KNOWN, notes=3)
 
 
+@pytest.mark.parametrize("rounds", [1, 2, whole_guard.ROUNDS])
 @settings(max_examples=400, deadline=None)
 @given(parts=st.lists(st.sampled_from(PARTS), max_size=25), seed=st.integers(0, 9))
-def test_the_pieces_are_the_clean_answer(parts: list[str], seed: int) -> None:
+def test_the_pieces_are_the_clean_answer(rounds: int, parts: list[str], seed: int) -> None:
+    """With few rounds too, where nearly every text is too deep: what was shown before stays, the rest is disarmed."""
     text = "".join(parts)
-    assert streamed(text, seed)[0] == cleaned(text)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(whole_guard, "ROUNDS", rounds)
+        patched.setattr(stream_guard, "ROUNDS", rounds)
+        assert streamed(text, seed)[0] == cleaned(text)
+
+
+@pytest.mark.parametrize(
+    "deep",
+    ["<!-" * 20 + "<!-- -->" + "- -->" * 20, "[x](http:" * 30, "<a " * 30 + "href=//e.v", "[" * 40 + "a](b:c)" * 40],
+    ids=["comments", "links", "tags", "brackets"],
+)
+def test_what_is_too_deep_is_disarmed_and_what_was_shown_before_stays(deep: str) -> None:
+    text = f"La caparra è di <b>50</b> euro [1] e basta. {deep} E poi <b>altro</b> [2]."
+    assert {streamed(text, seed)[0] for seed in range(30)} == {cleaned(text)}
+    assert cleaned(text).startswith("La caparra è di <b>50</b> euro [1] e basta.")
+    assert not set("<[") & set(cleaned(text).partition("basta.")[2])
 
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE.keys())

@@ -7,18 +7,24 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from components.errors import InputError
+import flows.comparing
+from components.errors import InputError, TerminalError
+from components.llm import load_chat
 from components.recipe.forget import asking_in
 from components.serve.compare import ShadowDesk, comparisons_file
-from components.serve.desk import Wanted
+from components.serve.desk import Desk, Opened, Wanted
 from components.serve.live import InService
 from components.serve.own_desk import OwnDesk
+from components.serve.router.helper import Helper
+from components.serve.router.hybrid import HybridDesk
+from components.serve.router.money import MonthMoney
 from components.usage import usage_file
 from components.usage.conversations import conversations_file, read_conversations
 from flows.commands.options import load
@@ -31,14 +37,18 @@ QUESTION = "Quanto è la caparra ad agosto?"
 
 
 @contextmanager
-def comparing(space: Workspace, root: Path, monkeypatch: pytest.MonkeyPatch, *options: str) -> Iterator[Comparing]:
+def comparing(
+    space: Workspace, root: Path, monkeypatch: pytest.MonkeyPatch, *options: str,
+    as_served: Callable[[Opened], Opened] = lambda opened: opened,
+    desk: Callable[[InService, Any], Desk] = lambda live, _: OwnDesk(live, max_chars=8000, history_tokens=1000),
+) -> Iterator[Comparing]:  # fmt: skip
     monkeypatch.chdir(root)
     loaded = load("mvp", (*space.options[1::2], *options))
     source = InRecipe(loaded)
-    live = InService(look=source.look, open_now=source.open_now)
+    live = InService(look=source.look, open_now=lambda before: as_served(source.open_now(before)))
     live.start()
     try:
-        found = compared(loaded, OwnDesk(live, max_chars=8000, history_tokens=1000), live)
+        found = compared(loaded, desk(live, loaded.recipe.serve.router), live)
         try:
             yield found
         finally:
@@ -88,6 +98,103 @@ def test_the_release_in_service_is_not_compared_with_itself(
         assert found.told()["why_not"] == "the candidate is in service"
         assert found.desk.ask(Wanted(id="r1", question=QUESTION)).asked.answer.found
     assert not comparisons_file(spoiled.path).exists()
+
+
+def test_with_a_router_the_candidate_is_under_the_same_one(
+    spoiled: Workspace, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def routed(live: InService, router: Any) -> Desk:
+        helper = Helper(router.helper, money=MonthMoney(per_month_usd=1, per_query_usd=1, spent=lambda: 0.0))
+        return HybridDesk(live, router=router, helper=helper, seconds=60, max_chars=8000, history_tokens=1000)
+
+    options = (
+        "serve.answers=recipe", "serve.compare={mode: ab, share: 1.0}",
+        "serve.router={helper: {model: 'fake/chat?reply=Dalla+aiutante.'}}",
+    )  # fmt: skip
+    with comparing(spoiled, root, monkeypatch, *options, desk=routed) as found:
+        hard = "Confronta e valuta le due strategie, e pianifica i passi."
+        easy, helped = (found.desk.ask(Wanted(id=text, question=text)) for text in (QUESTION, hard))
+        assert (easy.side, easy.who, easy.tier) == ("B", "own", "simple")
+        assert (helped.side, helped.who, helped.tier, helped.release) == ("B", "helper", "complex", easy.release)
+        assert found.told()["compared"] == 1, "what the helper is asked first counts to neither"
+
+
+@pytest.mark.parametrize("what", ["promoted", "gone", "spent"])
+def test_a_comparison_ends_and_says_why(
+    spoiled: Workspace, root: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    served: list[Opened] = []
+
+    def keep(opened: Opened) -> Opened:
+        served.append(opened)
+        return opened
+
+    options = ("serve.answers=recipe", "serve.compare={mode: ab, share: 1.0}")
+    with comparing(spoiled, root, monkeypatch, *options, as_served=keep) as found:
+        assert found.desk.ask(Wanted(id="r1", question=QUESTION)).side == "B" and "why_not" not in found.told()
+        [release] = (spoiled.path / "store" / "registry.release").iterdir()
+        if what == "promoted":
+            served[0].release = found.told()["release"]
+        elif what == "gone":
+            os.rename(release, spoiled.path / "elsewhere")
+        else:
+            with candidate(found) as opened:
+                opened.partner.budget.exhausted = True
+        assert found.desk.ask(Wanted(id="r2", question=QUESTION)).side == "A"
+        served[0].release = None
+        assert found.told()["why_not"] == {
+            "promoted": "the candidate is in service", "gone": "the candidate's release is gone",
+            "spent": "the llm.budget.per_run_usd of the candidate is spent",
+        }[what]  # fmt: skip
+    assert [row[0] for row in rows(spoiled)] == ["B"]
+
+
+def test_no_question_goes_to_a_candidate_elsewhere_while_the_model_in_service_is_here(
+    spoiled: Workspace, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened_before, refused, served = flows.comparing.open_release, list[TerminalError](), list[Opened]()
+
+    def open_elsewhere(*arguments: Any, **more: Any) -> Any:
+        if refused:
+            raise refused[0]
+        return replace(opened_before(*arguments, **more), chat=far("fake/chat?reply=Lontana [1]"))
+
+    def keep(opened: Opened) -> Opened:
+        served.append(opened)
+        return opened
+
+    monkeypatch.setattr(flows.comparing, "open_release", open_elsewhere)
+    options = ("serve.answers=recipe", "serve.compare={mode: ab, share: 1.0}")
+    with comparing(spoiled, root, monkeypatch, *options, as_served=keep) as found:
+        assert found.desk.ask(Wanted(id="r1", question=QUESTION)).side == "A"
+        assert "is elsewhere" in found.told()["why_not"]
+        served[0].partner = replace(served[0].partner, chat=far("fake/chat?reply=Di casa [1]"))
+        assert found.desk.ask(Wanted(id="r2", question=QUESTION)).side == "B" and "why_not" not in found.told()
+        with candidate(found) as opened:
+            assert opened.partner.leave_out_local, "what another model said before may quote a local note"
+        refused.append(TerminalError("1 local note (a.md) must not leave this machine"))
+        live = spoiled.path / "index" / "live.json"
+        told = json.loads(live.read_text())
+        told["history"][-1]["digest"] = told["digest"] = "0" * 64  # as another publication does
+        live.write_text(json.dumps(told))
+        assert not found.desk._desks["B"]._live.look()  # type: ignore[attr-defined]
+        assert found.told()["why_not"] == "the candidate cannot be opened on what is published (see the log)"
+        assert found.desk.ask(Wanted(id="r3", question=QUESTION)).side == "A"
+    assert [row[0] for row in rows(spoiled)] == ["B"]
+
+
+def candidate(found: Comparing) -> Any:
+    """What is opened beside, for the length of a block."""
+    return found.desk._desks["B"]._live.use()  # type: ignore[attr-defined]
+
+
+def far(model: str) -> Any:
+    """A double that says it is on another machine."""
+    made: Any = load_chat(
+        model=model, temperature=0, max_tokens=200, context_tokens=8192, timeout_seconds=30, retries=0, seed=1
+    )
+    made._backend.leaves_to = "example.org"
+    return made
 
 
 def test_a_run_that_is_none_is_told_and_a_release_that_is_gone_fails_nothing(

@@ -67,6 +67,7 @@ def serving(program: Program, *arguments: object) -> Iterator[Up]:
 def test_nothing_in_service_says_what_to_do(here: Callable[..., Done], published: Workspace) -> None:
     done = here("serve", "mvp", *published.options)
     assert done.code == 3 and "nothing is in service as cervella: cervella promote" in done.err
+    assert "cervella run mvp makes one" in done.err and "-o serve.answers=recipe" in done.err
 
 
 @pytest.mark.parametrize(

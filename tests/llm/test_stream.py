@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,15 @@ def test_the_real_model_says_the_same_in_pieces() -> None:
     pieces, reply = taken(smol())
     assert len(pieces) > 3 and "".join(pieces) == reply.text
     assert same(reply, whole)
+
+
+def test_who_made_it_elsewhere_knows_how_long_it_took(monkeypatch: pytest.MonkeyPatch) -> None:
+    chat = fake("reply=uno due")
+    raw = chat._backend.complete(HELLO, max_tokens=9)  # type: ignore[attr-defined]
+    made = replace(raw, seconds=123.0)
+    monkeypatch.setattr(chat._backend, "stream", lambda *_, **__: (item for item in (raw.text, made)))  # type: ignore[attr-defined]
+    monkeypatch.setattr(chat._backend, "complete", lambda *_, **__: made)  # type: ignore[attr-defined]
+    assert taken(chat)[1].seconds == chat.chat(HELLO, local_notes=()).seconds == 123.0
 
 
 def test_a_cached_answer_comes_at_once_and_either_way_fills_the_cache(tmp_path: Path) -> None:

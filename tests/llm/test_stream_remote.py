@@ -6,8 +6,9 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,15 +26,22 @@ USAGE = {"prompt_tokens": 1000, "completion_tokens": 100, "total_tokens": 1100}
 
 
 class Streamer:
-    """`plan` is what the next requests get: a number is a status, "break" an answer that is cut, "json" one in one."""
+    """`plan` is what the next requests get.
+
+    A number is a status, "json" an answer in one. Cut after the first word: "break" with a reset, "end" and "close" as
+    by a proxy whose backend is gone: the body ends as it should, chunked or with the connection; "begin" and "empty"
+    before the first word. "silent" says nothing after the first word, "mute" not even headers, until `heard` is set.
+    """
 
     def __init__(self) -> None:
         self.plan: list[Any] = []
         self.words = ["Una", " risposta", " in", " pezzi."]
         self.usage: dict[str, int] | None = USAGE
         self.pause = 0.0
+        self.plain = False
         self.requests: list[dict[str, Any]] = []
         self.written = 0
+        self.heard = threading.Event()
         self.hung_up = threading.Event()
         double = self
 
@@ -71,14 +79,28 @@ class Streamer:
             handler.end_headers()
             handler.wfile.write(text)
             return
+        if step == "mute":
+            self.heard.wait(60)
         handler.send_response(200)
         handler.send_header("content-type", "text/event-stream")
-        handler.send_header("transfer-encoding", "chunked")
+        handler.send_header(*(("connection", "close") if step == "close" else ("transfer-encoding", "chunked")))
         handler.end_headers()
+        if step == "begin":
+            self.send(handler, {"choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}}]})
+        if step in ("begin", "empty"):
+            handler.wfile.write(b"0\r\n\r\n")
+            return
+        self.plain = step == "close"
         for word in self.words:
             time.sleep(self.pause)
             self.send(handler, {"choices": [{"index": 0, "delta": {"role": "assistant", "content": word}}]})
             self.written += 1
+            if step == "silent":
+                self.heard.wait(60)
+            if step in ("end", "close"):
+                handler.wfile.write(b"" if step == "close" else b"0\r\n\r\n")
+                handler.close_connection = True
+                return
             if step == "break":
                 handler.connection.shutdown(socket.SHUT_RDWR)
                 handler.close_connection = True
@@ -93,9 +115,8 @@ class Streamer:
         about = {"id": "x", "object": "chat.completion.chunk", "created": 1, "model": "gpt-4o-mini-2024-07-18"}
         self.chunk(handler, f"data: {json.dumps({**about, **event})}\n\n".encode())
 
-    @staticmethod
-    def chunk(handler: Any, data: bytes) -> None:
-        handler.wfile.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
+    def chunk(self, handler: Any, data: bytes) -> None:
+        handler.wfile.write(data if self.plain else f"{len(data):x}\r\n".encode() + data + b"\r\n")
         handler.wfile.flush()
 
 
@@ -104,6 +125,7 @@ def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[Streamer]:
     monkeypatch.setenv("MY_TEST_KEY", KEY)
     double = Streamer()
     yield double
+    double.heard.set()
     double.server.shutdown()
     double.server.server_close()
 
@@ -183,6 +205,30 @@ def test_a_connection_that_breaks_after_a_piece_is_told_and_not_tried_again(endp
     assert budget.spent_usd > 0 or budget.unknown_calls == 1
 
 
+@pytest.mark.parametrize("model", PROVIDERS)
+@pytest.mark.parametrize("cut", ["end", "close"])
+def test_a_stream_that_ends_as_if_it_were_whole_is_told_and_not_cached(
+    endpoint: Streamer, model: str, cut: str, tmp_path: Path
+) -> None:
+    endpoint.plan = [cut]
+    budget = Budget(per_run_usd=1.0, per_query_usd=1.0)
+    chat = chat_at(endpoint, model=model, budget=budget, cache=tmp_path / "responses.sqlite")
+    stream = chat.stream(HELLO, local_notes=())
+    assert next(stream) == "Una"
+    with pytest.raises(TransientError, match="broke off"):
+        list(stream)
+    assert len(endpoint.requests) == 1 and (budget.spent_usd > 0 or budget.unknown_calls == 1)
+    assert taken(chat)[1].text == "Una risposta in pezzi." and len(endpoint.requests) == 2
+    assert taken(chat)[1].cached
+
+
+@pytest.mark.parametrize("model", PROVIDERS)
+@pytest.mark.parametrize("cut", ["begin", "empty"])
+def test_a_stream_that_ends_before_its_first_piece_is_tried_again(endpoint: Streamer, model: str, cut: str) -> None:
+    endpoint.plan = [cut]
+    assert taken(chat_at(endpoint, model=model))[1].tries == 2
+
+
 def test_a_refused_key_is_told_and_not_shown(endpoint: Streamer) -> None:
     endpoint.plan = [401]
     with pytest.raises(TerminalError, match="MY_TEST_KEY") as caught:
@@ -204,6 +250,51 @@ def test_a_whole_answer_must_be_there_in_time_and_may_be_charged(endpoint: Strea
         list(stream)
     assert len(endpoint.requests) == 1 and budget.spent_usd > 0
     assert endpoint.hung_up.wait(15)
+
+
+def calls(model: str) -> list[threading.Thread]:
+    """Threads of calls that are under way."""
+    return [thread for thread in threading.enumerate() if thread.name == model]
+
+
+def soon(true: Callable[[], bool]) -> bool:
+    end = time.monotonic() + 15
+    while not true() and time.monotonic() < end:
+        time.sleep(0.02)
+    return true()
+
+
+@pytest.mark.parametrize("model", PROVIDERS)
+def test_a_silent_endpoint_that_is_left_keeps_no_thread_and_no_connection(endpoint: Streamer, model: str) -> None:
+    endpoint.plan = ["silent"] * 5
+    chat = chat_at(endpoint, model=model, timeout_seconds=60.0)
+    streams = [chat.stream(HELLO, local_notes=()) for _ in range(5)]
+    assert [next(stream) for stream in streams] == ["Una"] * 5
+    assert len(calls(model)) == 5
+    for stream in streams:
+        stream.close()
+    assert soon(lambda: not calls(model)), "they wait for their time-out"
+    assert taken(chat)[1].text == "Una risposta in pezzi."
+
+
+@pytest.mark.parametrize("model", PROVIDERS)
+def test_of_calls_without_a_word_that_were_left_there_are_few(
+    endpoint: Streamer, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("components.llm.remote._MOST_LEFT", 3)
+    endpoint.plan = ["mute"] * 3
+    chat = chat_at(endpoint, model=model, timeout_seconds=60.0, retries=0)
+    for number in range(3):
+        stream = chat.stream(HELLO, local_notes=(), beat_seconds=0.01)
+        assert next(stream) == ""
+        assert soon(lambda sent=number: len(endpoint.requests) > sent)  # type: ignore[misc]
+        stream.close()
+    with pytest.raises(TransientError, match="3 calls that were given up"):
+        taken(chat)
+    assert len(endpoint.requests) == 3
+    endpoint.heard.set()
+    assert soon(lambda: not calls(model)), "they see that they were left as soon as they are answered"
+    assert taken(chat)[1].text == "Una risposta in pezzi."
 
 
 def test_a_silent_endpoint_can_be_left_at_a_beat(endpoint: Streamer) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,6 +20,7 @@ from components.serve.params import HelperParams, RouterParams
 from components.serve.router.helper import Helper
 from components.serve.router.hybrid import HybridDesk
 from components.serve.router.money import MonthMoney
+from components.sncp import Document
 from components.sncp.collect import collect
 
 NOTES = {
@@ -37,33 +38,50 @@ EASY, MIDDLE, HARD = "Quando costa la caparra?", "Perché costa la caparra?", "P
 
 def make_partner(folder: Path, examples: Path) -> Partner:
     """On a real index, with a double that is replaced."""
-    root = folder / "sncp"
     for name, text in NOTES.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(text, encoding="utf-8")
+        _write(folder, name, text)
     persona = PersonaParams(
         constitution=examples / "persona" / "COSTITUZIONE.md", dna=examples / "persona" / "DNA_FAMIGLIA.md",
         session=None, max_tokens=1500,
     )  # fmt: skip
-    documents = collect(
-        root=root, sources={}, include=["**/*.md"], exclude=[], max_bytes=10**6, redact="redact",
-        persona_files=persona.files, local=[LOCAL],
-    ).documents  # fmt: skip
-    embedder = load_embedder(model="fake/embedding", cache=folder / "embeddings.sqlite")
-    assert embedder is not None
-    index = Index.open(folder / "index", embedder)
-    index.sync(chunk_documents(documents, max_tokens=200, breadcrumbs=True, count_tokens=embedder.count_tokens))
-    prompt, session = compile_texts(persona, persona_texts(persona, root=root, documents=documents))
+    index, documents = _publish(folder, persona)
+    prompt, session = compile_texts(persona, persona_texts(persona, root=folder / "sncp", documents=documents))
     return Partner(
         index=index, search=SearchParams(k=2), prompt=prompt, session=session, chat=chat(OWN), params=AnswerParams(),
         budget=Budget(per_run_usd=1, per_query_usd=1),
     )  # fmt: skip
 
 
-def chat(model: str, *, budget: Budget | None = None) -> Any:
+def write_note(folder: Path, name: str, text: str, *, local: Sequence[str] = (LOCAL,)) -> None:
+    """Write a note, and publish it in the index of a partner that was made in this folder."""
+    _write(folder, name, text)
+    _publish(folder, None, local=local)
+
+
+def _write(folder: Path, name: str, text: str) -> None:
+    path = folder / "sncp" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def _publish(
+    folder: Path, persona: PersonaParams | None, *, local: Sequence[str] = (LOCAL,)
+) -> tuple[Index, list[Document]]:
+    documents = collect(
+        root=folder / "sncp", sources={}, include=["**/*.md"], exclude=[], max_bytes=10**6, redact="redact",
+        persona_files=persona.files if persona else [], local=list(local),
+    ).documents  # fmt: skip
+    embedder = load_embedder(model="fake/embedding", cache=folder / "embeddings.sqlite")
+    assert embedder is not None
+    index = Index.open(folder / "index", embedder)
+    index.sync(chunk_documents(documents, max_tokens=200, breadcrumbs=True, count_tokens=embedder.count_tokens))
+    return index, list(documents)
+
+
+def chat(model: str, *, max_tokens: int = 200, budget: Budget | None = None) -> Any:
     """A double."""
     return load_chat(
-        model=model, temperature=0, max_tokens=200, context_tokens=8192, timeout_seconds=30, retries=0, seed=1,
+        model=model, temperature=0, max_tokens=max_tokens, context_tokens=8192, timeout_seconds=30, retries=0, seed=1,
         budget=budget,
     )  # fmt: skip
 

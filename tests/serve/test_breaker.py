@@ -21,23 +21,28 @@ def clock() -> Clock:
     return Clock()
 
 
+def asked(breaker: Breaker) -> int:
+    turn = breaker.may_ask()
+    assert turn is not None
+    return turn
+
+
 def opened(clock: Clock) -> Breaker:
     breaker = Breaker(failures=3, seconds=30, clock=clock)
     for _ in range(3):
-        assert breaker.may_ask()
-        breaker.failed()
+        breaker.failed(asked(breaker))
     return breaker
 
 
 def test_it_opens_after_so_many_failures_in_a_row_and_no_sooner(clock: Clock) -> None:
     breaker = Breaker(failures=3, seconds=30, clock=clock)
     for _ in range(2):
-        breaker.failed()
-    breaker.worked()
+        breaker.failed(asked(breaker))
+    breaker.worked(asked(breaker))
     for _ in range(2):
-        breaker.failed()
+        breaker.failed(asked(breaker))
     assert breaker.may_ask() and breaker.state() == "closed"
-    breaker.failed()
+    breaker.failed(asked(breaker))
     assert not breaker.may_ask() and breaker.state() == "open" and breaker.seconds_left() == 30
 
 
@@ -53,40 +58,67 @@ def test_after_its_time_one_question_tries_it_and_only_one(clock: Clock) -> None
 def test_a_try_that_works_closes_it(clock: Clock) -> None:
     breaker = opened(clock)
     clock.now += 30
-    assert breaker.may_ask()
-    breaker.worked()
+    breaker.worked(asked(breaker))
     assert breaker.state() == "closed" and breaker.may_ask() and breaker.may_ask()
-    breaker.failed()
+    breaker.failed(asked(breaker))
     assert breaker.may_ask(), "it counts from the beginning again"
 
 
 def test_a_try_that_fails_opens_it_for_as_long_again(clock: Clock) -> None:
     breaker = opened(clock)
     clock.now += 30
-    assert breaker.may_ask()
-    breaker.failed()
+    breaker.failed(asked(breaker))
     assert not breaker.may_ask() and breaker.seconds_left() == 30
 
 
 def test_a_try_that_nobody_knows_of_lets_the_next_one_try(clock: Clock) -> None:
     breaker = opened(clock)
     clock.now += 30
-    assert breaker.may_ask()
-    breaker.gave_up()
+    breaker.gave_up(asked(breaker))
     assert breaker.state() == "half open" and breaker.may_ask() and not breaker.may_ask()
 
 
 def test_what_was_asked_before_it_opened_and_fails_late_keeps_it_open_no_longer(clock: Clock) -> None:
-    breaker = opened(clock)
+    breaker = Breaker(failures=3, seconds=30, clock=clock)
+    turns = [asked(breaker) for _ in range(4)]
+    for turn in turns[:3]:
+        breaker.failed(turn)
     clock.now += 20
-    breaker.failed()
+    breaker.failed(turns[3])
     assert breaker.seconds_left() == 10
+
+
+@pytest.mark.parametrize("how", ["worked", "failed", "gave_up"])
+def test_what_was_asked_before_it_opened_ends_no_try(clock: Clock, how: str) -> None:
+    breaker = Breaker(failures=1, seconds=30, clock=clock)
+    old, first = asked(breaker), asked(breaker)
+    breaker.failed(first)
+    clock.now += 30
+    trying = asked(breaker)
+    getattr(breaker, how)(old)
+    assert breaker.state() == "half open" and breaker.may_ask() is None, "the one that tries is still under way"
+    breaker.worked(trying)
+    assert breaker.state() == "closed"
+    getattr(breaker, how)(old)
+    assert breaker.state() == "closed", "nor does it open what works"
+
+
+def test_a_try_that_was_given_up_says_no_more(clock: Clock) -> None:
+    breaker = opened(clock)
+    clock.now += 30
+    left = asked(breaker)
+    breaker.gave_up(left)
+    trying = asked(breaker)
+    breaker.failed(left)
+    assert breaker.state() == "half open"
+    breaker.worked(trying)
+    assert breaker.state() == "closed"
 
 
 def test_of_many_threads_one_tries(clock: Clock) -> None:
     breaker = opened(clock)
     clock.now += 30
-    gate, said = threading.Barrier(16), list[bool]()
+    gate, said = threading.Barrier(16), list[int | None]()
 
     def ask() -> None:
         gate.wait()
@@ -97,4 +129,4 @@ def test_of_many_threads_one_tries(clock: Clock) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sum(said) == 1
+    assert sum(turn is not None for turn in said) == 1

@@ -30,12 +30,17 @@ from router_house import (  # noqa: E402
 
 from components.answer.partner import Partner  # noqa: E402
 from components.errors import InputError, TerminalError, TransientError  # noqa: E402
+from components.llm import load_chat  # noqa: E402
 from components.llm.budget import BudgetError  # noqa: E402
 from components.llm.retry import RetryLater  # noqa: E402
 from components.serve.desk import Served  # noqa: E402
-from components.serve.params import HelperParams  # noqa: E402
+from components.serve.http.answers import cost_of, helper_cost_of  # noqa: E402
+from components.serve.params import HelperParams, Who  # noqa: E402
+from components.serve.router.faults import is_its_fault  # noqa: E402
 from components.serve.router.helper import Helper  # noqa: E402
+from components.serve.router.hybrid import HybridDesk  # noqa: E402
 from components.serve.router.money import MonthMoney  # noqa: E402
+from tests.serve.http.conftest import up  # noqa: E402
 
 FAILS = "&fail_prob=1"
 LONG = " ".join(f"parola{number}" for number in range(100))  # the guard holds back the beginning of an answer
@@ -55,6 +60,13 @@ class Clock:
         return self.now
 
 
+def fail_once(here: HybridDesk, who: Who) -> None:
+    """One failure of it."""
+    turn = here._breakers[who].may_ask()
+    assert turn is not None
+    here._breakers[who].failed(turn)
+
+
 @pytest.mark.parametrize(
     ("question", "tier", "who"), [(EASY, "simple", "own"), (MIDDLE, "medium", "own"), (HARD, "complex", "helper")],
     ids=["simple", "medium", "complex"],
@@ -63,7 +75,7 @@ def test_who_is_asked_first_depends_on_the_tier(partner: Partner, question: str,
     pieces, served = streamed(desk(partner), question)
     assert (served.tier, served.who, served.tried) == (tier, who, ())
     assert "".join(pieces) == served.asked.answer.text == {"own": "Mia [1]", "helper": "Aiuto [1]"}[who]
-    assert served.because and served.release == "a" * 64 and served.index == "i" * 64
+    assert served.because and served.release == "a" * 64 and served.index == partner.index.live_digest()
     assert served.confidence is not None and 0 < served.confidence <= 1
 
 
@@ -97,10 +109,33 @@ def test_one_that_fails_after_its_first_piece_is_followed_by_nobody(partner: Par
 
 def test_a_question_that_cannot_be_asked_goes_to_nobody_and_is_nobodys_fault(partner: Partner) -> None:
     here = desk(partner, breaker={"failures": 1, "seconds": 60})
-    for bad in (" \n", "x" * 8001):
+    for bad in (" \n", "x" * 8001, "password=Xk9mQ2vT " * 440):  # masked, a secret may be longer
         with pytest.raises(InputError):
             here.ask(wanted(bad))
     assert here.states() == {"own": "closed", "helper": "closed"}
+
+
+def test_what_is_wrong_with_one_question_closes_the_model_to_nobody_else(partner: Partner) -> None:
+    here = desk(partner, breaker={"failures": 1, "seconds": 60})
+    elsewhere = load_chat(
+        model="openai/none", api_base="https://nowhere.invalid/v1", temperature=0, max_tokens=200, context_tokens=8192,
+        timeout_seconds=5, retries=0, seed=1,
+    )  # fmt: skip
+    here._live = One(replace(partner, chat=elsewhere))
+    for _ in range(3):  # it must not see this note, so nothing is sent
+        served = here.ask(wanted("Dove sta la cassaforte, dietro il quadro grande?"))
+        assert served.who == "helper" and served.tried[0].why == "it refused"
+    assert here.states()["own"] == "closed"
+
+
+@pytest.mark.parametrize(
+    ("error", "fault"),
+    [(TransientError("x"), True), (RetryLater("x"), True), (InputError("no key"), True), (KeyError("x"), True),
+     (TerminalError("the prompt is too long"), False), (BudgetError("x"), False)],
+    ids=["transient", "later", "not set up", "a fault", "refused", "budget"],
+)  # fmt: skip
+def test_whose_fault_an_error_is(error: Exception, fault: bool) -> None:
+    assert is_its_fault(error) is fault
 
 
 def test_when_nobody_answers_the_error_says_who_was_asked_and_why_it_failed(partner: Partner) -> None:
@@ -123,6 +158,8 @@ def test_a_helper_without_its_key_is_no_fault_of_the_question(partner: Partner, 
     assert not isinstance(caught.value, InputError) and "NO_SUCH_KEY" not in str(caught.value)
     served = here.ask(wanted(HARD))
     assert served.who == "own" and served.tried[0].why.startswith("it is not set up")
+    here.ask(wanted(HARD))
+    assert here.states()["helper"] == "open", "three times in a row"
 
 
 def test_a_model_that_keeps_failing_is_left_alone_and_tried_again(partner: Partner) -> None:
@@ -151,7 +188,7 @@ def test_when_all_are_left_alone_nobody_waits_and_it_is_told_when_to_come_back(p
 def test_a_try_of_a_half_open_breaker_that_the_client_leaves_lets_the_next_one_try(partner: Partner) -> None:
     clock = Clock()
     here = desk(partner, clock=clock, complex=["helper"], breaker={"failures": 1, "seconds": 30})
-    here._breakers["helper"].failed()
+    fail_once(here, "helper")
     clock.now = 30
     left = here.stream(wanted(HARD))
     next(left)
@@ -164,7 +201,7 @@ def test_an_answer_without_a_model_closes_no_breaker(partner: Partner) -> None:
     strict = replace(partner, params=partner.params.model_copy(update={"min_score": 1.0}))
     clock = Clock()
     here = desk(strict, clock=clock, complex=["helper"], breaker={"failures": 1, "seconds": 30})
-    here._breakers["helper"].failed()
+    fail_once(here, "helper")
     clock.now = 30
     assert here.ask(wanted(HARD)).asked.answer.reply is None
     assert here.states()["helper"] == "half open"
@@ -176,18 +213,85 @@ def test_an_answer_from_the_cache_closes_no_breaker(partner: Partner, tmp_path: 
     money = MonthMoney(per_month_usd=5, per_query_usd=1, spent=lambda: 0.0)
     here._helper = Helper(HelperParams(model=HELPER), money=money, cache=tmp_path / "responses.sqlite")
     assert here.ask(wanted(HARD)).who == "helper"
-    here._breakers["helper"].failed()
+    fail_once(here, "helper")
     clock.now = 30
     reply = here.ask(wanted(HARD)).asked.answer.reply
     assert reply is not None and reply.cached and here.states()["helper"] == "half open"
 
 
 def test_a_model_that_hangs_has_a_share_of_the_time_and_the_next_the_rest(partner: Partner) -> None:
-    here = desk(partner, helper=HELPER + "&delay=30", seconds=2.0)
+    here = desk(partner, helper=HELPER + "&delay=30", seconds=6.0)
     begun = time.monotonic()
     served = here.ask(wanted(HARD))
     assert served.who == "own" and served.tried[0].why.startswith("no answer within")
     assert 1.0 <= served.tried[0].seconds and time.monotonic() - begun < 15
+
+
+def test_time_that_was_gone_before_is_shared_by_none_of_them(partner: Partner) -> None:
+    here = desk(partner, helper=HELPER + "&delay=60", seconds=60.0)
+    begun = time.monotonic()
+    served = here.ask(wanted(HARD, deadline=begun + 8.0))
+    assert served.who == "own" and served.tried[0].why.startswith("no answer within")
+    assert served.tried[0].seconds < 7.0 and time.monotonic() - begun < 8.0
+
+
+@pytest.mark.parametrize(
+    ("seconds", "state"), [(5.0, "closed"), (10.0, "open")], ids=["in time", "when its time is up"]
+)
+def test_a_hanging_model_is_at_fault_when_it_is_closed_and_its_time_is_up(
+    partner: Partner, seconds: float, state: str
+) -> None:
+    clock = Clock()
+    here = desk(
+        partner, own=OWN + "&delay=60", simple=["own"], seconds=10.0, clock=clock,
+        breaker={"failures": 1, "seconds": 30},
+    )  # fmt: skip
+    stream = here.stream(wanted(EASY, deadline=9.5))
+    assert next(stream) == ""
+    clock.now = seconds
+    stream.close()
+    assert here.states()["own"] == state
+
+
+def test_behind_the_endpoint_a_model_that_hangs_is_left_alone_too(partner: Partner) -> None:
+    here = desk(
+        partner, own=OWN + "&delay=60", simple=["own"], seconds=4.0, breaker={"failures": 1, "seconds": 60},
+    )  # fmt: skip
+    ask = {"messages": [{"role": "user", "content": EASY}]}
+    with up(here, seconds=4.0) as endpoint:
+        late = endpoint.post(json=ask)
+        assert late.status_code in (503, 504) and endpoint.is_idle() and here.states()["own"] == "open"
+        assert 30 < int(endpoint.post(json=ask).headers["retry-after"]) <= 60
+
+
+@pytest.mark.parametrize(
+    ("deadline", "state"), [(2.0, "closed"), (8.0, "open")], ids=["most of its time was gone", "it had its time"]
+)
+@pytest.mark.parametrize("closed", [True, False], ids=["closed", "taken on"])
+def test_who_is_late_with_a_question_that_came_late_is_not_at_fault(
+    partner: Partner, deadline: float, state: str, closed: bool
+) -> None:
+    clock = Clock()
+    here = desk(
+        partner, own=OWN + "&delay=60", simple=["own"], seconds=10.0, clock=clock,
+        breaker={"failures": 1, "seconds": 30},
+    )  # fmt: skip
+    stream = here.stream(wanted(EASY, deadline=deadline))
+    assert next(stream) == ""
+    clock.now = 9.0
+    if closed:
+        stream.close()
+    else:
+        with pytest.raises(TransientError, match="no answer within"):
+            next(stream)
+    assert here.states()["own"] == state
+
+
+def test_when_its_time_is_over_nobody_is_asked(partner: Partner) -> None:
+    here = desk(partner, breaker={"failures": 1, "seconds": 30})
+    with pytest.raises(TransientError, match=r"no time was left.*no time was left"):
+        here.ask(wanted(HARD, deadline=time.monotonic() - 1))
+    assert here.states() == {"own": "closed", "helper": "closed"}
 
 
 def test_a_model_that_hangs_in_the_middle_is_ended_when_the_time_is_up(partner: Partner) -> None:
@@ -210,6 +314,27 @@ def test_low_confidence_goes_on_and_nothing_of_it_is_shown(partner: Partner) -> 
 def test_what_a_dearer_answer_cost_that_was_not_given_is_told(partner: Partner) -> None:
     served = desk(partner, helper="fake/chat?cost=0.01&reply=Mah", min_confidence=0.05).ask(wanted(HARD))
     assert served.who == "own" and served.tried[0].cost_usd == 0.01
+
+
+@pytest.mark.parametrize(
+    ("faults", "cost"),
+    [("&delay=30", None), (f"&break_at=90&reply={LONG}", None), ("&break_at=2&reply=Due parole", None), (FAILS, 0.0)],
+    ids=["late", "broken off", "broken off while nothing was shown", "refused at once"],
+)  # fmt: skip
+def test_what_the_helper_may_charge_for_an_answer_that_failed_is_not_known(
+    partner: Partner, faults: str, cost: float | None
+) -> None:
+    here = desk(partner, helper="fake/chat?cost=0.01" + faults, seconds=8.0, min_confidence=0.05)
+    served = here.ask(wanted(HARD))
+    assert served.who == "own" and served.tried[0].cost_usd == cost
+    assert here._helper.money.spent_usd() == (0.01 if cost is None else 0.0), "what it may have been is set aside"
+    assert cost_of(served) == cost and helper_cost_of(served) == 0.0
+
+
+@pytest.mark.parametrize("faults", ["&delay=30", f"&break_at=90&reply={LONG}"], ids=["late", "broken off"])
+def test_a_model_of_this_machine_costs_nothing_when_it_fails(partner: Partner, faults: str) -> None:
+    served = desk(partner, own="fake/chat?cost=0" + faults, seconds=8.0, min_confidence=0.05).ask(wanted(EASY))
+    assert served.who == "helper" and served.tried[0].cost_usd == 0.0
 
 
 def test_high_confidence_is_given(partner: Partner) -> None:
@@ -268,14 +393,17 @@ def test_a_persona_that_must_stay_here_is_not_sent(partner: Partner) -> None:
     assert not isinstance(caught.value, BudgetError)
 
 
-@pytest.mark.parametrize(("max_tokens", "words"), [(None, 10), (4, 4), (5000, 10)], ids=["none", "less", "more"])
-def test_the_helper_writes_no_more_than_the_recipe_pays_for(
-    partner: Partner, max_tokens: int | None, words: int
+@pytest.mark.parametrize(("max_tokens", "words"), [(None, 10), (4, 4), (1_000_000, 10)], ids=["none", "less", "more"])
+@pytest.mark.parametrize("who", ["own", "helper"])
+def test_nobody_writes_more_than_the_recipe_says(
+    partner: Partner, who: Who, max_tokens: int | None, words: int
 ) -> None:
-    here = desk(partner)
+    here = desk(partner, simple=[who])
     money = MonthMoney(per_month_usd=5, per_query_usd=1, spent=lambda: 0.0)
     here._helper = Helper(HelperParams(model=f"fake/chat?cost=0.01&reply={LONG}", max_tokens=10), money=money)
-    assert len(here.ask(wanted(HARD, max_tokens=max_tokens)).asked.answer.text.split()) == words
+    here._live = One(replace(partner, chat=chat(f"fake/chat?reply={LONG}", max_tokens=10)))
+    answer = here.ask(wanted(EASY, max_tokens=max_tokens)).asked.answer
+    assert len(answer.text.split()) == words and answer.reply is not None and answer.reply.finish_reason == "length"
 
 
 def test_the_month_is_spent_by_the_usage_log_and_by_this_process(partner: Partner) -> None:

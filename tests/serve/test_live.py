@@ -129,6 +129,27 @@ def test_a_fault_that_may_pass_is_tried_again_and_one_that_stays_is_not(world: W
     here.close()
 
 
+def test_a_fault_that_nobody_foresaw_is_told_and_its_traceback_logged_once(world: World, caplog: Any) -> None:
+    here = live(world)
+    here.start()
+    world.name, world.fault = "odd", KeyError("base_model")
+    for _ in range(3):
+        assert not here.look()
+    assert here.told()["fault"] == "KeyError: 'base_model'" and here.told()["release"] == "one"
+    assert [bool(line.exc_info) for line in caplog.records] == [True]
+    world.fault = None
+    assert not here.look(), "the same mark is not opened again"
+    world.name = "two"
+    assert here.look() and here.told()["fault"] is None
+    world.look_fault = KeyError("digest")
+    for _ in range(2):
+        assert not here.look()
+    assert here.told()["fault"] and len(caplog.records) == 2
+    with pytest.raises(KeyError):
+        here.look(strict=True)
+    here.close()
+
+
 def test_a_record_that_cannot_be_read_changes_nothing(world: World) -> None:
     here = live(world)
     here.start()

@@ -174,6 +174,13 @@ def test_a_log_of_before_is_brought_to_this_version_without_loss(before: Path) -
     assert not list(before.parent.glob("*.corrupt-*"))
 
 
+def test_counting_what_would_be_forgotten_changes_no_log(before: Path) -> None:
+    was = before.read_bytes()
+    assert forget_paths(before, {"a.md"}, do=False) == 3 and before.read_bytes() == was
+    before.write_bytes(b"")
+    assert forget_paths(before, {"a.md"}, do=False) == 0 and before.read_bytes() == b""
+
+
 def test_forgetting_reaches_a_log_of_before(before: Path) -> None:
     assert forget_paths(before, {"a.md"}, do=True) == 3
     assert rows(before, "SELECT DISTINCT sources FROM query") == [("[]",)]
@@ -188,7 +195,8 @@ def test_a_log_of_a_newer_version_is_told_and_left_alone(path: Path, caplog: pyt
     for read in (log.months, log.last_30_days, lambda: log.helper_usd("2026-01")):
         with pytest.raises(TerminalError, match="a newer version of cervella made it"):
             read()
-    with pytest.raises(TerminalError, match="a newer version of cervella made it"):
-        forget_paths(path, {"a.md"}, do=True)
+    for do in (False, True):
+        with pytest.raises(TerminalError, match="a newer version of cervella made it"):
+            forget_paths(path, {"a.md"}, do=do)
     assert not UsageLog(path).record(door="ask", question="b") and "newer version" in caplog.text
     assert rows(path, "SELECT count(*) FROM query") == [(1,)] and not list(path.parent.glob("*.corrupt-*"))

@@ -95,6 +95,12 @@ class Pool:
         with self._lock:
             return [server.told() for server in self._servers.values()]
 
+    def hurry(self) -> None:
+        """Nobody waits any more for a server that is not up."""
+        with self._lock:
+            for server in self._users:
+                server.hurry.set()
+
     def close(self) -> None:
         """End all of them, whoever holds them."""
         with self._lock:

@@ -97,6 +97,8 @@ class Server(Service):
             base, workspace, context, rank, key, params,
         )  # fmt: skip
         self.start_seconds = params.start_seconds
+        self.hurry = threading.Event()
+        """Set: nobody waits any more until it is up."""
         self.port = 0
         self.starts = 0
         self.log = workspace / "serve" / "backends" / "vllm.log"
@@ -136,7 +138,7 @@ class Server(Service):
         while (about := self.board.ask(self.name)).get("state") != "up":
             if about.get("failed_starts", 0) >= _FAILED_STARTS:
                 raise TerminalError(f"vLLM does not start: {about.get('fault')}. {end_of(self.log)}")
-            if self.ending.is_set():
+            if self.ending.is_set() or self.hurry.is_set():
                 raise TransientError("vLLM was ended before it answered")
             if (now := time.monotonic()) - told > say_every:
                 told = now
@@ -157,7 +159,7 @@ class Server(Service):
         end = time.monotonic() + self.start_seconds
         while adapter.name not in (self._there or ()):
             refused = self._refused.get(adapter.name)
-            if refused or time.monotonic() > end or self.ending.is_set():
+            if refused or time.monotonic() > end or self.ending.is_set() or self.hurry.is_set():
                 self.let_go(adapter)
                 raise refused or TransientError(f"vLLM did not load {adapter.name} in time")
             time.sleep(_LOOK_SECONDS)

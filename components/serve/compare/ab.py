@@ -1,28 +1,40 @@
 """A share of the conversations is answered by the candidate; a conversation stays with who began it.
 
-Where the candidate fails before its first piece, the release in service answers: a comparison fails no question. When
-enough was asked, all conversations are answered by the release in service again.
+Where the candidate fails before its first piece, or has not begun in its share of the time, the release in service
+answers: a comparison fails no question. When enough was asked, or the candidate may be asked no more, all conversations
+are answered by the release in service again, and nothing more is recorded.
+
+Both sides are recorded alike: answers of the own model, and its failures where it was to be asked first. A time that
+was up is a failure, a client that went away is not; neither is money that was not there.
 
 State after a hard crash: none; the share is told from the conversation's id, and what was recorded counts.
 
-**Not covered**: people who come back under another conversation may meet both; answers of the helper count to neither.
+**Not covered**: people who come back under another conversation may meet both; answers that the helper gave first count
+to neither; what the release in service answers in place of the candidate is a row of its side.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator
+import time
+from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import replace
 
-from components.errors import InputError
+from components.errors import TerminalError
+from components.llm.budget import BudgetError
 from components.serve.compare.records import Compared, Comparisons, Side
-from components.serve.compare.share import in_share
-from components.serve.desk import Desk, Served, Wanted
-from components.serve.params import CompareParams
+from components.serve.compare.share import closable, in_share
+from components.serve.desk import Desk, Served, Wanted, check_wanted
+from components.serve.params import CompareParams, Tier
+from components.serve.router.faults import LateError
 from components.store import logger
 
-__all__ = ["AbDesk"]
+__all__ = ["AbDesk", "HandedOnError"]
+
+
+class HandedOnError(TerminalError):
+    """The own model was to answer, and the helper did. Recorded, never raised."""
 
 
 class AbDesk:
@@ -30,27 +42,33 @@ class AbDesk:
 
     Args:
         a: what is in service.
-        b: the candidate.
+        b: the candidate, under the same router where there is one.
         params: of the recipe.
         records: where answers go, after they were given.
         candidate: digest of the candidate's release.
+        max_chars: longest question (characters).
         keep_texts: whether the record has the texts.
+        why_not: why the candidate is not to be asked now, in words; None: it may be.
+        classified: of a question, how hard it is and whether the own model is asked first; None: there is no router.
+        patience: share of the time that is left, in which the candidate has to begin; None: its desk sees to that.
     """
 
     def __init__(
-        self, a: Desk, b: Desk, *, params: CompareParams, records: Comparisons, candidate: str, keep_texts: bool = False
-    ) -> None:
+        self, a: Desk, b: Desk, *, params: CompareParams, records: Comparisons, candidate: str, max_chars: int,
+        keep_texts: bool = False, why_not: Callable[[], str | None] = lambda: None,
+        classified: Callable[[str], tuple[Tier, bool]] | None = None, patience: float | None = 0.5,
+    ) -> None:  # fmt: skip
         self._desks: dict[Side, Desk] = {"A": a, "B": b}
-        self._params, self._records = params, records
-        self._candidate, self._keep_texts = candidate, keep_texts
+        self._params, self._records, self._max_chars = params, records, max_chars
+        self._candidate, self._keep_texts, self._why_not = candidate, keep_texts, why_not
+        self._classified, self._patience = classified, patience
         self._lock = threading.Lock()
-        self._compared = records.count(candidate)
+        self._compared = records.count(candidate, "ab")
 
     def side(self, wanted: Wanted) -> Side:
         """Who answers this conversation."""
-        with self._lock:
-            enough = self._compared >= self._params.questions
-        return "B" if not enough and in_share(wanted, candidate=self._candidate, share=self._params.share) else "A"
+        asked = in_share(wanted, candidate=self._candidate, share=self._params.share) and self._goes_on()
+        return "B" if asked else "A"
 
     def told(self) -> dict[str, int]:
         """For people and metrics: questions the candidate was asked, and how many are enough."""
@@ -59,21 +77,21 @@ class AbDesk:
 
     def stream(self, wanted: Wanted) -> Generator[str | Served]:
         """See `Desk`; `Served.side` says who answered."""
+        check_wanted(wanted, max_chars=self._max_chars)  # what is wrong with it is no fault of either
         if self.side(wanted) == "B":
             given = False
             try:
-                for piece in self._one("B", wanted):
-                    given = given or bool(piece)
-                    yield piece
+                with closing(self._one("B", wanted)) as pieces:
+                    for piece in pieces:
+                        given = given or bool(piece)
+                        yield piece
                 return
-            except InputError:
-                raise
             except Exception as error:
-                self._record(wanted, error, "B")
                 if given:
                     raise
                 logger.warning("%s: the candidate did not answer, so what is in service does: %s", wanted.id, error)
-        yield from self._one("A", wanted)
+        with closing(self._one("A", wanted)) as pieces:
+            yield from pieces
 
     def ask(self, wanted: Wanted) -> Served:
         """See `Desk`."""
@@ -82,28 +100,48 @@ class AbDesk:
         return served
 
     def _one(self, side: Side, wanted: Wanted) -> Generator[str | Served]:
-        served: Served | None = None
-
-        def pieces() -> Generator[str | Served]:
-            yield from self._desks[side].stream(wanted)
-
+        begun, given = time.monotonic(), False
+        outcome: Served | Exception | None = None
+        until = self._until(side, wanted, begun)
         try:
-            with closing(pieces()) as made:
+            with closing(closable(self._desks[side], wanted)) as made:
                 for piece in made:
                     if isinstance(piece, Served):
-                        served = replace(piece, side=side)
-                        yield served
-                    else:
-                        yield piece
+                        outcome = replace(piece, side=side)
+                        yield outcome
+                        continue
+                    given = given or bool(piece)
+                    yield piece
+                    if not given and time.monotonic() > until:
+                        raise LateError(time.monotonic() - begun)
+        except GeneratorExit:
+            if outcome is None and wanted.deadline is not None and time.monotonic() >= wanted.deadline:
+                outcome = LateError(time.monotonic() - begun)
+            raise
+        except Exception as error:
+            outcome = outcome or error
+            raise
         finally:  # once it was given; also when nobody takes what comes after it
-            if served and served.who == "own":
-                self._record(wanted, served, side)
+            if outcome is not None:
+                self._record(wanted, outcome, side)
+
+    def _until(self, side: Side, wanted: Wanted, begun: float) -> float:
+        """When an answer has to have begun (of the monotonic clock)."""
+        if side == "A" or self._patience is None or wanted.deadline is None:
+            return float("inf")
+        return begun + self._patience * (wanted.deadline - begun)
 
     def _record(self, wanted: Wanted, given: Served | Exception, side: Side) -> None:
+        tier, own_first = self._classified(wanted.question) if self._classified else (None, True)
+        if isinstance(given, Served) and given.who != "own":
+            given = HandedOnError("the helper answered")
+        if isinstance(given, BudgetError) or (isinstance(given, Exception) and not own_first) or not self._goes_on():
+            return
         try:
             kept = self._records.record([
                 Compared.of(
-                    wanted, given, candidate=self._candidate, mode="ab", side=side, keep_texts=self._keep_texts
+                    wanted, given, candidate=self._candidate, mode="ab", side=side, keep_texts=self._keep_texts,
+                    tier=tier,
                 )
             ])  # fmt: skip
         except Exception:  # the answer was given: its record takes it from nobody
@@ -112,3 +150,8 @@ class AbDesk:
         if kept and side == "B":
             with self._lock:
                 self._compared += 1
+
+    def _goes_on(self) -> bool:
+        with self._lock:
+            enough = self._compared >= self._params.questions
+        return not enough and self._why_not() is None

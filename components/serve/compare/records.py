@@ -4,8 +4,9 @@
 sources, the kind of an error. **Only with `keep_conversations`**: question and answer, secrets and personal data
 masked. A conversation's id is kept as a digest that is keyed by random bytes of this very file.
 
-At most 40,000 rows: the oldest go. State after a hard crash: see `components.store.sqlite_file`; both answers to a
-question are there or neither is. A file that is broken is moved aside and begun anew, and so is the comparison.
+Of each side of a comparison the newest 10,000 rows are kept, or as many as it asks questions; and the newest 4
+comparisons. State after a hard crash: see `components.store.sqlite_file`; both answers to a question are there or
+neither is. A file that is broken is moved aside and begun anew, and so is the comparison.
 """
 
 from __future__ import annotations
@@ -19,21 +20,27 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from components.answer import detect_language
+from components.errors import InputError
 from components.evaluate.said import Item, Said
 from components.serve.desk import Served, Wanted
 from components.serve.masked import masked
 from components.store.sqlite_file import SqliteFile
 from components.usage.log import label_of
 
-__all__ = ["Compared", "Comparisons", "Mode", "Side", "comparisons_file"]
+if TYPE_CHECKING:
+    from components.answer import Answer
+
+__all__ = ["MAX_ROWS", "Compared", "Comparisons", "Mode", "Side", "comparisons_file"]
 
 Side = Literal["A", "B"]
 """A: what is in service; B: the candidate."""
 Mode = Literal["shadow", "ab"]
-_MAX_ROWS, _MOST_SOURCES = 40_000, 20  # rows; places of one answer
+MAX_ROWS = 10_000
+"""Of one side of a comparison, where it does not ask for more questions."""
+_MOST_COMPARISONS = 4
 _SCHEMA = (
     """CREATE TABLE IF NOT EXISTS answer (
         id INTEGER PRIMARY KEY, at TEXT NOT NULL, candidate TEXT NOT NULL, mode TEXT NOT NULL, side TEXT NOT NULL,
@@ -41,7 +48,7 @@ _SCHEMA = (
         lang TEXT NOT NULL, found INTEGER, confidence REAL, sources TEXT NOT NULL, cited TEXT NOT NULL, seconds REAL,
         prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL, cost_usd REAL, is_local INTEGER,
         cached INTEGER NOT NULL, chars INTEGER NOT NULL, error TEXT, question TEXT, text TEXT)""",
-    "CREATE INDEX IF NOT EXISTS answer_candidate ON answer (candidate, side)",
+    "CREATE INDEX IF NOT EXISTS answer_of ON answer (candidate, mode, side)",
     "CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value) WITHOUT ROWID",
 )
 
@@ -67,7 +74,7 @@ class Compared:
         tier: how hard the question was taken to be.
         found: whether it was in the notes; None: no answer.
         confidence: see `Served`.
-        sources: places of the notes that the model read, `path:first-last`.
+        sources: places of the notes that the model read, `path:first-last`; after them those of exact duplicates.
         cited: of these, those that the text names.
         seconds: question to answer; None: no answer.
         prompt_tokens: that the model read.
@@ -120,11 +127,12 @@ class Compared:
             conversation=wanted.conversation,
         )  # fmt: skip
         if isinstance(given, BaseException):
-            return cls(**{**_shallow(begun), "error": type(given).__name__})
+            why = given.__cause__ if isinstance(given.__cause__, InputError) else given  # a desk tells it as its own
+            return cls(**{**_shallow(begun), "error": type(why).__name__})
         answer, reply = given.asked.answer, given.asked.answer.reply
         told: dict[str, Any] = {
             "release": given.release, "live_index": given.index, "tier": given.tier or tier, "found": answer.found,
-            "confidence": given.confidence, "sources": answer.places(), "cited": answer.places(cited=True),
+            "confidence": given.confidence, "sources": _sources(answer), "cited": answer.places(cited=True),
             "seconds": given.asked.seconds, "chars": len(answer.text),
             "text": masked(answer.text) if keep_texts else None,
         }  # fmt: skip
@@ -158,10 +166,10 @@ class Comparisons(SqliteFile):
 
     Args:
         path: of the file, see `comparisons_file`.
-        max_rows: answers that are kept.
+        max_rows: answers that are kept of one side of a comparison.
     """
 
-    def __init__(self, path: Path, *, max_rows: int = _MAX_ROWS) -> None:
+    def __init__(self, path: Path, *, max_rows: int = MAX_ROWS) -> None:
         super().__init__(path, schema=_SCHEMA, what="record of comparisons", busy_seconds=5.0)
         self._max_rows = max_rows
 
@@ -169,13 +177,20 @@ class Comparisons(SqliteFile):
         """Keep these answers, all or none; False when they could not be kept, which is no error."""
         return self._try_write(lambda connection: self._insert(connection, answers))
 
-    def count(self, candidate: str) -> int:
-        """How many questions the candidate was asked (its errors too); 0 when the file cannot be read."""
-        query = "SELECT count(*) FROM answer WHERE candidate = ? AND side = 'B'"
-        return self._try_read(lambda connection: int(connection.execute(query, (candidate,)).fetchone()[0]), instead=0)
+    def count(self, candidate: str, mode: Mode) -> int:
+        """How many questions the candidate was asked so (its errors too); 0 when the file cannot be read."""
+        query = "SELECT count(*) FROM answer WHERE candidate = ? AND mode = ? AND side = 'B'"
+        return self._try_read(
+            lambda connection: int(connection.execute(query, (candidate, mode)).fetchone()[0]), instead=0
+        )
+
+    def kept(self) -> list[tuple[str, Mode]]:
+        """Candidate and mode of each comparison, the newest first; nothing when the file cannot be read."""
+        query = "SELECT candidate, mode FROM answer GROUP BY candidate, mode ORDER BY max(id) DESC"
+        return self._try_read(lambda connection: connection.execute(query).fetchall(), instead=[])
 
     def answers(self, candidate: str) -> list[Compared]:
-        """Everything of one comparison, the oldest first; nothing when the file cannot be read."""
+        """Everything of one candidate, the oldest first; nothing when the file cannot be read."""
         names = [field.name for field in fields(Compared)]
         query = f"SELECT {', '.join(names)} FROM answer WHERE candidate = ? ORDER BY id"  # noqa: S608
 
@@ -197,6 +212,7 @@ class Comparisons(SqliteFile):
 
     def _insert(self, connection: sqlite3.Connection, answers: Sequence[Compared]) -> None:
         for answer in answers:
+            _make_room(connection, answer, max_rows=self._max_rows)
             row = {name: label_of(value) if isinstance(value, str) else value
                    for name, value in _shallow(answer).items()}  # fmt: skip
             row |= {
@@ -206,7 +222,20 @@ class Comparisons(SqliteFile):
             }  # fmt: skip
             names, marks = ", ".join(row), ", ".join(f":{name}" for name in row)
             connection.execute(f"INSERT INTO answer ({names}) VALUES ({marks})", row)  # noqa: S608
-        connection.execute("DELETE FROM answer WHERE id <= (SELECT max(id) FROM answer) - ?", (self._max_rows,))
+
+
+def _make_room(connection: sqlite3.Connection, answer: Compared, *, max_rows: int) -> None:
+    """For one more answer: each side has room of its own, so that a side of many pushes out none of the other's."""
+    side = (answer.candidate, answer.mode, answer.side)
+    connection.execute(
+        "DELETE FROM answer WHERE candidate = ?1 AND mode = ?2 AND side = ?3 AND id <= (SELECT id FROM answer "
+        "WHERE candidate = ?1 AND mode = ?2 AND side = ?3 ORDER BY id DESC LIMIT 1 OFFSET ?4)", (*side, max_rows - 1),
+    )  # fmt: skip
+    if not connection.execute("SELECT 1 FROM answer WHERE candidate = ? AND mode = ? LIMIT 1", side[:2]).fetchone():
+        connection.execute(
+            "DELETE FROM answer WHERE (candidate, mode) NOT IN (SELECT candidate, mode FROM answer "
+            "GROUP BY candidate, mode ORDER BY max(id) DESC LIMIT ?)", (_MOST_COMPARISONS - 1,),
+        )  # fmt: skip
 
 
 def _shallow(answer: Compared) -> dict[str, Any]:
@@ -222,7 +251,18 @@ def _read(row: dict[str, Any]) -> Compared:
 
 
 def _places(places: Sequence[str]) -> str:
-    return json.dumps([label_of(place) for place in places[:_MOST_SOURCES]], ensure_ascii=False)
+    """All of them: a text is forgotten by the paths of its sources. Each path is bounded, its lines stay."""
+    return json.dumps([_place(*place.rpartition(":")[::2]) for place in places], ensure_ascii=False)
+
+
+def _sources(answer: Answer) -> tuple[str, ...]:
+    """Where they stand, then where notes with the very same text stand."""
+    same = [f"{path}:{one.first_line}-{one.last_line}" for one in answer.sources for path in one.paths]
+    return tuple(dict.fromkeys((*answer.places(), *same)))
+
+
+def _place(path: str, lines: str) -> str:
+    return f"{label_of(path)}:{lines}"
 
 
 def _digest(connection: sqlite3.Connection, conversation: str | None) -> str | None:

@@ -18,8 +18,9 @@ from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 
 from components.errors import CervellaError
+from components.llm.budget import BudgetError
 from components.serve.compare.records import Compared, Comparisons, Side
-from components.serve.compare.share import in_share
+from components.serve.compare.share import closable, in_share
 from components.serve.desk import Desk, Served, Wanted
 from components.serve.params import CompareParams
 from components.store import logger
@@ -43,28 +44,30 @@ class ShadowDesk:
         gives_way: False: the candidate's model is elsewhere, and disturbs nobody.
         held: entered around each comparison; what it raises leaves the question out.
         since: differs once something was forgotten: what was answered before is compared no more.
+        why_not: why the candidate is not to be asked now, in words; None: it may be.
     """
 
     def __init__(
         self, desk: Desk, other: Desk, *, params: CompareParams, records: Comparisons, candidate: str,
         keep_texts: bool = False, gives_way: bool = True,
         held: Callable[[], AbstractContextManager[object]] = nullcontext, since: Callable[[], object] = lambda: None,
+        why_not: Callable[[], str | None] = lambda: None,
     ) -> None:  # fmt: skip
         self._desk, self._other, self._params, self._records = desk, other, params, records
         self._candidate, self._keep_texts, self._gives_way = candidate, keep_texts, gives_way
-        self._held, self._since = held, since
+        self._held, self._since, self._why_not = held, since, why_not
         self._change = threading.Condition()
         self._waiting: deque[tuple[Wanted, Served, object]] = deque()
         self._flying = 0
         self._working = self._closed = False
         self._left_out = 0
-        self._compared = records.count(candidate)
+        self._compared = records.count(candidate, "shadow")
         self._thread = threading.Thread(target=self._work, name="shadow", daemon=True)
         self._thread.start()
 
     def stream(self, wanted: Wanted) -> Generator[str | Served]:
         """See `Desk`."""
-        with self._in_flight(), closing(_closable(self._desk, wanted)) as pieces:
+        with self._in_flight(), closing(closable(self._desk, wanted)) as pieces:
             for piece in pieces:
                 if isinstance(piece, Served):
                     self._hand(wanted, piece)
@@ -111,6 +114,8 @@ class ShadowDesk:
     def _hand(self, wanted: Wanted, served: Served) -> None:
         if served.who != "own" or not in_share(wanted, candidate=self._candidate, share=self._params.share):
             return
+        if self._why_not() is not None:
+            return
         with self._change:
             if self._closed or self._compared >= self._params.questions:
                 return
@@ -134,7 +139,7 @@ class ShadowDesk:
             try:
                 if self._compared < self._params.questions:
                     with self._held():
-                        if since == self._since():
+                        if since == self._since() and self._why_not() is None:
                             self._compare(wanted, served)
                         else:
                             self._leave_out()
@@ -160,6 +165,9 @@ class ShadowDesk:
         if other is None:
             self._leave_out()
             return
+        if isinstance(other, BudgetError) or self._why_not() is not None:
+            self._leave_out()  # money that is not there says nothing of an answer
+            return
         sides: tuple[tuple[Side, Served | BaseException], ...] = (("A", served), ("B", other))
         both = [
             Compared.of(
@@ -180,7 +188,7 @@ class ShadowDesk:
         """The candidate's answer, or its error; None: it gave way."""
         begun = time.perf_counter()
         try:
-            with closing(_closable(self._other, wanted)) as pieces:
+            with closing(closable(self._other, wanted)) as pieces:
                 for piece in pieces:
                     if isinstance(piece, Served):
                         return piece
@@ -191,8 +199,3 @@ class ShadowDesk:
             logger.info("%s: the candidate gave no answer in %.1f s: %s", wanted.id, time.perf_counter() - begun, error)
             return error
         return RuntimeError("a stream that ended without an end")
-
-
-def _closable(desk: Desk, wanted: Wanted) -> Generator[str | Served]:
-    """The desk's stream as a generator: closing it closes that one."""
-    yield from desk.stream(wanted)

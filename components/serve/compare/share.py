@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Generator
 
-from components.serve.desk import Wanted
+from components.serve.desk import Desk, Served, Wanted
 
-__all__ = ["in_share"]
+__all__ = ["closable", "in_share"]
 
 
 def in_share(wanted: Wanted, *, candidate: str, share: float) -> bool:
@@ -20,3 +21,8 @@ def in_share(wanted: Wanted, *, candidate: str, share: float) -> bool:
     name = wanted.id if wanted.conversation is None else f"{wanted.key}\0{wanted.conversation}"
     drawn = hashlib.sha256(f"{candidate}\0{name}".encode("utf-8", "replace")).digest()[:8]
     return int.from_bytes(drawn, "big") < share * 2**64
+
+
+def closable(desk: Desk, wanted: Wanted) -> Generator[str | Served]:
+    """The desk's stream as a generator: closing it closes that one."""
+    yield from desk.stream(wanted)

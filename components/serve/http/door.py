@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
@@ -66,15 +66,19 @@ class Door:
 def _strange(headers: Headers) -> str | None:
     """Why this is no request of this machine; None: it is one."""
     host, origin = headers.get("host", ""), headers.get("origin")
-    if not is_loopback(_name(f"//{host}")):
+    named = _split(f"//{host}")
+    if named is None or not is_loopback(named.hostname or ""):
         return "Without keys only this machine may ask, by its own name: 127.0.0.1 or localhost."
-    if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
-        return "Without keys no page of another site may ask."
+    if origin is not None:
+        asks = _split(origin)
+        if asks is None or asks.netloc.lower() != host.lower():
+            return "Without keys no page of another site may ask."
     return None
 
 
-def _name(url: str) -> str:
+def _split(url: str) -> SplitResult | None:
+    """None: it is no URL, such as http://[."""
     try:
-        return urlsplit(url).hostname or ""
+        return urlsplit(url)
     except ValueError:
-        return ""
+        return None

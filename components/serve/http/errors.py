@@ -2,7 +2,8 @@
 
 No sentence holds a path of this machine, a key, or text of a note: what a client is told of a failure further in is
 a sentence of ours; the error itself goes into the log, with the id of the request. An InputError is told in its own
-words where no path can be among them, since it speaks of the question; secrets in it are masked by their looks.
+words where no path can be among them, since it speaks of the question (a desk raises no other, see `check_wanted`);
+secrets in it are masked by their looks.
 """
 
 from __future__ import annotations

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from components.answer import without_sources
 from components.serve.http.errors import invalid
 from components.serve.params import LimitParams
 
@@ -24,12 +24,11 @@ if TYPE_CHECKING:
 __all__ = ["Asking", "Scored", "read_asking", "read_score"]
 
 _SYSTEM = ("system", "developer")
-_SOURCES = re.compile(r"\n\n(?:Fonti|Sources|Note lette|Notes that were read):\n(?: {2}\[\d+\] [^\n]*(?:\n|\Z))+\Z")
 _USED = frozenset(
     {"messages", "model", "stream", "stream_options", "max_tokens", "max_completion_tokens", "conversation", "n"}
 )
 _LONGEST_NAME, _MOST_IGNORED = 200, 20  # characters of an id or a name; names that are told
-
+_MOST_TOKENS = 1_000_000  # of an answer: more is a mistake; how many are made at most the recipe says
 
 _Kind = TypeVar("_Kind", bound=BaseModel)
 
@@ -62,8 +61,8 @@ class _Body(_Given):
     model: str | None = None
     stream: bool | None = None
     stream_options: _StreamOptions | None = None
-    max_tokens: int | None = Field(default=None, ge=1)
-    max_completion_tokens: int | None = Field(default=None, ge=1)
+    max_tokens: int | None = Field(default=None, ge=1, le=_MOST_TOKENS)
+    max_completion_tokens: int | None = Field(default=None, ge=1, le=_MOST_TOKENS)
     n: Literal[1] | None = None
     conversation: str | None = Field(default=None, min_length=1, max_length=_LONGEST_NAME)
     metadata: dict[str, Any] | None = None
@@ -89,7 +88,7 @@ class Asking:
         question: the newest turn.
         history: turns before it, without system messages, and without the lists of sources that we have put there.
         conversation: its id: the client's, or one made of the first turn.
-        max_tokens: longest answer; None: the recipe's.
+        max_tokens: longest answer that is wanted; None: the recipe's.
         stream: whether the answer is wanted in pieces.
         include_usage: whether a stream ends with the tokens.
         ignored: what of the request has no effect, by name.
@@ -149,7 +148,8 @@ def read_asking(body: bytes, *, limits: LimitParams, model: str) -> Asking:
         )  # fmt: skip
     history: list[Message] = []
     for turn in before:
-        text = _SOURCES.sub("", turn.content or "") if turn.role == "assistant" else turn.content or ""
+        text = turn.content or ""
+        text = without_sources(text) if turn.role == "assistant" else text
         if text.strip() and turn.role in ("user", "assistant"):
             history.append({"role": "user" if turn.role == "user" else "assistant", "content": text})
     return Asking(

@@ -67,8 +67,10 @@ def run(
 ) -> None:  # fmt: skip
     """Serve until SIGINT, SIGTERM or SIGHUP, or until `until` is set: then nothing new is taken.
 
-    Requests that are being answered have `grace_seconds` to end; a second signal ends them at once. In another thread
-    than the main one only `until` ends it. `ready` is called once requests are answered and signals end it cleanly.
+    Requests that are being answered have `grace_seconds` to end; a second signal ends them at once. A signal that this
+    process was begun to ignore stays ignored: SIGHUP under `nohup`, SIGINT in the background of a shell's script. In
+    another thread than the main one only `until` ends it. `ready` is called once requests are answered and signals end
+    it cleanly.
     """
     import uvicorn
 
@@ -79,7 +81,8 @@ def run(
             if threading.current_thread() is not threading.main_thread():
                 yield
                 return
-            before = {number: signal.signal(number, self.end) for number in _END_SIGNALS}
+            heard = [number for number in _END_SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
+            before = {number: signal.signal(number, self.end) for number in heard}
             try:
                 yield
             finally:

@@ -28,35 +28,43 @@ class Breaker:
         self._failed = 0
         self._opened: float | None = None
         self._trying = False
+        self._turn = 1  # one more with each change: what was asked before it tells nothing of now
 
-    def may_ask(self) -> bool:
-        """Whether to ask it now. A yes has to be answered by `worked`, `failed` or `gave_up`, once."""
+    def may_ask(self) -> int | None:
+        """Whether to ask it now: None is no, else a number, which `worked`, `failed` or `gave_up` is given, once."""
         with self._lock:
-            if self._opened is None:
-                return True
-            if self._trying or self._left() > 0:
-                return False
-            self._trying = True
-            return True
+            if self._opened is not None:
+                if self._trying or self._left() > 0:
+                    return None
+                self._trying = True
+                self._turn += 1
+            return self._turn
 
-    def worked(self) -> None:
-        """It answered."""
+    def worked(self, turn: int) -> None:
+        """It answered. Who was asked before it last opened, or was tried, is not listened to; nor below."""
         with self._lock:
-            self._failed, self._opened, self._trying = 0, None, False
+            if turn == self._turn:
+                self._failed = 0
+                if self._trying:
+                    self._change(opened=None)
 
-    def failed(self) -> None:
+    def failed(self, turn: int) -> None:
         """It did not answer, by its own fault (time-out, no connection, an error of the server)."""
         with self._lock:
-            self._failed += 1
-            # What was asked before it opened may fail long after: that does not keep it open for longer.
-            if self._trying or (self._opened is None and self._failed >= self._most):
-                self._opened = self._clock()
-            self._trying = False
+            if turn == self._turn:
+                self._failed += 1
+                if self._trying or self._failed >= self._most:
+                    self._change(opened=self._clock())
 
-    def gave_up(self) -> None:
+    def gave_up(self, turn: int) -> None:
         """Nobody knows: the client went away, or the question was at fault."""
         with self._lock:
-            self._trying = False
+            if turn == self._turn and self._trying:
+                self._change(opened=self._opened)
+
+    def _change(self, *, opened: float | None) -> None:
+        self._opened, self._trying = opened, False
+        self._turn += 1
 
     def seconds_left(self) -> float:
         """Until a question may try it; 0 when it may be asked, or is being tried."""

@@ -19,7 +19,8 @@ from components.serve.params import Tier
 
 __all__ = ["Classified", "classify", "folded"]
 
-_QUESTIONS = re.compile(r"[?？]+(?=[\s\"'»”’)\]*]|\Z)")  # the one of an address is followed by its parameters
+# The one of an address is followed by its parameters. A row of them is looked at once, not from each of its signs.
+_QUESTIONS = re.compile(r"(?<![?？])[?？]++(?=[\s\"'»”’)\]*]|\Z)")
 _CODE = re.compile(
     r"```|^[ \t]{4,}\S[^\n]*[;{}()=]|\bdef \w+\(|\bclass \w+[:({]|\bfunction \w*\(|\bSELECT [^\n]{1,200}? FROM\b"
     r"|^(?:from [\w.]+ )?import [\w.]+|^Traceback \(",

@@ -9,14 +9,15 @@ from components.llm.budget import BudgetError
 from components.llm.retry import RetryLater
 from components.serve.desk import Tried
 
-__all__ = ["LateError", "LeftAloneError", "NotAllowedError", "SpentError", "nobody", "why_of"]
+__all__ = ["LateError", "LeftAloneError", "NotAllowedError", "SpentError", "is_its_fault", "nobody", "why_of"]
 
 
 class LateError(TransientError):
-    """No answer in the time that it had. `seconds`: so long was waited."""
+    """No answer in the time that it had. `seconds`: so long was waited; None: it was not asked, no time was left."""
 
-    def __init__(self, seconds: float) -> None:
-        super().__init__(f"no answer within {seconds:.3g} s")
+    def __init__(self, seconds: float | None) -> None:
+        self.may_be_charged = seconds is not None  # what is closed early is charged as the most that it may cost
+        super().__init__("no time was left for it" if seconds is None else f"no answer within {seconds:.3g} s")
 
 
 class SpentError(BudgetError):
@@ -50,6 +51,14 @@ def why_of(error: Exception) -> str:
         case CervellaError():
             return "it refused"
     return "a fault of this program"
+
+
+def is_its_fault(error: Exception) -> bool:
+    """Whether an error speaks against the model: it cannot be reached, is not set up, or this program has a fault.
+
+    What a single question meets does not: a budget, a prompt that is too long for it, a note that it must not see.
+    """
+    return isinstance(error, TransientError | InputError) or not isinstance(error, CervellaError)
 
 
 def nobody(tried: Sequence[Tried], errors: Sequence[Exception]) -> Exception:

@@ -51,10 +51,6 @@ class Helper:
         """Its name."""
         return self._params.model
 
-    def max_tokens(self, wanted: int | None) -> int:
-        """Longest answer (tokens): what is wanted, at most the recipe's, since it is paid for."""
-        return min(wanted or self._params.max_tokens, self._params.max_tokens)
-
     def refused(self, own: Partner) -> NotAllowedError | SpentError | None:
         """Why it is not to be asked in place of `own`, in words for people; None: it may be. Nothing is sent."""
         if why := self.money.why_not():

@@ -6,8 +6,9 @@ of the helper, where notes were kept from it that the own model may read.
 
 State after a hard crash: none; breakers are closed after a start, and the month's money is read from the usage log.
 
-**Not covered**: a model that answers well-formed nonsense works, for the breaker; a question is judged by itself, not
-by the conversation before it.
+**Not covered**: a model that answers well-formed nonsense works, for the breaker, and one that refuses each question is
+asked each time; a search that fails counts as a failure of the model that it was for; a question is judged by itself,
+not by the conversation before it.
 """
 
 from __future__ import annotations
@@ -19,16 +20,15 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import get_args
 
-from components.answer.messages import NOT_IN_NOTES, check_question
+from components.answer.messages import NOT_IN_NOTES
 from components.answer.partner import Asked
 from components.errors import CervellaError, InputError, TerminalError, TransientError
-from components.llm.budget import BudgetError
-from components.serve.desk import Live, Opened, Served, Tried, Wanted
+from components.serve.desk import Live, Opened, Served, Tried, Wanted, check_wanted
 from components.serve.params import RouterParams, Who
 from components.serve.router.breaker import Breaker
 from components.serve.router.classify import Classified, classify
 from components.serve.router.confidence import confidence_of
-from components.serve.router.faults import LateError, LeftAloneError, nobody, why_of
+from components.serve.router.faults import LateError, LeftAloneError, is_its_fault, nobody, why_of
 from components.serve.router.helper import Helper
 from components.store import logger
 
@@ -45,6 +45,8 @@ class _Question:
     found: Classified
     opened: Opened
     end: float
+    hurried: bool
+    """Most of its time was gone before it came here: who is late with it is not at fault."""
     tried: list[Tried] = field(default_factory=list)
     errors: list[Exception] = field(default_factory=list)
     unsure: tuple[Tried, Asked, list[str]] | None = None
@@ -58,11 +60,11 @@ class HybridDesk:
         live: what is in service.
         router: of the recipe.
         helper: the other model.
-        seconds: for one question; a model gets an equal share of what is left for it and those after it, in which its
-            answer has to begin (or to be whole, where it is held back).
+        seconds: for one question, and never beyond its deadline; a model gets an equal share of what is left for it
+            and those after it, in which its answer has to begin (or to be whole, where it is held back).
         max_chars: longest question (characters).
         history_tokens: of the turns before, that the model is given.
-        clock: seconds that never go back.
+        clock: seconds that never go back; deadlines are of it too.
     """
 
     def __init__(
@@ -76,20 +78,31 @@ class HybridDesk:
         limits = router.breaker.model_dump()
         self._breakers: Mapping[Who, Breaker] = {who: Breaker(**limits, clock=clock) for who in get_args(Who)}
 
+    def beside(self, live: Live) -> HybridDesk:
+        """The same router over another release: the helper and its breaker are the same, the own model's is another."""
+        other = HybridDesk(
+            live, router=self._router, helper=self._helper, seconds=self._seconds, max_chars=self._max_chars,
+            history_tokens=self._history_tokens, clock=self._clock,
+        )  # fmt: skip
+        other._breakers = {**other._breakers, "helper": self._breakers["helper"]}
+        return other
+
     def states(self) -> dict[Who, str]:
         """Of the breakers: closed, open or half open."""
         return {who: breaker.state() for who, breaker in self._breakers.items()}
 
     def stream(self, wanted: Wanted) -> Generator[str | Served]:
         """See `Desk`; while nobody has anything to show, an empty piece is given now and then."""
-        check_question(wanted.question, max_chars=self._max_chars)
+        check_wanted(wanted, max_chars=self._max_chars)
         found = classify(
             wanted.question, complex_words=self._router.complex_words,
             long_question_chars=self._router.long_question_chars,
         )  # fmt: skip
         order: list[Who] = getattr(self._router, found.tier)
         with self._live.use() as opened:
-            question = _Question(wanted, found, opened, self._clock() + self._seconds)
+            end = self._end(wanted)
+            hurried = end - self._clock() < self._seconds / 2
+            question = _Question(wanted, found, opened, end, hurried)
             for place, who in enumerate(order):
                 after = [one for one in order[place + 1 :] if self._could_ask(one, opened)]
                 served = yield from self._try(who, question, after=after)
@@ -111,11 +124,13 @@ class HybridDesk:
     def _try(self, who: Who, question: _Question, *, after: list[Who]) -> Generator[str, None, Served | None]:
         """Ask one of them; what is returned was given, None: the next is to be asked."""
         begun = self._clock()
-        if refused := self._refused(who, question):
-            self._note(who, question, refused, begun)
+        turn = self._turn_of(who, question)
+        if isinstance(turn, Exception):
+            self._note(who, question, turn, begun)
             return None
         share = begun + (question.end - begun) / (1 + len(after))
         breaker, pieces, given = self._breakers[who], list[str](), False
+        late = breaker.gave_up if question.hurried else breaker.failed
         settle = breaker.gave_up
         try:
             with closing(self._pieces(who, question)) as made:
@@ -125,7 +140,8 @@ class HybridDesk:
                             settle = breaker.worked
                         if not given:
                             if why := self._why_on(who, item, after=after):
-                                question.unsure = self._note(who, question, why, begun, item), item, pieces
+                                cost = item.answer.reply.cost_usd if item.answer.reply else 0.0
+                                question.unsure = self._note(who, question, why, begun, cost_usd=cost), item, pieces
                                 return None
                             yield from pieces
                         return _served(who, item, question, tried=question.tried)
@@ -140,26 +156,36 @@ class HybridDesk:
                         raise LateError(self._clock() - begun)
             raise TransientError("the answer ended without an end")
         except Exception as error:
-            if not isinstance(error, BudgetError):
-                settle = breaker.failed
+            if is_its_fault(error):
+                settle = late if isinstance(error, LateError) else breaker.failed
             self._tell(who, question, error)
             if not given:
-                self._note(who, question, error, begun)
+                self._note(who, question, error, begun, cost_usd=self._cost_of(who, question, error))
                 return None
             if isinstance(error, InputError):  # it is not the question's fault
                 raise TerminalError(why_of(error)) from error
             raise
+        except GeneratorExit:  # nobody waits any more: they left, or its time is up and they heard of that first
+            if self._clock() >= question.end and settle != breaker.worked:
+                settle = late
+            raise
         finally:
-            settle()
+            settle(turn)
 
-    def _refused(self, who: Who, question: _Question) -> Exception | None:
-        """Why it is not asked at all; None: the breaker was asked, and waits to be told."""
+    def _end(self, wanted: Wanted) -> float:
+        """When it has to be answered: some of its time may be gone before it comes here."""
+        end = self._clock() + self._seconds
+        return end if wanted.deadline is None else min(end, wanted.deadline)
+
+    def _turn_of(self, who: Who, question: _Question) -> int | Exception:
+        """The breaker's number of this try, which it waits to be told of; or why it is not asked at all."""
         if who == "helper" and (refused := self._helper.refused(question.opened.partner)):
             return refused
         if self._clock() >= question.end:
-            return LateError(self._seconds)
+            return LateError(None)
         breaker = self._breakers[who]
-        return None if breaker.may_ask() else LeftAloneError(breaker.seconds_left())
+        turn = breaker.may_ask()
+        return LeftAloneError(breaker.seconds_left()) if turn is None else turn
 
     def _could_ask(self, who: Who, opened: Opened) -> bool:
         """Whether it would be asked now, as far as that is known."""
@@ -169,12 +195,12 @@ class HybridDesk:
 
     def _pieces(self, who: Who, question: _Question) -> Generator[str | Asked]:
         partner, wanted = question.opened.partner, question.wanted
-        most = wanted.max_tokens
         if who == "helper":
-            partner, most = self._helper.partner(partner), self._helper.max_tokens(most)
+            partner = self._helper.partner(partner)
         yield from partner.stream(
-            wanted.question, history=wanted.history, max_tokens=most, history_tokens=self._history_tokens,
-            max_chars=self._max_chars, turn=self._turn, beat_seconds=_BEAT_SECONDS,
+            wanted.question, history=wanted.history, max_tokens=wanted.tokens_of(partner),
+            history_tokens=self._history_tokens, max_chars=self._max_chars, turn=self._turn,
+            beat_seconds=_BEAT_SECONDS,
         )  # fmt: skip
 
     def _holds(self, who: Who, pieces: list[str], *, after: list[Who]) -> bool:
@@ -192,15 +218,19 @@ class HybridDesk:
             return None  # without a note that is near enough, nobody finds one
         return f"it is not sure enough: {sure:.2f}, {self._router.min_confidence:.2f} is wanted"
 
+    def _cost_of(self, who: Who, question: _Question, error: Exception) -> float | None:
+        """What it cost that it failed (US dollars); None: it may have worked, and charge for it."""
+        is_paid = who == "helper" or not question.opened.partner.chat.is_local
+        return None if is_paid and getattr(error, "may_be_charged", False) else 0.0
+
     def _note(
-        self, who: Who, question: _Question, why: Exception | str, begun: float, asked: Asked | None = None
+        self, who: Who, question: _Question, why: Exception | str, begun: float, *, cost_usd: float | None = 0.0
     ) -> Tried:
         """One that the next is asked after."""
         model = self._helper.model if who == "helper" else question.opened.partner.chat.model
-        reply = asked.answer.reply if asked else None
         it = Tried(
             who, model, why if isinstance(why, str) else why_of(why), round(self._clock() - begun, 3),
-            cost_usd=reply.cost_usd if reply else 0.0,
+            cost_usd=cost_usd,
         )  # fmt: skip
         question.tried.append(it)
         if isinstance(why, Exception):
@@ -223,5 +253,5 @@ def _may_be_missing(pieces: list[str]) -> bool:
 def _served(who: Who, asked: Asked, question: _Question, *, tried: list[Tried]) -> Served:
     return Served(
         asked=asked, who=who, tier=question.found.tier, because=question.found.because, tried=tuple(tried),
-        release=question.opened.release, index=question.opened.index, confidence=confidence_of(asked.answer),
+        release=question.opened.release, index=asked.index, confidence=confidence_of(asked.answer),
     )  # fmt: skip

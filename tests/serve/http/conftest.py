@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -16,7 +16,7 @@ from openai import OpenAI
 from components.answer.answer import Answer, Source
 from components.answer.partner import Asked
 from components.llm.chat import Reply
-from components.serve.desk import Served, Tried, Wanted
+from components.serve.desk import Desk, Served, Tried, Wanted
 from components.serve.http.app import make_app
 from components.serve.http.keys import Keys
 from components.serve.http.schema import Scored
@@ -120,7 +120,7 @@ Opening = Callable[..., AbstractContextManager[Endpoint]]
 
 
 @contextmanager
-def up(desk: Answers, *, keys: Keys | None = None, grace: float = 2, **limits: Any) -> Iterator[Endpoint]:
+def up(desk: Desk, *, keys: Keys | None = None, grace: float = 2, **limits: Any) -> Iterator[Endpoint]:
     """An endpoint over this desk, until the end of the block."""
     ended: list[Ended] = []
     scored: list[Scored] = []
@@ -142,13 +142,14 @@ def up(desk: Answers, *, keys: Keys | None = None, grace: float = 2, **limits: A
     )
     thread.start()
     try:
-        yield (here := Endpoint(address_of(listening), desk, ended, scored, told))
+        yield (here := Endpoint(address_of(listening), cast(Answers, desk), ended, scored, told))
     finally:
         for client in here.clients:
             client.close()
         until.set()
         thread.join(20)
-        desk.until.set()
+        if isinstance(desk, Answers):
+            desk.until.set()
         assert not thread.is_alive()
 
 

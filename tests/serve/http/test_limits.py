@@ -65,16 +65,22 @@ def test_only_who_has_a_key_learns_anything() -> None:
         assert here.post(json=ASK, headers={**mine, "Host": "chat.example", "Origin": "http://x"}).status_code == 200
 
 
+def _refused(endpoint: Endpoint) -> float:
+    line = 'cervella_requests_total{path="/v1/chat/completions",status="403"} '
+    return next((float(one.removeprefix(line)) for one in endpoint.numbers().splitlines() if line in one), 0.0)
+
+
 @pytest.mark.parametrize(
     "headers",
     [{"Host": "evil.example"}, {"Origin": "https://evil.example"}, {"Origin": "null"}, {"Host": "[::1"},
-     {"Origin": "http://localhost:1"}],
-    ids=["another name", "another site", "no site", "no name", "another port"],
+     {"Origin": "http://localhost:1"}, {"Origin": "http://["}, {"Origin": "http://[::1"}],
+    ids=["another name", "another site", "no site", "no name", "another port", "no address", "half an address"],
 )  # fmt: skip
 def test_without_keys_no_other_site_may_ask(endpoint: Endpoint, headers: dict[str, str]) -> None:
-    begun = endpoint.desk.begun
+    begun, counted = endpoint.desk.begun, _refused(endpoint)
     refused = endpoint.post(json=ASK, headers=headers)
     assert refused.status_code == 403 and refused.json()["error"]["code"] == "not_from_here"
+    assert refused.headers["x-content-type-options"] == "nosniff" and _refused(endpoint) == counted + 1
     assert endpoint.desk.begun == begun
 
 
@@ -171,16 +177,34 @@ def test_threads_that_do_not_come_back_never_pile_up() -> None:
         assert here.is_idle() and here.post(json=ASK).status_code == 200
 
 
-def test_waiting_for_a_turn_counts(endpoint: Endpoint) -> None:
-    desk = Answers(waits_at=0)
+def test_waiting_for_a_turn_counts() -> None:
+    desk = Answers(waits_at=0, beats=False)  # the first keeps its place until the test says so
     with up(desk, at_once=1, waiting=5, seconds=0.6) as here:
         first = threading.Thread(target=lambda: here.post(json=ASK))
         first.start()
         assert soon(lambda: desk.begun == 1)
-        desk.beats, began = True, time.monotonic()
-        assert here.post(json=ASK).status_code in (504, 200)
-        assert time.monotonic() - began < 5
+        assert here.post(json=ASK).status_code == 504 and desk.begun == 1, "it was never asked"
         first.join()
+        assert "cervella_waiting 0.0" in here.numbers() and "cervella_in_flight 1.0" in here.numbers()
+        desk.until.set()
+        assert here.is_idle() and desk.begun == 1
+
+
+def test_what_was_waited_for_a_turn_is_gone_from_the_time_to_answer() -> None:
+    desk = Answers(waits_at=0)
+    with up(desk, at_once=1, seconds=60) as here:
+        threads = [threading.Thread(target=lambda: here.post(json=ASK)) for _ in range(2)]
+        threads[0].start()
+        assert soon(lambda: desk.begun == 1)
+        threads[1].start()
+        assert soon(lambda: "cervella_waiting 1.0" in here.numbers())
+        waiting = time.monotonic()
+        time.sleep(0.5)
+        desk.until.set()
+        for thread in threads:
+            thread.join()
+        deadline = desk.wanted[1].deadline
+        assert deadline is not None and deadline <= waiting + 60, "counted from the request, not from its turn"
 
 
 @pytest.mark.parametrize("stream", [False, True])

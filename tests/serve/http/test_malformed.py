@@ -35,6 +35,11 @@ WRONG: dict[str, tuple[Any, int, str | None]] = {
     "two answers": ({"messages": [ASK], "n": 2}, 400, "n"),
     "a stream that is none": ({"messages": [ASK], "stream": "yes"}, 400, "stream"),
     "no tokens": ({"messages": [ASK], "max_tokens": 0}, 400, "max_tokens"),
+    "less than none": ({"messages": [ASK], "max_completion_tokens": -1}, 400, "max_completion_tokens"),
+    "an absurd answer": ({"messages": [ASK], "max_tokens": 10**10}, 400, "max_tokens"),
+    "an absurd answer, by its other name": (
+        {"messages": [ASK], "max_completion_tokens": 1_000_001}, 400, "max_completion_tokens",
+    ),
     "JSON wanted": ({"messages": [ASK], "response_format": {"type": "json_object"}}, 400, "response_format"),
     "a tool wanted": ({"messages": [ASK], "tool_choice": "required"}, 400, "tool_choice"),
     "sound wanted": ({"messages": [ASK], "modalities": ["audio"]}, 400, "modalities[0]"),
