@@ -185,11 +185,12 @@ def test_the_real_vllm_serves_the_packaged_model_and_its_adapter(
         said["adapter"] = _streamed(client, took, "adapter")
         assert said["base"] and said["adapter"] and said["base"] != said["adapter"], (plain, said)
         assert up.health()["backend"]["servers"][0]["starts"] == 1
-        workers = _of(python)
-        assert len(workers) > 1
+        workers, memory = _of(python), set(Path("/dev/shm").glob("*"))  # noqa: S108
+        memory = {one for one in memory if any(str(one) in _mapped(pid) for pid in workers)}
+        assert len(workers) > 1 and memory
         up.process.kill()
         program.end(up.process)
-        until(lambda: not any(map(alive, workers)))
+        until(lambda: not any(map(alive, workers)) and not any(one.exists() for one in memory))
     with capsys.disabled():
         print(f"\nvLLM on the processor: {json.dumps({name: round(value, 2) for name, value in took.items()})}")
 
@@ -209,6 +210,10 @@ def _streamed(client: openai.OpenAI, took: dict[str, float], name: str) -> str:
     took[f"{name} first token"] = first
     took[f"{name} tokens a second"] = last.completion_tokens / seconds if seconds else 0.0
     return "".join(pieces).partition("\n\n")[0]
+
+
+def _mapped(pid: int) -> str:
+    return Path(f"/proc/{pid}/maps").read_text()
 
 
 def _of(python: Path) -> list[int]:
