@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from components.errors import CervellaError, InputError
 from components.serve.desk import NotInServiceError, Opened
 from components.store import logger
+from flows.backends import Holding
 from flows.commands.partners import open_release
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from components.serve.desk import Desk
     from components.serve.live import InService
     from components.serve.params import RouterParams, Tier
+    from flows.backends import Backends
 
 __all__ = ["Comparing", "compared"]
 
@@ -39,7 +42,9 @@ class Comparing:
     close: Callable[[], None]
 
 
-def compared(loaded: LoadedRecipe, desk: Desk, live: InService) -> Comparing:
+def compared(
+    loaded: LoadedRecipe, desk: Desk, live: InService, *, backends: Backends | None = None
+) -> Comparing:  # fmt: skip
     """What answers, compared with another release if the recipe wants it and there is one.
 
     The candidate is chosen once, and opened on an index of its own, which follows what is published; its calls are
@@ -49,6 +54,7 @@ def compared(loaded: LoadedRecipe, desk: Desk, live: InService) -> Comparing:
         loaded: the recipe.
         desk: who answers without a comparison.
         live: what is in service, opened.
+        backends: what serves the model of the candidate; None: it is asked as it says.
 
     Raises:
         InputError: `serve.compare.run` names no run of the recipe.
@@ -62,7 +68,7 @@ def compared(loaded: LoadedRecipe, desk: Desk, live: InService) -> Comparing:
         if candidate.digest == live.told()["release"]:
             logger.warning("serve.compare: the release of run %s is in service: nothing is compared", candidate.run)
             return Comparing(desk, lambda: {**about, "why_not": "the candidate is in service"}, lambda: None)
-        return _begun(loaded, desk, live, candidate, about)
+        return _begun(loaded, desk, live, candidate, about, backends)
     except InputError as error:
         raise InputError(f"serve.compare.run: {str(error).removeprefix('--run: ')}") from error
     except (CervellaError, OSError) as error:
@@ -79,8 +85,9 @@ def _candidate(loaded: LoadedRecipe, *, run: str | None) -> Proposed:
 
 
 def _begun(
-    loaded: LoadedRecipe, desk: Desk, live: InService, candidate: Proposed, about: Mapping[str, Any]
-) -> Comparing:
+    loaded: LoadedRecipe, desk: Desk, live: InService, candidate: Proposed, about: Mapping[str, Any],
+    backends: Backends | None,
+) -> Comparing:  # fmt: skip
     """Raises CervellaError or OSError: the candidate cannot be opened; then nothing was begun."""
     from components.index.steps import published_digest
     from components.recipe.forget import asking_in
@@ -100,10 +107,15 @@ def _begun(
 
     def open_now(before: Opened | None) -> Opened:
         index = published()
-        partner: Partner = open_release(loaded, candidate.release, before=before.partner if before else None)
-        if partner.chat.leaves_to:  # a note that is local from now on may stand in what another model has answered
-            partner = replace(partner, leave_out_local=True)
-        return Opened(partner=partner, release=candidate.digest, index=index)
+        kept = before.partner if before else None
+        with ExitStack() as held:
+            serves = backends.serving(loaded, held) if backends else None
+            partner: Partner = open_release(loaded, candidate.release, before=kept, serves=serves)
+            if partner.chat.leaves_to:  # a note that is local from now on may stand in what another model has answered
+                partner = replace(partner, leave_out_local=True)
+            return Holding(
+                partner=partner, release=candidate.digest, index=index, serving=serves, let_go=held.pop_all().close
+            )
 
     def since() -> object:
         """Differs once gc or forget was at work."""

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from components.errors import TerminalError
 from components.recipe import LoadedRecipe
-from components.serve.desk import Opened
+from components.serve.desk import NotInServiceError, Opened
+from flows.backends import Backends, Holding
 from flows.commands.partners import in_service, open_release, partner_of
 
 if TYPE_CHECKING:
     from components.answer.partner import Partner
     from components.registry.champion import Champion
+    from components.serve.live import InService
 
-__all__ = ["InRecipe"]
+__all__ = ["InRecipe", "told_of"]
 
 
 class InRecipe:
@@ -27,11 +30,15 @@ class InRecipe:
     Args:
         loaded: the recipe, whose section `serve`, workspace and index hold to the end.
         reload: reads it anew where `serve.answers` is recipe, so that an edit is followed; None: it is read once.
+        backends: what serves the own model; None: it is asked as `llm.chat` says.
     """
 
-    def __init__(self, loaded: LoadedRecipe, *, reload: Callable[[], LoadedRecipe] | None = None) -> None:
+    def __init__(
+        self, loaded: LoadedRecipe, *, reload: Callable[[], LoadedRecipe] | None = None,
+        backends: Backends | None = None,
+    ) -> None:  # fmt: skip
         self._loaded = self._now = loaded
-        self._reload = reload
+        self._reload, self._backends = reload, backends
         self._seen: tuple[tuple[object, ...], str] | None = None
 
     def look(self) -> str:
@@ -73,16 +80,20 @@ class InRecipe:
         """
         index = self._published() or ""  # before it is opened: at most too old a name, which the next look mends
         kept = before.partner if before else None
-        if self._loaded.recipe.serve.answers == "recipe":
-            now = self._read()
-            partner = partner_of(now, before=kept)
+        of_recipe = self._loaded.recipe.serve.answers == "recipe"
+        now = self._read() if of_recipe else self._loaded
+        with ExitStack() as held:
+            serves = self._backends.serving(now, held) if self._backends else None
+            champion = None if of_recipe else in_service(now)
+            if champion:
+                partner = open_release(now, champion.release, before=kept, serves=serves)
+            else:
+                partner = partner_of(now, before=kept, serves=serves)
             self._now = now
-            return Opened(partner=partner, release=None, index=index, about=self._about(partner))
-        champion = in_service(self._loaded)
-        partner = open_release(self._loaded, champion.release, before=kept)
-        return Opened(
-            partner=partner, release=champion.digest, index=index, about=self._about(partner, champion)
-        )  # fmt: skip
+            return Holding(
+                partner=partner, release=champion.digest if champion else None, index=index,
+                about=self._about(partner, champion), serving=serves, let_go=held.pop_all().close,
+            )  # fmt: skip
 
     def _read(self) -> LoadedRecipe:
         """The recipe as it is written now."""
@@ -101,6 +112,20 @@ class InRecipe:
         if champion:
             told |= {"since": champion.at, "version": str(champion.version or "unknown"), "run": champion.run}
         return told
+
+
+def told_of(live: InService, backends: Backends | None) -> dict[str, Any]:
+    """What `/health` tells: what is in service, and the servers of the own model.
+
+    Without a router nobody answers while the server of what is in service is down: then it is not ready.
+    """
+    told: dict[str, Any] = live.told()
+    if backends is None:
+        return told
+    told["backend"] = backends.told()
+    with suppress(NotInServiceError), live.use() as opened:
+        told["ready"] = backends.has_helper or not isinstance(opened, Holding) or opened.is_up()
+    return told
 
 
 def _files(loaded: LoadedRecipe) -> list[Path]:

@@ -308,6 +308,7 @@ def load_chat(
     trusted_hosts: Collection[str] = (),
     adapter: Path | None = None,
     workers: Workers | None = None,
+    backend: Backend | None = None,
 ) -> Chat:
     """The chat model of that name.
 
@@ -316,7 +317,8 @@ def load_chat(
     SQLite file of the response cache, used at temperature 0 only. `trusted_hosts` are names in `api_base` that count
     as this machine. `adapter` is a LoRA adapter as GGUF, for `local/smollm2-135m-instruct`; its digest is part of what
     answers are cached by. A server elsewhere has its adapters under names of their own. `workers` answer in the place
-    of a model of this process; cache and budget stay here.
+    of a model of this process; cache and budget stay here. `backend` answers in the place of the model of that name,
+    with an adapter of its own: a server that somebody has started for it on this machine.
 
     Raises:
         InputError: unknown `local/` or `fake/` name; an adapter for a model that is not `local/`.
@@ -328,8 +330,9 @@ def load_chat(
             f"an adapter file can be put on local/smollm2-135m-instruct, not on {model}: a server serves an adapter "
             "under a name of its own; ask for that name"
         )
-    backend: Backend
-    if is_remote(model):
+    if backend is not None:
+        pass
+    elif is_remote(model):
         if local_only:
             raise TerminalError(f"the chat model {model} is remote and this recipe keeps texts on this machine")
         from components.llm.remote import RemoteChat

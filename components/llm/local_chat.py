@@ -20,7 +20,7 @@ from components.llm.pieces import Line, pieces_of
 from components.llm.tokenizer import clean_text, load_tokenizer
 from components.store.digests import file_digest
 
-__all__ = ["SmolLM2Chat"]
+__all__ = ["SmolLM2Chat", "harmless"]
 
 _MODEL_CONTEXT = 8192
 _ENGINES = 2  # kept at once: with an adapter and without, as they are when they are compared
@@ -82,7 +82,7 @@ class SmolLM2Chat:
         """As `complete`, in pieces. Closing it ends the call as the time-out does."""
         engine = _load_engine(self._path, self._context, self._adapter)
         request = {
-            "messages": [{"role": m["role"], "content": _harmless(m["content"])} for m in messages],
+            "messages": [{"role": m["role"], "content": harmless(m["content"])} for m in messages],
             "max_tokens": max_tokens, "temperature": self._temperature, "seed": self._seed, "stream": True,
             "stream_options": {"include_usage": True}, "return_progress": True,
         }  # fmt: skip
@@ -225,5 +225,6 @@ def _engine(path: Path, context: int, adapter: _Adapter | None) -> _Engine:
     return _Engine(start_llama(path, context=context, adapter=adapter.path if adapter else None))
 
 
-def _harmless(text: str) -> str:
+def harmless(text: str) -> str:
+    """The text with control tokens of the chat format broken up, so that it can open no turn."""
     return _CONTROL.sub(r"<| \1 |>", clean_text(text))

@@ -39,13 +39,14 @@ def _address(api_base: str | None) -> str:
 class _Remote:
     def __init__(
         self, *, model: str, api_base: str | None, api_key_env: str | None, timeout_seconds: float,
-        trusted_hosts: Collection[str],
+        trusted_hosts: Collection[str], key: str | None = None,
     ) -> None:  # fmt: skip
         self.model = model
         self.leaves_to = leaves_to(model, api_base=api_base, trusted_hosts=trusted_hosts)
         self._api_base = api_base
         self._api_key_env = api_key_env
         self._timeout = timeout_seconds
+        self._own_key = key
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.model!r}{_address(self._api_base)})"
@@ -56,6 +57,8 @@ class _Remote:
         Raises:
             InputError: the variable that the recipe names is not set, or it names none and the provider needs one.
         """
+        if self._own_key:
+            return self._own_key
         if self._api_key_env:
             key = os.environ.get(self._api_key_env, "").strip()
             if not key:
@@ -90,18 +93,21 @@ class _Remote:
 
 
 class RemoteChat(_Remote):
-    """A chat model of litellm. Parameters that a model does not know (a seed) are left out for it."""
+    """A chat model of litellm. Parameters that a model does not know (a seed) are left out for it.
+
+    `key`: of a server that this process has started itself, instead of `api_key_env`.
+    """
 
     is_local = False
     backoff_seconds = 1.0
 
     def __init__(
         self, *, model: str, temperature: float, timeout_seconds: float, seed: int,
-        api_key_env: str | None, api_base: str | None, trusted_hosts: Collection[str] = (),
+        api_key_env: str | None, api_base: str | None, trusted_hosts: Collection[str] = (), key: str | None = None,
     ) -> None:  # fmt: skip
         super().__init__(
             model=model, api_base=api_base, api_key_env=api_key_env, timeout_seconds=timeout_seconds,
-            trusted_hosts=trusted_hosts,
+            trusted_hosts=trusted_hosts, key=key,
         )  # fmt: skip
         self.identity = model + _address(api_base)
         self._temperature = temperature

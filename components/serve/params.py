@@ -16,6 +16,7 @@ __all__ = [
     "RouterParams",
     "ServeParams",
     "Tier",
+    "VllmParams",
     "Who",
 ]
 
@@ -112,6 +113,20 @@ class LimitParams(Params):
     seconds: float = Field(default=120.0, gt=0, description="for one request, waiting included")
 
 
+class VllmParams(Params):
+    """How vLLM is started."""
+
+    dtype: Literal["float32", "bfloat16", "float16"] = Field(
+        default="float32", description="of the weights and of computing; on a processor float32 is exact"
+    )
+    cache_gigabytes: int = Field(
+        default=1, ge=1, le=1024, description="memory for what has been read of questions and answers (GiB)"
+    )
+    start_seconds: float = Field(
+        default=600.0, gt=0, description="until it must answer; about 100 on two cores of a processor"
+    )
+
+
 class ServeParams(Params):
     """The endpoint."""
 
@@ -125,6 +140,12 @@ class ServeParams(Params):
     answers: Literal["champion", "recipe"] = Field(
         default="champion", description="the release in service, or what the files of the recipe say now"
     )
+    backend: Literal["embedded", "vllm"] = Field(
+        default="embedded",
+        description="what the own model answers by: embedded (llama.cpp in this process, or the endpoint that "
+        "`llm.chat` names), or a vLLM that `cervella serve` starts and ends (`cervella backends install vllm`)",
+    )
+    vllm: VllmParams = VllmParams()
     router: RouterParams | None = Field(default=None, description="none: the own model answers everything")
     compare: CompareParams | None = Field(default=None, description="another release beside, or none")
     limits: LimitParams = LimitParams()

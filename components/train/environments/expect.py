@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from components.train.params import TrainerName
+from components.train.environments.find import BACKENDS, EnvironmentName
 
 __all__ = ["Expected", "expected"]
 
@@ -34,17 +34,18 @@ class Expected:
         return f"about {minutes} {'minute' if minutes == 1 else 'minutes'}"
 
 
-_ON_CPU: dict[TrainerName, Expected] = {
+_ON_CPU: dict[EnvironmentName, Expected] = {
     "axolotl": Expected(3_310_000_000, 250),
     "llamafactory": Expected(1_900_000_000, 115),
     "unsloth": Expected(2_350_000_000, 175),
+    "vllm": Expected(2_900_000_000, 80),
 }
 _MORE_WITH_CUDA = Expected(3_950_000_000, 70)
 
 
-def expected(name: TrainerName, *, cuda: bool) -> Expected:
-    """What installing a trainer takes, for the CPU or for NVIDIA GPUs."""
+def expected(name: EnvironmentName, *, cuda: bool) -> Expected:
+    """What installing takes, for the CPU or for NVIDIA GPUs; of backends only the CPU's builds are installed."""
     alone = _ON_CPU[name]
-    if not cuda:
+    if not cuda or name in BACKENDS:
         return alone
     return Expected(alone.bytes + _MORE_WITH_CUDA.bytes, alone.seconds + _MORE_WITH_CUDA.seconds)

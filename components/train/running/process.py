@@ -19,7 +19,7 @@ from components.train.job import INSIDE, LOG, MODEL, PROGRESS
 from components.train.running.causes import ENDED, STARTED
 from components.train.running.progress import Follow, Progress, Speedometer
 
-__all__ = ["GRACE", "QUIET", "Progress", "child_environment", "run_trainer"]
+__all__ = ["GRACE", "QUIET", "Progress", "child_environment", "handed_on", "run_trainer"]
 
 GRACE = 120.0
 """Seconds that a training has, after Ctrl-C, to end its step and save a checkpoint; a second Ctrl-C ends it at once."""
@@ -42,16 +42,24 @@ def child_environment(folder: Path, *, python: Path, more: Mapping[str, str] | N
     hundreds of packages; the hub's token is, where the base comes from there.
     """
     here = (folder / MODEL).exists()
-    found = {
-        name: value for name, value in os.environ.items()
-        if name not in _LEFT_OUT and (not _SECRET.search(name) or (name in _OF_THE_HUB and not here))
-    }  # fmt: skip
-    found |= QUIET
+    found = handed_on(hub=not here)
     found["PATH"] = f"{python.parent}{os.pathsep}{found.get('PATH', os.defpath)}"
     found["HF_DATASETS_CACHE"] = str(folder.absolute() / "cache")
     if here:
         found |= {"HF_HUB_OFFLINE": "1"}
     return found | dict(more or {})
+
+
+def handed_on(*, hub: bool) -> dict[str, str]:
+    """Our variables that a program of hundreds of packages gets: no keys and passwords, and nothing that reports home.
+
+    `hub`: it may need the hub's token, since it takes its model from there.
+    """
+    kept = {
+        name: value for name, value in os.environ.items()
+        if name not in _LEFT_OUT and (not _SECRET.search(name) or (name in _OF_THE_HUB and hub))
+    }  # fmt: skip
+    return kept | QUIET
 
 
 def run_trainer(

@@ -1,0 +1,233 @@
+"""`cervella serve` with `serve.backend: vllm`: what is refused, what it says while vLLM is down, what it leaves behind.
+
+By a double of vLLM in real processes, and once by the real one, where it is installed: its environment is too large to
+be installed by a test.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import openai
+import pytest
+
+from components.errors import TerminalError
+from components.train.environments.find import find_environment
+from components.train.params import BaseModelParams
+from tests.flows.conftest import Done, Program, Workspace
+from tests.flows.released import put_in_service
+from tests.flows.test_serve import ASK, serving
+from tests.serve.backends.house import House, alive, make_house, until
+from tests.train.adapters import by_hand
+
+VLLM = ("-o", "serve.backend=vllm", "-o", "llm.cache=false", "-o", "serve.look_seconds=0.2")
+CHAT = {"model": "hosted_vllm/small", "api_base": "http://127.0.0.1:1/v1"}
+TINY = {"layers": 1, "hidden": 8, "query": 8, "kv": 8, "ffn": 8}
+
+
+@pytest.fixture
+def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
+    made = make_house(tmp_path / "house")
+    for name, value in made.variables().items():
+        monkeypatch.setenv(name, value)
+    made.base(8192)
+    yield made
+    assert not made.left()
+
+
+def of(house: House) -> tuple[str, ...]:
+    """Options of a recipe whose base is the double's."""
+    return (*VLLM, "-o", f"train.base={{model: null, folder: '{house.base(8192).model}', template: smollm2}}")
+
+
+def base_in(house: House) -> BaseModelParams:
+    return BaseModelParams(model=None, folder=Path(house.base(8192).model), template="smollm2")
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "says"),
+    [
+        (("-o", "llm.chat.model=fake/chat"), 2, "cannot serve llm.chat.model fake/chat"),
+        (("-o", "llm.chat.model=anthropic/claude"), 2, "cannot serve llm.chat.model anthropic/claude"),
+        (("-o", "llm.chat.model=local/smollm2-135m-instruct"), 3, "cervella backends install vllm"),
+    ],
+    ids=["a double", "a provider", "not installed"],
+)
+def test_what_cannot_be_served_is_said_first(
+    here: Callable[..., Done], published: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    options: tuple[str, ...], code: int, says: str,
+) -> None:  # fmt: skip
+    monkeypatch.setenv("CERVELLA_TRAINERS", str(tmp_path))
+    done = here("serve", "mvp", *published.options, *VLLM, "-o", "serve.answers=recipe", *options)
+    assert done.code == code and says in done.err
+
+
+def test_an_adapter_of_another_base_or_without_its_weights_is_refused(
+    here: Callable[..., Done], spoiled: Workspace, house: House, tmp_path: Path
+) -> None:
+    adapter = by_hand(tmp_path / "adapter", sizes=TINY)
+    put_in_service(spoiled, chat=CHAT, base=base_in(house), adapter=adapter)
+    [sealed] = (spoiled.path / "store" / "train.run").iterdir()
+    os.rename(sealed, tmp_path / "gone")
+    done = here("serve", "mvp", *spoiled.options, *of(house))
+    assert done.code == 3 and "is in no train.run of" in done.err
+    os.rename(tmp_path / "gone", sealed)
+    (Path(house.base(8192).model) / "other.json").write_text("{}")
+    done = here("serve", "mvp", *spoiled.options, *of(house))
+    assert done.code == 3 and "trained on another base than model" in done.err
+
+
+@pytest.mark.slow
+def test_a_release_is_served_with_its_adapter_another_takes_over_and_a_killed_server_comes_back(
+    program: Program, spoiled: Workspace, house: House, tmp_path: Path
+) -> None:
+    put_in_service(spoiled, chat=CHAT)
+    with serving(program, "mvp", *spoiled.options, *of(house)) as up, up.client() as client:
+
+        def text() -> str:
+            answer = client.chat.completions.create(model="cervella", messages=ASK)
+            return str(answer.choices[0].message.content).partition("\n\n")[0]
+
+        assert text().startswith("base was asked")
+        first = by_hand(tmp_path / "adapter", sizes=TINY)
+        second = put_in_service(spoiled, chat=CHAT, base=base_in(house), adapter=first)
+        until(lambda: up.health()["release"] == second)
+        assert re.match(r"adapter-[0-9a-f]{16} was asked", text())
+        [start] = house.starts()  # the adapter was loaded into the server that was up
+        assert up.health()["backend"]["servers"] == [{"model": "model", "state": "up", "starts": 1, "fault": None}]
+        house.say("slow", 2)
+        os.kill(start["pid"], signal.SIGKILL)
+        until(lambda: not up.health()["ready"])
+        with pytest.raises(openai.InternalServerError) as refused:
+            text()
+        assert refused.value.status_code == 503 and int(refused.value.response.headers["Retry-After"]) >= 5
+        told = up.health()
+        assert told["backend"]["servers"][0]["state"] in ("down", "starting")
+        assert str(spoiled.path) not in json.dumps(told)
+        until(lambda: up.health()["ready"])
+        assert re.match(r"adapter-[0-9a-f]{16} was asked", text())
+        up.process.send_signal(signal.SIGTERM)
+        done = program.end(up.process, seconds=60)
+    assert done.code == 0 and done.out.endswith("Ended.\n")
+    assert house.starts()[0]["key"] not in done.out + done.err
+
+
+@pytest.mark.slow
+def test_while_it_is_down_the_helper_answers(program: Program, spoiled: Workspace, house: House) -> None:
+    put_in_service(spoiled, chat=CHAT)
+    router = "serve.router={helper: {model: 'fake/chat?reply=Dalla+aiutante.&cost=0.001'}}"
+    with serving(program, "mvp", *spoiled.options, *of(house), "-o", router) as up, up.client() as client:
+        house.say("slow", 600)
+        os.kill(house.starts()[0]["pid"], signal.SIGKILL)
+        until(lambda: up.health()["backend"]["servers"][0]["state"] != "up")
+        answer = client.chat.completions.create(model="cervella", messages=ASK)
+        assert answer.cervella["who"] == "helper" and answer.cervella["tried"][0]["who"] == "own"
+        assert up.health()["ready"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("when", ["while it starts", "while it answers"])
+def test_killed_it_leaves_nothing_behind(program: Program, spoiled: Workspace, house: House, when: str) -> None:
+    put_in_service(spoiled, chat=CHAT)
+    if when == "while it starts":
+        house.say("slow", 600)
+        process = program.start("serve", "mvp", *spoiled.options, *of(house), "--port", "0")
+        until(house.starts)
+        process.kill()
+        program.end(process)
+    else:
+        with serving(program, "mvp", *spoiled.options, *of(house)) as up:
+            up.process.kill()
+            program.end(up.process)
+    [start] = house.starts()
+    until(lambda: not house.left())
+
+
+@pytest.mark.slow
+def test_ctrl_c_while_it_starts_ends_all(program: Program, spoiled: Workspace, house: House) -> None:
+    put_in_service(spoiled, chat=CHAT)
+    house.say("slow", 600)
+    process = program.start("serve", "mvp", *spoiled.options, *of(house), "--port", "0")
+    until(house.starts)
+    process.send_signal(signal.SIGINT)
+    done = program.end(process, seconds=60)
+    assert done.code == 130 and "vLLM is started with model" in done.err and not house.left()
+
+
+@pytest.mark.slow
+def test_the_real_vllm_serves_the_packaged_model_and_its_adapter(
+    program: Program, spoiled: Workspace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        python = find_environment("vllm").python
+    except TerminalError as error:
+        pytest.skip(f"vLLM is not installed: `cervella backends install vllm` takes 3 GB ({error})")
+    chat = {"model": "local/smollm2-135m-instruct", "max_tokens": 32}
+    base = BaseModelParams(model="local/smollm2-135m-instruct", template="smollm2", quantization="none")
+    linear = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+    adapter = by_hand(tmp_path / "adapter", r=8, alpha=16, target_modules=linear, task_type="CAUSAL_LM")
+    plain = put_in_service(spoiled, chat=chat)
+    begun = time.monotonic()
+    options = (*spoiled.options, *VLLM, "-o", "llm.chat.max_tokens=32", "-o", "answer.max_context_tokens=300",
+               "-o", "serve.limits.seconds=600")  # fmt: skip
+    with serving(program, "mvp", *options) as up, up.client() as client:
+        took = {"start": time.monotonic() - begun}
+        said = {"base": _streamed(client, took, "base")}
+        wanted = put_in_service(spoiled, chat=chat, base=base, adapter=adapter)
+        until(lambda: up.health()["release"] == wanted, 120)
+        said["adapter"] = _streamed(client, took, "adapter")
+        assert said["base"] and said["adapter"] and said["base"] != said["adapter"], (plain, said)
+        assert up.health()["backend"]["servers"][0]["starts"] == 1
+        workers, memory = _of(python), set(Path("/dev/shm").glob("*"))  # noqa: S108
+        memory = {one for one in memory if any(str(one) in _mapped(pid) for pid in workers)}
+        assert len(workers) > 1 and memory
+        up.process.kill()
+        program.end(up.process)
+        until(lambda: not any(map(alive, workers)) and not any(one.exists() for one in memory))
+    with capsys.disabled():
+        print(f"\nvLLM on the processor: {json.dumps({name: round(value, 2) for name, value in took.items()})}")
+
+
+def _streamed(client: openai.OpenAI, took: dict[str, float], name: str) -> str:
+    begun, first, pieces = time.monotonic(), 0.0, list[str]()
+    last: Any = None
+    stream = client.chat.completions.create(
+        model="cervella", messages=ASK, stream=True, stream_options={"include_usage": True}, timeout=600
+    )
+    for chunk in stream:
+        if chunk.choices and chunk.choices[0].delta.content:
+            first = first or time.monotonic() - begun
+            pieces.append(chunk.choices[0].delta.content)
+        last = chunk.usage or last
+    seconds = time.monotonic() - begun - first
+    took[f"{name} first token"] = first
+    took[f"{name} tokens a second"] = last.completion_tokens / seconds if seconds else 0.0
+    return "".join(pieces).partition("\n\n")[0]
+
+
+def _mapped(pid: int) -> str:
+    return Path(f"/proc/{pid}/maps").read_text()
+
+
+def _of(python: Path) -> list[int]:
+    """Processes of the environment: started by its Python, and those below them, whatever they call themselves."""
+    found: set[int] = set()
+    parents: dict[int, int] = {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (entry / "cmdline").read_bytes().split(b"\0")
+            parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            continue
+        if words[0] == str(python).encode():
+            found.add(int(entry.name))
+    while more := {pid for pid, parent in parents.items() if parent in found} - found:
+        found |= more
+    return sorted(found)
