@@ -40,5 +40,5 @@ def scale(run_dir: str) -> bool:
             promote(run, recipe, candidate=candidate)
         taken_back = switch(run, recipe, endpoints=endpoints)
         if taken_back:
-            raise RefusedError(taken_back)
+            raise RefusedError(f"{taken_back}. All that was measured: cervella show {run.id}")
         return True

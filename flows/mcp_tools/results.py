@@ -24,7 +24,7 @@ __all__ = ["Answered", "Found", "Planned", "Ran", "RecipeInfo", "Recipes", "Stan
            "ran", "stand"]  # fmt: skip
 
 _PATH_CHARS = 4096  # longest path of a system
-_OF_A_RUN = ("gate", "dataset", "training", "combinations", "best", "criterion", "mlflow")
+_OF_A_RUN = ("gate", "dataset", "training", "scale", "combinations", "best", "criterion", "mlflow")
 
 
 class Passage(BaseModel):
@@ -126,7 +126,7 @@ class Ran(BaseModel):
     good: bool = Field(description="of a plan: nothing stops it; of a run: its gate is GO, or it has none")
     steps: list[RanStep] = []
     metrics: dict[str, Any] = {}
-    told: dict[str, Any] = Field(default={}, description="gate, dataset, training, combinations, as far as there are")
+    told: dict[str, Any] = Field(default={}, description="gate, dataset, training, scale, combinations: what there is")
 
 
 class Stand(BaseModel):

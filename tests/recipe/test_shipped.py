@@ -22,7 +22,7 @@ def test_every_recipe_is_here(root: Path) -> None:
     names = [path.stem for path in RECIPES if not path.name.startswith("_")]
     assert names == [
         "dataset", "mvp-claude", "mvp", "optimize-qwen3-4b-llamafactory", "optimize-qwen3-4b-unsloth",
-        "optimize-qwen3-4b", "optimize-smoke", "reindex",
+        "optimize-qwen3-4b", "optimize-smoke", "reindex", "scale-hybrid",
     ]  # fmt: skip
     assert [info.name for info in list_recipes(root / "recipes")] == names
 
