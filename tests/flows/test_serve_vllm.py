@@ -175,7 +175,8 @@ def test_the_real_vllm_serves_the_packaged_model_and_its_adapter(
     adapter = by_hand(tmp_path / "adapter", r=8, alpha=16, target_modules=linear, task_type="CAUSAL_LM")
     plain = put_in_service(spoiled, chat=chat)
     begun = time.monotonic()
-    options = (*spoiled.options, *VLLM, "-o", "llm.chat.max_tokens=32", "-o", "answer.max_context_tokens=300",
+    # The same model as the release's, so that the time for one answer is the recipe's.
+    options = (*spoiled.options, *VLLM, "-o", f"llm.chat.model={chat['model']}", "-o", "llm.chat.timeout_seconds=600",
                "-o", "serve.limits.seconds=600")  # fmt: skip
     with serving(program, "mvp", *options) as up, up.client() as client:
         took = {"start": time.monotonic() - begun}
@@ -184,6 +185,7 @@ def test_the_real_vllm_serves_the_packaged_model_and_its_adapter(
         until(lambda: up.health()["release"] == wanted, 120)
         said["adapter"] = _streamed(client, took, "adapter")
         assert said["base"] and said["adapter"] and said["base"] != said["adapter"], (plain, said)
+        assert _streamed(client, took, "another question", question="Chi ha le chiavi di casa?")
         assert up.health()["backend"]["servers"][0]["starts"] == 1
         workers, memory = _of(python), set(Path("/dev/shm").glob("*"))  # noqa: S108
         memory = {one for one in memory if any(str(one) in _mapped(pid) for pid in workers)}
@@ -195,11 +197,17 @@ def test_the_real_vllm_serves_the_packaged_model_and_its_adapter(
         print(f"\nvLLM on the processor: {json.dumps({name: round(value, 2) for name, value in took.items()})}")
 
 
-def _streamed(client: openai.OpenAI, took: dict[str, float], name: str) -> str:
+def _streamed(
+    client: openai.OpenAI, took: dict[str, float], name: str, *, question: str = str(ASK[0]["content"])
+) -> str:
     begun, first, pieces = time.monotonic(), 0.0, list[str]()
     last: Any = None
     stream = client.chat.completions.create(
-        model="cervella", messages=ASK, stream=True, stream_options={"include_usage": True}, timeout=600
+        model="cervella",
+        messages=[{"role": "user", "content": question}],
+        stream=True,
+        stream_options={"include_usage": True},
+        timeout=600,
     )
     for chunk in stream:
         if chunk.choices and chunk.choices[0].delta.content:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -31,7 +32,7 @@ from components.serve.backends.vllm import Door, command, environment
 from components.serve.backends.weights import Adapter, Base
 from components.serve.params import VllmParams
 from components.services.supervisor.logs import end_of, open_log, rotate
-from components.services.supervisor.ports import free_port, holders
+from components.services.supervisor.ports import holders, is_free
 from components.services.supervisor.processes import MARK, marked
 from components.services.supervisor.service import Service
 from components.store import logger
@@ -42,7 +43,6 @@ __all__ = ["Server"]
 
 ROOT = Path(__file__).resolve().parents[3]
 _TIED = Path(tied.__file__)
-_PORTS_FROM = 8430
 _GRACE_SECONDS = 10.0  # to end by itself; then it is killed
 _USUAL_SECONDS = 100.0  # from its start to its first answer, on two cores of a processor
 _FAILED_STARTS = 2  # in a row, after which whoever waits for the first answer gives up
@@ -197,7 +197,7 @@ class Server(Service):
     def begin(self) -> None:
         """See `Service`."""
         found = find_environment("vllm")
-        self.port, self._there, self.starts = free_port(self.port or _PORTS_FROM), None, self.starts + 1
+        self.port, self._there, self.starts = _free_port(self.port), None, self.starts + 1
         self._folder = make_folder(self.mark)
         words = command(
             self.base, python=found.python, port=self.port, context=self.context, rank=self.rank, params=self.params
@@ -270,3 +270,13 @@ class Server(Service):
             with suppress(CervellaError):
                 self.door.unload(name)
             there.discard(name)
+
+
+def _free_port(before: int) -> int:
+    """The port of its life before, if nobody took it, else any. Drawn by the kernel, since others start as well."""
+    if before and is_free(before):
+        return before
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -34,7 +34,7 @@ def said(name: str) -> float:
 
 class Server(ThreadingHTTPServer):
     daemon_threads = True
-    allow_reuse_address = False
+    allow_reuse_address = True  # as vLLM's
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -119,9 +119,11 @@ def main() -> None:
     """Serve as the command line says."""
     words = sys.argv[1:]
     option = {name: words[words.index(name) + 1] for name in ("--port", "--host", "--served-model-name")}
-    ignores = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
-    helper = subprocess.Popen([sys.executable, "-c", ignores])
     memory = shared_memory.SharedMemory(create=True, size=100)  # with a tracker, a process of its own
+    ignores = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
+    helper = subprocess.Popen(
+        [sys.executable, "-c", ignores], pass_fds=[resource_tracker.getfd()]
+    )  # as a worker has it
     with (COMMANDS / "starts.jsonl").open("a") as starts:
         told = {"pid": os.getpid(), "helper": helper.pid, "words": words, "tmp": os.environ["TMPDIR"], "key": KEY,
                 "tracker": resource_tracker._resource_tracker._pid, "memory": memory.name.lstrip("/"),

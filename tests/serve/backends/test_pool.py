@@ -167,14 +167,18 @@ def test_how_long_it_takes_is_told(house: House, workspace: Path) -> None:
     assert told and "vLLM is not up yet after" in told[0]
 
 
-def test_a_port_that_is_taken_is_left_alone(pool: Pool, house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_port_that_somebody_takes_while_it_is_down_is_left_to_them(pool: Pool, house: House) -> None:
+    pool.take(house.base(), None, chat=CHAT)
+    port = server_of(pool).port
     with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        os.kill(house.starts()[0]["pid"], signal.SIGKILL)
+        until(lambda: not alive(house.starts()[0]["pid"]))
+        taken.bind(("127.0.0.1", port))
         taken.listen()
-        port = taken.getsockname()[1]
-        monkeypatch.setattr(server, "_PORTS_FROM", port)
-        pool.take(house.base(), None, chat=CHAT)
-        assert server_of(pool).port > port
+        until(lambda: pool.told()[0]["state"] != "up")
+        until(lambda: pool.told()[0]["state"] == "up")
+        assert server_of(pool).port != port
 
 
 def test_no_key_goes_to_another_process_that_took_the_port_meanwhile(
@@ -197,7 +201,7 @@ def test_no_key_goes_to_another_process_that_took_the_port_meanwhile(
                     connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}")
 
         threading.Thread(target=answer, daemon=True).start()
-        monkeypatch.setattr(server, "free_port", lambda wanted: port)
+        monkeypatch.setattr(server, "_free_port", lambda before: port)
         house.say("slow", 2.0)
         thread = threading.Thread(target=lambda: _refused(pool, house), daemon=True)
         thread.start()
