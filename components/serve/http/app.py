@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
+from components.errors import CervellaError
 from components.serve.desk import Desk, Served, Wanted
 from components.serve.http.answers import Form
 from components.serve.http.door import Door
@@ -92,7 +93,9 @@ def _told_as_errors(answer: Callable[[Request], Awaitable[Response]]) -> Callabl
         except (ClientGone, ClientDisconnect):
             return Response(status_code=499)
         except Exception as error:
-            if not isinstance(error, HttpError):
+            if isinstance(error, CervellaError):  # foreseen, such as a disk that is full
+                logger.warning("%s: %s: %s", request.state.id, type(error).__name__, error)
+            elif not isinstance(error, HttpError):
                 logger.error("%s: a fault of the endpoint", request.state.id, exc_info=error)
             shown = http_error(error, id=request.state.id)
             return JSONResponse(shown.body(), status_code=shown.status, headers=shown.headers())
