@@ -74,6 +74,8 @@ def run(
     """
     import uvicorn
 
+    from components.serve.http.protocol import Protocol
+
     class Server(uvicorn.Server):
         @contextmanager
         def capture_signals(self) -> Iterator[None]:
@@ -105,6 +107,6 @@ def run(
     application: Any = app  # the same, in uvicorn's own words
     config = uvicorn.Config(
         application, log_config=None, access_log=False, lifespan="off", server_header=False, proxy_headers=False,
-        timeout_graceful_shutdown=max(1, round(grace_seconds)), timeout_keep_alive=30, ws="none",
+        timeout_graceful_shutdown=max(1, round(grace_seconds)), timeout_keep_alive=30, ws="none", http=Protocol,
     )  # fmt: skip
     Server(config).run(sockets=[listening])

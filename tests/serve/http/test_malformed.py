@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import random
+import socket
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import given
@@ -138,3 +141,43 @@ def test_thousands_of_broken_requests_are_all_answered(endpoint: Endpoint) -> No
             statuses[answer.status_code] = statuses.get(answer.status_code, 0) + 1
     assert set(statuses) <= {200, 400, 404} and statuses[400] > 100
     assert endpoint.post(json={"messages": [ASK]}).status_code == 200
+
+
+CHUNKED = (
+    "POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\nContent-Type: {}\r\n\r\n"
+)
+
+
+@pytest.mark.parametrize(
+    "data",
+    ["nonsense\r\n\r\n", "GET /\r\n\r\n", CHUNKED.format("application/json") + "5\r\n{    no end",
+     CHUNKED.format("text/plain") + "5\r\n{    no end"],
+    ids=["no request", "no version", "no chunk", "no chunk of what is refused for its type"],
+)  # fmt: skip
+def test_what_is_no_http_gets_an_error_like_any_other_and_no_traceback(
+    endpoint: Endpoint, data: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    url = urlsplit(endpoint.url)
+    with socket.create_connection((url.hostname, url.port), timeout=20) as line:
+        line.sendall(data.encode())
+        answer = http.client.HTTPResponse(line)
+        answer.begin()
+        told = json.loads(answer.read())
+        assert answer.status == 400 and told["error"]["code"] in ("invalid_http", "invalid_content_type")
+        assert line.recv(9) == b""
+    assert endpoint.post(json={"messages": [ASK]}).status_code == 200
+    assert not [one for one in caplog.records if one.exc_info]
+
+
+def test_what_is_no_http_behind_a_request_that_is_being_answered_ends_it(
+    endpoint: Endpoint, caplog: pytest.LogCaptureFixture
+) -> None:
+    url, body = urlsplit(endpoint.url), json.dumps({"messages": [ASK], "stream": True})
+    with socket.create_connection((url.hostname, url.port), timeout=20) as line:
+        line.sendall(
+            f"POST /v1/chat/completions HTTP/1.1\r\nHost: {url.netloc}\r\nContent-Type: application/json\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n{body}nonsense\r\n\r\n".encode()
+        )
+        got = b"".join(iter(lambda: line.recv(65536), b""))
+    assert got.startswith(b"HTTP/1.1 200 ") and b"[DONE]" in got and b"invalid_http" in got
+    assert endpoint.is_idle() and not [one for one in caplog.records if one.exc_info]

@@ -1,0 +1,37 @@
+"""HTTP/1.1 as uvicorn speaks it with h11, where what is no HTTP gets an error in our form, once, and no traceback.
+
+Not covered: what is no HTTP after an answer to it has begun; then the connection is closed without a word.
+"""
+
+from __future__ import annotations
+
+import json
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from components.serve.http.errors import invalid
+
+__all__ = ["Protocol"]
+
+_HEADERS = [("Content-Type", "application/json"), ("Cache-Control", "no-store"), ("Connection", "close")]
+
+
+class Protocol(H11Protocol):
+    """One connection."""
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what cannot be understood, and close the connection.
+
+        It may be the rest of a request that is being answered, or was: whoever answers it is told that its client is
+        gone, and of an answer that has begun the client sees that it breaks off.
+        """
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            body = json.dumps(invalid("This is no HTTP/1.1.", code="invalid_http").body()).encode()
+            headers = [*_HEADERS, ("Content-Length", str(len(body)))]
+            for event in (h11.Response(status_code=400, headers=headers), h11.Data(data=body), h11.EndOfMessage()):
+                self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
