@@ -13,7 +13,7 @@ export DO_NOT_TRACK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export HF_HUB_OFFLINE := 1
 
-.PHONY: help setup setup-ray demo up down test test-fast check format lock bench bench-retrieval bench-overhead bench-reindex bench-validation bench-training clean
+.PHONY: help setup setup-ray demo up down test test-fast check format lock bench bench-retrieval bench-overhead bench-reindex bench-validation bench-training bench-serving clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -69,7 +69,7 @@ format: setup  ## write what check wants
 	$(BIN)/cervella schema --write
 	$(BIN)/python -m docs.reference
 
-bench: bench-retrieval bench-overhead bench-reindex bench-validation bench-training  ## all benchmarks
+bench: bench-retrieval bench-overhead bench-reindex bench-validation bench-training bench-serving  ## all benchmarks
 
 bench-retrieval: setup  ## recall, MRR, nDCG: full text, vectors, RRF, ours (NOTES=dir GOLDEN=file, or SQUAD=file)
 	$(BIN)/python -m benchmarks.retrieval $(if $(SQUAD),--squad-it $(SQUAD),--notes $(or $(NOTES),examples/sncp) --golden $(or $(GOLDEN),examples/golden.jsonl))
@@ -86,6 +86,10 @@ bench-validation: setup  ## what the check of a dataset costs (COUNT=100000 conv
 
 bench-training: setup  ## estimates of training (memory, time) against published runs
 	$(BIN)/python -m benchmarks.training_estimates
+
+bench-serving: setup  ## own overhead, requests a second and memory of the endpoint (NOTES=dir DURATION=60), and retrieval (CHUNKS=50000)
+	$(BIN)/python -m benchmarks.serving --notes $(or $(NOTES),examples/sncp) --duration $(or $(DURATION),60)
+	$(BIN)/python -m benchmarks.serving --chunks $(or $(CHUNKS),50000)
 
 lock: setup  ## resolve the dependencies anew (then run make check test)
 	$(UV) pip compile pyproject.toml --extra dev --python-version 3.11 --generate-hashes --no-emit-index-url \
