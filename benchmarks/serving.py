@@ -113,7 +113,7 @@ def questions(notes: Path) -> Iterator[str]:
 
 @dataclass
 class Load:
-    """What the clients of one phase saw, in seconds; of the server `memory` (share of the time -> bytes), `processor`."""
+    """What the clients of one phase saw, and what the server took: seconds; `memory`: share of the time -> bytes."""
 
     name: str
     clients: int
