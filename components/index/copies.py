@@ -81,7 +81,8 @@ def _alike(triples: Mapping[Key, frozenset[tuple[str, ...]]]) -> dict[tuple[Key,
             holders.setdefault(triple, []).append(key)
     shared: Counter[tuple[Key, Key]] = Counter()
     for keys in holders.values():
-        shared.update(combinations(keys, 2))
+        if len(keys) > 1:  # of most triples there is one
+            shared.update(combinations(keys, 2))
     out = {}
     for (one, other), both in shared.items():
         similarity = both / (len(triples[one]) + len(triples[other]) - both)
