@@ -34,7 +34,7 @@ from tests.scale.scale_house import ScaleHouse
 KEY = "sk-chaos-0123456789abcdef"
 SECONDS = 20  # of a request, in the recipe
 HELPER_SECONDS = 2  # of a call of the helper
-FAILURES = 3  # in a row, then it is left alone
+FAILURES, BREAKER_SECONDS = 3, 1  # in a row, then it is left alone for so long
 RECIPE = """\
 extends: house.yaml
 name: chaos
@@ -44,7 +44,7 @@ serve:
   limits: {{per_minute: 1000000, seconds: {seconds}}}
   router:
     helper: {{model: openai/gpt-4o-mini, api_base: "{helper}", api_key_env: CHAOS_KEY, timeout_seconds: {late}}}
-    breaker: {{failures: {failures}, seconds: 1}}
+    breaker: {{failures: {failures}, seconds: {alone}}}
 """
 EASY = "Caparra della spiaggia ad agosto nella versione attuale: costa quanto per cento? Pratica {number}."
 # What `fake/chat` takes for an answer: the line that shares most words with how it is told to answer.
@@ -295,7 +295,10 @@ def serving(program: Program, house: ScaleHouse, elsewhere: Elsewhere) -> Iterat
     """The server, until the end of the block; it has to end cleanly, and no way that it went shows a traceback."""
     recipe = house.folder / "chaos.yaml"
     recipe.write_text(
-        RECIPE.format(helper=elsewhere.url, seconds=SECONDS, late=HELPER_SECONDS, failures=FAILURES), encoding="utf-8"
+        RECIPE.format(
+            helper=elsewhere.url, seconds=SECONDS, late=HELPER_SECONDS, failures=FAILURES, alone=BREAKER_SECONDS
+        ),
+        encoding="utf-8",
     )
     process = program.start("serve", recipe, "--port", "0")
     lines: list[str] = []
