@@ -50,13 +50,13 @@ class ServedChat:
         self.identity = f"{self.model}@{base.identity}+vllm{trainer_version('vllm')}+{server.params.dtype}"
         if adapter:
             self.identity += f"+lora{adapter.sha256}"
-        self._server, self._chat = server, chat
+        self._server, self._adapter, self._chat = server, adapter, chat
         self._name = adapter.name if adapter else BASE_NAME
         self._template = base.template
 
     def is_up(self) -> bool:
-        """Whether its server answers."""
-        return self._server.is_up()
+        """Whether its server answers, and serves its adapter."""
+        return self._server.is_up(self._adapter)
 
     def count_tokens(self, text: str) -> int:
         """Tokens by the model's own tokenizer where it is here, else an estimate."""
@@ -72,7 +72,8 @@ class ServedChat:
         """One answer. Control tokens of the chat format within a message are broken up.
 
         Raises:
-            RetryLater: the server is not up. TransientError: it went down, or took too long.
+            RetryLater: the server is not up, or does not serve the adapter yet.
+            TransientError: it went down, or took too long.
             TerminalError: the prompt is longer than the context, or the server refuses it.
         """
         remote, asked, most = self._request(messages, max_tokens)
@@ -88,7 +89,7 @@ class ServedChat:
                 yield self._own(piece) if isinstance(piece, RawReply) else piece
 
     def _request(self, messages: Sequence[Message], max_tokens: int) -> tuple[RemoteChat, list[Message], int]:
-        self._server.check()
+        self._server.check(self._adapter)
         asked: list[Message] = [{"role": one["role"], "content": harmless(one["content"])} for one in messages]
         used = sum(self.count_tokens(one["content"]) + _OF_A_TURN for one in asked)
         room = self._server.context - used

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -123,6 +124,44 @@ def test_one_that_dies_is_started_again_with_its_adapters(pool: Pool, house: Hou
     assert chat.chat(ASK, local_notes=()).text.startswith("adapter-one")
     assert not alive(first["helper"]) and not Path(first["tmp"]).exists()
     assert pool.told()[0]["starts"] == len(house.starts()) == 2
+
+
+def test_an_adapter_refused_after_a_restart_is_not_up_and_asked_for_again_while_others_answer(
+    pool: Pool, house: House
+) -> None:
+    lost, base = pool.take(house.base(), house.adapter("one"), chat=CHAT), pool.take(house.base(), None, chat=CHAT)
+    house.say("refuses")
+    os.kill(house.starts()[0]["pid"], signal.SIGKILL)
+    until(lambda: pool.told()[0]["starts"] == 2 and pool.told()[0]["state"] == "up")
+    assert not lost.backend.is_up() and base.backend.is_up()
+    assert pool.told()[0]["fault"] == "it refuses to load adapter-one (see the log)"
+    with pytest.raises(RetryLater, match="does not serve adapter-one yet"):
+        chat_of(lost).chat(ASK, local_notes=())
+    assert chat_of(base).chat(ASK, local_notes=()).text.startswith("base")
+    house.unsay("refuses")
+    until(lost.backend.is_up)
+    assert chat_of(lost).chat(ASK, local_notes=()).text.startswith("adapter-one")
+    assert pool.told()[0]["fault"] is None and len(house.starts()) == 2
+
+
+def test_each_refusal_makes_the_wait_for_the_next_longer_and_another_life_forgets_them(
+    house: House, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "_AGAIN_SECONDS", 0.05)
+    one = Server(base=house.base(), workspace=workspace, context=512, rank=16, key="k" * 40, params=VllmParams())
+    one.start()
+    try:
+        one.wait(say=print)
+        one.hold(house.adapter("one"))
+        house.say("refuses")
+        os.kill(house.starts()[0]["pid"], signal.SIGKILL)
+        until(lambda: one._refused and one._refused["adapter-one"].waits >= 0.4)
+        one._refused = {name: replace(was, at=was.at + 600) for name, was in one._refused.items()}
+        house.unsay("refuses")
+        os.kill(house.starts()[1]["pid"], signal.SIGKILL)
+        until(lambda: one.is_up(house.adapter("one")))
+    finally:
+        one.close()
 
 
 def test_one_that_dies_while_it_answers_is_an_error_soon(pool: Pool, house: House) -> None:
