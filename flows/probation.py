@@ -55,7 +55,7 @@ def own_endpoint(run: Run, recipe: Recipe) -> Iterator[Asker]:
     log = run.folder / "probation.log"
     options = (
         "serve.answers=champion", "serve.compare=null", "serve.keep_conversations=false", f"serve.keys_env={_KEY}",
-        "serve.limits.per_minute=1000000",
+        "serve.limits.per_minute=1000000", "llm.cache=false",  # what an answer takes is measured
     )  # fmt: skip
     command = [
         sys.executable, "-m", "flows.mcp_tools.child", "serve", str(run.folder.absolute() / "recipe.yaml"),

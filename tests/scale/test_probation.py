@@ -21,7 +21,7 @@ from components.services.process_start import started_at
 
 OURS, OTHER = "a" * 64, "b" * 64
 OWN = {"release": OURS, "found": True, "sources": [{"cited": True}, {"cited": False}], "confidence": 0.9,
-       "cost_usd": 0.001, "model": "fake/chat"}  # fmt: skip
+       "cost_usd": 0.001, "model": "fake/chat", "cached": False, "seconds": 0.01, "tried": []}  # fmt: skip
 ASKED = [Question("g1", "Quanto costa?")]
 
 
@@ -96,6 +96,15 @@ def test_an_answer_is_measured(double: Double) -> None:
     assert found.seconds is not None and found.first_token_seconds is not None
     assert 0 < found.first_token_seconds <= found.seconds
     assert double.bodies[0]["stream"] is True and double.bodies[0]["messages"][0]["content"] == "Quanto costa?"
+
+
+def test_an_answer_from_the_cache_counts_with_what_it_took_when_the_model_was_asked(double: Double) -> None:
+    [found] = ask(double, stream(cached=True, seconds=3.2))
+    assert found.seconds == 3.2 and found.first_token_seconds is None
+    [found] = ask(double, stream(cached=True, seconds=3.2, tried=[{"who": "helper", "seconds": 0.5}]))
+    assert found.seconds == pytest.approx(3.7)
+    [found] = ask(double, stream(seconds=3.2))
+    assert found.seconds is not None and found.seconds < 3
 
 
 @pytest.mark.parametrize(
