@@ -6,6 +6,7 @@ once, with the time after which to ask again.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -53,6 +54,8 @@ class ServedChat:
         self._server, self._adapter, self._chat = server, adapter, chat
         self._name = adapter.name if adapter else BASE_NAME
         self._template = base.template
+        self._lock = threading.Lock()
+        self._remote: tuple[str, RemoteChat] | None = None  # and the address of the server that it asks
 
     def is_up(self) -> bool:
         """Whether its server answers, and serves its adapter."""
@@ -98,12 +101,18 @@ class ServedChat:
                 f"{self.model}: the prompt has about {used} tokens, the context is {self._server.context}. Raise "
                 "llm.chat.context_tokens or put fewer notes in front of the question"
             )
-        remote = RemoteChat(
-            model=f"hosted_vllm/{self._name}", temperature=self._chat.temperature, seed=self._chat.seed,
-            timeout_seconds=self._chat.timeout_seconds, api_key_env=None, api_base=f"{self._server.door.url}/v1",
-            key=self._server.key,
-        )  # fmt: skip
-        return remote, asked, min(max_tokens, room)
+        return self._asked_at(self._server.door.url), asked, min(max_tokens, room)
+
+    def _asked_at(self, url: str) -> RemoteChat:
+        """The same for as long as the server is at this address: it counts calls that were given up and go on."""
+        with self._lock:
+            if self._remote is None or self._remote[0] != url:
+                self._remote = url, RemoteChat(
+                    model=f"hosted_vllm/{self._name}", temperature=self._chat.temperature, seed=self._chat.seed,
+                    timeout_seconds=self._chat.timeout_seconds, api_key_env=None, api_base=f"{url}/v1",
+                    key=self._server.key,
+                )  # fmt: skip
+            return self._remote[1]
 
     def _own(self, raw: RawReply) -> RawReply:
         return replace(raw, model=self.model, cost_usd=0.0)

@@ -4,7 +4,7 @@ It lies in an environment as `vllm.entrypoints.openai.api_server`. The folder in
 
     ends        it ends at its start        slow        seconds before it listens
     hangs       /health does not answer     pauses      seconds between two words of an answer
-    refuses     adapters are not loaded
+    refuses     adapters are not loaded     mute        no answer begins
 """
 
 from __future__ import annotations
@@ -86,6 +86,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def talk(self, body: dict[str, Any]) -> None:
         words = f"{body['model']} was asked for {body['max_tokens']} tokens [1]".split(" ")
+        while said("mute"):
+            time.sleep(0.05)
         usage = {"prompt_tokens": 7, "completion_tokens": len(words), "total_tokens": 7 + len(words)}
         base = {"id": "x", "created": 1, "model": body["model"]}
         if not body.get("stream"):

@@ -174,6 +174,21 @@ def test_one_that_dies_while_it_answers_is_an_error_soon(pool: Pool, house: Hous
         list(pieces)
 
 
+def test_of_calls_that_were_given_up_before_a_word_came_there_are_few(
+    pool: Pool, house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("components.llm.remote._MOST_LEFT", 2)
+    backend = pool.take(house.base(), None, chat=CHAT).backend
+    house.say("mute")
+    for _ in range(2):
+        pieces = backend.stream(ASK, max_tokens=8, beat_seconds=0.05)
+        assert next(pieces) == ""
+        pieces.close()
+    with pytest.raises(TransientError, match="2 calls that were given up"):
+        next(backend.stream(ASK, max_tokens=8, beat_seconds=0.05))
+    house.unsay("mute")
+
+
 def test_one_that_hangs_is_ended_and_started_again(pool: Pool, house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Server, "patience", 0.5)
     monkeypatch.setattr("components.serve.backends.vllm._ASK_SECONDS", 0.3)
