@@ -209,6 +209,14 @@ def test_one_that_does_not_start_is_told_with_the_end_of_its_log(pool: Pool, hou
     assert (workspace / "serve" / "backends" / "vllm.log").is_file()
 
 
+@pytest.mark.parametrize("end", ["hurry", "close"])
+def test_at_the_end_none_is_started_any_more(pool: Pool, house: House, end: str) -> None:
+    getattr(pool, end)()
+    with pytest.raises(TransientError, match="`cervella serve` ends"):
+        pool.take(house.base(), None, chat=CHAT)
+    assert house.starts() == [] and pool.told() == []
+
+
 def test_how_long_it_takes_is_told(house: House, workspace: Path) -> None:
     house.say("slow", 1.5)
     told: list[str] = []
