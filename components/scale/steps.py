@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from components.errors import TerminalError
 from components.evaluate.asking.once import open_log
 from components.registry.champion import Changed, promote, read_champion
+from components.registry.champion.change import OvertakenError
 from components.registry.gate import GateReport
 from components.registry.params import RegistryParams
 from components.scale.answers import SIDES, Answered, Side, numbers_of
@@ -145,19 +146,20 @@ def promote_candidate(run: Run, params: ScaleParams, registry: RegistryParams, *
     Not a step of the store: the history of the champions is the truth.
 
     Raises:
-        TerminalError: another release was put into service since the comparison, or the candidate's is gone.
+        TerminalError: something was put into service since the comparison, or the candidate's release is gone.
     """
     with told_step(run, "scale.promote") as told:
+        by = promoter(run.id)
         now = read_champion(run.workspace, registry.model_name)
-        if now is not None and now.digest not in (candidate.before, candidate.digest):
-            raise TerminalError(
-                f"release {now.digest[:12]} was put into service meanwhile, which the candidate was not compared with; "
-                "run this again"
-            )
-        done = promote(
-            workspace=run.workspace, registry=registry, recipe=candidate.recipe, run=candidate.registered_by,
-            by=promoter(run.id), reason=params.force if candidate.verdict != "GO" else None,
-        )  # fmt: skip
+        done_before = now is not None and (now.by, now.digest) == (by, candidate.digest)
+        expected = now.at if now is not None and done_before else candidate.since or ""
+        try:
+            done = promote(
+                workspace=run.workspace, registry=registry, recipe=candidate.recipe, run=candidate.registered_by, by=by,
+                reason=params.force if candidate.verdict != "GO" else None, expected=expected,
+            )  # fmt: skip
+        except OvertakenError as error:
+            raise TerminalError(f"since the comparison {error}. Run this again") from error
         if done.champion is None or done.champion.digest != candidate.digest:  # only where the gate was bypassed
             raise TerminalError(f"release {candidate.digest[:12]} was not promoted: its gate says {candidate.verdict}")
         told["facts"] = {"release": f"release {candidate.digest[:12]} is in service"}

@@ -13,6 +13,7 @@ from typing import Any
 
 from components.errors import CervellaError, TerminalError
 from components.registry.champion import Champion, Changed, read_champion, rollback
+from components.registry.champion.change import OvertakenError
 from components.registry.params import RegistryParams
 from components.scale.answers import Answered, numbers_of
 from components.scale.candidate import promoter, switch_spec
@@ -61,7 +62,7 @@ def switch(
         run: at work.
         params: section `scale`.
         registry: section `registry`.
-        promotion: what is in service, and how it came there.
+        promotion: what was put into service; nothing is done where something else is there by now.
         questions: on probation.
         endpoints: to be asked.
         changed: called after a rollback.
@@ -93,23 +94,50 @@ def _probation_and_back(
     run: Run, params: ScaleParams, registry: RegistryParams, promotion: Champion, questions: list[Question],
     endpoints: Endpoints, changed: Callable[[Changed], object],
 ) -> dict[str, Any]:  # fmt: skip
+    if other := _other_in_service(run, registry, promotion):
+        return _overtaken(promotion, _Found(None, False, None, [], []), other)
     with ExitStack() as held:
         found = _probation(params, promotion, questions, held, endpoints, use=endpoints.find())
         if found.faults and found.asker and not found.own and not found.asker.endpoint.is_up():
             logger.warning("the endpoint was ended meanwhile: another one is started for the probation")
             found = _probation(params, promotion, questions, held, endpoints, use=None)
-        numbers = numbers_of(found.answers)
+        if other := _other_in_service(run, registry, promotion):
+            return _overtaken(promotion, found, other)
         back = _take_back(run, params, registry, promotion, found, held, endpoints, changed) if found.faults else None
     where = (
         "an endpoint of its own" if found.own else f"the endpoint at {found.asker.endpoint.url}" if found.asker else ""
     )
     took = "" if found.waited is None else f" {where} answered as it after {found.waited:.1f} s"
+    return _told(
+        promotion, found, said=back or f"in service since {promotion.at[:19]}:{took}, and passed its probation"
+    )
+
+
+def _told(promotion: Champion, found: _Found, *, said: str) -> dict[str, Any]:
+    """`switch.json`."""
+    numbers = numbers_of(found.answers)
     return {
         "release": promotion.digest, "promoted_at": promotion.at, "switched": not found.faults, "own": found.own,
         "waited_seconds": found.waited, "numbers": numbers.to_dict() if numbers.asked else None,
-        "answers": [answer.to_dict() for answer in found.answers], "faults": found.faults,
-        "said": back if back else f"in service since {promotion.at[:19]}:{took}, and passed its probation",
+        "answers": [answer.to_dict() for answer in found.answers], "faults": found.faults, "said": said,
     }  # fmt: skip
+
+
+def _other_in_service(run: Run, registry: RegistryParams, promotion: Champion) -> str | None:
+    """What is in service in place of the promotion, and by whom, in words; None: it is still what was promoted."""
+    now = read_champion(run.workspace, registry.model_name)
+    if now is None:
+        return "nothing is in service any more: the record of it was removed"
+    if now.at == promotion.at:
+        return None
+    return f"release {now.digest[:12]} was put into service by {now.by} at {now.at[:19]}"
+
+
+def _overtaken(promotion: Champion, found: _Found, other: str) -> dict[str, Any]:
+    found.faults = [f"{other}, before its probation had ended"]
+    return _told(
+        promotion, found, said=f"release {promotion.digest[:12]} is not on probation any more: {other}, and stays there"
+    )
 
 
 def _probation(
@@ -137,14 +165,14 @@ def _take_back(
 ) -> str:  # fmt: skip
     """Go back to the release before, and see that the endpoint does; what became of it, in words."""
     why = "; ".join(found.faults)
-    now = read_champion(run.workspace, registry.model_name)
     failed = f"release {promotion.digest[:12]} failed its probation: {why}."
-    if now is None or now.digest != promotion.digest:
-        return f"{failed} Another release was put into service meanwhile, which stays there"
     try:
         done = rollback(
-            workspace=run.workspace, registry=registry, by=promoter(run.id), reason=f"failed its probation: {why}"[:900]
-        )
+            workspace=run.workspace, registry=registry, by=promoter(run.id), expected=promotion.at,
+            reason=f"failed its probation: {why}"[:900],
+        )  # fmt: skip
+    except OvertakenError as error:
+        return f"{failed} It was not taken back: {error}"
     except TerminalError as error:
         return f"{failed} It stays in service, because it cannot be taken back: {error}"
     changed(done)

@@ -183,9 +183,61 @@ def test_what_a_person_promotes_meanwhile_stays(
         return []
 
     monkeypatch.setattr(endpoint, "ask", ask)
-    with pytest.raises(RefusedError, match="Another release was put into service meanwhile, which stays there"):
+    with pytest.raises(
+        RefusedError, match=f"release {before[:12]} was put into service by Anna at .*, and stays there"
+    ):
         house.run(FEW)
     assert house.in_service() == before and house.history()[-1].by == "Anna"
+
+
+@pytest.mark.parametrize("how", ["another", "back and forth"])
+@pytest.mark.parametrize("seconds", [0.1, 9.0], ids=["fast", "slow"])
+def test_what_a_person_promotes_before_the_probation_is_not_put_on_it(
+    house: ScaleHouse, endpoint: Follows, monkeypatch: pytest.MonkeyPatch, how: str, seconds: float
+) -> None:
+    before = house.promote()
+    after = house.release(CITES)
+    house.recorded(after, before)
+    endpoint.seconds = seconds
+
+    from components.scale import steps as scale_steps
+
+    promote = scale_steps.promote_candidate
+
+    def and_then(*arguments: Any, **options: Any) -> Any:
+        done = promote(*arguments, **options)
+        house.rollback()
+        if how == "another":
+            house.release(PLAIN)
+        house.promote()
+        return done
+
+    monkeypatch.setattr("components.scale.tasks.steps.promote_candidate", and_then)
+    with pytest.raises(RefusedError, match="is not on probation any more: release .* was put into service by Anna"):
+        house.run(FEW)
+    assert (house.in_service() == after) == (how == "back and forth")
+    assert not endpoint.waited and [one.what for one in house.history()][-2:] == ["rollback", "promote"]
+
+
+def test_what_a_person_promotes_during_the_comparison_stays(
+    house: ScaleHouse, endpoint: Follows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = house.promote()
+    after = house.release(CITES)
+    house.recorded(after, before)
+    from components.scale import steps as scale_steps
+
+    decide = scale_steps.decide_gate
+
+    def meanwhile(*arguments: Any, **options: Any) -> Any:
+        house.promote()
+        house.rollback()
+        return decide(*arguments, **options)
+
+    monkeypatch.setattr("components.scale.tasks.steps.decide_gate", meanwhile)
+    with pytest.raises(TerminalError, match="since the comparison .* was put into service by Anna .* Run this again"):
+        house.run(FEW)
+    assert house.in_service() == before and house.history()[-1].by == "Anna" and not endpoint.waited
 
 
 @pytest.mark.parametrize("where", ["before promoting", "after promoting"])
