@@ -7,7 +7,7 @@ probation again; after it, the one before is in service, and the endpoint follow
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,10 +78,8 @@ def switch(
                 step.write_json("switch.json", told)
                 step.note(**_facts(told))
     except BaseException:
-        logger.warning(
-            "release %s is in service, and its probation has not ended: the same run again goes on with it, `cervella "
-            "rollback` takes it back", promotion.digest[:12],
-        )  # fmt: skip
+        with suppress(TerminalError):  # a record that is damaged is told by whoever reads it next
+            logger.warning("%s", _interrupted(run, registry, promotion))
         raise
     told = step.artefact.read_json("switch.json")
     numbers = (run.read().get("scale") or {}).get("numbers") or {}
@@ -111,6 +109,23 @@ def _probation_and_back(
     return _told(
         promotion, found, said=back or f"in service since {promotion.at[:19]}:{took}, and passed its probation"
     )
+
+
+def _interrupted(run: Run, registry: RegistryParams, promotion: Champion) -> str:
+    """How an interrupted probation leaves the service, in words, so that nobody rolls back twice."""
+    digest = promotion.digest[:12]
+    now = read_champion(run.workspace, registry.model_name)
+    if now is not None and now.at == promotion.at:
+        return (
+            f"release {digest} is in service, and its probation has not ended: the same run again goes on with it, "
+            "`cervella rollback` takes it back"
+        )
+    if now is not None and (now.what, now.by) == ("rollback", promoter(run.id)):
+        return (
+            f"release {digest} has failed its probation and was rolled back to release {now.digest[:12]}, which is in "
+            f"service; it was not waited until the endpoint answers as that. {now.reason}"
+        )
+    return f"the probation of release {digest} has not ended: {_other_in_service(run, registry, promotion)}"
 
 
 def _told(promotion: Champion, found: _Found, *, said: str) -> dict[str, Any]:

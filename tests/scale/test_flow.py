@@ -163,6 +163,29 @@ def test_what_fails_its_probation_is_taken_back(house: ScaleHouse, endpoint: Fol
     assert [told(Run(folder))["switched"] for folder in house.workspace.glob("runs/*into-service*")] == [False]
 
 
+@pytest.mark.parametrize("who", ["the run", "a person"])
+def test_ended_after_the_rollback_nobody_is_told_to_roll_back_again(
+    house: ScaleHouse, endpoint: Follows, monkeypatch: pytest.MonkeyPatch, who: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    before, after = house.promote(), house.release(CITES)
+    house.recorded(after, before)
+    endpoint.seconds = 9.0
+
+    def ended(release: str, *, seconds: float) -> float:
+        if who == "a person":
+            house.rollback()
+        elif release == after:
+            return 0.5
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(endpoint, "wait_for", ended)
+    with pytest.raises(KeyboardInterrupt):
+        house.run(FEW)
+    assert house.in_service() == before and "takes it back" not in caplog.text
+    says = "was rolled back to release" if who == "the run" else "was put into service by Anna"
+    assert says in caplog.text and before[:12] in caplog.text
+
+
 def test_the_first_release_cannot_be_taken_back_and_that_is_told(house: ScaleHouse, endpoint: Follows) -> None:
     digest = house.release(CITES)
     house.recorded(digest)
