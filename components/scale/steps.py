@@ -117,7 +117,7 @@ def gate_spec(params: ScaleParams, *, candidate: str, shadow: str) -> StepSpec:
     limits = params.model_dump(
         mode="json", include={"max_p95_seconds", "max_errors", "max_usd_per_query", "force"}
     )  # fmt: skip
-    return StepSpec("scale.gate", 1, limits, {"candidate": candidate, "shadow": shadow})
+    return StepSpec("scale.gate", 2, limits, {"candidate": candidate, "shadow": shadow})
 
 
 def decide_gate(
