@@ -30,7 +30,7 @@ def scale(run_dir: str) -> bool:
     lock = run.workspace / "locks" / "scale"
     with hold(lock, what=f"run {run.id}", waiting=lambda who: logger.info("waits for %s", who)):
         candidate, standing, promoted = find_candidate(run, recipe, endpoints=endpoints, trusted_hosts=hosts)
-        if standing == "in service":
+        if standing == "in service" or (standing == "pending" and not recipe.scale.promote):
             return False
         if standing == "new":
             local = prompts_without_local(recipe)

@@ -72,8 +72,9 @@ def _plan_rest(
         why = _IN_SERVICE if candidate.standing == "in service" else "a run has promoted it, and did not end"
         for name in ("scale.shadow", "scale.gate", "scale.promote"):
             planner.note(name, "skip", why)
-        pending = candidate.standing == "pending"
-        planner.note("scale.switch", "run" if pending else "skip", f"{why}: {probation}" if pending else why)
+        pending = candidate.standing == "pending" and recipe.scale.promote
+        left = why if candidate.standing == "in service" else f"{why}; scale.promote is false"
+        planner.note("scale.switch", "run" if pending else "skip", f"{why}: {probation}" if pending else left)
         return
     champion, why = champion_beside(
         recipe.workspace, model_name=recipe.registry.model_name, candidate=release.read_json(RELEASE),

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from components.answer.messages import MAX_QUESTION_CHARS
 from components.errors import CervellaError
 from components.evaluate.asking.paid import PaidLog
 from components.scale.answers import Answered, Side
@@ -26,7 +25,7 @@ __all__ = ["ask_sides"]
 
 def ask_sides(
     questions: Sequence[Question], sides: Mapping[Side, Partner], *, log: PaidLog, progress: Callable[[int, int], None],
-    max_chars: int = MAX_QUESTION_CHARS,
+    max_chars: int,
 ) -> Iterator[dict[str, Any]]:  # fmt: skip
     """A row (`Answered.to_dict`) for each question and side.
 

@@ -67,7 +67,8 @@ def shadow_spec(questions: list[Question], *, candidate: str, champion: str | No
 
 def compare(
     run: Run, *, questions: list[Question], releases: Mapping[Side, Artefact], index: str,
-    sides: Callable[[], Mapping[Side, Partner]], recorded: Callable[[], list[Answered]], alone: str | None = None,
+    sides: Callable[[], Mapping[Side, Partner]], recorded: Callable[[], list[Answered]], max_chars: int,
+    alone: str | None = None,
 ) -> Artefact:  # fmt: skip
     """Ask the questions of all sides, whatever is sealed: what an answer takes is measured each time.
 
@@ -81,6 +82,7 @@ def compare(
         index: digest of what is published.
         sides: opens who is asked.
         recorded: what an endpoint has recorded of this candidate.
+        max_chars: longest question that is taken (characters).
         alone: why there is no champion, in words.
 
     Raises:
@@ -94,7 +96,8 @@ def compare(
     )
     with recorded_step(run, spec, force=True) as step:
         log = open_log(step, run, before=None, output=ANSWERS, key=lambda row: f"{row['side']}/{row['question']}")
-        rows = [Answered(**row) for row in ask_sides(questions, sides(), log=log, progress=progress_of(spec.name))]
+        asked = ask_sides(questions, sides(), log=log, progress=progress_of(spec.name), max_chars=max_chars)
+        rows = [Answered(**row) for row in asked]
         found = recorded()
         step.write_jsonl(ANSWERS, (row.to_dict() for row in [*rows, *found]))
         step.note(questions=len(questions), failed=sum(row.error is not None for row in rows), recorded=len(found))

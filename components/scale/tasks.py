@@ -82,7 +82,7 @@ def find_candidate(
             Store(run.workspace).open(found.release), embedder=embedder, chat=recipe.llm.chat,
             chunk=recipe.index.chunk.model_dump(mode="json"), trusted_hosts=trusted_hosts,
         )  # fmt: skip
-    if found.standing != "in service" and recipe.scale.promote:
+    if found.standing == "pending" or (found.standing == "new" and recipe.scale.promote):
         endpoints.find()
     sealed = steps.seal_candidate(run, found)
     if found.standing == "in service":
@@ -90,6 +90,11 @@ def find_candidate(
         now = read_champion(run.workspace, recipe.registry.model_name)
         if now is not None and (ended := switch_of(run.workspace, now)):  # by a run that was killed before it told it
             steps.tell(run, switched=ended["switched"], promoted_at=ended["promoted_at"])
+    elif found.standing == "pending" and not recipe.scale.promote:
+        steps.tell(
+            run, said="it is in service, and its probation has not ended; nothing was changed, since scale.promote is "
+            "false: with scale.promote=true the run goes on with it",
+        )  # fmt: skip
     elif found.standing == "pending":
         logger.info("release %s was promoted by a run that did not end: its probation is done now", found.digest[:12])
     return sealed.id, found.standing, found.since if found.standing == "pending" else None
@@ -134,7 +139,7 @@ def compare(
 
         shadow = steps.compare(
             run, questions=_questions(run, recipe, most=recipe.scale.questions), releases=releases, index=index,
-            sides=opened, alone=alone,
+            sides=opened, alone=alone, max_chars=recipe.serve.limits.question_chars,
             recorded=lambda: recorded_answers(
                 run.workspace, candidate=told.digest, champion=told.before if champion else None
             ),

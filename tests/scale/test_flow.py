@@ -14,7 +14,7 @@ from components.scale.endpoint import Endpoint
 from components.scale.probation import NotTakenOverError
 from components.services.process_start import started_at
 from components.store import Run
-from tests.scale.scale_house import ScaleHouse
+from tests.scale.scale_house import QUESTION, ScaleHouse
 
 CITES = "fake/chat?reply=S%C3%AC+%5B1%5D."
 PLAIN = "fake/chat?reply=S%C3%AC."
@@ -282,6 +282,10 @@ def test_a_run_that_was_killed_is_completed_by_the_next(
     assert (house.in_service() == after) == (where == "after promoting")
     assert ("its probation has not ended" in caplog.text) == (where == "after promoting")
     house.release(PLAIN, recipe="other")  # registered meanwhile: what is pending goes before it
+    if where == "after promoting":
+        looked, asked = house.run(FEW, "scale.promote=false"), list(endpoint.waited)
+        assert "its probation has not ended; nothing was changed" in told(looked)["said"]
+        assert list(steps(looked)) == ["scale.candidate"] and endpoint.waited == asked and house.in_service() == after
     run = house.run(FEW, f"scale.candidate={'house' if where == 'before promoting' else 'other'}")
     assert told(run)["switched"] is True and told(run)["candidate"]["release"] == after == house.in_service()
     if where == "after promoting":
@@ -325,6 +329,13 @@ def test_answers_of_a_run_that_was_killed_are_not_asked_again(
     assert len(asked) == 9 + 20 - 7  # of the first nine, one only loaded the model, and one was not answered
     house.run(*options)
     assert len(asked) == 9 + 20 - 7 + 21
+
+
+def test_a_long_question_is_asked_as_the_endpoint_takes_it(house: ScaleHouse, endpoint: Follows) -> None:
+    house.release(CITES)
+    (house.folder / "golden.jsonl").write_text(QUESTION.replace("Quanto", "x" * 5000 + " Quanto") % (1, 1))
+    found = told(house.run("scale.promote=false", "scale.questions=1"))
+    assert (found["numbers"]["candidate"]["asked"], found["numbers"]["candidate"]["errors"]) == (1, 0)
 
 
 def test_a_candidate_that_this_recipe_cannot_ask_is_told_before_anything(house: ScaleHouse, endpoint: Follows) -> None:

@@ -66,6 +66,8 @@ def test_what_is_in_service_or_pending_is_told(house: ScaleHouse, monkeypatch: p
     assert house.in_service() == after
     found = actions(planned(house))
     assert (found["switch"], found["shadow"]) == ("run", "skip")
+    looked = planned(house, "scale.promote=false")
+    assert set(actions(looked).values()) == {"run", "skip"} and actions(looked)["switch"] == "skip"
 
 
 def test_the_run_is_what_was_planned(house: ScaleHouse, monkeypatch: pytest.MonkeyPatch) -> None:
