@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
 from typing import Any
 
 import pytest
 
+from components.answer.partner import Partner
 from components.errors import InputError, RefusedError, TerminalError
+from components.llm.budget import BudgetError
 from components.scale.endpoint import Endpoint
 from components.scale.probation import NotTakenOverError
 from components.services.process_start import started_at
@@ -309,8 +312,6 @@ def test_a_probation_is_done_once_also_when_gc_has_removed_what_was_sealed(
 def test_answers_of_a_run_that_was_killed_are_not_asked_again(
     house: ScaleHouse, endpoint: Follows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from components.answer.partner import Partner
-
     house.release(PLAIN)
     asked: list[str] = []
     stream = Partner.stream
@@ -326,9 +327,70 @@ def test_answers_of_a_run_that_was_killed_are_not_asked_again(
     with pytest.raises(KeyboardInterrupt):
         house.run(*options)
     house.run(*options)
-    assert len(asked) == 9 + 20 - 7  # of the first nine, one only loaded the model, and one was not answered
+    assert len(asked) == 9 + 1 + 20 - 7  # of the first nine, one only loaded the model, and one was not answered
     house.run(*options)
-    assert len(asked) == 9 + 20 - 7 + 21
+    assert len(asked) == 9 + 1 + 20 - 7 + 21
+
+
+def test_the_loading_of_a_model_is_measured_in_no_answer_also_when_a_run_goes_on(
+    house: ScaleHouse, endpoint: Follows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.promote()
+    house.release(CITES)
+    loaded, asked = set[int](), list[str]()
+    stream = Partner.stream
+
+    def loads(self: Partner, question: str, **options: Any) -> Any:
+        asked.append(question)
+        if len(asked) == 7:
+            raise KeyboardInterrupt
+        if id(self) not in loaded:
+            loaded.add(id(self))
+            time.sleep(1.5)
+        return stream(self, question, **options)
+
+    monkeypatch.setattr(Partner, "stream", loads)
+    options = ("scale.promote=false", "scale.questions=6")
+    with pytest.raises(KeyboardInterrupt):
+        house.run(*options)
+    numbers = told(house.run(*options))["numbers"]
+    assert len(loaded) == 4
+    assert max(numbers["candidate"]["p95_seconds"], numbers["champion"]["p95_seconds"]) < 1.5
+
+
+def test_money_that_is_spent_is_no_fault_of_the_candidate_and_what_was_paid_is_kept(
+    house: ScaleHouse, endpoint: Follows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.release("fake/chat?reply=S%C3%AC.&cost=0.5")
+    asked: list[str] = []
+    stream = Partner.stream
+
+    def counted(self: Partner, question: str, **options: Any) -> Any:
+        asked.append(question)
+        return stream(self, question, **options)
+
+    monkeypatch.setattr(Partner, "stream", counted)
+    options = ("scale.promote=false", "scale.questions=6", "llm.budget.per_query_usd=1")
+    with pytest.raises(BudgetError):
+        house.run(*options, "llm.budget.per_run_usd=2")
+    paid = len(asked) - 1  # the last one was not sent
+    assert paid == 4
+    found = told(house.run(*options, "llm.budget.per_run_usd=10"))["numbers"]["candidate"]
+    assert (found["asked"], found["errors"]) == (6, 0) and len(asked) == 5 + 6 - paid
+
+
+def test_a_key_that_is_missing_is_told_and_is_no_verdict(
+    house: ScaleHouse, endpoint: Follows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.release(PLAIN)
+
+    def no_key(self: Partner, question: str, **options: Any) -> Any:
+        raise InputError("the environment variable SOME_KEY is not set")
+
+    monkeypatch.setattr(Partner, "stream", no_key)
+    with pytest.raises(InputError, match="SOME_KEY is not set"):
+        house.run(FEW)
+    assert not any("gate" in Run(folder).read() for folder in house.workspace.glob("runs/*into-service*"))
 
 
 def test_a_long_question_is_asked_as_the_endpoint_takes_it(house: ScaleHouse, endpoint: Follows) -> None:
