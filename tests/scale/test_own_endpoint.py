@@ -5,6 +5,9 @@ from __future__ import annotations
 import pytest
 
 from components.errors import RefusedError
+from components.recipe import open_run
+from components.scale.endpoint import read_endpoints, write_endpoint
+from flows.probation import endpoint_up, own_endpoint
 from tests.scale.scale_house import ScaleHouse
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -20,3 +23,13 @@ def test_a_slow_release_does_not_pass_the_second_time_because_its_answers_are_kn
             house.run(*options)
         assert house.in_service() == before
     assert not (house.workspace / "cache" / "responses.sqlite").exists()
+
+
+def test_it_is_found_by_no_other_run_and_hides_none_that_is_up(house: ScaleHouse) -> None:
+    house.promote()
+    run, recipe = open_run(str(house.begin().folder))
+    write_endpoint(house.workspace, url="http://127.0.0.1:9", recipe="up")  # of this process
+    with own_endpoint(run, recipe) as own:
+        assert own.follows() and [one.recipe for one in read_endpoints(house.workspace)] == ["up"]
+        assert endpoint_up(run, recipe) is None  # nobody answers at the one that is told
+    assert [one.recipe for one in read_endpoints(house.workspace)] == ["up"]
