@@ -84,26 +84,36 @@ class Asker:
     def wait_for(self, release: str, *, seconds: float) -> float:
         """Wait until it answers as a release (its digest); returns the seconds that it took.
 
+        A fault that it tells from the beginning may be of what it could not open before: it is not believed until it
+        is another one.
+
         Raises:
             NotTakenOverError: it does not within `seconds`, it says that it cannot, or it is gone.
         """
         begun = time.monotonic()
         faulty: float | None = None
+        told = self.health()
+        before = told.get("fault") if told else None
         while True:
-            told = self.health()
             now = time.monotonic()
             if told and told.get("ready") and told.get("release") == release:
                 return now - begun
-            fault = told.get("fault") if told else None
-            faulty = (faulty or now) if fault else None
+            fault = told.get("fault") if told else before
+            if fault != before:
+                before = None
+            faulty = (faulty or now) if fault and fault != before else None
             if faulty and now - faulty >= min(_FAULT_SECONDS, seconds):
                 raise NotTakenOverError(f"the endpoint cannot open it ({fault}; its log says more)")
             if told is None and not self.endpoint.is_up():
                 raise NotTakenOverError("the endpoint has ended")
             if now - begun >= seconds:
                 answers = str((told or {}).get("release"))[:12] if told else "nobody"
-                raise NotTakenOverError(f"the endpoint has not taken it over within {seconds:g} s: {answers} answers")
+                says = f", and tells {told['fault']}" if told and told.get("fault") else ""
+                raise NotTakenOverError(
+                    f"the endpoint has not taken it over within {seconds:g} s: {answers} answers{says}"
+                )
             time.sleep(_POLL_SECONDS)
+            told = self.health()
 
     def ask(
         self, questions: Sequence[Question], *, release: str, progress: Callable[[int, int], None]

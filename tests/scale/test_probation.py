@@ -148,15 +148,28 @@ def test_it_is_waited_for_until_it_answers_as_the_release(double: Double) -> Non
 @pytest.mark.parametrize(
     ("told", "says"),
     [
-        (health(OTHER), "has not taken it over within 1 s: bbbbbbbbbbbb answers"),
-        (health(OTHER, fault="TerminalError"), r"cannot open it \(TerminalError"),
+        ([health(OTHER)], "has not taken it over within 1 s: bbbbbbbbbbbb answers$"),
+        ([health(OTHER), health(OTHER, fault="TerminalError")], r"cannot open it \(TerminalError"),
+        ([health(OTHER, fault="OSError"), health(OTHER, fault="TerminalError")], r"cannot open it \(TerminalError"),
+        ([health(OTHER, fault="OSError")], "bbbbbbbbbbbb answers, and tells OSError"),
     ],
-    ids=["nothing happens", "a fault"],
+    ids=["nothing happens", "a fault", "another fault", "the fault that was there"],
 )
-def test_what_does_not_take_it_over_says_why(double: Double, told: Any, says: str) -> None:
-    double.health = [told]
+def test_what_does_not_take_it_over_says_why(
+    double: Double, told: Any, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("components.scale.probation._FAULT_SECONDS", 0.2)
+    double.health = told
     with pytest.raises(NotTakenOverError, match=says):
         double.asker().wait_for(OURS, seconds=1)
+
+
+def test_a_fault_of_what_could_not_be_opened_before_is_not_believed(
+    double: Double, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("components.scale.probation._FAULT_SECONDS", 0.2)
+    double.health = [*[health(OTHER, fault="TerminalError: the one before")] * 4, health(OURS)]
+    assert double.asker().wait_for(OURS, seconds=30) >= 1.5
 
 
 @pytest.mark.parametrize(
