@@ -59,13 +59,39 @@ def test_the_adapter_of_a_release_is_found_by_the_digest_of_its_weights(tmp_path
     release = {"adapter": wanted.sha256, "adapted": {"sha256": HUB.identity}}
     assert adapter_of(release, base=HUB, workspace=tmp_path) == wanted
     assert (wanted.folder, wanted.rank) == (made["one"].path, 8) and wanted.sha256.startswith(wanted.name[8:])
-    assert adapter_of({"adapter": None}, base=HUB, workspace=tmp_path) is None
-    for other, says in (
-        ({"adapter": "0" * 64}, "is in no train.run"),
-        ({"adapted": {"sha256": "c"}}, "another base than Qwen/Qwen3-0.6B"),
+    for other, kind, says in (
+        ({"adapter": "0" * 64}, TerminalError, "is in no train.run"),
+        ({"adapted": {"sha256": "c"}}, InputError, "another base than Qwen/Qwen3-0.6B"),
+        ({"adapted": None}, InputError, "another base than Qwen/Qwen3-0.6B"),
     ):
-        with pytest.raises(TerminalError, match=says):
+        with pytest.raises(kind, match=says):
             adapter_of({**release, **other}, base=HUB, workspace=tmp_path)
+
+
+FOLDER = Base("mine", "/models/mine", None, "c" * 64, "chatml", here=True)
+PACKAGE = Base("smollm2-135m-instruct", "/w/store/x", None, "d" * 64, "smollm2", here=True)
+
+
+@pytest.mark.parametrize(
+    ("model", "base", "served"),
+    [
+        ("hosted_vllm/Qwen/Qwen3-0.6B", HUB, True), ("openai/Qwen/Qwen3-0.6B", HUB, True),
+        ("hosted_vllm/mine", FOLDER, True), ("hosted_vllm//models/mine", FOLDER, True),
+        ("local/smollm2-135m-instruct", PACKAGE, True), ("hosted_vllm/mistral", HUB, False),
+        ("hosted_vllm/Qwen/Qwen3-4B", HUB, False), ("hosted_vllm/models/mine", FOLDER, False),
+        ("local/smollm2-135m-instruct", HUB, False),
+    ],
+)  # fmt: skip
+def test_a_release_without_an_adapter_is_served_on_a_base_of_its_name_alone(
+    model: str, base: Base, served: bool, tmp_path: Path
+) -> None:
+    release = {"adapter": None, "base_model": {"model": model}}
+    if served:
+        assert adapter_of(release, base=base, workspace=tmp_path) is None
+        return
+    with pytest.raises(InputError, match=f"answers with {model}, and train.base of this recipe is {base.name}") as told:
+        adapter_of(release, base=base, workspace=tmp_path)
+    assert "/models/" not in str(told.value).replace(model, "")
 
 
 @pytest.mark.parametrize(("rank", "started_with"), [(None, 16), (4, 16), (16, 16), (17, 32), (512, 512)])
