@@ -1,6 +1,6 @@
 """A double of vLLM: a real HTTP process with a helper of its own, which says what it was asked, and fails on command.
 
-It lies in an environment as `vllm.entrypoints.openai.api_server`. The folder in $DOUBLE has its commands, each a file:
+It lies in an environment as `vllm.entrypoints.openai.api_server`. The folder in $VLLM_DOUBLE has its commands as files:
 
     ends        it ends at its start        slow        seconds before it listens
     hangs       /health does not answer     pauses      seconds between two words of an answer
@@ -20,7 +20,7 @@ from multiprocessing import resource_tracker, shared_memory
 from pathlib import Path
 from typing import Any
 
-COMMANDS = Path(os.environ["DOUBLE"])
+COMMANDS = Path(os.environ["VLLM_DOUBLE"])
 KEY = os.environ.get("VLLM_API_KEY", "")
 
 

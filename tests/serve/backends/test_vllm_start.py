@@ -112,14 +112,19 @@ def test_the_words_name_no_key_and_the_revision_of_a_model_of_the_hub() -> None:
 def test_it_gets_no_secret_of_ours_and_the_hub_only_where_its_model_is_there(
     here: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("ANTHROPIC_API_KEY", "CERVELLA_KEYS", "HF_TOKEN", "VLLM_API_KEY", "PYTHONPATH"):
+    for name in ("ANTHROPIC_API_KEY", "CERVELLA_KEYS", "HF_TOKEN", "VLLM_API_KEY", "PYTHONPATH", "DOOR_OF_ANNA",
+                 "NEWS_TO", "https_proxy"):  # fmt: skip
         monkeypatch.setenv(name, "s3cret-of-somebody")
+    monkeypatch.setenv("XDG_DATABASE", "postgresql://anna:s3cret@db/prefect")
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
     about: Any = {"name": "vllm", "folder": tmp_path, "python": tmp_path / "bin" / "python", "lock": "", "torch": ""}
     found = Environment(**about, trainer_version="", torch_digest="", cuda=False)
     base = Base("m", "/m", None, "a", "smollm2", here=here)
     given = environment(found, base=base, key="ours", temporary=tmp_path, params=VllmParams(cache_gigabytes=3))
-    assert {name for name, value in given.items() if value.startswith("s3cret")} == (set() if here else {"HF_TOKEN"})
-    assert given.get("HF_HUB_OFFLINE") == ("1" if here else None)
+    assert {name for name, value in given.items() if "s3cret" in value} == (
+        set() if here else {"HF_TOKEN", "https_proxy"}
+    )
+    assert given.get("HF_HUB_OFFLINE") == ("1" if here else None) and given["OMP_NUM_THREADS"] == "2"
     assert (given["VLLM_API_KEY"], given["VLLM_CPU_KVCACHE_SPACE"], given["VLLM_NO_USAGE_STATS"]) == ("ours", "3", "1")
     assert given["PATH"].startswith(str(tmp_path / "bin")) and given["TMPDIR"] == str(tmp_path)
