@@ -3,7 +3,9 @@
 The endpoint is asked over HTTP, as any client of OpenAI's API asks. Few questions prove nothing: what was measured is
 held against the limits as it is, because a release that is slow on these is taken back, and one that is not stays on.
 
-An answer from the endpoint's cache counts with the seconds that it took when the model was asked.
+Where the endpoint has a helper, its answer counts in place of one that the release's model was not sure enough of, but
+not where that model failed. An answer from the endpoint's cache counts with the seconds that it took when the model was
+asked.
 
 Not covered: answers of another release (an endpoint that compares two gives some), the load that others put on it, and
 whether the model still answers what the cache answers.
@@ -22,6 +24,7 @@ from components.scale.answers import Answered, Numbers
 from components.scale.endpoint import Endpoint
 from components.scale.params import ScaleParams
 from components.scale.questions import Question
+from components.serve.router.confidence import UNSURE
 
 if TYPE_CHECKING:
     import httpx
@@ -191,6 +194,8 @@ def _read(question: Question, response: httpx.Response, *, release: str, begun: 
         return _failed(question, "a stream that ended without an end")
     if own["release"] != release:
         return None
+    if any(one["who"] == "own" and not one["why"].startswith(UNSURE) for one in own["tried"]):
+        return _failed(question, "own_model_failed")
     seconds = time.perf_counter() - begun
     if own["cached"]:  # the model was not asked: what counts is what the answer took when it was
         seconds, first = max(seconds, own["seconds"] + sum(one["seconds"] for one in own["tried"])), None

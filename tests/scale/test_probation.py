@@ -17,6 +17,7 @@ from components.scale.endpoint import Endpoint
 from components.scale.params import ScaleParams
 from components.scale.probation import Asker, NotTakenOverError, faults_of
 from components.scale.questions import Question
+from components.serve.router.confidence import UNSURE
 from components.services.process_start import started_at
 
 OURS, OTHER = "a" * 64, "b" * 64
@@ -98,10 +99,29 @@ def test_an_answer_is_measured(double: Double) -> None:
     assert double.bodies[0]["stream"] is True and double.bodies[0]["messages"][0]["content"] == "Quanto costa?"
 
 
+@pytest.mark.parametrize(
+    ("who", "why", "error"),
+    [
+        ("own", "no connection, no answer in time, or a fault of its server", "own_model_failed"),
+        ("own", "it failed several times in a row and is left alone for a while", "own_model_failed"),
+        ("own", f"{UNSURE}: 0.20, 0.50 is wanted", None),
+        ("helper", "it would go over what a question or the month may cost", None),
+    ],
+    ids=["it failed", "it is left alone", "it was not sure", "the helper failed"],
+)
+def test_a_helpers_answer_in_place_of_a_model_that_failed_is_an_error(
+    double: Double, who: str, why: str, error: str | None
+) -> None:
+    [found] = ask(double, stream(who="helper", tried=[{"who": who, "why": why, "seconds": 0.1}]))
+    assert found.error == error
+
+
 def test_an_answer_from_the_cache_counts_with_what_it_took_when_the_model_was_asked(double: Double) -> None:
     [found] = ask(double, stream(cached=True, seconds=3.2))
     assert found.seconds == 3.2 and found.first_token_seconds is None
-    [found] = ask(double, stream(cached=True, seconds=3.2, tried=[{"who": "helper", "seconds": 0.5}]))
+    [found] = ask(
+        double, stream(cached=True, seconds=3.2, tried=[{"who": "helper", "why": "it refused", "seconds": 0.5}])
+    )
     assert found.seconds == pytest.approx(3.7)
     [found] = ask(double, stream(seconds=3.2))
     assert found.seconds is not None and found.seconds < 3
