@@ -13,7 +13,15 @@ import click
 from components.errors import TerminalError
 from components.recipe import LoadedRecipe
 from components.serve.backends.pool import Held, Pool
-from components.serve.backends.weights import Adapter, adapter_of, base_of, base_wanted, peft_adapter
+from components.serve.backends.weights import (
+    Adapter,
+    Base,
+    adapter_of,
+    base_of,
+    base_wanted,
+    check_adapted,
+    peft_adapter,
+)
 from components.serve.desk import Opened
 from components.train.environments.find import find_environment
 
@@ -44,11 +52,15 @@ class Backends:
         return Serving(self, loaded, held)
 
     def take(self, loaded: LoadedRecipe, chat: ChatParams, release: Mapping[str, Any] | None) -> Held:
-        """The model of a release, or of what the recipe says, served. Raises as `Pool.take`."""
+        """The model of a release, or of what the recipe says, served.
+
+        Raises:
+            InputError: `train.base` is no base of it. TerminalError, TransientError: as `Pool.take`.
+        """
         recipe = loaded.recipe
         base = base_of(base_wanted(chat.model, recipe.train.base), workspace=recipe.workspace)
         if release is None:
-            adapter = _newest(loaded)
+            adapter = _newest(loaded, base)
         else:
             adapter = adapter_of(release, base=base, workspace=recipe.workspace)
         return self._pool.take(base, adapter, chat=chat)
@@ -66,7 +78,7 @@ class Backends:
         self._pool.close()
 
 
-def _newest(loaded: LoadedRecipe) -> Adapter | None:
+def _newest(loaded: LoadedRecipe, base: Base) -> Adapter | None:
     """Of phase optimize the adapter that this recipe has trained last; else none."""
     from components.store import Store, read_runs
 
@@ -78,7 +90,9 @@ def _newest(loaded: LoadedRecipe) -> Adapter | None:
             continue
         for step in state["steps"]:
             if step["name"] == "train.run" and step.get("artefact"):
-                return peft_adapter(Store(recipe.workspace).open(step["artefact"]))
+                training = Store(recipe.workspace).open(step["artefact"])
+                check_adapted(training.manifest["params"]["base"], base=base, whose="the last training of this recipe")
+                return peft_adapter(training)
     raise TerminalError(f"nothing was trained by this recipe yet: cervella run {loaded.path} trains")
 
 

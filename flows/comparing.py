@@ -65,16 +65,24 @@ def compared(
     about = {"mode": compare.mode, "share": compare.share}
     try:
         candidate = _candidate(loaded, run=compare.run)
-        if candidate.digest == live.told()["release"]:
-            logger.warning("serve.compare: the release of run %s is in service: nothing is compared", candidate.run)
-            return Comparing(desk, lambda: {**about, "why_not": "the candidate is in service"}, lambda: None)
-        return _begun(loaded, desk, live, candidate, about, backends)
     except InputError as error:
         raise InputError(f"serve.compare.run: {str(error).removeprefix('--run: ')}") from error
     except (CervellaError, OSError) as error:
-        logger.warning("serve.compare: nothing is compared: %s", error)
-        why = f"the candidate cannot be opened ({type(error).__name__}, see the log)"
-        return Comparing(desk, lambda: {**about, "why_not": why}, lambda: None)
+        return _none(desk, about, error)
+    if candidate.digest == live.told()["release"]:
+        logger.warning("serve.compare: the release of run %s is in service: nothing is compared", candidate.run)
+        return Comparing(desk, lambda: {**about, "why_not": "the candidate is in service"}, lambda: None)
+    try:
+        return _begun(loaded, desk, live, candidate, about, backends)
+    except (CervellaError, OSError) as error:  # also where its model is not the one that this recipe serves
+        return _none(desk, about, error)
+
+
+def _none(desk: Desk, about: Mapping[str, Any], error: Exception) -> Comparing:
+    """Nothing is compared: the candidate cannot be opened."""
+    logger.warning("serve.compare: nothing is compared: %s", error)
+    why = f"the candidate cannot be opened ({type(error).__name__}, see the log)"
+    return Comparing(desk, lambda: {**about, "why_not": why}, lambda: None)
 
 
 def _candidate(loaded: LoadedRecipe, *, run: str | None) -> Proposed:

@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from components.recipe import Recipe
-from components.scale.endpoint import Endpoint, read_endpoint
+from components.scale.endpoint import Endpoint, read_endpoints
 from components.scale.probation import Asker, NotTakenOverError
 from components.serve.http.keys import first_key
 from components.services.process_start import started_at
@@ -35,14 +35,12 @@ _MORE_SECONDS = 10.0  # beyond the time of a request, in which the endpoint itse
 def endpoint_up(run: Run, recipe: Recipe) -> Asker | None:
     """The endpoint of the workspace that is up and follows what is in service; None: there is none.
 
-    Raises TerminalError where it lets us not in.
+    Of several that do, the one that began last. Raises TerminalError where one that is looked at lets us not in.
     """
-    found = read_endpoint(run.workspace)
-    if found is None:
-        return None
     name = recipe.serve.keys_env
-    asker = _asker(recipe, found, key=first_key(os.environ.get(name, "")) if name else None)
-    return asker if asker.follows() else None
+    key = first_key(os.environ.get(name, "")) if name else None
+    askers = (_asker(recipe, found, key=key) for found in read_endpoints(run.workspace))
+    return next((asker for asker in askers if asker.follows()), None)
 
 
 @contextmanager
@@ -55,11 +53,11 @@ def own_endpoint(run: Run, recipe: Recipe) -> Iterator[Asker]:
     log = run.folder / "probation.log"
     options = (
         "serve.answers=champion", "serve.compare=null", "serve.keep_conversations=false", f"serve.keys_env={_KEY}",
-        "serve.limits.per_minute=1000000",
+        "serve.limits.per_minute=1000000", "llm.cache=false",  # what an answer takes is measured
     )  # fmt: skip
     command = [
         sys.executable, "-m", "flows.mcp_tools.child", "serve", str(run.folder.absolute() / "recipe.yaml"),
-        "--host", "127.0.0.1", "--port", "0", *(word for option in options for word in ("-o", option)),
+        "--host", "127.0.0.1", "--port", "0", "--unlisted", *(word for option in options for word in ("-o", option)),
     ]  # fmt: skip
     root = str(Path(__file__).resolve().parent.parent)
     paths = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))

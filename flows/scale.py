@@ -29,16 +29,16 @@ def scale(run_dir: str) -> bool:
     endpoints = Endpoints(find=partial(endpoint_up, run, recipe), own=partial(own_endpoint, run, recipe))
     lock = run.workspace / "locks" / "scale"
     with hold(lock, what=f"run {run.id}", waiting=lambda who: logger.info("waits for %s", who)):
-        candidate, standing = find_candidate(run, recipe, endpoints=endpoints, trusted_hosts=hosts)
-        if standing == "in service":
+        candidate, standing, promoted = find_candidate(run, recipe, endpoints=endpoints, trusted_hosts=hosts)
+        if standing == "in service" or (standing == "pending" and not recipe.scale.promote):
             return False
         if standing == "new":
             local = prompts_without_local(recipe)
             shadow = compare(run, recipe, candidate=candidate, leave_out_local=local, trusted_hosts=hosts)
             if not decide(run, recipe, candidate=candidate, shadow=shadow):
                 return False
-            promote(run, recipe, candidate=candidate)
-        taken_back = switch(run, recipe, endpoints=endpoints)
+            promoted = promote(run, recipe, candidate=candidate)
+        taken_back = switch(run, recipe, promoted=promoted, endpoints=endpoints)
         if taken_back:
             raise RefusedError(f"{taken_back}. All that was measured: cervella show {run.id}")
         return True

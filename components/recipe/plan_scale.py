@@ -11,7 +11,7 @@ from components.llm.counting import counter_of, embedder_id
 from components.recipe.model import Recipe
 from components.recipe.plan_money import chat_dollars, chat_seconds
 from components.recipe.plan_steps import Input, Planner
-from components.recipe.plan_work import NOTHING, Work
+from components.recipe.plan_work import NOTHING, Seconds, Work
 from components.recipe.plan_world import World
 from components.registry.champion.compared import champion_beside
 from components.registry.champion.release_step import RELEASE
@@ -28,7 +28,8 @@ _IN_SERVICE = "the candidate is in service already"
 def plan_scale(planner: Planner, recipe: Recipe, *, world: World) -> list[str]:
     """Plan the steps of phase scale. Returns why the run would stop, as far as it is known.
 
-    What the probation asks is told in its reason; its calls are counted where the endpoint is asked by this run alone.
+    What the probation asks of the release's model, and of the helper where this recipe has one, is counted as at most:
+    an endpoint that is up may have answers in its cache, or another helper.
     """
     try:
         candidate = find_candidate(
@@ -39,8 +40,9 @@ def plan_scale(planner: Planner, recipe: Recipe, *, world: World) -> list[str]:
         if candidate.standing == "new":
             _check(recipe, release)
         questions = choose_questions(
-            recipe.workspace, recipe.evaluate, most=recipe.scale.questions, max_chars=recipe.serve.limits.question_chars
-        )
+            recipe.workspace, recipe.evaluate, most=max(recipe.scale.questions, recipe.scale.probation_questions),
+            max_chars=recipe.serve.limits.question_chars,
+        )  # fmt: skip
     except CervellaError as error:
         for name in ("scale.candidate", "scale.shadow", "scale.gate", "scale.promote", "scale.switch"):
             planner.note(name, "run" if name == "scale.candidate" else "depends", "on what is registered by then")
@@ -67,13 +69,19 @@ def _plan_rest(
     planner: Planner, recipe: Recipe, candidate: Candidate, release: Artefact, questions: list[Question],
     *, world: World,
 ) -> None:  # fmt: skip
-    probation = f"{min(len(questions), recipe.scale.probation_questions)} questions to the endpoint"
+    on_probation = questions[: recipe.scale.probation_questions]
+    questions = questions[: recipe.scale.questions]
     if candidate.standing != "new":
         why = _IN_SERVICE if candidate.standing == "in service" else "a run has promoted it, and did not end"
         for name in ("scale.shadow", "scale.gate", "scale.promote"):
             planner.note(name, "skip", why)
-        pending = candidate.standing == "pending"
-        planner.note("scale.switch", "run" if pending else "skip", f"{why}: {probation}" if pending else why)
+        if candidate.standing == "in service" or not recipe.scale.promote:
+            left = "; scale.promote is false" if candidate.standing == "pending" else ""
+            planner.note("scale.switch", "skip", why + left)
+            return
+        said, work = _probation(recipe, release, on_probation, world=world)
+        planner.note("scale.switch", "run", f"{why}: {said}")
+        planner.add(work=work)
         return
     champion, why = champion_beside(
         recipe.workspace, model_name=recipe.registry.model_name, candidate=release.read_json(RELEASE),
@@ -91,10 +99,35 @@ def _plan_rest(
     planner.note("scale.gate", "run", "scale.shadow will make something new")
     if recipe.scale.promote:
         planner.note("scale.promote", "depends", "on whether the gate says GO")
-        planner.note("scale.switch", "depends", f"on scale.promote; {probation}")
+        said, work = _probation(recipe, release, on_probation, world=world)
+        planner.note("scale.switch", "depends", f"on scale.promote; {said}")
+        planner.add(work=work)
     else:
         planner.note("scale.promote", "skip", "scale.promote is false")
         planner.note("scale.switch", "skip", "scale.promote is false")
+
+
+def _probation(
+    recipe: Recipe, release: Artefact, questions: list[Question], *, world: World
+) -> tuple[str, Work]:  # fmt: skip
+    """What is asked on probation, in words, and at most of whom."""
+    who, calls = read_champion_release(release, llm=recipe.llm), len(questions)
+    said, works = f"{calls} questions to the endpoint", [_work(who, questions, world=world)]
+    if recipe.serve.router:
+        helper = recipe.serve.router.helper
+        chat = who.llm.chat.model_copy(update={"model": helper.model, "max_tokens": helper.max_tokens})
+        work = _work(replace(who, llm=who.llm.model_copy(update={"chat": chat})), questions, world=world)
+        dollars = work.usd_at_most
+        if dollars is not None:
+            dollars = min(dollars, calls * recipe.llm.budget.per_query_usd)
+        works.append(
+            replace(work, usd_at_most=dollars, seconds=Seconds(0.0, calls * helper.timeout_seconds, False))
+        )  # fmt: skip
+        cost = "its price is unknown" if dollars is None else f"at most ${dollars:.2f}"
+        said += f", hard ones to the helper ({helper.model}, {cost})"
+    work = sum(works, start=NOTHING)
+    seconds = work.seconds and Seconds(0.0, work.seconds.at_most, work.seconds.measured)
+    return said, replace(work, calls_at_least=0, usd_at_least=0.0, seconds=seconds)
 
 
 def _work(who: Champion, questions: list[Question], *, world: World) -> Work:

@@ -73,7 +73,7 @@ def find_unused(recipe: Recipe, *, keep: int = 10, older_than: timedelta | None 
         for path in sorted(folder.glob("*.corrupt-*")):
             found.append(_unused("cache" if folder == cache else folder.name, path, "was broken and put aside"))
     beside = [*cache.glob(".*.json.*"), *(workspace / "registry").glob(".champion.json.*"),
-              *(workspace / "serve").glob(".endpoint.json.*")]  # fmt: skip
+              *(workspace / "serve" / "endpoints").glob(".*.json.*")]  # fmt: skip
     for path in [*sorted(beside), *sorted((workspace / "runs").rglob(".*"))]:
         found.append(_unused("half-made", path, "left by a write that was killed"))
     unused = _unused_indexes(recipe, kept)

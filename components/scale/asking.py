@@ -10,9 +10,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from components.answer.messages import MAX_QUESTION_CHARS
-from components.errors import CervellaError
+from components.errors import CervellaError, InputError
 from components.evaluate.asking.paid import PaidLog
+from components.llm.budget import BudgetError
 from components.scale.answers import Answered, Side
 from components.scale.questions import Question
 from components.serve.router.confidence import confidence_of
@@ -26,7 +26,7 @@ __all__ = ["ask_sides"]
 
 def ask_sides(
     questions: Sequence[Question], sides: Mapping[Side, Partner], *, log: PaidLog, progress: Callable[[int, int], None],
-    max_chars: int = MAX_QUESTION_CHARS,
+    max_chars: int,
 ) -> Iterator[dict[str, Any]]:  # fmt: skip
     """A row (`Answered.to_dict`) for each question and side.
 
@@ -36,16 +36,22 @@ def ask_sides(
         log: rows that are in it are not asked again; a row with an error is in no log.
         progress: called with (asked, all).
         max_chars: longest question that is taken (characters).
+
+    Raises:
+        BudgetError: the money is spent. What was answered until then is in `log`.
+        InputError: a key or an option is missing.
     """
     total = len(questions) * len(sides)
     order, done = list(sides), 0
+    cold = {side for side, partner in sides.items() if partner.chat.is_local}
     for number, question in enumerate(questions):
         for side in order if number % 2 == 0 else reversed(order):
             key = f"{side}/{question.id}"
             row = log.get(key)
             if row is None:
-                if number == 0 and sides[side].chat.is_local:
+                if side in cold:
                     _ask(question, side, sides[side], max_chars)  # loads the model, which an endpoint has loaded
+                    cold.remove(side)
                 row = _ask(question, side, sides[side], max_chars).to_dict()
                 if row["error"] is None:
                     log.put(key, row)
@@ -64,6 +70,8 @@ def _ask(question: Question, side: Side, partner: Partner, max_chars: int) -> An
                 asked = piece
             elif piece and first is None:
                 first = time.perf_counter() - begun
+    except (BudgetError, InputError):
+        raise  # of the recipe, not of the release: it says what to mend, and the run goes on from there
     except CervellaError as error:
         logger.warning("the %s has no answer to %s: %s", side, question.id, error)
         return Answered(question.id, side, "asked", error=type(error).__name__)

@@ -54,6 +54,7 @@ class Candidate:
         standing: see `Standing`.
         before: digest of the release that is in service, or was before it; None: none is or was.
         before_version: of that release.
+        since: when what is in service now was put there (`Champion.at`), a pending one itself; None: nothing is.
     """
 
     run: str
@@ -68,6 +69,7 @@ class Candidate:
     standing: Standing
     before: str | None = None
     before_version: int | None = None
+    since: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON; `Candidate(**...)` reads it back."""
@@ -102,8 +104,8 @@ def find_candidate(workspace: Path, *, recipe: str | None, model_name: str) -> C
     offer = proposed(workspace, recipe=recipe, model_name=model_name)
     if now is not None and now.digest == offer.digest:
         line = line_of(history)
-        return _of_offer(offer, "in service", line[-2] if len(line) > 1 else None)
-    return _of_offer(offer, "new", now)
+        return _of_offer(offer, "in service", line[-2] if len(line) > 1 else None, since=now.at)
+    return _of_offer(offer, "new", now, since=now.at if now else None)
 
 
 def is_pending(workspace: Path, now: Champion) -> bool:
@@ -155,11 +157,12 @@ def check_candidate(
         )
 
 
-def _of_offer(offer: Proposed, standing: Standing, before: Champion | None) -> Candidate:
+def _of_offer(offer: Proposed, standing: Standing, before: Champion | None, *, since: str | None) -> Candidate:
     return Candidate(
         run=offer.run, registered_by=offer.registered_by, recipe=offer.recipe, phase=offer.phase, release=offer.release,
         digest=offer.digest, version=offer.version, gate=offer.gate_artefact, verdict=offer.gate.verdict,
         standing=standing, before=before.digest if before else None, before_version=before.version if before else None,
+        since=since,
     )  # fmt: skip
 
 
@@ -168,5 +171,5 @@ def _of_champion(now: Champion, line: list[Champion]) -> Candidate:
     return Candidate(
         run=now.run, registered_by=now.run, recipe=now.recipe, phase=now.phase, release=now.release, digest=now.digest,
         version=now.version, gate=now.gate, verdict=now.verdict, standing="pending",
-        before=before.digest if before else None, before_version=before.version if before else None,
+        before=before.digest if before else None, before_version=before.version if before else None, since=now.at,
     )  # fmt: skip

@@ -1,8 +1,7 @@
-"""Where the endpoint of a workspace answers: `<workspace>/serve/endpoint.json`, written by `cervella serve`.
+"""Where the endpoints of a workspace answer: `<workspace>/serve/endpoints/PID.json`, written by `cervella serve`.
 
-State after a hard crash: the file tells of a process that is gone, which is seen by its pid and its start together,
-and the next endpoint writes over it. Two endpoints of a workspace: the one that began last is told, until it ends.
-It holds no key: who asks knows them from `serve.keys_env` of its recipe.
+State after a hard crash: a file tells of a process that is gone, which is seen by its pid and its start together; the
+next endpoint removes it. It holds no key: who asks knows them from `serve.keys_env` of its recipe.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from pathlib import Path
 from components.services.process_start import started_at
 from components.store import write_atomic
 
-__all__ = ["Endpoint", "read_endpoint", "remove_endpoint", "write_endpoint"]
+__all__ = ["Endpoint", "read_endpoints", "remove_endpoint", "write_endpoint"]
 
 
 @dataclass(frozen=True)
@@ -40,29 +39,42 @@ class Endpoint:
         return started_at(self.pid) == self.started_at
 
 
-def _file(workspace: Path) -> Path:
-    return workspace / "serve" / "endpoint.json"
+def _folder(workspace: Path) -> Path:
+    return workspace / "serve" / "endpoints"
 
 
 def write_endpoint(workspace: Path, *, url: str, recipe: str) -> None:
     """Tell that this process answers at `url`; readable for its user alone. Raises OSError."""
+    folder = _folder(workspace)
+    for file in folder.glob("*.json"):
+        found = _read(file)
+        if found is None or not found.is_up():
+            with suppress(OSError):
+                file.unlink()
     told = Endpoint(os.getpid(), started_at(os.getpid()) or "", url, recipe)
-    write_atomic(_file(workspace), json.dumps(asdict(told), indent=1).encode())
+    write_atomic(folder / f"{told.pid}.json", json.dumps(asdict(told), indent=1).encode())
 
 
 def remove_endpoint(workspace: Path) -> None:
-    """Take back what this process has told; what another one tells stays."""
-    found = read_endpoint(workspace)
-    if found and found.pid == os.getpid():
+    """Take back what this process has told, if it has; what others tell stays."""
+    with suppress(OSError):
+        (_folder(workspace) / f"{os.getpid()}.json").unlink()
+
+
+def read_endpoints(workspace: Path) -> list[Endpoint]:
+    """The endpoints that are up for this workspace, the one that began last first; what cannot be read is none."""
+    found: list[tuple[int, Endpoint]] = []
+    for file in _folder(workspace).glob("*.json"):
+        told = _read(file)
         with suppress(OSError):
-            _file(workspace).unlink()
+            if told and told.is_up():
+                found.append((file.stat().st_mtime_ns, told))
+    return [told for _, told in sorted(found, key=lambda one: one[0], reverse=True)]
 
 
-def read_endpoint(workspace: Path) -> Endpoint | None:
-    """The endpoint that is up for this workspace; None: none is, or what is told of it cannot be read."""
+def _read(file: Path) -> Endpoint | None:
     try:
-        told = json.loads(_file(workspace).read_bytes())
-        found = Endpoint(int(told["pid"]), str(told["started_at"]), str(told["url"]), str(told["recipe"]))
+        told = json.loads(file.read_bytes())
+        return Endpoint(int(told["pid"]), str(told["started_at"]), str(told["url"]), str(told["recipe"]))
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
-    return found if found.is_up() else None

@@ -26,6 +26,7 @@ __all__ = ["clearly_worse", "decide"]
 _ERRORS = Rule("errors", False, "rate")
 _P95 = Rule("latency_p95_seconds", False, "percentile")
 _COST = Rule("cost_per_query_usd", False, "cost")
+_FEWEST_PAIRS = 6  # of fewer, not even all of them worse are clearly worse: 2 * 0.5**5 > 5 %
 
 
 def decide(
@@ -57,7 +58,7 @@ def decide(
             _COST, params.max_usd_per_query,
             mean_measure(known if len(known) == len(costs) else [], samples=samples, seed=seed),
         ),
-        *_beside(mine, [row for row in rows if row.side == "champion"]),
+        *_beside(mine, [row for row in rows if row.side == "champion"], max_errors=params.max_errors),
     ]  # fmt: skip
     verdicts = {criterion.verdict for criterion in criteria}
     verdict: Verdict = "NO-GO" if "NO-GO" in verdicts else "INCONCLUSIVE" if "INCONCLUSIVE" in verdicts else "GO"
@@ -91,22 +92,42 @@ def _weighed(rule: Rule, threshold: float, measure: Measure) -> Criterion:
     return Criterion(rule.name, verdict, value, low, high, threshold, rule.at_least, n, reason, needed)
 
 
-def _beside(mine: Sequence[Answered], others: Sequence[Answered]) -> list[Criterion]:
-    """Answers that name a note, on the questions that both were asked; nothing where the candidate stands alone."""
+def _beside(mine: Sequence[Answered], others: Sequence[Answered], *, max_errors: float) -> list[Criterion]:
+    """Answers that name a note, on the questions that the release in service has answered.
+
+    Nothing where the candidate stands alone. INCONCLUSIVE where the release in service erred on more than `max_errors`
+    of the questions that both were asked, or so few are left that nothing could be clearly worse.
+    """
     theirs = {(row.origin, row.question): row for row in others}
-    pairs = [(row, theirs[row.origin, row.question]) for row in mine if (row.origin, row.question) in theirs]
-    if not pairs:
+    both = [(row, theirs[row.origin, row.question]) for row in mine if (row.origin, row.question) in theirs]
+    if not both:
         return []
+    pairs = [(row, one) for row, one in both if one.error is None]
     own = rate_measure([row.with_sources for row, _ in pairs])
-    other = sum(row.with_sources for _, row in pairs) / len(pairs)
+    other = sum(one.with_sources for _, one in pairs) / len(pairs) if pairs else 0.0
     more = sum(row.with_sources and not one.with_sources for row, one in pairs)
     fewer = sum(one.with_sources and not row.with_sources for row, one in pairs)
     worse = clearly_worse(more, fewer)
     told = f"names a note where the release in service does not: {more} times, the other way round {fewer} times; "
     told += "clearly worse" if worse else "not clearly worse"
+    verdict: Verdict = "NO-GO" if worse else "GO"
+    if missing := _missing(len(both), len(pairs), max_errors=max_errors):
+        verdict, told = "INCONCLUSIVE", missing
     return [
         Criterion(
-            "answers_with_sources", "NO-GO" if worse else "GO", own.value, own.low, own.high, other, True, len(pairs),
-            told,
+            "answers_with_sources", verdict, own.value, own.low, own.high, other, True, len(pairs), told,
+            _FEWEST_PAIRS if len(both) < _FEWEST_PAIRS else None,
         )
     ]  # fmt: skip
+
+
+def _missing(asked: int, answered: int, *, max_errors: float) -> str | None:
+    """Why what the release in service has answered is no measure, in words; None: it is one."""
+    if asked - answered > max_errors * asked:
+        return (
+            f"the release in service has no answer to {asked - answered} of {asked} questions: it is no measure; a "
+            "person may decide otherwise: cervella promote"
+        )
+    if answered < _FEWEST_PAIRS:
+        return f"the release in service has answered {answered} of these questions: it takes {_FEWEST_PAIRS} or more"
+    return None

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from components.answer.messages import check_question
+from components.errors import InputError
 from components.evaluate.asking.items import asked_items
 from components.evaluate.golden import load_golden
 from components.evaluate.params import EvaluateParams
@@ -30,7 +32,7 @@ def choose_questions(workspace: Path, params: EvaluateParams, *, most: int, max_
         workspace: where conversations are kept, if they are.
         params: section `evaluate`.
         most: how many.
-        max_chars: what is longer is left out, as the endpoint would refuse it.
+        max_chars: what is longer is left out, as the endpoint would refuse it; so is what has nothing to be read.
 
     Raises:
         InputError: with all faults of a file at their places.
@@ -39,8 +41,8 @@ def choose_questions(workspace: Path, params: EvaluateParams, *, most: int, max_
     found: dict[str, Question] = {}
     for question in _all(workspace, params):
         text = question.text.strip()
-        if text and len(text) <= max_chars:
-            found.setdefault(text, Question(question.id, text))
+        if text not in found and _is_taken(text, max_chars=max_chars):
+            found[text] = Question(question.id, text)
         if len(found) == most:
             break
     return list(found.values())
@@ -49,6 +51,14 @@ def choose_questions(workspace: Path, params: EvaluateParams, *, most: int, max_
 def questions_digest(questions: list[Question]) -> str:
     """SHA-256 (hex) of what is asked, in this order."""
     return sha256_hex(canonical_json([[question.id, question.text] for question in questions]))
+
+
+def _is_taken(text: str, *, max_chars: int) -> bool:
+    try:
+        check_question(text, max_chars=max_chars)
+    except InputError:
+        return False
+    return True
 
 
 def _all(workspace: Path, params: EvaluateParams) -> Iterator[Question]:

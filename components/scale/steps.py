@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from components.errors import TerminalError
 from components.evaluate.asking.once import open_log
 from components.registry.champion import Changed, promote, read_champion
+from components.registry.champion.change import OvertakenError
 from components.registry.gate import GateReport
 from components.registry.params import RegistryParams
 from components.scale.answers import SIDES, Answered, Side, numbers_of
@@ -66,7 +67,8 @@ def shadow_spec(questions: list[Question], *, candidate: str, champion: str | No
 
 def compare(
     run: Run, *, questions: list[Question], releases: Mapping[Side, Artefact], index: str,
-    sides: Callable[[], Mapping[Side, Partner]], recorded: Callable[[], list[Answered]], alone: str | None = None,
+    sides: Callable[[], Mapping[Side, Partner]], recorded: Callable[[], list[Answered]], max_chars: int,
+    alone: str | None = None,
 ) -> Artefact:  # fmt: skip
     """Ask the questions of all sides, whatever is sealed: what an answer takes is measured each time.
 
@@ -80,6 +82,7 @@ def compare(
         index: digest of what is published.
         sides: opens who is asked.
         recorded: what an endpoint has recorded of this candidate.
+        max_chars: longest question that is taken (characters).
         alone: why there is no champion, in words.
 
     Raises:
@@ -93,7 +96,8 @@ def compare(
     )
     with recorded_step(run, spec, force=True) as step:
         log = open_log(step, run, before=None, output=ANSWERS, key=lambda row: f"{row['side']}/{row['question']}")
-        rows = [Answered(**row) for row in ask_sides(questions, sides(), log=log, progress=progress_of(spec.name))]
+        asked = ask_sides(questions, sides(), log=log, progress=progress_of(spec.name), max_chars=max_chars)
+        rows = [Answered(**row) for row in asked]
         found = recorded()
         step.write_jsonl(ANSWERS, (row.to_dict() for row in [*rows, *found]))
         step.note(questions=len(questions), failed=sum(row.error is not None for row in rows), recorded=len(found))
@@ -116,7 +120,7 @@ def gate_spec(params: ScaleParams, *, candidate: str, shadow: str) -> StepSpec:
     limits = params.model_dump(
         mode="json", include={"max_p95_seconds", "max_errors", "max_usd_per_query", "force"}
     )  # fmt: skip
-    return StepSpec("scale.gate", 1, limits, {"candidate": candidate, "shadow": shadow})
+    return StepSpec("scale.gate", 2, limits, {"candidate": candidate, "shadow": shadow})
 
 
 def decide_gate(
@@ -145,19 +149,20 @@ def promote_candidate(run: Run, params: ScaleParams, registry: RegistryParams, *
     Not a step of the store: the history of the champions is the truth.
 
     Raises:
-        TerminalError: another release was put into service since the comparison, or the candidate's is gone.
+        TerminalError: something was put into service since the comparison, or the candidate's release is gone.
     """
     with told_step(run, "scale.promote") as told:
+        by = promoter(run.id)
         now = read_champion(run.workspace, registry.model_name)
-        if now is not None and now.digest not in (candidate.before, candidate.digest):
-            raise TerminalError(
-                f"release {now.digest[:12]} was put into service meanwhile, which the candidate was not compared with; "
-                "run this again"
-            )
-        done = promote(
-            workspace=run.workspace, registry=registry, recipe=candidate.recipe, run=candidate.registered_by,
-            by=promoter(run.id), reason=params.force if candidate.verdict != "GO" else None,
-        )  # fmt: skip
+        done_before = now is not None and (now.by, now.digest) == (by, candidate.digest)
+        expected = now.at if now is not None and done_before else candidate.since or ""
+        try:
+            done = promote(
+                workspace=run.workspace, registry=registry, recipe=candidate.recipe, run=candidate.registered_by, by=by,
+                reason=params.force if candidate.verdict != "GO" else None, expected=expected,
+            )  # fmt: skip
+        except OvertakenError as error:
+            raise TerminalError(f"since the comparison {error}. Run this again") from error
         if done.champion is None or done.champion.digest != candidate.digest:  # only where the gate was bypassed
             raise TerminalError(f"release {candidate.digest[:12]} was not promoted: its gate says {candidate.verdict}")
         told["facts"] = {"release": f"release {candidate.digest[:12]} is in service"}

@@ -7,12 +7,13 @@ probation again; after it, the one before is in service, and the endpoint follow
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
 
 from components.errors import CervellaError, TerminalError
 from components.registry.champion import Champion, Changed, read_champion, rollback
+from components.registry.champion.change import OvertakenError
 from components.registry.params import RegistryParams
 from components.scale.answers import Answered, numbers_of
 from components.scale.candidate import promoter, switch_spec
@@ -61,7 +62,7 @@ def switch(
         run: at work.
         params: section `scale`.
         registry: section `registry`.
-        promotion: what is in service, and how it came there.
+        promotion: what was put into service; nothing is done where something else is there by now.
         questions: on probation.
         endpoints: to be asked.
         changed: called after a rollback.
@@ -77,10 +78,8 @@ def switch(
                 step.write_json("switch.json", told)
                 step.note(**_facts(told))
     except BaseException:
-        logger.warning(
-            "release %s is in service, and its probation has not ended: the same run again goes on with it, `cervella "
-            "rollback` takes it back", promotion.digest[:12],
-        )  # fmt: skip
+        with suppress(TerminalError):  # a record that is damaged is told by whoever reads it next
+            logger.warning("%s", _interrupted(run, registry, promotion))
         raise
     told = step.artefact.read_json("switch.json")
     numbers = (run.read().get("scale") or {}).get("numbers") or {}
@@ -93,23 +92,67 @@ def _probation_and_back(
     run: Run, params: ScaleParams, registry: RegistryParams, promotion: Champion, questions: list[Question],
     endpoints: Endpoints, changed: Callable[[Changed], object],
 ) -> dict[str, Any]:  # fmt: skip
+    if other := _other_in_service(run, registry, promotion):
+        return _overtaken(promotion, _Found(None, False, None, [], []), other)
     with ExitStack() as held:
         found = _probation(params, promotion, questions, held, endpoints, use=endpoints.find())
         if found.faults and found.asker and not found.own and not found.asker.endpoint.is_up():
             logger.warning("the endpoint was ended meanwhile: another one is started for the probation")
             found = _probation(params, promotion, questions, held, endpoints, use=None)
-        numbers = numbers_of(found.answers)
+        if other := _other_in_service(run, registry, promotion):
+            return _overtaken(promotion, found, other)
         back = _take_back(run, params, registry, promotion, found, held, endpoints, changed) if found.faults else None
     where = (
         "an endpoint of its own" if found.own else f"the endpoint at {found.asker.endpoint.url}" if found.asker else ""
     )
     took = "" if found.waited is None else f" {where} answered as it after {found.waited:.1f} s"
+    return _told(
+        promotion, found, said=back or f"in service since {promotion.at[:19]}:{took}, and passed its probation"
+    )
+
+
+def _interrupted(run: Run, registry: RegistryParams, promotion: Champion) -> str:
+    """How an interrupted probation leaves the service, in words, so that nobody rolls back twice."""
+    digest = promotion.digest[:12]
+    now = read_champion(run.workspace, registry.model_name)
+    if now is not None and now.at == promotion.at:
+        return (
+            f"release {digest} is in service, and its probation has not ended: the same run again goes on with it, "
+            "`cervella rollback` takes it back"
+        )
+    if now is not None and (now.what, now.by) == ("rollback", promoter(run.id)):
+        return (
+            f"release {digest} has failed its probation and was rolled back to release {now.digest[:12]}, which is in "
+            f"service; it was not waited until the endpoint answers as that. {now.reason}"
+        )
+    return f"the probation of release {digest} has not ended: {_other_in_service(run, registry, promotion)}"
+
+
+def _told(promotion: Champion, found: _Found, *, said: str) -> dict[str, Any]:
+    """`switch.json`."""
+    numbers = numbers_of(found.answers)
     return {
         "release": promotion.digest, "promoted_at": promotion.at, "switched": not found.faults, "own": found.own,
         "waited_seconds": found.waited, "numbers": numbers.to_dict() if numbers.asked else None,
-        "answers": [answer.to_dict() for answer in found.answers], "faults": found.faults,
-        "said": back if back else f"in service since {promotion.at[:19]}:{took}, and passed its probation",
+        "answers": [answer.to_dict() for answer in found.answers], "faults": found.faults, "said": said,
     }  # fmt: skip
+
+
+def _other_in_service(run: Run, registry: RegistryParams, promotion: Champion) -> str | None:
+    """What is in service in place of the promotion, and by whom, in words; None: it is still what was promoted."""
+    now = read_champion(run.workspace, registry.model_name)
+    if now is None:
+        return "nothing is in service any more: the record of it was removed"
+    if now.at == promotion.at:
+        return None
+    return f"release {now.digest[:12]} was put into service by {now.by} at {now.at[:19]}"
+
+
+def _overtaken(promotion: Champion, found: _Found, other: str) -> dict[str, Any]:
+    found.faults = [f"{other}, before its probation had ended"]
+    return _told(
+        promotion, found, said=f"release {promotion.digest[:12]} is not on probation any more: {other}, and stays there"
+    )
 
 
 def _probation(
@@ -137,14 +180,14 @@ def _take_back(
 ) -> str:  # fmt: skip
     """Go back to the release before, and see that the endpoint does; what became of it, in words."""
     why = "; ".join(found.faults)
-    now = read_champion(run.workspace, registry.model_name)
     failed = f"release {promotion.digest[:12]} failed its probation: {why}."
-    if now is None or now.digest != promotion.digest:
-        return f"{failed} Another release was put into service meanwhile, which stays there"
     try:
         done = rollback(
-            workspace=run.workspace, registry=registry, by=promoter(run.id), reason=f"failed its probation: {why}"[:900]
-        )
+            workspace=run.workspace, registry=registry, by=promoter(run.id), expected=promotion.at,
+            reason=f"failed its probation: {why}"[:900],
+        )  # fmt: skip
+    except OvertakenError as error:
+        return f"{failed} It was not taken back: {error}"
     except TerminalError as error:
         return f"{failed} It stays in service, because it cannot be taken back: {error}"
     changed(done)

@@ -17,7 +17,7 @@ from components.llm.counting import embedder_id
 from components.llm.params import LlmParams
 from components.llm.spending import run_budget
 from components.llm.spread.lending import workers_of
-from components.registry.champion import Changed, read_champion
+from components.registry.champion import Changed, read_champion, read_history
 from components.registry.champion.compared import champion_beside
 from components.registry.champion.release_step import RELEASE
 from components.registry.params import RegistryParams
@@ -67,8 +67,8 @@ class Sections(Protocol):
 @task(name="find candidate")
 def find_candidate(
     run: Run, recipe: Sections, *, endpoints: Endpoints, trusted_hosts: Collection[str] = ()
-) -> tuple[str, Standing]:  # fmt: skip
-    """Which release is to go into service; the artefact's id, and how it stands to what is in service.
+) -> tuple[str, Standing, str | None]:  # fmt: skip
+    """Which release is to go into service; the artefact's id, how it stands, and when a pending one was promoted.
 
     Raises where the run would stop later: a release that this recipe cannot ask, an endpoint that does not let it in.
     """
@@ -82,7 +82,7 @@ def find_candidate(
             Store(run.workspace).open(found.release), embedder=embedder, chat=recipe.llm.chat,
             chunk=recipe.index.chunk.model_dump(mode="json"), trusted_hosts=trusted_hosts,
         )  # fmt: skip
-    if found.standing != "in service" and recipe.scale.promote:
+    if found.standing == "pending" or (found.standing == "new" and recipe.scale.promote):
         endpoints.find()
     sealed = steps.seal_candidate(run, found)
     if found.standing == "in service":
@@ -90,9 +90,14 @@ def find_candidate(
         now = read_champion(run.workspace, recipe.registry.model_name)
         if now is not None and (ended := switch_of(run.workspace, now)):  # by a run that was killed before it told it
             steps.tell(run, switched=ended["switched"], promoted_at=ended["promoted_at"])
+    elif found.standing == "pending" and not recipe.scale.promote:
+        steps.tell(
+            run, said="it is in service, and its probation has not ended; nothing was changed, since scale.promote is "
+            "false: with scale.promote=true the run goes on with it",
+        )  # fmt: skip
     elif found.standing == "pending":
         logger.info("release %s was promoted by a run that did not end: its probation is done now", found.digest[:12])
-    return sealed.id, found.standing
+    return sealed.id, found.standing, found.since if found.standing == "pending" else None
 
 
 @task(name="shadow", retries=2, retry_delay_seconds=5, retry_condition_fn=is_transient)
@@ -134,7 +139,7 @@ def compare(
 
         shadow = steps.compare(
             run, questions=_questions(run, recipe, most=recipe.scale.questions), releases=releases, index=index,
-            sides=opened, alone=alone,
+            sides=opened, alone=alone, max_chars=recipe.serve.limits.question_chars,
             recorded=lambda: recorded_answers(
                 run.workspace, candidate=told.digest, champion=told.before if champion else None
             ),
@@ -157,19 +162,26 @@ def decide(run: Run, recipe: Sections, *, candidate: str, shadow: str) -> bool:
 
 
 @task(name="promote")
-def promote(run: Run, recipe: Sections, *, candidate: str) -> None:
-    """Put the candidate into service."""
+def promote(run: Run, recipe: Sections, *, candidate: str) -> str:
+    """Put the candidate into service; returns when that was (`Champion.at`)."""
     told = steps.read_candidate(Store(run.workspace).open(candidate))
-    _tell_changed(run, recipe, steps.promote_candidate(run, recipe.scale, recipe.registry, candidate=told))
+    done = steps.promote_candidate(run, recipe.scale, recipe.registry, candidate=told)
+    _tell_changed(run, recipe, done)
+    assert done.champion is not None  # noqa: S101 - it is the candidate
+    return done.champion.at
 
 
 @task(name="switch")
 @shows_progress
-def switch(run: Run, recipe: Sections, *, endpoints: Endpoints) -> str | None:
-    """See that the endpoint answers as what was promoted, and take it back where it fails; returns why it did."""
-    promotion = read_champion(run.workspace, recipe.registry.model_name)
+def switch(run: Run, recipe: Sections, *, promoted: str | None, endpoints: Endpoints) -> str | None:
+    """See that the endpoint answers as what was promoted, and take it back where it fails; returns why it did.
+
+    `promoted`: when that was (`Champion.at`).
+    """
+    history = read_history(run.workspace, recipe.registry.model_name)
+    promotion = next((one for one in history if one.at == promoted), None)
     if promotion is None:  # it was promoted, so somebody has removed the record since
-        raise TerminalError("nothing is in service any more: the record of it was removed")
+        raise TerminalError("what was promoted is not told any more: the record of it was removed")
     sealed = put_on_probation(
         run, recipe.scale, recipe.registry, promotion=promotion, endpoints=endpoints,
         questions=_questions(run, recipe, most=recipe.scale.probation_questions),

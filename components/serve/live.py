@@ -48,6 +48,7 @@ class InService:
         self._lease: _Lease | None = None
         self._refused: str | None = None
         self._fault: str | None = None
+        self._faulty: str | None = None  # whose fault it is; None: nobody could tell what is in service
         self._swaps = 0
         self._end = threading.Event()
         self._turn = threading.Lock()  # one at a time looks and opens
@@ -111,6 +112,8 @@ class InService:
                     return False
                 if mark == self._refused and not strict:
                     return False  # told already; it is opened again when it is another
+                if mark != self._faulty:
+                    self._fault = None  # of another one: of this one nothing is known until it is open
                 opened = self._open(self._lease.opened if self._lease else None)
             except Exception as error:  # also a fault that nobody foresaw: what is in service stays
                 if strict:
@@ -131,7 +134,7 @@ class InService:
             )  # fmt: skip
         # A fault of the disk or of a lock may pass: it is tried again. What cannot be understood stays so.
         passes = foreseen and not isinstance(error, TerminalError)
-        self._fault, self._refused = told, None if passes else mark
+        self._fault, self._faulty, self._refused = told, mark, None if passes else mark
 
     def _replace(self, lease: _Lease | None) -> None:
         with self._lock:

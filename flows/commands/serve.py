@@ -33,7 +33,10 @@ _GRACE_SECONDS = 30.0  # for questions that are being answered when the end is a
 @recipe_options
 @click.option("--host", metavar="ADDRESS", help="address that it listens on (default: serve.host)")
 @click.option("--port", type=click.IntRange(0, 65535), help="port (default: serve.port); 0: any that is free")
-def serve_command(recipe: str, overrides: tuple[str, ...], host: str | None, port: int | None) -> int:
+@click.option("--unlisted", is_flag=True, hidden=True, help="a run of phase scale does not find it: it is its own")
+def serve_command(
+    recipe: str, overrides: tuple[str, ...], host: str | None, port: int | None, unlisted: bool
+) -> int:  # fmt: skip
     """Answer as an endpoint that OpenAI's clients understand, until Ctrl-C.
 
     Whoever is in service answers; a promotion, a rollback or a published index is followed without a restart. Questions
@@ -89,8 +92,9 @@ def serve_command(recipe: str, overrides: tuple[str, ...], host: str | None, por
         has = listening.getsockname()[1]
 
         def ready() -> None:
-            with suppress(OSError):  # a run of phase scale cannot find it then, and starts one of its own
-                write_endpoint(workspace, url=address_of(listening), recipe=loaded.recipe.name)
+            if not unlisted:
+                with suppress(OSError):  # a run of phase scale cannot find it then, and starts one of its own
+                    write_endpoint(workspace, url=address_of(listening), recipe=loaded.recipe.name)
             _tell(address_of(listening), wanted=wanted, has=has, model=model, keyed=bool(keys))
 
         run(app, listening, grace_seconds=_GRACE_SECONDS, ready=ready)

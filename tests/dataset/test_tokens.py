@@ -92,6 +92,12 @@ def test_numbers_are_of_the_rendered_text(qwen3: Measurer) -> None:
     assert found.turn_tokens == (5, 5) and found.trainable == 10 and found.hits == ()
 
 
+def test_a_character_that_shares_a_token_with_the_header_is_counted() -> None:
+    (found,) = Measurer(template="smollm2").measure([conversation(ASK, ("gpt", "\x00"))])
+    (long,) = Measurer(template="smollm2").measure([conversation(ASK, ("gpt", "a"))])
+    assert found.turn_tokens == long.turn_tokens == (2,)
+
+
 @pytest.mark.parametrize("template", ["qwen3", "smollm2"])
 @pytest.mark.parametrize("roles", [("system", "human", "gpt", "gpt"), ROLES], ids=["plain", "all roles"])
 @given(data=st.data())

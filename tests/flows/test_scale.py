@@ -17,7 +17,7 @@ import pytest
 
 from components.registry.champion.record import champion_file
 from components.scale.candidate import promoter
-from components.scale.endpoint import read_endpoint
+from components.scale.endpoint import read_endpoints
 from tests.flows.conftest import Done, Program, Workspace
 from tests.flows.test_serve import Up, serving
 from tests.scale.scale_house import ScaleHouse
@@ -84,7 +84,7 @@ def test_first_alone_then_a_candidate_that_is_no_go_and_nothing_is_left_behind(
     assert done.code == 0, done.err
     assert "the candidate stands alone: nothing is in service yet" in done.out and "passed its probation" in done.out
     assert "candidate at the endpoint" in done.out and house.in_service() == first
-    assert read_endpoint(house.workspace) is None and quiet(house, soon)
+    assert not read_endpoints(house.workspace) and quiet(house, soon)
     house.release(NEW, verdict="NO-GO")
     refused = program("run", house.recipe, *FEW, "--json")
     assert refused.code == 1 and refused.json["gate"]["verdict"] == "NO-GO", refused.err
@@ -99,8 +99,8 @@ def test_an_endpoint_under_questions_is_switched_without_a_failed_request(progra
     after = house.release(NEW)
     house.recorded(after, before)
     with serving(program, house.recipe) as up:
-        told = read_endpoint(house.workspace)
-        assert told and (told.url, told.pid, told.recipe) == (up.url, up.process.pid, "into-service")
+        [told] = read_endpoints(house.workspace)
+        assert (told.url, told.pid, told.recipe) == (up.url, up.process.pid, "into-service")
         with talking(up) as talk:
             done = program("run", house.recipe, *FEW, "--json")
         assert done.code == 0, done.err
@@ -108,7 +108,7 @@ def test_an_endpoint_under_questions_is_switched_without_a_failed_request(progra
     assert {status for status, _ in talk.told} == {200} and talk.releases() == [before, after]
     assert f"the endpoint at {up.url} answered as it after" in done.json["scale"]["said"]
     assert done.json["scale"]["numbers"]["probation"]["asked"] == 4
-    assert read_endpoint(house.workspace) is None
+    assert not read_endpoints(house.workspace)
 
 
 def test_what_is_slow_on_probation_is_rolled_back_and_the_endpoint_answers_as_the_old_one(

@@ -12,15 +12,25 @@ import re
 import signal
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import openai
 import pytest
 
+import flows.comparing
 from components.errors import TerminalError
+from components.registry.champion import read_champion
+from components.registry.champion.candidate import proposed
+from components.serve.desk import Wanted
+from components.serve.live import InService
+from components.serve.own_desk import OwnDesk
 from components.train.environments.find import find_environment
 from components.train.params import BaseModelParams
+from flows.backends import Backends
+from flows.commands.options import load
+from flows.serving import InRecipe
 from tests.flows.conftest import Done, Program, Workspace
 from tests.flows.released import put_in_service
 from tests.flows.test_serve import ASK, serving
@@ -28,7 +38,7 @@ from tests.serve.backends.house import House, alive, make_house, until
 from tests.train.adapters import by_hand
 
 VLLM = ("-o", "serve.backend=vllm", "-o", "llm.cache=false", "-o", "serve.look_seconds=0.2")
-CHAT = {"model": "hosted_vllm/small", "api_base": "http://127.0.0.1:1/v1"}
+CHAT = {"model": "hosted_vllm/model", "api_base": "http://127.0.0.1:1/v1"}
 TINY = {"layers": 1, "hidden": 8, "query": 8, "kv": 8, "ffn": 8}
 
 
@@ -81,7 +91,53 @@ def test_an_adapter_of_another_base_or_without_its_weights_is_refused(
     os.rename(tmp_path / "gone", sealed)
     (Path(house.base(8192).model) / "other.json").write_text("{}")
     done = here("serve", "mvp", *spoiled.options, *of(house))
-    assert done.code == 3 and "trained on another base than model" in done.err
+    assert done.code == 2 and "trained on another base than model" in done.err
+
+
+def test_a_release_of_another_model_is_not_answered_by_the_base_of_the_recipe(
+    here: Callable[..., Done], spoiled: Workspace, house: House
+) -> None:
+    put_in_service(spoiled, chat={**CHAT, "model": "hosted_vllm/mistral"})
+    done = here("serve", "mvp", *spoiled.options, *of(house))
+    assert done.code == 2 and "answers with hosted_vllm/mistral, and train.base of this recipe is model" in done.err
+    assert house.starts() == []
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:litellm.*")
+@pytest.mark.parametrize("candidate", ["an adapter", "another model"])
+def test_a_candidate_is_served_beside_and_one_of_another_model_keeps_nobody_from_answering(
+    spoiled: Workspace, house: House, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, candidate: str
+) -> None:
+    monkeypatch.chdir(root)
+    if candidate == "an adapter":
+        adapter = by_hand(tmp_path / "adapter", sizes=TINY)
+        put_in_service(spoiled, chat=CHAT, base=base_in(house), adapter=adapter)
+    else:
+        put_in_service(spoiled, chat={**CHAT, "model": "hosted_vllm/mistral"})
+    made, of_run = read_champion(spoiled.path, "cervella"), proposed(spoiled.path, recipe="mvp", model_name="cervella")
+    assert made is not None
+    beside = replace(of_run, release=made.release, digest=made.digest)
+    monkeypatch.setattr(flows.comparing, "_candidate", lambda *_, **__: beside)
+    put_in_service(spoiled, chat=CHAT)
+    loaded = load("mvp", (*spoiled.options, *of(house), "-o", "serve.compare={mode: ab, share: 1.0}")[1::2])
+    backends = Backends(loaded)
+    source = InRecipe(loaded, backends=backends)
+    live = InService(look=source.look, open_now=source.open_now)
+    live.start()
+    try:
+        own = OwnDesk(live, max_chars=8000, history_tokens=1000)
+        comparing = flows.comparing.compared(loaded, own, live, backends=backends)
+        asked = Wanted(id="r1", question=str(ASK[0]["content"]))
+        text = comparing.desk.ask(asked).asked.answer.text
+        if candidate == "an adapter":
+            assert text.startswith("adapter-") and own.ask(asked).asked.answer.text.startswith("base was asked")
+            assert len(house.starts()) == 1, "the adapter is loaded beside what is in service"
+        else:
+            assert text.startswith("base was asked") and "InputError" in comparing.told()["why_not"]
+        comparing.close()
+    finally:
+        live.close()
+        backends.close()
 
 
 @pytest.mark.slow

@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
 from typing import Any
 
 import pytest
 
+from components.answer.partner import Partner
 from components.errors import InputError, RefusedError, TerminalError
+from components.llm.budget import BudgetError
 from components.scale.endpoint import Endpoint
 from components.scale.probation import NotTakenOverError
 from components.services.process_start import started_at
 from components.store import Run
-from tests.scale.scale_house import ScaleHouse
+from tests.scale.scale_house import QUESTION, ScaleHouse
 
 CITES = "fake/chat?reply=S%C3%AC+%5B1%5D."
 PLAIN = "fake/chat?reply=S%C3%AC."
@@ -163,6 +166,29 @@ def test_what_fails_its_probation_is_taken_back(house: ScaleHouse, endpoint: Fol
     assert [told(Run(folder))["switched"] for folder in house.workspace.glob("runs/*into-service*")] == [False]
 
 
+@pytest.mark.parametrize("who", ["the run", "a person"])
+def test_ended_after_the_rollback_nobody_is_told_to_roll_back_again(
+    house: ScaleHouse, endpoint: Follows, monkeypatch: pytest.MonkeyPatch, who: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    before, after = house.promote(), house.release(CITES)
+    house.recorded(after, before)
+    endpoint.seconds = 9.0
+
+    def ended(release: str, *, seconds: float) -> float:
+        if who == "a person":
+            house.rollback()
+        elif release == after:
+            return 0.5
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(endpoint, "wait_for", ended)
+    with pytest.raises(KeyboardInterrupt):
+        house.run(FEW)
+    assert house.in_service() == before and "takes it back" not in caplog.text
+    says = "was rolled back to release" if who == "the run" else "was put into service by Anna"
+    assert says in caplog.text and before[:12] in caplog.text
+
+
 def test_the_first_release_cannot_be_taken_back_and_that_is_told(house: ScaleHouse, endpoint: Follows) -> None:
     digest = house.release(CITES)
     house.recorded(digest)
@@ -183,9 +209,61 @@ def test_what_a_person_promotes_meanwhile_stays(
         return []
 
     monkeypatch.setattr(endpoint, "ask", ask)
-    with pytest.raises(RefusedError, match="Another release was put into service meanwhile, which stays there"):
+    with pytest.raises(
+        RefusedError, match=f"release {before[:12]} was put into service by Anna at .*, and stays there"
+    ):
         house.run(FEW)
     assert house.in_service() == before and house.history()[-1].by == "Anna"
+
+
+@pytest.mark.parametrize("how", ["another", "back and forth"])
+@pytest.mark.parametrize("seconds", [0.1, 9.0], ids=["fast", "slow"])
+def test_what_a_person_promotes_before_the_probation_is_not_put_on_it(
+    house: ScaleHouse, endpoint: Follows, monkeypatch: pytest.MonkeyPatch, how: str, seconds: float
+) -> None:
+    before = house.promote()
+    after = house.release(CITES)
+    house.recorded(after, before)
+    endpoint.seconds = seconds
+
+    from components.scale import steps as scale_steps
+
+    promote = scale_steps.promote_candidate
+
+    def and_then(*arguments: Any, **options: Any) -> Any:
+        done = promote(*arguments, **options)
+        house.rollback()
+        if how == "another":
+            house.release(PLAIN)
+        house.promote()
+        return done
+
+    monkeypatch.setattr("components.scale.tasks.steps.promote_candidate", and_then)
+    with pytest.raises(RefusedError, match="is not on probation any more: release .* was put into service by Anna"):
+        house.run(FEW)
+    assert (house.in_service() == after) == (how == "back and forth")
+    assert not endpoint.waited and [one.what for one in house.history()][-2:] == ["rollback", "promote"]
+
+
+def test_what_a_person_promotes_during_the_comparison_stays(
+    house: ScaleHouse, endpoint: Follows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = house.promote()
+    after = house.release(CITES)
+    house.recorded(after, before)
+    from components.scale import steps as scale_steps
+
+    decide = scale_steps.decide_gate
+
+    def meanwhile(*arguments: Any, **options: Any) -> Any:
+        house.promote()
+        house.rollback()
+        return decide(*arguments, **options)
+
+    monkeypatch.setattr("components.scale.tasks.steps.decide_gate", meanwhile)
+    with pytest.raises(TerminalError, match="since the comparison .* was put into service by Anna .* Run this again"):
+        house.run(FEW)
+    assert house.in_service() == before and house.history()[-1].by == "Anna" and not endpoint.waited
 
 
 @pytest.mark.parametrize("where", ["before promoting", "after promoting"])
@@ -207,6 +285,10 @@ def test_a_run_that_was_killed_is_completed_by_the_next(
     assert (house.in_service() == after) == (where == "after promoting")
     assert ("its probation has not ended" in caplog.text) == (where == "after promoting")
     house.release(PLAIN, recipe="other")  # registered meanwhile: what is pending goes before it
+    if where == "after promoting":
+        looked, asked = house.run(FEW, "scale.promote=false"), list(endpoint.waited)
+        assert "its probation has not ended; nothing was changed" in told(looked)["said"]
+        assert list(steps(looked)) == ["scale.candidate"] and endpoint.waited == asked and house.in_service() == after
     run = house.run(FEW, f"scale.candidate={'house' if where == 'before promoting' else 'other'}")
     assert told(run)["switched"] is True and told(run)["candidate"]["release"] == after == house.in_service()
     if where == "after promoting":
@@ -230,8 +312,6 @@ def test_a_probation_is_done_once_also_when_gc_has_removed_what_was_sealed(
 def test_answers_of_a_run_that_was_killed_are_not_asked_again(
     house: ScaleHouse, endpoint: Follows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from components.answer.partner import Partner
-
     house.release(PLAIN)
     asked: list[str] = []
     stream = Partner.stream
@@ -247,9 +327,77 @@ def test_answers_of_a_run_that_was_killed_are_not_asked_again(
     with pytest.raises(KeyboardInterrupt):
         house.run(*options)
     house.run(*options)
-    assert len(asked) == 9 + 20 - 7  # of the first nine, one only loaded the model, and one was not answered
+    assert len(asked) == 9 + 1 + 20 - 7  # of the first nine, one only loaded the model, and one was not answered
     house.run(*options)
-    assert len(asked) == 9 + 20 - 7 + 21
+    assert len(asked) == 9 + 1 + 20 - 7 + 21
+
+
+def test_the_loading_of_a_model_is_measured_in_no_answer_also_when_a_run_goes_on(
+    house: ScaleHouse, endpoint: Follows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.promote()
+    house.release(CITES)
+    loaded, asked = list[Partner](), list[str]()
+    retrieve = Partner._retrieve
+
+    def loads(self: Partner, question: str) -> Any:
+        asked.append(question)
+        if len(asked) == 7:
+            raise KeyboardInterrupt
+        if not any(one is self for one in loaded):
+            loaded.append(self)
+            time.sleep(2.5)
+        return retrieve(self, question)
+
+    monkeypatch.setattr(Partner, "_retrieve", loads)
+    options = ("scale.promote=false", "scale.questions=6")
+    with pytest.raises(KeyboardInterrupt):
+        house.run(*options)
+    numbers = told(house.run(*options))["numbers"]
+    assert len(loaded) == 4
+    assert max(numbers[side]["p95_seconds"] for side in ("candidate", "champion")) < 1.5  # of six: near the longest
+
+
+def test_money_that_is_spent_is_no_fault_of_the_candidate_and_what_was_paid_is_kept(
+    house: ScaleHouse, endpoint: Follows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.release("fake/chat?reply=S%C3%AC.&cost=0.5")
+    asked: list[str] = []
+    stream = Partner.stream
+
+    def counted(self: Partner, question: str, **options: Any) -> Any:
+        asked.append(question)
+        return stream(self, question, **options)
+
+    monkeypatch.setattr(Partner, "stream", counted)
+    options = ("scale.promote=false", "scale.questions=6", "llm.budget.per_query_usd=1")
+    with pytest.raises(BudgetError):
+        house.run(*options, "llm.budget.per_run_usd=2")
+    paid = len(asked) - 1  # the last one was not sent
+    assert paid == 4
+    found = told(house.run(*options, "llm.budget.per_run_usd=10"))["numbers"]["candidate"]
+    assert (found["asked"], found["errors"]) == (6, 0) and len(asked) == 5 + 6 - paid
+
+
+def test_a_key_that_is_missing_is_told_and_is_no_verdict(
+    house: ScaleHouse, endpoint: Follows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.release(PLAIN)
+
+    def no_key(self: Partner, question: str, **options: Any) -> Any:
+        raise InputError("the environment variable SOME_KEY is not set")
+
+    monkeypatch.setattr(Partner, "stream", no_key)
+    with pytest.raises(InputError, match="SOME_KEY is not set"):
+        house.run(FEW)
+    assert not any("gate" in Run(folder).read() for folder in house.workspace.glob("runs/*into-service*"))
+
+
+def test_a_long_question_is_asked_as_the_endpoint_takes_it(house: ScaleHouse, endpoint: Follows) -> None:
+    house.release(CITES)
+    (house.folder / "golden.jsonl").write_text(QUESTION.replace("Quanto", "x" * 5000 + " Quanto") % (1, 1))
+    found = told(house.run("scale.promote=false", "scale.questions=1"))
+    assert (found["numbers"]["candidate"]["asked"], found["numbers"]["candidate"]["errors"]) == (1, 0)
 
 
 def test_a_candidate_that_this_recipe_cannot_ask_is_told_before_anything(house: ScaleHouse, endpoint: Follows) -> None:

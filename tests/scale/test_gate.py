@@ -80,6 +80,29 @@ def test_clearly_fewer_answers_with_sources_are_no_go_and_a_few_fewer_are_not() 
     assert decided([*rows(80, cited=60), *champion])[0] == "GO"
 
 
+@pytest.mark.parametrize(
+    ("errors", "n", "says"),
+    [
+        (20, 80, "the release in service has no answer to 20 of 80 questions"),
+        (80, 80, "no answer to 80 of 80"),
+        (0, 5, "has answered 5 of these questions: it takes 6 or more"),
+    ],
+    ids=["a quarter", "all", "too few"],
+)
+def test_what_is_in_service_is_no_measure_where_it_did_not_answer(errors: int, n: int, says: str) -> None:
+    champion = rows(n, side="champion", errors=errors, cited=n)
+    verdict, found = decided([*rows(80), *champion])  # the candidate names no note at all
+    assert (verdict, found["answers_with_sources"].verdict) == ("INCONCLUSIVE", "INCONCLUSIVE")
+    assert says in found["answers_with_sources"].reason
+
+
+def test_a_question_without_an_answer_of_what_is_in_service_counts_for_nobody() -> None:
+    found = decided([*rows(80, cited=80), *rows(80, side="champion", errors=4, cited=76)])[1]["answers_with_sources"]
+    assert (found.verdict, found.n, found.threshold) == ("GO", 76, 1.0)
+    lost = decided([*rows(80, errors=4, cited=76), *rows(80, side="champion", cited=80)])[1]["answers_with_sources"]
+    assert (lost.n, lost.value) == (80, 0.95)  # an error of the candidate's own is an answer without a source
+
+
 def test_only_questions_that_both_were_asked_are_held_against_each_other() -> None:
     champion = [Answered(f"other{number}", "champion", "ab", found=True, cited=1) for number in range(50)]
     assert "answers_with_sources" not in decided([*rows(80), *champion])[1]

@@ -35,8 +35,9 @@ def test_a_new_candidate_is_asked_beside_what_is_in_service(house: ScaleHouse) -
     assert actions(plan) == {
         "candidate": "run", "shadow": "run", "gate": "run", "promote": "depends", "switch": "depends",
     }  # fmt: skip
-    assert (plan.work.calls_at_least, plan.work.calls_at_most) == (160, 160) and not plan.problems
-    assert plan.work.usd_at_most == pytest.approx(160 * 0.002)
+    assert (plan.work.calls_at_least, plan.work.calls_at_most) == (160, 168) and not plan.problems
+    assert plan.work.usd_at_least == pytest.approx(160 * 0.002)
+    assert plan.work.usd_at_most == pytest.approx(168 * 0.002)
     text = render_plan(plan)
     assert "8 questions to the endpoint" in text and "\n  notes" not in text
 
@@ -47,8 +48,24 @@ def test_a_new_candidate_is_asked_beside_what_is_in_service(house: ScaleHouse) -
 def test_alone_half_of_it_is_asked(house: ScaleHouse, options: tuple[str, ...], action: str) -> None:
     house.release(COSTS)
     plan = planned(house, *options)
-    assert plan.work.calls_at_most == 80 and actions(plan)["promote"] == actions(plan)["switch"] == action
+    assert (
+        plan.work.calls_at_most == (80 if action == "skip" else 88)
+        and actions(plan)["promote"] == actions(plan)["switch"] == action
+    )
     assert "stands alone: nothing is in service yet" in render_plan(plan)
+
+
+def test_the_probation_counts_with_the_helper_and_with_all_its_questions(house: ScaleHouse) -> None:
+    house.release(COSTS)
+    helper = 'serve.router={helper: {model: "fake/chat?cost=0.05"}}'
+    plan = planned(house, FEW, helper)
+    assert plan.work.calls_at_most == 2 + 8 + 8
+    assert plan.work.usd_at_most == pytest.approx(10 * 0.002 + 8 * 0.05)
+    assert "8 questions to the endpoint, hard ones to the helper (fake/chat?cost=0.05, at most $0.40)" in " ".join(
+        render_plan(plan).split()
+    )
+    capped = planned(house, FEW, helper, "llm.budget.per_query_usd=0.01")
+    assert capped.work.usd_at_most == pytest.approx(10 * 0.002 + 8 * 0.01)
 
 
 def test_what_is_in_service_or_pending_is_told(house: ScaleHouse, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,6 +83,9 @@ def test_what_is_in_service_or_pending_is_told(house: ScaleHouse, monkeypatch: p
     assert house.in_service() == after
     found = actions(planned(house))
     assert (found["switch"], found["shadow"]) == ("run", "skip")
+    assert (planned(house).work.calls_at_least, planned(house).work.calls_at_most) == (0, 8)
+    looked = planned(house, "scale.promote=false")
+    assert set(actions(looked).values()) == {"run", "skip"} and actions(looked)["switch"] == "skip"
 
 
 def test_the_run_is_what_was_planned(house: ScaleHouse, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,11 +17,12 @@ from components.scale.endpoint import Endpoint
 from components.scale.params import ScaleParams
 from components.scale.probation import Asker, NotTakenOverError, faults_of
 from components.scale.questions import Question
+from components.serve.router.confidence import UNSURE
 from components.services.process_start import started_at
 
 OURS, OTHER = "a" * 64, "b" * 64
 OWN = {"release": OURS, "found": True, "sources": [{"cited": True}, {"cited": False}], "confidence": 0.9,
-       "cost_usd": 0.001, "model": "fake/chat"}  # fmt: skip
+       "cost_usd": 0.001, "model": "fake/chat", "cached": False, "seconds": 0.01, "tried": []}  # fmt: skip
 ASKED = [Question("g1", "Quanto costa?")]
 
 
@@ -99,6 +100,34 @@ def test_an_answer_is_measured(double: Double) -> None:
 
 
 @pytest.mark.parametrize(
+    ("who", "why", "error"),
+    [
+        ("own", "no connection, no answer in time, or a fault of its server", "own_model_failed"),
+        ("own", "it failed several times in a row and is left alone for a while", "own_model_failed"),
+        ("own", f"{UNSURE}: 0.20, 0.50 is wanted", None),
+        ("helper", "it would go over what a question or the month may cost", None),
+    ],
+    ids=["it failed", "it is left alone", "it was not sure", "the helper failed"],
+)
+def test_a_helpers_answer_in_place_of_a_model_that_failed_is_an_error(
+    double: Double, who: str, why: str, error: str | None
+) -> None:
+    [found] = ask(double, stream(who="helper", tried=[{"who": who, "why": why, "seconds": 0.1}]))
+    assert found.error == error
+
+
+def test_an_answer_from_the_cache_counts_with_what_it_took_when_the_model_was_asked(double: Double) -> None:
+    [found] = ask(double, stream(cached=True, seconds=3.2))
+    assert found.seconds == 3.2 and found.first_token_seconds is None
+    [found] = ask(
+        double, stream(cached=True, seconds=3.2, tried=[{"who": "helper", "why": "it refused", "seconds": 0.5}])
+    )
+    assert found.seconds == pytest.approx(3.7)
+    [found] = ask(double, stream(seconds=3.2))
+    assert found.seconds is not None and found.seconds < 3
+
+
+@pytest.mark.parametrize(
     ("answer", "error"),
     [
         ((503, []), "HTTP 503"),
@@ -139,15 +168,28 @@ def test_it_is_waited_for_until_it_answers_as_the_release(double: Double) -> Non
 @pytest.mark.parametrize(
     ("told", "says"),
     [
-        (health(OTHER), "has not taken it over within 1 s: bbbbbbbbbbbb answers"),
-        (health(OTHER, fault="TerminalError"), r"cannot open it \(TerminalError"),
+        ([health(OTHER)], "has not taken it over within 1 s: bbbbbbbbbbbb answers$"),
+        ([health(OTHER), health(OTHER, fault="TerminalError")], r"cannot open it \(TerminalError"),
+        ([health(OTHER, fault="OSError"), health(OTHER, fault="TerminalError")], r"cannot open it \(TerminalError"),
+        ([health(OTHER, fault="OSError")], "bbbbbbbbbbbb answers, and tells OSError"),
     ],
-    ids=["nothing happens", "a fault"],
+    ids=["nothing happens", "a fault", "another fault", "the fault that was there"],
 )
-def test_what_does_not_take_it_over_says_why(double: Double, told: Any, says: str) -> None:
-    double.health = [told]
+def test_what_does_not_take_it_over_says_why(
+    double: Double, told: Any, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("components.scale.probation._FAULT_SECONDS", 0.2)
+    double.health = told
     with pytest.raises(NotTakenOverError, match=says):
         double.asker().wait_for(OURS, seconds=1)
+
+
+def test_a_fault_of_what_could_not_be_opened_before_is_not_believed(
+    double: Double, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("components.scale.probation._FAULT_SECONDS", 0.2)
+    double.health = [*[health(OTHER, fault="TerminalError: the one before")] * 4, health(OURS)]
+    assert double.asker().wait_for(OURS, seconds=30) >= 1.5
 
 
 @pytest.mark.parametrize(

@@ -35,5 +35,12 @@ def test_the_order_and_that_each_is_asked_once(tmp_path: Path, examples: Path) -
     assert questions_digest(found) != questions_digest(found[:2])
 
 
+def test_what_has_nothing_to_be_read_is_left_out(tmp_path: Path) -> None:
+    golden = tmp_path / "golden.jsonl"
+    golden.write_text(GOLDEN % (1, "\u200b\u2060") + GOLDEN % (2, "Chi decide?"))
+    found = choose_questions(tmp_path, EvaluateParams.model_validate({"golden": golden}), most=10, max_chars=200)
+    assert [one.text for one in found] == ["Chi decide?"]
+
+
 def test_nothing_kept_and_nothing_named_is_nothing(tmp_path: Path) -> None:
     assert choose_questions(tmp_path, EvaluateParams(), most=10, max_chars=200) == []

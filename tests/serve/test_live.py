@@ -34,6 +34,7 @@ class World:
         self.made: list[Closing] = []
         self.fault: Exception | None = None
         self.look_fault: Exception | None = None
+        self.opening: Callable[[], object] = lambda: None
 
     def look(self) -> str:
         if self.look_fault:
@@ -41,6 +42,7 @@ class World:
         return self.name
 
     def open_now(self, before: Opened | None) -> Opened:
+        self.opening()
         if self.fault:
             raise self.fault
         assert before is None or before is self.made[-1]
@@ -126,6 +128,27 @@ def test_a_fault_that_may_pass_is_tried_again_and_one_that_stays_is_not(world: W
     assert not here.look()  # the same mark is not opened again
     world.name = "two"
     assert not here.look() and here.told()["fault"] is None  # a rollback to what is in service
+    here.close()
+
+
+@pytest.mark.parametrize("before", ["one that cannot be opened", "one that may pass", "a record that cannot be read"])
+def test_while_another_is_opened_the_fault_of_the_one_before_is_not_told(world: World, before: str) -> None:
+    here = live(world)
+    here.start()
+    if before == "a record that cannot be read":
+        world.look_fault = OSError("the disk is away")
+    else:
+        world.name = "bad"
+        world.fault = TransientError("locked") if "pass" in before else TerminalError("no such model")
+    assert not here.look() and here.told()["fault"]
+    told: list[object] = []
+    world.name, world.fault, world.look_fault = "two", None, None
+    world.opening = lambda: told.append(here.told()["fault"])
+    assert here.look() and told == [None]
+    world.name, world.fault = "three", TransientError("locked")
+    for _ in range(2):
+        assert not here.look()
+    assert told[1] is None and "locked" in str(told[2]), "the same one is tried again: its fault stays"
     here.close()
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 VERSION, TORCH = "9.9.9", "9.8.7"
 TRAIN = """
 import os, pathlib, time
-if mark := os.environ.get("SLOW_IMPORT"):
+if mark := os.environ.get("AXOLOTL_SLOW_IMPORT"):
     pathlib.Path(mark).write_text(str(os.getpid()))
     time.sleep(300)
 """

@@ -19,8 +19,10 @@ import pytest
 
 from components.errors import InputError, TerminalError
 from components.train.environments import Environment, find, find_environment
+from components.train.environments.child import tail
 from components.train.environments.install import install, needs_installing
 from components.train.environments.state import older_environments, states
+from components.train.environments.uv import find_uv
 from tests.train.small_trainers import TORCH, VERSION, pinned, wheel
 
 DYING = Path(__file__).with_name("small_trainers.py")
@@ -259,6 +261,37 @@ def test_a_trainer_that_cannot_be_imported_is_not_an_environment(small: Path) ->
     assert not mark().exists()
 
 
+def test_the_password_of_an_index_is_in_no_command_line_and_no_log_and_no_secret_reaches_what_is_installed(
+    small: Path, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = wheel(small / "wheels", "helper", "1.0", {"helper.py": "import os\nprint('has', *sorted(os.environ))"})
+    lock = small / "locks" / "axolotl.lock"
+    lock.write_text(lock.read_text().rpartition("helper==")[0] + pinned(told))
+    find._lock_text.cache_clear()
+    uv = small / "uv-that-tells"
+    uv.write_text(f'#!/bin/sh\necho "$@" >> {small}/words\nenv >> {small}/variables\nexec {find_uv()} "$@"\n')
+    uv.chmod(0o755)
+    monkeypatch.setattr("components.train.environments.install.find_uv", lambda: uv)
+    monkeypatch.setenv("PIP_INDEX_URL", "http://anna:geheim@127.0.0.1:1/simple")
+    for name in ("CERVELLA_KEYS", "HF_TOKEN", "OPENAI_API_KEY", "UV_PUBLISH_TOKEN"):
+        monkeypatch.setenv(name, "s3cret-of-anna")
+    monkeypatch.setenv("PREFECT_DATABASE", "postgresql://anna:s3cret-of-anna@db/prefect")
+    monkeypatch.setenv("MY_HOOK", "a name that nobody knows")
+    made = install("axolotl", say=said.append)
+    variables, log = (small / "variables").read_text(), made.folder.with_name(f"{made.folder.name}.log").read_text()
+    assert "UV_DEFAULT_INDEX=http://anna:geheim@127.0.0.1:1/simple\n" in variables
+    assert f"UV_FIND_LINKS={small / 'wheels'}\n" in variables and "s3cret" not in variables
+    assert "geheim" not in (small / "words").read_text() + log + "".join(said)
+    has = next(line for line in log.splitlines() if line.startswith("has ")).split()
+    assert "PATH" in has and not {one for one in has if one.startswith(("PIP_", "UV_")) or one == "MY_HOOK"}
+
+
+def test_the_end_of_a_log_is_told_without_passwords(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text("fetching https://anna:geh@eim@index.example.com/simple and git+ssh://token@host/a@b, not a@b\n")
+    assert tail(log).strip() == "fetching https://****@index.example.com/simple and git+ssh://****@host/a@b, not a@b"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("point", ["an empty environment", f"torch {TORCH}", "packages, each", "a trial"])
 def test_a_killed_installation_is_done_by_the_next_one(root: Path, small: Path, point: str) -> None:
@@ -274,7 +307,7 @@ def test_a_killed_installation_is_done_by_the_next_one(root: Path, small: Path, 
 @pytest.mark.slow
 def test_a_killed_installation_leaves_no_child(root: Path, small: Path) -> None:
     pid = small / "pid"
-    dying = start(root, small, SLOW_IMPORT=str(pid))
+    dying = start(root, small, AXOLOTL_SLOW_IMPORT=str(pid))
     wait_for(lambda: pid.exists() and pid.read_text() != "")
     child = int(pid.read_text())
     assert alive(child)
@@ -287,7 +320,7 @@ def test_a_killed_installation_leaves_no_child(root: Path, small: Path) -> None:
 @pytest.mark.slow
 def test_ctrl_c_ends_the_child_first(root: Path, small: Path) -> None:
     pid = small / "pid"
-    dying = start(root, small, SLOW_IMPORT=str(pid))
+    dying = start(root, small, AXOLOTL_SLOW_IMPORT=str(pid))
     wait_for(lambda: pid.exists() and pid.read_text() != "")
     assert states()[0].state == "installing"
     with pytest.raises(TerminalError, match="being installed now"):

@@ -125,7 +125,7 @@ def test_pip_is_read_as_it_is_configured(monkeypatch: pytest.MonkeyPatch, tmp_pa
     found = pip_sources()
     assert found.index == "http://127.0.0.1:1/mirror"
     assert {"/srv/one", "/srv/two", "/srv/three"} <= set(found.find_links)
-    assert "http://127.0.0.1:1/more" not in found.options()
+    assert found.variables()["UV_DEFAULT_INDEX"] == found.index and "/more" not in str(found)
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:1/nearer")
     assert pip_sources().index == "http://127.0.0.1:1/nearer"
     monkeypatch.setenv("UV_DEFAULT_INDEX", "http://127.0.0.1:1/own")

@@ -143,8 +143,8 @@ class Measurer:
                 else:
                     opened, own = asked and message is messages[-1] and self._no_thought > 0, message.content
                     own = own.lstrip("\n") if opened else own
-                if own[:1].isspace():
-                    return None
+                if own and not own[0].isprintable() or own[:1].isspace():
+                    return None  # it may share a token with the header: SmolLM2 has one for a line break and a NUL
                 carries = own and (not turn.extra or is_trained(turn))
                 trained.append(range(begin + self._no_thought if opened else begin, end + 1) if carries else ())
             asked = asked or message.role == "user"

@@ -22,10 +22,14 @@ from components.registry.gate import GateReport
 from components.registry.params import RegistryParams
 from components.store import logger
 
-__all__ = ["Changed", "promote", "rollback"]
+__all__ = ["Changed", "OvertakenError", "promote", "rollback"]
 
 _SHORTEST, _LONGEST = 10, 1000  # characters of a reason
 _DIGEST = 7  # of its hex digits, to name a release by them
+
+
+class OvertakenError(TerminalError):
+    """Something else was put into service than the change was decided on; nothing was changed."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,7 @@ class Changed:
 
 def promote(
     *, workspace: Path, registry: RegistryParams, recipe: str, by: str, run: str | None = None,
-    reason: str | None = None, at: Callable[[str], None] = lambda point: None,
+    reason: str | None = None, expected: str | None = None, at: Callable[[str], None] = lambda point: None,
 ) -> Changed:  # fmt: skip
     """Put the release of a run into service.
 
@@ -60,10 +64,12 @@ def promote(
         by: who does it.
         run: id of the run, or its beginning; None: the newest that registered a release.
         reason: why, in words; with one the gate need not be GO.
+        expected: `Champion.at` of what has to be in service still, "" for nothing; None: whatever is.
         at: called with the name of each point that a crash could hit (for tests).
 
     Raises:
         InputError: no such run, or a reason that says nothing.
+        OvertakenError: what is in service is not what was `expected`.
         TerminalError: nothing was registered, what was is gone or damaged, or another one holds the lock for 300 s.
     """
     reason = _checked(reason, at_least=_SHORTEST)
@@ -71,6 +77,7 @@ def promote(
         at("locked")
         history = read_history(workspace, registry.model_name)
         now = history[-1] if history else None
+        _check_expected(now, expected)
         offer = proposed(workspace, recipe=recipe, model_name=registry.model_name, run=run)
         at("decided")
         if now is not None and now.digest == offer.digest and (now.release == offer.release or _opens(workspace, now)):
@@ -83,7 +90,7 @@ def promote(
 
 def rollback(
     *, workspace: Path, registry: RegistryParams, by: str, to: str | None = None, reason: str | None = None,
-    at: Callable[[str], None] = lambda point: None,
+    expected: str | None = None, at: Callable[[str], None] = lambda point: None,
 ) -> Changed:  # fmt: skip
     """Go back to the champion before, or to one that is named; a rollback that was killed half-way is completed.
 
@@ -94,10 +101,12 @@ def rollback(
         to: version in MLflow, or the first hex digits (7 or more) of a release's digest; None: the one before, along
             `components.registry.champion.record.line_of`.
         reason: why, in words.
+        expected: see `promote`.
         at: called with the name of each point that a crash could hit (for tests).
 
     Raises:
         InputError: `to` names none that ever was in service, or several.
+        OvertakenError: what is in service is not what was `expected`.
         TerminalError: there is nothing to go back to, or its release is gone or damaged.
     """
     reason = _checked(reason, at_least=1)
@@ -107,6 +116,7 @@ def rollback(
         if not history:
             raise TerminalError(f"nothing is in service as {registry.model_name}: cervella promote RECIPE first")
         now = history[-1]
+        _check_expected(now, expected)
         if to is None and now.what == "rollback" and is_open(workspace, registry.model_name):
             logger.info("the rollback that %s began at %s was interrupted; it is completed", now.by, now.at)
             fault = follow(history, workspace=workspace, registry=registry, at=at)
@@ -118,6 +128,12 @@ def rollback(
         _check_whole(workspace, wanted, history)
         new = replace(wanted, what="rollback", at=_now(), by=by, reason=reason, before=now.digest)
         return _take(workspace, registry, history, new, at)
+
+
+def _check_expected(now: Champion | None, expected: str | None) -> None:
+    if expected is not None and (now.at if now else "") != expected:
+        said = f"{_name(now)} was put into service by {now.by} at {now.at[:19]}" if now else "nothing is in service now"
+        raise OvertakenError(f"{said}, which this was not decided on: nothing was changed")
 
 
 def _take(

@@ -6,6 +6,7 @@ once, with the time after which to ask again.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -50,13 +51,15 @@ class ServedChat:
         self.identity = f"{self.model}@{base.identity}+vllm{trainer_version('vllm')}+{server.params.dtype}"
         if adapter:
             self.identity += f"+lora{adapter.sha256}"
-        self._server, self._chat = server, chat
+        self._server, self._adapter, self._chat = server, adapter, chat
         self._name = adapter.name if adapter else BASE_NAME
         self._template = base.template
+        self._lock = threading.Lock()
+        self._remote: tuple[str, RemoteChat] | None = None  # and the address of the server that it asks
 
     def is_up(self) -> bool:
-        """Whether its server answers."""
-        return self._server.is_up()
+        """Whether its server answers, and serves its adapter."""
+        return self._server.is_up(self._adapter)
 
     def count_tokens(self, text: str) -> int:
         """Tokens by the model's own tokenizer where it is here, else an estimate."""
@@ -72,7 +75,8 @@ class ServedChat:
         """One answer. Control tokens of the chat format within a message are broken up.
 
         Raises:
-            RetryLater: the server is not up. TransientError: it went down, or took too long.
+            RetryLater: the server is not up, or does not serve the adapter yet.
+            TransientError: it went down, or took too long.
             TerminalError: the prompt is longer than the context, or the server refuses it.
         """
         remote, asked, most = self._request(messages, max_tokens)
@@ -88,7 +92,7 @@ class ServedChat:
                 yield self._own(piece) if isinstance(piece, RawReply) else piece
 
     def _request(self, messages: Sequence[Message], max_tokens: int) -> tuple[RemoteChat, list[Message], int]:
-        self._server.check()
+        self._server.check(self._adapter)
         asked: list[Message] = [{"role": one["role"], "content": harmless(one["content"])} for one in messages]
         used = sum(self.count_tokens(one["content"]) + _OF_A_TURN for one in asked)
         room = self._server.context - used
@@ -97,12 +101,18 @@ class ServedChat:
                 f"{self.model}: the prompt has about {used} tokens, the context is {self._server.context}. Raise "
                 "llm.chat.context_tokens or put fewer notes in front of the question"
             )
-        remote = RemoteChat(
-            model=f"hosted_vllm/{self._name}", temperature=self._chat.temperature, seed=self._chat.seed,
-            timeout_seconds=self._chat.timeout_seconds, api_key_env=None, api_base=f"{self._server.door.url}/v1",
-            key=self._server.key,
-        )  # fmt: skip
-        return remote, asked, min(max_tokens, room)
+        return self._asked_at(self._server.door.url), asked, min(max_tokens, room)
+
+    def _asked_at(self, url: str) -> RemoteChat:
+        """The same for as long as the server is at this address: it counts calls that were given up and go on."""
+        with self._lock:
+            if self._remote is None or self._remote[0] != url:
+                self._remote = url, RemoteChat(
+                    model=f"hosted_vllm/{self._name}", temperature=self._chat.temperature, seed=self._chat.seed,
+                    timeout_seconds=self._chat.timeout_seconds, api_key_env=None, api_base=f"{url}/v1",
+                    key=self._server.key,
+                )  # fmt: skip
+            return self._remote[1]
 
     def _own(self, raw: RawReply) -> RawReply:
         return replace(raw, model=self.model, cost_usd=0.0)

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from components.errors import TransientError
 from components.llm.params import ChatParams
 from components.serve.backends.chat import ServedChat
 from components.serve.backends.server import Server
@@ -58,6 +59,7 @@ class Pool:
         self._servers: dict[tuple[str, int, int], Server] = {}
         self._users: dict[Server, int] = {}
         self._lock = threading.Lock()
+        self._ends = False
         if left := sweep(workspace):
             logger.warning("ended %d processes that a server of a killed `cervella serve` had left", left)
 
@@ -71,7 +73,7 @@ class Pool:
 
         Raises:
             TerminalError: it is not installed, does not start, or refuses the adapter.
-            TransientError: it did not answer in time.
+            TransientError: it did not answer in time, or everything ends (`hurry`, `close`): then none is started.
         """
         context = min(chat.context_tokens, base.longest or chat.context_tokens)
         server = self._server((base.identity, context, lora_rank(adapter)), base)
@@ -96,14 +98,16 @@ class Pool:
             return [server.told() for server in self._servers.values()]
 
     def hurry(self) -> None:
-        """Nobody waits any more for a server that is not up."""
+        """Nobody waits any more for a server that is not up, and none is started any more."""
         with self._lock:
+            self._ends = True
             for server in self._users:
                 server.hurry.set()
 
     def close(self) -> None:
-        """End all of them, whoever holds them."""
+        """End all of them, whoever holds them; none is started any more."""
         with self._lock:
+            self._ends = True
             servers = list(self._users)
             self._servers.clear()
             self._users.clear()
@@ -114,6 +118,8 @@ class Pool:
 
     def _server(self, which: tuple[str, int, int], base: Base) -> Server:
         with self._lock:
+            if self._ends:  # whoever follows what is in service may have begun to open it before
+                raise TransientError("no vLLM is started or taken any more: `cervella serve` ends")
             server = self._servers.get(which)
             if server is None:
                 server = Server(

@@ -7,6 +7,9 @@ State after a hard crash of this process: the kernel ends vLLM (its workers woul
 and the sweeper ends what is marked and removes the folder of sockets. Where that is killed as well, `sweep` of the next
 start does it.
 
+An adapter that it refuses after it was started again is asked for again, with growing waits; meanwhile the models that
+lie beside it answer, and it is not started anew for that one's sake.
+
 **Not covered**: a vLLM whose engine hangs while its /health answers; questions then end by their own time-out.
 """
 
@@ -22,6 +25,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +51,8 @@ _GRACE_SECONDS = 10.0  # to end by itself; then it is killed
 _USUAL_SECONDS = 100.0  # from its start to its first answer, on two cores of a processor
 _FAILED_STARTS = 2  # in a row, after which whoever waits for the first answer gives up
 _LOOK_SECONDS = 0.1
+_AGAIN_SECONDS = 1.0  # after which an adapter that was refused is asked for again; then after twice as long, and so on
+_LONGEST_WAIT = 60.0
 
 
 class Told:
@@ -72,6 +78,15 @@ class Told:
         """What was told."""
         with self._lock:
             return dict(self._about)
+
+
+@dataclass(frozen=True)
+class _Refused:
+    """An adapter that vLLM does not load. `waits`: seconds until it is asked for again, which is `at` (monotonic)."""
+
+    error: TerminalError
+    waits: float
+    at: float
 
 
 class Server(Service):
@@ -109,7 +124,7 @@ class Server(Service):
         self._held: Counter[Adapter] = Counter()
         self._lock = threading.Lock()
         self._there: set[str] | None = None  # names of what it serves; None: it is not known whether it is ours
-        self._refused: dict[str, TerminalError] = {}
+        self._refused: dict[str, _Refused] = {}
         self._thread = threading.Thread(target=self.run, name="vllm", daemon=True)
 
     @property
@@ -161,7 +176,7 @@ class Server(Service):
             refused = self._refused.get(adapter.name)
             if refused or time.monotonic() > end or self.ending.is_set() or self.hurry.is_set():
                 self.let_go(adapter)
-                raise refused or TransientError(f"vLLM did not load {adapter.name} in time")
+                raise refused.error if refused else TransientError(f"vLLM did not load {adapter.name} in time")
             time.sleep(_LOOK_SECONDS)
 
     def let_go(self, adapter: Adapter) -> None:
@@ -170,15 +185,23 @@ class Server(Service):
             self._held[adapter] -= 1
             self._held += Counter()  # forgets what nobody holds
 
-    def is_up(self) -> bool:
-        """Whether it answered when it was last looked at."""
-        return bool(self.board.ask(self.name).get("state") == "up")
+    def is_up(self, adapter: Adapter | None = None) -> bool:
+        """Whether it answered when it was last looked at, and serves the adapter; None: the base is enough."""
+        up = self.board.ask(self.name).get("state") == "up"
+        return bool(up and (adapter is None or adapter.name in (self._there or ())))
 
-    def check(self) -> None:
-        """Raise RetryLater unless it is up."""
-        if self.is_up():
+    def check(self, adapter: Adapter | None = None) -> None:
+        """Raise RetryLater unless it is up and serves the adapter; None: the base is enough."""
+        if self.is_up(adapter):
             return
         about = self.board.ask(self.name)
+        if about.get("state") == "up" and adapter:
+            refused = self._refused.get(adapter.name)
+            again = refused.at - time.monotonic() if refused else 0.0
+            raise RetryLater(
+                f"vLLM is up and does not serve {adapter.name} yet: it is asked to load it again",
+                after_seconds=max(1.0, again),
+            )
         passed = time.monotonic() - about.get("since", time.monotonic()) if about.get("state") == "starting" else 0.0
         raise RetryLater(
             f"vLLM is not up ({about.get('state', 'not started')}): it is being started",
@@ -188,16 +211,20 @@ class Server(Service):
     def told(self) -> dict[str, Any]:
         """For `/health`; no paths and no text of its log."""
         about = self.board.ask(self.name)
-        up = about.get("state") == "up"
+        fault = about.get("fault")
+        if about.get("state") == "up":
+            with self._lock:
+                refused = sorted({one.name for one in self._held} & self._refused.keys())
+            fault = f"it refuses to load {', '.join(refused)} (see the log)" if refused else None
         return {
-            "model": self.base.name, "state": about.get("state", "starting"), "starts": self.starts,
-            "fault": None if up else about.get("fault"),
+            "model": self.base.name, "state": about.get("state", "starting"), "starts": self.starts, "fault": fault,
         }  # fmt: skip
 
     def begin(self) -> None:
         """See `Service`."""
         found = find_environment("vllm")
         self.port, self._there, self.starts = _free_port(self.port), None, self.starts + 1
+        self._refused = {}  # another life: what it refused in the one before it may take now
         self._folder = make_folder(self.mark)
         words = command(
             self.base, python=found.python, port=self.port, context=self.context, rank=self.rank, params=self.params
@@ -258,14 +285,21 @@ class Server(Service):
         assert there is not None  # noqa: S101 - asked before
         with self._lock:
             wanted = {one.name: one for one in self._held}
-        for name in wanted.keys() - there - self._refused.keys():
+            self._refused = {name: one for name, one in self._refused.items() if name in wanted}
+        for name in wanted.keys() - there:
+            before = self._refused.get(name)
+            if before and time.monotonic() < before.at:
+                continue
             try:
                 self.door.load(wanted[name])
             except TerminalError as error:
-                logger.warning("%s", error)
-                self._refused[name] = error
+                if before is None:
+                    logger.warning("%s", error)
+                waits = min(before.waits * 2, _LONGEST_WAIT) if before else _AGAIN_SECONDS
+                self._refused[name] = _Refused(error, waits, time.monotonic() + waits)
             else:
                 there.add(name)
+                self._refused.pop(name, None)
         for name in {one for one in there if one.startswith("adapter-")} - wanted.keys():
             with suppress(CervellaError):
                 self.door.unload(name)

@@ -14,7 +14,7 @@ from components.errors import TerminalError, TransientError
 from components.serve.backends.weights import Adapter, Base
 from components.serve.params import VllmParams
 from components.train.environments.find import Environment
-from components.train.running.process import handed_on
+from components.train.environments.variables import needed
 
 __all__ = ["BASE_NAME", "Door", "command", "environment", "lora_rank"]
 
@@ -54,9 +54,8 @@ def command(base: Base, *, python: Path, port: int, context: int, rank: int, par
 def environment(
     found: Environment, *, base: Base, key: str, temporary: Path, params: VllmParams
 ) -> dict[str, str]:  # fmt: skip
-    """Variables that it gets: ours without our packages and secrets, no telemetry, its own caches in `temporary`."""
-    # Names of keys of endpoints, such as `serve.keys_env`, are the user's to choose: whatever speaks of a key stays.
-    handed = {name: value for name, value in handed_on(hub=not base.here).items() if "KEY" not in name.upper()}
+    """Variables that it gets: of ours those it may need, no telemetry, its own caches in `temporary`."""
+    handed = needed(hub=not base.here)  # of secrets the names are the user's to choose, such as `serve.keys_env`
     handed["PATH"] = f"{found.python.parent}{os.pathsep}{handed.get('PATH', os.defpath)}"
     if base.here:
         handed |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}

@@ -19,7 +19,7 @@ from components.train.params import PACKAGED, BaseModelParams, TrainParams
 from components.train.running.outcome import ADAPTER, ADAPTER_CONFIG
 from components.train.steps import base_spec
 
-__all__ = ["Adapter", "Base", "adapter_of", "base_of", "base_wanted", "peft_adapter"]
+__all__ = ["Adapter", "Base", "adapter_of", "base_of", "base_wanted", "check_adapted", "peft_adapter"]
 
 _CONFIG = "config.json"
 
@@ -106,17 +106,18 @@ def _longest(folder: Path) -> int | None:
 def adapter_of(release: Mapping[str, Any], *, base: Base, workspace: Path) -> Adapter | None:
     """The adapter of a release; None: it answers with the base alone. `release`: its `release.json`.
 
+    With an adapter the release says which base it was trained on; without one, it says no more of its weights than the
+    name of its model, so that name must be the base's. Not seen: other weights of that name, such as a newer revision.
+
     Raises:
-        TerminalError: it belongs to another base, or its weights are not in the workspace any more.
+        InputError: the release answers with another base.
+        TerminalError: the weights of its adapter are not in the workspace any more.
     """
     wanted = release.get("adapter")
     if not wanted:
+        _check_named(str(release["base_model"]["model"]), base)
         return None
-    if (release.get("adapted") or {}).get("sha256") != base.identity:
-        raise TerminalError(
-            f"the adapter of the release was trained on another base than {base.name}: serve it with the recipe that "
-            "it was made of"
-        )
+    check_adapted(release.get("adapted") or {}, base=base, whose="the release")
     for training in Store(workspace).newest("train.run"):
         if training.manifest["outputs"].get(ADAPTER, {}).get("sha256") == wanted:
             return peft_adapter(training)
@@ -124,6 +125,25 @@ def adapter_of(release: Mapping[str, Any], *, base: Base, workspace: Path) -> Ad
         f"the adapter of the release (SHA-256 {str(wanted)[:12]}...) is in no train.run of {workspace}: run its recipe "
         "again, which trains it anew where it is gone, and promote"
     )
+
+
+def _check_named(model: str, base: Base) -> None:
+    name = model.removeprefix("local/") if model == PACKAGED else model.partition("/")[2]
+    if name not in (base.name, base.model):
+        raise InputError(
+            f"the release answers with {model}, and train.base of this recipe is {base.name}, which may be another "
+            "model: serve it with the recipe that it was made of, or with a train.base of that name (the name on the "
+            "hub, or of its folder)"
+        )
+
+
+def check_adapted(adapted: Mapping[str, Any], *, base: Base, whose: str) -> None:
+    """Raise InputError unless an adapter was trained on `base`. `adapted`: as `base_identity` tells it."""
+    if adapted.get("sha256") != base.identity:
+        raise InputError(
+            f"the adapter of {whose} was trained on another base than {base.name}: serve it with the recipe that it "
+            "was made of"
+        )
 
 
 def peft_adapter(training: Artefact) -> Adapter:

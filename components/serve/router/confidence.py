@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from components.answer import Answer
 
-__all__ = ["confidence_of"]
+__all__ = ["UNSURE", "confidence_of"]
+
+UNSURE = "it is not sure enough"
+"""Why the next model is asked although there is an answer; how sure follows."""
 
 
 def confidence_of(answer: Answer) -> float | None:

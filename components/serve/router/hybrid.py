@@ -27,7 +27,7 @@ from components.serve.desk import Live, Opened, Served, Tried, Wanted, check_wan
 from components.serve.params import RouterParams, Who
 from components.serve.router.breaker import Breaker
 from components.serve.router.classify import Classified, classify
-from components.serve.router.confidence import confidence_of
+from components.serve.router.confidence import UNSURE, confidence_of
 from components.serve.router.faults import LateError, LeftAloneError, is_its_fault, nobody, why_of
 from components.serve.router.helper import Helper
 from components.store import logger
@@ -216,7 +216,7 @@ class HybridDesk:
         sure = confidence_of(asked.answer)
         if asked.answer.reply is None or sure is None or sure >= self._router.min_confidence:
             return None  # without a note that is near enough, nobody finds one
-        return f"it is not sure enough: {sure:.2f}, {self._router.min_confidence:.2f} is wanted"
+        return f"{UNSURE}: {sure:.2f}, {self._router.min_confidence:.2f} is wanted"
 
     def _cost_of(self, who: Who, question: _Question, error: Exception) -> float | None:
         """What it cost that it failed (US dollars); None: it may have worked, and charge for it."""

@@ -15,6 +15,7 @@ from pathlib import Path
 from components.train.environments import find
 from components.train.environments.child import run_logged, tail
 from components.train.environments.find import EnvironmentName
+from components.train.environments.variables import for_uv, needed
 
 __all__ = ["TRIALS", "broken_imports", "misfits"]
 
@@ -46,7 +47,7 @@ def misfits(name: EnvironmentName, folder: Path, *, uv: str) -> list[str]:
         wrong.append(f"torch is {here.get('torch', 'missing')}, the lock says {find.torch_version(name)}")
     done = subprocess.run(  # noqa: S603
         [uv, "pip", "check", "--python", str(folder / "bin" / "python")],
-        capture_output=True, text=True, timeout=300, check=False, cwd=folder,
+        capture_output=True, text=True, timeout=300, check=False, cwd=folder, env=for_uv(),
     )  # fmt: skip
     for asked, told in _ASKED.findall(done.stderr + done.stdout):
         if _norm(asked) not in _LEFT_OUT:
@@ -59,7 +60,9 @@ def broken_imports(
 ) -> str | None:
     """Why the trainer of an environment cannot be imported; None when it can."""
     with tempfile.TemporaryDirectory() as folder:  # Unsloth writes a cache where it is started
-        code = run_logged([str(python), "-I", "-c", TRIALS[name]], log=log, tick=tick, folder=Path(folder))
+        code = run_logged(
+            [str(python), "-I", "-c", TRIALS[name]], log=log, tick=tick, folder=Path(folder), environment=needed()
+        )  # fmt: skip
     if code == 0:
         return None
     last = tail(log, 1).strip()

@@ -9,6 +9,8 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from components.train.environments.variables import masked
+
 __all__ = ["QUIET", "run_logged", "tail"]
 
 _TIED = Path(__file__).with_name("tied.py")
@@ -21,7 +23,6 @@ QUIET = {
     "WANDB_MODE": "disabled",
 }
 """No library may call its makers, nor look for anything, when a trainer is only tried."""
-_NOT_HANDED_ON = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "VIRTUAL_ENV")
 
 
 def run_logged(
@@ -29,7 +30,7 @@ def run_logged(
     *,
     log: Path,
     tick: Callable[[], None],
-    environment: Mapping[str, str] | None = None,
+    environment: Mapping[str, str],
     folder: Path | None = None,
 ) -> int:
     """Run a command, its output added to `log`. Returns its exit code.
@@ -41,17 +42,16 @@ def run_logged(
         command: the program's path, and its arguments.
         log: file that what it prints is added to.
         tick: called twice a second while it works.
-        environment: variables that it gets besides this process's own.
+        environment: all variables that it gets, but for `QUIET`.
         folder: that it works in; this process's own when none is given.
     """
-    handed = {key: value for key, value in os.environ.items() if key not in _NOT_HANDED_ON}
     with log.open("ab") as output:
-        output.write(f"\n$ {' '.join(command)}\n".encode())
+        output.write(f"\n$ {masked(' '.join(command))}\n".encode())
         output.flush()
         child = subprocess.Popen(  # noqa: S603
             [sys.executable, "-I", "-S", str(_TIED), str(os.getpid()), *command],
             stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True, cwd=folder,
-            env={**handed, **QUIET, **(environment or {})},
+            env={**environment, **QUIET},
         )  # fmt: skip
     try:
         while True:
@@ -76,10 +76,10 @@ def _end(child: subprocess.Popen[bytes]) -> None:
 
 
 def tail(log: Path, lines: int = 12) -> str:
-    """The end of a log, indented."""
+    """The end of a log, indented; no passwords of addresses."""
     try:
         text = log.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return "  (there is no log)"
     told = [line.rstrip() for line in text.splitlines() if line.strip()][-lines:]
-    return "\n".join(f"  {line[:300]}" for line in told)
+    return "\n".join(f"  {masked(line)[:300]}" for line in told)

@@ -41,7 +41,8 @@ from components.train.environments.machine import (
     supported,
     uv_cache,
 )
-from components.train.environments.uv import find_uv, pip_sources
+from components.train.environments.uv import Sources, find_uv, pip_sources
+from components.train.environments.variables import for_uv
 
 __all__ = ["STUBS", "install", "needs_installing"]
 
@@ -177,9 +178,10 @@ class _Installation:
         if self.uv_fails(*arguments):
             raise self.failed(f"uv {arguments[0]} failed")
 
-    def uv_fails(self, *arguments: str) -> bool:
+    def uv_fails(self, *arguments: str, sources: Sources | None = None) -> bool:
         """Run uv, away from the project, whose settings are not for trainers. Whether it failed."""
-        environment = {"UV_NO_PROGRESS": "1", "UV_PYTHON_DOWNLOADS": "never"}
+        told = sources.variables() if sources else {}
+        environment = {**for_uv(), **told, "UV_NO_PROGRESS": "1", "UV_PYTHON_DOWNLOADS": "never"}
         command = [self.uv, *arguments]
         return run_logged(command, log=self.log, tick=self.tick, environment=environment, folder=self.log.parent) != 0
 
@@ -187,12 +189,12 @@ class _Installation:
         """Install what the lock names; without a network, from what was downloaded before."""
         lock = str(self.lock)
         command = ("pip", "install", "--python", str(self.python), "--no-deps", "--require-hashes",
-                   "--build-constraints", lock, "-r", lock, *self.sources.options())  # fmt: skip
-        if not self.uv_fails(*command):
+                   "--build-constraints", lock, "-r", lock)  # fmt: skip
+        if not self.uv_fails(*command, sources=self.sources):
             return
         if self.no_network():
             self.say("no network: from what was downloaded before")
-            if not self.uv_fails(*command, "--offline"):
+            if not self.uv_fails(*command, "--offline", sources=self.sources):
                 return
         raise self.failed("packages could not be installed")
 
@@ -204,24 +206,26 @@ class _Installation:
         """Install torch by version: a build that lies on this machine, where there is one, else the one for its GPU."""
         version, sources = find.torch_version(self.name), self.sources
         common = ("pip", "install", "--python", str(self.python), "--constraint", str(self.lock))
-        index = ["--default-index", sources.index] if sources.index else []
+        index = Sources(sources.index)
         # With a GPU not the links: what lies there may be a build for the CPU, which uv takes for the newer one.
-        anything = index if self.cuda else sources.options()
-        local, plain, offline = [f"torch=={version}+cpu"], [f"torch=={version}"], ["--offline", *sources.options()]
-        ways: list[tuple[str, list[str]]] = []
+        anything = index if self.cuda else sources
+        local, plain = f"torch=={version}+cpu", f"torch=={version}"
+        ways: list[tuple[str, list[str], Sources]] = []
         if not self.cuda and sources.local_build("torch", version, "cpu"):
             told = "for the CPU, which lies on this machine"
-            ways += [(told, [*local, *sources.options()]), (f"{told}; nothing else is asked for", [*local, *offline])]
-        ways.append(("for this machine", [*plain, "--torch-backend", "auto" if self.cuda else "cpu", *index]))
+            nothing_else = f"{told}; nothing else is asked for"
+            ways += [(told, [local], sources), (nothing_else, [local, "--offline"], sources)]
+        ways.append(("for this machine", [plain, "--torch-backend", "auto" if self.cuda else "cpu"], index))
         if self.name not in BACKENDS:  # their packages ask for the very build
-            ways.append(("as the package index has it, with CUDA", [*plain, *anything]))
+            ways.append(("as the package index has it, with CUDA", [plain], anything))
         # Without a network, what was downloaded before: the CPU's build first, since it is not the index's.
-        ways += [("from what was downloaded before", [*one, *offline]) for one in [local, plain][self.cuda :]]
-        for told, arguments in ways:
+        before = "from what was downloaded before"
+        ways += [(before, [one, "--offline"], sources) for one in [local, plain][self.cuda :]]
+        for told, arguments, where in ways:
             self.say(f"torch {version} {told}")
             if "with CUDA" in told and not self.cuda:
                 self.room_for(expected(self.name, cuda=True).bytes)
-            if not self.uv_fails(*common, *arguments):
+            if not self.uv_fails(*common, *arguments, sources=where):
                 return
             if any(words in tail(self.log, 40).lower() for words in _SAME_EVERYWHERE):
                 break

@@ -41,10 +41,10 @@ class Sources:
     index: str | None = None
     find_links: tuple[str, ...] = ()
 
-    def options(self) -> list[str]:
-        """As options of uv."""
-        index = ["--default-index", self.index] if self.index else []
-        return [*index, *(word for link in self.find_links for word in ("--find-links", link))]
+    def variables(self) -> dict[str, str]:
+        """As variables of uv: an address may hold a password, and any user of a machine can read a command line."""
+        told = {"UV_DEFAULT_INDEX": self.index or "", "UV_FIND_LINKS": ",".join(self.find_links)}
+        return {name: value for name, value in told.items() if value}
 
     def local_build(self, package: str, version: str, build: str) -> bool:
         """Whether a folder among them holds `package` of that version and build (`cpu`) for this Python."""

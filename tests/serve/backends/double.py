@@ -1,10 +1,10 @@
 """A double of vLLM: a real HTTP process with a helper of its own, which says what it was asked, and fails on command.
 
-It lies in an environment as `vllm.entrypoints.openai.api_server`. The folder in $DOUBLE has its commands, each a file:
+It lies in an environment as `vllm.entrypoints.openai.api_server`. The folder in $VLLM_DOUBLE has its commands as files:
 
     ends        it ends at its start        slow        seconds before it listens
     hangs       /health does not answer     pauses      seconds between two words of an answer
-    refuses     adapters are not loaded
+    refuses     adapters are not loaded     mute        no answer begins
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from multiprocessing import resource_tracker, shared_memory
 from pathlib import Path
 from typing import Any
 
-COMMANDS = Path(os.environ["DOUBLE"])
+COMMANDS = Path(os.environ["VLLM_DOUBLE"])
 KEY = os.environ.get("VLLM_API_KEY", "")
 
 
@@ -86,6 +86,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def talk(self, body: dict[str, Any]) -> None:
         words = f"{body['model']} was asked for {body['max_tokens']} tokens [1]".split(" ")
+        while said("mute"):
+            time.sleep(0.05)
         usage = {"prompt_tokens": 7, "completion_tokens": len(words), "total_tokens": 7 + len(words)}
         base = {"id": "x", "created": 1, "model": body["model"]}
         if not body.get("stream"):

@@ -58,7 +58,7 @@ class House:
 
     def variables(self) -> dict[str, str]:
         """With which it is found."""
-        return {"CERVELLA_TRAINERS": str(self.folder / "trainers"), "DOUBLE": str(self.commands)}
+        return {"CERVELLA_TRAINERS": str(self.folder / "trainers"), "VLLM_DOUBLE": str(self.commands)}
 
     def base(self, longest: int = 512) -> Base:
         model = self.folder / "model"

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -125,6 +126,44 @@ def test_one_that_dies_is_started_again_with_its_adapters(pool: Pool, house: Hou
     assert pool.told()[0]["starts"] == len(house.starts()) == 2
 
 
+def test_an_adapter_refused_after_a_restart_is_not_up_and_asked_for_again_while_others_answer(
+    pool: Pool, house: House
+) -> None:
+    lost, base = pool.take(house.base(), house.adapter("one"), chat=CHAT), pool.take(house.base(), None, chat=CHAT)
+    house.say("refuses")
+    os.kill(house.starts()[0]["pid"], signal.SIGKILL)
+    until(lambda: pool.told()[0]["starts"] == 2 and pool.told()[0]["state"] == "up")
+    assert not lost.backend.is_up() and base.backend.is_up()
+    assert pool.told()[0]["fault"] == "it refuses to load adapter-one (see the log)"
+    with pytest.raises(RetryLater, match="does not serve adapter-one yet"):
+        chat_of(lost).chat(ASK, local_notes=())
+    assert chat_of(base).chat(ASK, local_notes=()).text.startswith("base")
+    house.unsay("refuses")
+    until(lost.backend.is_up)
+    assert chat_of(lost).chat(ASK, local_notes=()).text.startswith("adapter-one")
+    assert pool.told()[0]["fault"] is None and len(house.starts()) == 2
+
+
+def test_each_refusal_makes_the_wait_for_the_next_longer_and_another_life_forgets_them(
+    house: House, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "_AGAIN_SECONDS", 0.05)
+    one = Server(base=house.base(), workspace=workspace, context=512, rank=16, key="k" * 40, params=VllmParams())
+    one.start()
+    try:
+        one.wait(say=print)
+        one.hold(house.adapter("one"))
+        house.say("refuses")
+        os.kill(house.starts()[0]["pid"], signal.SIGKILL)
+        until(lambda: one._refused and one._refused["adapter-one"].waits >= 0.4)
+        one._refused = {name: replace(was, at=was.at + 600) for name, was in one._refused.items()}
+        house.unsay("refuses")
+        os.kill(house.starts()[1]["pid"], signal.SIGKILL)
+        until(lambda: one.is_up(house.adapter("one")))
+    finally:
+        one.close()
+
+
 def test_one_that_dies_while_it_answers_is_an_error_soon(pool: Pool, house: House) -> None:
     chat = chat_of(pool.take(house.base(), None, chat=CHAT))
     house.say("pauses", 0.5)
@@ -133,6 +172,21 @@ def test_one_that_dies_while_it_answers_is_an_error_soon(pool: Pool, house: Hous
     os.kill(house.starts()[0]["pid"], signal.SIGKILL)
     with pytest.raises((TransientError, TerminalError)):
         list(pieces)
+
+
+def test_of_calls_that_were_given_up_before_a_word_came_there_are_few(
+    pool: Pool, house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("components.llm.remote._MOST_LEFT", 2)
+    backend = pool.take(house.base(), None, chat=CHAT).backend
+    house.say("mute")
+    for _ in range(2):
+        pieces = backend.stream(ASK, max_tokens=8, beat_seconds=0.05)
+        assert next(pieces) == ""
+        pieces.close()
+    with pytest.raises(TransientError, match="2 calls that were given up"):
+        next(backend.stream(ASK, max_tokens=8, beat_seconds=0.05))
+    house.unsay("mute")
 
 
 def test_one_that_hangs_is_ended_and_started_again(pool: Pool, house: House, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,6 +209,14 @@ def test_one_that_does_not_start_is_told_with_the_end_of_its_log(pool: Pool, hou
     assert (workspace / "serve" / "backends" / "vllm.log").is_file()
 
 
+@pytest.mark.parametrize("end", ["hurry", "close"])
+def test_at_the_end_none_is_started_any_more(pool: Pool, house: House, end: str) -> None:
+    getattr(pool, end)()
+    with pytest.raises(TransientError, match="`cervella serve` ends"):
+        pool.take(house.base(), None, chat=CHAT)
+    assert house.starts() == [] and pool.told() == []
+
+
 def test_how_long_it_takes_is_told(house: House, workspace: Path) -> None:
     house.say("slow", 1.5)
     told: list[str] = []
@@ -167,18 +229,13 @@ def test_how_long_it_takes_is_told(house: House, workspace: Path) -> None:
     assert told and "vLLM is not up yet after" in told[0]
 
 
-def test_a_port_that_somebody_takes_while_it_is_down_is_left_to_them(pool: Pool, house: House) -> None:
-    pool.take(house.base(), None, chat=CHAT)
-    port = server_of(pool).port
+def test_a_port_that_somebody_took_is_left_to_them_and_a_free_one_is_kept() -> None:
     with socket.socket() as taken:
-        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        os.kill(house.starts()[0]["pid"], signal.SIGKILL)
-        until(lambda: not alive(house.starts()[0]["pid"]))
-        taken.bind(("127.0.0.1", port))
+        taken.bind(("127.0.0.1", 0))
         taken.listen()
-        until(lambda: pool.told()[0]["state"] != "up")
-        until(lambda: pool.told()[0]["state"] == "up")
-        assert server_of(pool).port != port
+        port = taken.getsockname()[1]
+        assert server._free_port(port) != port
+    assert server._free_port(port) == port
 
 
 def test_no_key_goes_to_another_process_that_took_the_port_meanwhile(

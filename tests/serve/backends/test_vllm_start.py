@@ -59,13 +59,39 @@ def test_the_adapter_of_a_release_is_found_by_the_digest_of_its_weights(tmp_path
     release = {"adapter": wanted.sha256, "adapted": {"sha256": HUB.identity}}
     assert adapter_of(release, base=HUB, workspace=tmp_path) == wanted
     assert (wanted.folder, wanted.rank) == (made["one"].path, 8) and wanted.sha256.startswith(wanted.name[8:])
-    assert adapter_of({"adapter": None}, base=HUB, workspace=tmp_path) is None
-    for other, says in (
-        ({"adapter": "0" * 64}, "is in no train.run"),
-        ({"adapted": {"sha256": "c"}}, "another base than Qwen/Qwen3-0.6B"),
+    for other, kind, says in (
+        ({"adapter": "0" * 64}, TerminalError, "is in no train.run"),
+        ({"adapted": {"sha256": "c"}}, InputError, "another base than Qwen/Qwen3-0.6B"),
+        ({"adapted": None}, InputError, "another base than Qwen/Qwen3-0.6B"),
     ):
-        with pytest.raises(TerminalError, match=says):
+        with pytest.raises(kind, match=says):
             adapter_of({**release, **other}, base=HUB, workspace=tmp_path)
+
+
+FOLDER = Base("mine", "/models/mine", None, "c" * 64, "chatml", here=True)
+PACKAGE = Base("smollm2-135m-instruct", "/w/store/x", None, "d" * 64, "smollm2", here=True)
+
+
+@pytest.mark.parametrize(
+    ("model", "base", "served"),
+    [
+        ("hosted_vllm/Qwen/Qwen3-0.6B", HUB, True), ("openai/Qwen/Qwen3-0.6B", HUB, True),
+        ("hosted_vllm/mine", FOLDER, True), ("hosted_vllm//models/mine", FOLDER, True),
+        ("local/smollm2-135m-instruct", PACKAGE, True), ("hosted_vllm/mistral", HUB, False),
+        ("hosted_vllm/Qwen/Qwen3-4B", HUB, False), ("hosted_vllm/models/mine", FOLDER, False),
+        ("local/smollm2-135m-instruct", HUB, False),
+    ],
+)  # fmt: skip
+def test_a_release_without_an_adapter_is_served_on_a_base_of_its_name_alone(
+    model: str, base: Base, served: bool, tmp_path: Path
+) -> None:
+    release = {"adapter": None, "base_model": {"model": model}}
+    if served:
+        assert adapter_of(release, base=base, workspace=tmp_path) is None
+        return
+    with pytest.raises(InputError, match=f"answers with {model}, and train.base of this recipe is {base.name}") as told:
+        adapter_of(release, base=base, workspace=tmp_path)
+    assert "/models/" not in str(told.value).replace(model, "")
 
 
 @pytest.mark.parametrize(("rank", "started_with"), [(None, 16), (4, 16), (16, 16), (17, 32), (512, 512)])
@@ -86,14 +112,19 @@ def test_the_words_name_no_key_and_the_revision_of_a_model_of_the_hub() -> None:
 def test_it_gets_no_secret_of_ours_and_the_hub_only_where_its_model_is_there(
     here: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("ANTHROPIC_API_KEY", "CERVELLA_KEYS", "HF_TOKEN", "VLLM_API_KEY", "PYTHONPATH"):
+    for name in ("ANTHROPIC_API_KEY", "CERVELLA_KEYS", "HF_TOKEN", "VLLM_API_KEY", "PYTHONPATH", "DOOR_OF_ANNA",
+                 "NEWS_TO", "https_proxy"):  # fmt: skip
         monkeypatch.setenv(name, "s3cret-of-somebody")
+    monkeypatch.setenv("XDG_DATABASE", "postgresql://anna:s3cret@db/prefect")
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
     about: Any = {"name": "vllm", "folder": tmp_path, "python": tmp_path / "bin" / "python", "lock": "", "torch": ""}
     found = Environment(**about, trainer_version="", torch_digest="", cuda=False)
     base = Base("m", "/m", None, "a", "smollm2", here=here)
     given = environment(found, base=base, key="ours", temporary=tmp_path, params=VllmParams(cache_gigabytes=3))
-    assert {name for name, value in given.items() if value.startswith("s3cret")} == (set() if here else {"HF_TOKEN"})
-    assert given.get("HF_HUB_OFFLINE") == ("1" if here else None)
+    assert {name for name, value in given.items() if "s3cret" in value} == (
+        set() if here else {"HF_TOKEN", "https_proxy"}
+    )
+    assert given.get("HF_HUB_OFFLINE") == ("1" if here else None) and given["OMP_NUM_THREADS"] == "2"
     assert (given["VLLM_API_KEY"], given["VLLM_CPU_KVCACHE_SPACE"], given["VLLM_NO_USAGE_STATS"]) == ("ours", "3", "1")
     assert given["PATH"].startswith(str(tmp_path / "bin")) and given["TMPDIR"] == str(tmp_path)
