@@ -200,7 +200,7 @@ def test_findings_are_told_by_file_and_line(leaky: Leaky, texts: list[tuple[str,
     assert "secrets or personal data found:" in shown and "more: " in shown
     assert ".sncp/memoria/decisioni/20260520_CHIAVI.md:2  groq-key  gsk_…(56)" in shown
     assert "notes left out for them:" in shown and "[REDACTED:databricks-token].md  its path holds a secret" in shown
-    assert "[REDACTED:xai-key]" in leaky.printed["ask"].err
+    assert "(xai-key: 1)" in leaky.printed["ask"].err
     rows = [data for where, data in texts if where.startswith("prefect/") and where.endswith("as SQL")]
     assert any(b"20260520_CHIAVI.md:2" in data and b"gsk_" in data for data in rows)
 
