@@ -34,6 +34,7 @@ LOCAL = "decisioni/segreti.md"
 HELPER = "fake/chat?cost=0.01&reply=Aiuto [1]"
 OWN = "fake/chat?reply=Mia [1]"
 EASY, MIDDLE, HARD = "Quando costa la caparra?", "Perché costa la caparra?", "Perché costa? Confronta la caparra"
+LONG = " ".join(f"parola{number}" for number in range(100))  # the guard holds back the beginning of an answer
 
 
 def make_partner(folder: Path, examples: Path) -> Partner:

@@ -1,0 +1,191 @@
+"""A candidate that answers a share of the conversations: who answers which, and who follows when it fails."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from components.answer.partner import Partner
+from components.errors import CervellaError, InputError, TransientError
+from components.llm import Budget
+from components.llm.budget import BudgetError
+from components.serve.compare import Comparisons
+from components.serve.compare.share import in_share
+from tests.serve.compare_house import CANDIDATE, OTHER, ab, of_side, poor
+from tests.serve.router_house import EASY, HARD, HELPER, LONG, OWN, One, chat, desk, wanted
+
+
+@pytest.mark.parametrize(("side", "text"), [("A", "Mia [1]"), ("B", "Altra [1]")])
+def test_a_conversation_stays_with_who_began_it(partner: Partner, records: Comparisons, side: str, text: str) -> None:
+    here = ab(partner, records)
+    for number in range(3):
+        served = here.ask(wanted(EASY, id=f"r{number}", conversation=of_side(side)))
+        assert (served.side, served.asked.answer.text) == (side, text)
+    assert [one.side for one in records.answers(CANDIDATE)] == [side] * 3
+
+
+def test_the_share_is_of_the_conversations_and_each_comparison_has_its_own() -> None:
+    asked = [wanted(EASY, conversation=f"c{number}") for number in range(4000)]
+    drawn = [in_share(one, candidate=CANDIDATE, share=0.1) for one in asked]
+    assert 300 < sum(drawn) < 500
+    assert drawn != [in_share(one, candidate="c" * 64, share=0.1) for one in asked]
+    assert all(in_share(one, candidate=CANDIDATE, share=1.0) for one in asked)
+    keys = [in_share(wanted(EASY, conversation="c1", key=f"k{number}"), candidate=CANDIDATE, share=0.5)
+            for number in range(50)]  # fmt: skip
+    assert 0 < sum(keys) < 50, "two people may use the same name"
+
+
+def test_a_candidate_that_fails_before_it_says_anything_is_followed_by_what_is_in_service(
+    partner: Partner, records: Comparisons
+) -> None:
+    here = ab(partner, records, b=OTHER + "&fail_prob=1")
+    served = here.ask(wanted(EASY, conversation=of_side("B")))
+    assert (served.side, served.asked.answer.text) == ("A", "Mia [1]")
+    assert [(one.side, one.error) for one in records.answers(CANDIDATE)] == [("B", "TransientError"), ("A", None)]
+
+
+def test_a_candidate_that_fails_in_the_middle_is_followed_by_nobody(partner: Partner, records: Comparisons) -> None:
+    here = ab(partner, records, b=f"fake/chat?reply={LONG}&break_at=90")
+    with pytest.raises(TransientError):
+        here.ask(wanted(EASY, conversation=of_side("B")))
+    assert [(one.side, one.error) for one in records.answers(CANDIDATE)] == [("B", "TransientError")]
+
+
+def test_a_question_that_cannot_be_asked_is_no_fault_of_the_candidate(partner: Partner, records: Comparisons) -> None:
+    with pytest.raises(InputError):
+        ab(partner, records).ask(wanted(" \n ", conversation=of_side("B")))
+    assert records.answers(CANDIDATE) == []
+
+
+def test_when_enough_was_asked_all_go_to_what_is_in_service(partner: Partner, records: Comparisons) -> None:
+    here = ab(partner, records, questions=2)
+    sides = [here.ask(wanted(EASY, id=f"r{number}", conversation=of_side("B"))).side for number in range(4)]
+    assert sides == ["B", "B", "A", "A"] and here.told() == {"compared": 2, "enough": 2}
+    assert ab(partner, records, questions=2).side(wanted(EASY, conversation=of_side("B"))) == "A"
+
+
+def test_an_answer_is_recorded_although_nobody_takes_what_comes_after_it(
+    partner: Partner, records: Comparisons
+) -> None:
+    stream = ab(partner, records, share=1.0).stream(wanted(EASY))
+    while isinstance(next(stream), str):
+        pass
+    stream.close()
+    assert records.count(CANDIDATE, "ab") == 1
+
+
+NO_KEY = "anthropic/claude-sonnet-4-5"
+
+
+def test_a_candidate_without_its_key_is_followed_by_what_is_in_service_and_the_comparison_ends(
+    partner: Partner, records: Comparisons, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
+    here = ab(partner, records, b=NO_KEY, questions=2)
+    for number in range(3):
+        served = here.ask(wanted(EASY, id=f"r{number}", conversation=of_side("B")))
+        assert (served.side, served.asked.answer.text) == ("A", "Mia [1]")
+    assert [one.error for one in records.answers(CANDIDATE) if one.side == "B"] == ["InputError"] * 2
+    assert here.told()["compared"] == 2
+
+
+def test_both_sides_are_recorded_alike_and_nothing_once_enough_was_compared(
+    partner: Partner, records: Comparisons
+) -> None:
+    here = ab(partner, records, a=OWN + "&fail_prob=1", questions=1)
+    for number in range(2):
+        with pytest.raises(TransientError):
+            here.ask(wanted(EASY, id=f"a{number}", conversation=of_side("A")))
+    assert [(one.side, one.error) for one in records.answers(CANDIDATE)] == [("A", "TransientError")] * 2
+    assert here.ask(wanted(EASY, conversation=of_side("B"))).side == "B"
+    with pytest.raises(TransientError):
+        here.ask(wanted(EASY, conversation=of_side("A")))
+    assert [one.side for one in records.answers(CANDIDATE)] == ["A", "A", "B"]
+
+
+def test_spent_money_of_the_candidate_is_not_recorded_and_told_by_its_budget(
+    partner: Partner, records: Comparisons
+) -> None:
+    b = poor(partner)
+    assert ab(partner, records, b=b, share=1.0).ask(wanted(EASY)).side == "A"
+    assert [one.side for one in records.answers(CANDIDATE)] == ["A"]
+    with b._live.use() as opened:
+        assert opened.partner.budget.exhausted
+
+
+def test_a_question_that_alone_costs_too_much_ends_nothing(partner: Partner) -> None:
+    budget = Budget(per_run_usd=9, per_query_usd=0.1)
+    with pytest.raises(BudgetError):
+        replace(partner, chat=chat("fake/chat?cost=1", budget=budget), budget=budget).ask(EASY)
+    assert not budget.exhausted
+
+
+def test_while_it_may_not_be_asked_what_is_in_service_answers_unrecorded(
+    partner: Partner, records: Comparisons
+) -> None:
+    why: list[str | None] = ["the candidate is in service"]
+    here = ab(partner, records, share=1.0, why_not=lambda: why[0])
+    assert here.ask(wanted(EASY)).side == "A" and records.answers(CANDIDATE) == []
+    why[0] = None
+    assert here.ask(wanted(EASY)).side == "B" and len(records.answers(CANDIDATE)) == 1
+
+
+def test_a_candidate_that_hangs_is_followed_in_time_by_what_is_in_service(
+    partner: Partner, records: Comparisons
+) -> None:
+    here, begun = ab(partner, records, b=OTHER + "&delay=60", share=1.0), time.monotonic()
+    served = here.ask(wanted(EASY, deadline=begun + 4))
+    assert (served.side, served.asked.answer.text) == ("A", "Mia [1]") and 2 <= time.monotonic() - begun < 30
+    assert [(one.side, one.error) for one in records.answers(CANDIDATE)] == [("B", "LateError"), ("A", None)]
+
+
+@pytest.mark.parametrize("side", ["A", "B"])
+def test_who_is_stopped_when_the_time_is_up_has_failed(partner: Partner, records: Comparisons, side: str) -> None:
+    slow = f"fake/chat?reply={LONG}&delay=0.05"
+    here = ab(partner, records, a=slow, b=slow)
+    stream = here.stream(wanted(EASY, conversation=of_side(side), deadline=time.monotonic() + 2))
+    while not next(stream):
+        pass
+    time.sleep(2)
+    stream.close()
+    assert [(one.side, one.error) for one in records.answers(CANDIDATE)] == [(side, "LateError")]
+
+
+def test_with_a_router_both_sides_have_the_helper_and_its_answers_count_to_neither(
+    partner: Partner, records: Comparisons
+) -> None:
+    a = desk(partner, helper=HELPER)
+    broken = One(replace(partner, chat=chat(OTHER + "&fail_prob=1")), release=CANDIDATE)
+    b, failing = a.beside(One(replace(partner, chat=chat(OTHER)), release=CANDIDATE)), a.beside(broken)
+    more: dict[str, Any] = {"a": a, "patience": None, "classified": lambda asked: ("simple", asked == EASY)}
+    here = ab(partner, records, b=b, **more)
+    for side, text in (("A", "Mia [1]"), ("B", "Altra [1]")):
+        for question, who, said in ((EASY, "own", text), (HARD, "helper", "Aiuto [1]")):
+            served = here.ask(wanted(question, id=f"{side}{who}", conversation=of_side(side)))
+            assert (served.side, served.who, served.asked.answer.text) == (side, who, said)
+    assert [(one.request, one.error, one.tier) for one in records.answers(CANDIDATE)] == [
+        ("Aown", None, "simple"), ("Bown", None, "simple"),
+    ]  # fmt: skip
+    here = ab(partner, records, b=failing, **more)
+    assert here.ask(wanted(EASY, id="helped", conversation=of_side("B"))).who == "helper"
+    last = records.answers(CANDIDATE)[-1]
+    assert (last.request, last.side, last.error, last.release) == ("helped", "B", "HandedOnError", None)
+    assert a.states() == {"own": "closed", "helper": "closed"}
+
+
+def test_two_desks_share_the_breaker_of_the_helper_alone(partner: Partner) -> None:
+    a = desk(partner, own=OWN, helper=HELPER + "&fail_prob=1", breaker={"failures": 1, "seconds": 60})
+    b = a.beside(One(replace(partner, chat=chat(OTHER + "&fail_prob=1"))))
+    with pytest.raises(CervellaError):
+        b.ask(wanted(EASY))
+    assert (a.states(), b.states()) == ({"own": "closed", "helper": "open"}, {"own": "open", "helper": "open"})
+
+
+def test_a_client_that_goes_away_is_no_fault_and_no_answer(partner: Partner, records: Comparisons) -> None:
+    stream = ab(partner, records, b=f"fake/chat?reply={LONG}&delay=0.01", share=1.0).stream(wanted(EASY))
+    next(stream)
+    stream.close()
+    assert records.answers(CANDIDATE) == []
