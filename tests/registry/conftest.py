@@ -1,4 +1,4 @@
-"""A scorecard with numbers that one can check by hand, and an MLflow database made once and copied for each test."""
+"""A scorecard with numbers that one can check by hand, an MLflow database copied for each test, and a whole page."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ import pytest
 
 from components.evaluate import AnswerRecord, Question, RankedFile, build_scorecard, score_retrieval
 from components.registry import Criterion, GateParams, GateReport, Verdict, build_release, sqlite_uri
+from components.registry.report.page import page
 from tests.evaluate.spoken import said_scores
+from tests.registry.reports import report_of
 
 THRESHOLDS = GateParams().model_dump()
 
@@ -74,6 +76,12 @@ def house(tmp_path: Path, empty_database: Path) -> Iterator[Path]:
 def arguments(scorecard: Any) -> Callable[[Path], dict[str, Any]]:
     """All arguments of `register` for a workspace folder."""
     return lambda folder: registration(folder, scorecard)
+
+
+@pytest.fixture(scope="module")
+def whole() -> str:
+    """The page of a run that is good enough, with every part."""
+    return page(report_of())
 
 
 def gate_report(verdict: Verdict = "GO", *, why: str = "proved") -> GateReport:

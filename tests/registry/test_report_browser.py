@@ -9,8 +9,8 @@ import pytest
 
 from components.registry.report.page import page
 from tests.browser import NAMES, Tab, installed, tab
+from tests.registry.pages import ATTACK
 from tests.registry.reports import gate_of, hostile_report, report_of, scorecard
-from tests.registry.test_report_page import ATTACK
 from tests.train.test_page import LEAST_CONTRAST, SMALLEST, VISIBLE
 
 pytestmark = pytest.mark.slow
