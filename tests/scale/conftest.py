@@ -1,4 +1,4 @@
-"""A house of its own for each test, copied from one that is made once."""
+"""A house of its own for each test, copied from one that is made once, and the double of an endpoint over it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.scale.flow_house import Follows
 from tests.scale.scale_house import ScaleHouse
 
 
@@ -17,3 +18,10 @@ def first_house(tmp_path_factory: pytest.TempPathFactory) -> ScaleHouse:
 @pytest.fixture
 def house(first_house: ScaleHouse, tmp_path: Path) -> ScaleHouse:
     return first_house.copied(tmp_path / "house")
+
+
+@pytest.fixture
+def endpoint(house: ScaleHouse, monkeypatch: pytest.MonkeyPatch) -> Follows:
+    found = Follows(house)
+    monkeypatch.setattr("flows.scale.endpoint_up", lambda run, recipe: found)
+    return found
