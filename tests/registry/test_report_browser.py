@@ -11,7 +11,7 @@ from components.registry.report.page import page
 from tests.browser import NAMES, Tab, installed, tab
 from tests.registry.pages import ATTACK
 from tests.registry.reports import gate_of, hostile_report, report_of, scorecard
-from tests.train.test_page import LEAST_CONTRAST, SMALLEST, VISIBLE
+from tests.train.page_house import LEAST_CONTRAST, SMALLEST, VISIBLE
 
 pytestmark = pytest.mark.slow
 OPEN_ALL = "document.querySelectorAll('details').forEach(one => { one.open = true; })"

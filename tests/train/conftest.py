@@ -1,4 +1,4 @@
-"""Fixtures of the tests of training: the real environments of trainers."""
+"""Fixtures of the tests of training: the environments of trainers, and the report of a training."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,9 @@ from components.errors import TerminalError
 from components.train.environments import Environment, find, find_environment, lock_digest
 from components.train.environments.find import built_for_cuda, installed_packages, record_digest, trainer_name
 from components.train.environments.install import install
+from components.train.report.facts import TrainingReport, gather
+from components.train.report.shown import load_decoder
+from tests.train.reports import ENVIRONMENT, JOB, events, finished_job, outcome_of
 from tests.train.small_trainers import environment, make
 
 
@@ -95,3 +99,23 @@ def whole(tmp_path: Path, furnished: Path, cache: Path) -> Iterator[Environment]
     shutil.copytree(furnished, folder, symlinks=True)
     with of_small_trainers(folder, cache):
         yield find_environment("axolotl")
+
+
+@pytest.fixture(scope="module")
+def told() -> list[dict[str, Any]]:
+    return events(sittings=2)
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory, told: list[dict[str, Any]]) -> TrainingReport:
+    """Of a training that went well."""
+    folder = tmp_path_factory.mktemp("job")
+    audits = finished_job(folder, told=told)
+    return gather(folder, JOB, outcome=outcome_of(told), environment=ENVIRONMENT, audits=audits)
+
+
+@pytest.fixture(scope="module")
+def decoder(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    folder = tmp_path_factory.mktemp("tokenizer")
+    finished_job(folder)
+    return load_decoder(folder / "out" / "tokenizer.json")
