@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from resource import RLIMIT_FSIZE, prlimit
 from typing import Any
@@ -29,7 +29,9 @@ from components.sncp.collect import collect
 from components.sncp.params import DEFAULT_SOURCES
 from components.usage import usage_file
 from tests.flows.conftest import Done, Program
+from tests.loopback import JsonHandler
 from tests.scale.scale_house import ScaleHouse
+from tests.waiting import soon
 
 KEY = "sk-chaos-0123456789abcdef"
 SECONDS = 20  # of a request, in the recipe
@@ -52,15 +54,6 @@ SAID = "Dopo ogni fatto il numero della sua nota, come dicono le note, se la ris
 HARD = "Confronta la caparra di agosto con quella di luglio, valuta i rischi e pianifica i passi, pratica {number}."
 
 
-def soon(condition: Callable[[], object], *, seconds: float) -> bool:
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.05)
-    return True
-
-
 class Elsewhere:
     """The helper's endpoint. `does`: `answers`; `reset`, `end`: is cut after `cut_at` pieces; `mute`: says nothing."""
 
@@ -80,14 +73,9 @@ class Elsewhere:
         """Listen, on the port of before if there was one."""
         double = self
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
+        class Handler(JsonHandler):
             def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+                body = self.read_json()
                 double.asked.append(body["messages"][-1]["content"])
                 with suppress(OSError):
                     double._answer(self)

@@ -8,12 +8,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from faults_house import STEPS, House
+
+from tests.waiting import soon
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs /proc to look at")]
 
@@ -36,15 +37,6 @@ def of_workspace(workspace: Path) -> dict[int, str]:
         if any(name in text for text in told):
             found[int(entry.name)] = words.replace(b"\0", b" ").decode(errors="replace")
     return found
-
-
-def soon(condition: Callable[[], object], seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.1)
-    return True
 
 
 def at_work(house: House) -> bool:

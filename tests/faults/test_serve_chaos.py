@@ -17,11 +17,12 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 from malformed import KINDS, Sender, drawn
-from serve_house import BREAKER_SECONDS, FAILURES, KEY, SECONDS, Disk, Elsewhere, Publisher, Server, ask, serving, soon
+from serve_house import BREAKER_SECONDS, FAILURES, KEY, SECONDS, Disk, Elsewhere, Publisher, Server, ask, serving
 
 from components.usage import usage_file
 from tests.flows.conftest import Program
 from tests.scale.scale_house import ScaleHouse
+from tests.waiting import soon
 
 pytestmark = [
     pytest.mark.slow, pytest.mark.timeout(600),

@@ -11,7 +11,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Any
 import pytest
 
 from flows import cli
+from tests.waiting import soon
 
 DOUBLES = ("-o", "index.embedding.model=fake/embedding", "-o", "llm.chat.model=fake/chat")
 
@@ -134,15 +134,6 @@ class Workspace:
     def is_quiet(self) -> bool:
         """Whether nothing that belongs to the workspace runs any more, ten seconds from now at the latest."""
         return soon(lambda: not self.processes(), seconds=120)
-
-
-def soon(condition: Callable[[], object], *, seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
 
 
 @pytest.fixture(scope="session")

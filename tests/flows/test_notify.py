@@ -21,7 +21,8 @@ from components.services.supervisor.processes import end_marked, mark_of
 from tests.flows.conftest import Done, Program, Workspace
 from tests.flows.test_up import Services
 from tests.services.receivers import Web, web
-from tests.services.test_deploy_nightly import House, soon
+from tests.services.test_deploy_nightly import House
+from tests.waiting import soon
 
 NEVER = "3 3 29 2 *"
 SLOW = "index.embedding.model=fake/embedding?delay=90"

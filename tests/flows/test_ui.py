@@ -19,8 +19,9 @@ import pytest
 from components.services.supervisor.processes import end_marked, mark_of
 from components.store import is_held
 from tests.browser import NAMES, Tab, installed, tab
-from tests.flows.conftest import Program, soon
+from tests.flows.conftest import Program
 from tests.flows.test_up import two_ports
+from tests.waiting import soon
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 

@@ -20,7 +20,8 @@ import pytest
 from components.services import prefect_environment
 from components.services.supervisor.processes import end_marked, mark_of, started_at
 from components.store import FileLock, is_held
-from tests.flows.conftest import Done, Program, Workspace, soon
+from tests.flows.conftest import Done, Program, Workspace
+from tests.waiting import soon
 
 SERVICES = ("prefect", "mlflow", "worker-cervella", "worker-training")
 

@@ -8,10 +8,12 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from typing import Any
 
 import pytest
+
+from tests.loopback import JsonHandler
 
 os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
 
@@ -29,14 +31,9 @@ class OpenAIDouble:
         self.embed: Callable[[list[str]], list[Any]] = lambda texts: [[float(len(text)), 1.0, 2.0] for text in texts]
         double = self
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
+        class Handler(JsonHandler):
             def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+                body = self.read_json()
                 double.requests.append({"path": self.path, "key": self.headers.get("authorization"), "body": body})
                 try:
                     double._answer(self, body)
@@ -57,7 +54,7 @@ class OpenAIDouble:
         self._server.shutdown()
         self._server.server_close()
 
-    def _answer(self, handler: BaseHTTPRequestHandler, body: dict[str, Any]) -> None:
+    def _answer(self, handler: JsonHandler, body: dict[str, Any]) -> None:
         step = self.plan.pop(0) if self.plan else None
         if isinstance(step, float):
             time.sleep(step)
@@ -101,7 +98,7 @@ class OpenAIDouble:
         }  # fmt: skip
 
     @staticmethod
-    def _send(handler: BaseHTTPRequestHandler, status: int, text: bytes, headers: Any = ()) -> None:
+    def _send(handler: JsonHandler, status: int, text: bytes, headers: Any = ()) -> None:
         handler.send_response(status)
         handler.send_header("content-type", "application/json")
         handler.send_header("content-length", str(len(text)))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from http.server import ThreadingHTTPServer
+
+from tests.loopback import JsonHandler
 
 
 class Heard:
@@ -15,14 +16,9 @@ class Heard:
         self.bytes = b""
         heard = self
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
+        class Handler(JsonHandler):
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers.get("content-length") or 0))
+                body = self.read()
                 heard.bytes += f"{self.command} {self.path} {self.headers}".encode() + body
                 if redirect:
                     self.send_response(307)

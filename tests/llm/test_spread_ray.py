@@ -10,9 +10,8 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +26,7 @@ from components.llm.at_once import ask_at_once, most_at_once
 from components.llm.cache import CacheFile
 from components.llm.spread import Workers
 from tests.llm.ray_processes import descendants, listening, running
+from tests.waiting import soon
 
 pytestmark = [
     pytest.mark.slow,
@@ -50,15 +50,6 @@ def embedder(workers: Workers | None, model: str = "fake/embedding", **options: 
     made = load_embedder(model=model, batch_size=4, workers=workers, **options)
     assert made is not None
     return made
-
-
-def soon(condition: Callable[[], object], *, seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.1)
-    return True
 
 
 def newly(workers: Workers, before: Mapping[str, Mapping[str, int]]) -> dict[str, Counter[str]]:

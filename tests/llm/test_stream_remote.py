@@ -6,8 +6,8 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ import pytest
 
 from components.errors import CervellaError, TerminalError, TransientError
 from components.llm import Budget, Chat, Reply, load_chat
+from tests.loopback import JsonHandler
+from tests.waiting import soon
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning:litellm.*"),
@@ -45,14 +47,9 @@ class Streamer:
         self.hung_up = threading.Event()
         double = self
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
+        class Handler(JsonHandler):
             def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+                body = self.read_json()
                 double.requests.append({"key": self.headers["authorization"], "body": body})
                 try:
                     double.answer(self, double.plan.pop(0) if double.plan else None)
@@ -255,13 +252,6 @@ def test_a_whole_answer_must_be_there_in_time_and_may_be_charged(endpoint: Strea
 def calls(model: str) -> list[threading.Thread]:
     """Threads of calls that are under way."""
     return [thread for thread in threading.enumerate() if thread.name == model]
-
-
-def soon(true: Callable[[], bool]) -> bool:
-    end = time.monotonic() + 15
-    while not true() and time.monotonic() < end:
-        time.sleep(0.02)
-    return true()
 
 
 @pytest.mark.parametrize("model", PROVIDERS)

@@ -6,7 +6,7 @@ import json
 import os
 import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -19,6 +19,7 @@ from components.scale.probation import Asker, NotTakenOverError, faults_of
 from components.scale.questions import Question
 from components.serve.router.confidence import UNSURE
 from components.services.process_start import started_at
+from tests.loopback import JsonHandler
 
 OURS, OTHER = "a" * 64, "b" * 64
 OWN = {"release": OURS, "found": True, "sources": [{"cited": True}, {"cited": False}], "confidence": 0.9,
@@ -35,13 +36,13 @@ class Double:
         self.bodies: list[Any] = []
         double = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(JsonHandler):
             def do_GET(self) -> None:  # noqa: N802
                 told = double.health.pop(0) if len(double.health) > 1 else double.health[0]
                 self.say(200 if told.get("ready") else 503, json.dumps(told), "application/json")
 
             def do_POST(self) -> None:  # noqa: N802
-                double.bodies.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+                double.bodies.append(self.read_json())
                 status, chunks = double.answers.pop(0) if len(double.answers) > 1 else double.answers[0]
                 events = "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks)
                 self.say(status, events + "data: [DONE]\n\n" * (status == 200), "text/event-stream")
@@ -53,9 +54,6 @@ class Double:
                 self.send_header("Content-Length", str(len(text.encode())))
                 self.end_headers()
                 self.wfile.write(text.encode())
-
-            def log_message(self, *arguments: Any) -> None:
-                pass
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
 

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -27,6 +27,7 @@ from components.services import prefect_environment, prefect_server
 from components.services.deployments import deploy_all
 from components.services.deployments.automation import bring_automation
 from components.services.deployments.server import Remote, connected
+from tests.waiting import soon
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -303,12 +304,3 @@ def test_a_run_that_fell_silent_is_marked_as_crashed(working: House) -> None:
         assert house.run(runs["theirs"])["state"]["type"] == "RUNNING"
     finally:
         bring_automation(house.remote)
-
-
-def soon(condition: Callable[[], object], seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.5)
-    return True

@@ -19,9 +19,10 @@ import pytest
 from components.services import prefect_environment
 from components.services.supervisor.prefect_api import _ask, make_pool
 from components.services.supervisor.processes import end_marked, mark_of
-from tests.flows.conftest import Done, Program, Workspace, new_workspace, program, soon  # noqa: F401 (fixtures)
+from tests.flows.conftest import Done, Program, Workspace, new_workspace, program  # noqa: F401 (fixtures)
 from tests.flows.test_up import Services
 from tests.services.postgres_server import PASSWORD, Postgres, postgres_server
+from tests.waiting import soon
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 NAME = "CERVELLA_TEST_DATABASE"

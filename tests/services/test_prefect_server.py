@@ -9,7 +9,6 @@ import socket
 import sqlite3
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ import pytest
 from components.errors import TerminalError
 from components.services import prefect_server
 from components.store import FileLock, is_held
+from tests.waiting import soon
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -120,16 +120,6 @@ def is_alive(pid: object) -> bool:
 def is_open(url: object) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", urlsplit(str(url)).port or 0)) == 0
-
-
-def soon(condition: object, seconds: float = 30) -> bool:
-    """Whether it becomes true within a time that is generous on any machine."""
-    deadline = time.monotonic() + seconds
-    while not condition():  # type: ignore[operator]
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.1)
-    return True
 
 
 def count(workspace: Path, table: str, where: str = "1 = 1") -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from components.serve.http.schema import Scored
 from components.serve.http.server import address_of, bind, run
 from components.serve.http.work import Ended
 from components.serve.params import LimitParams
+from tests.waiting import soon
 
 SOURCE = Source(
     number=1, path="note/caparra d'agosto.md", first_line=3, last_line=7, heading=("Prenotazioni", "Caparra"),
@@ -105,15 +105,6 @@ class Endpoint:
 
     def is_idle(self) -> bool:
         return soon(lambda: "cervella_in_flight 0.0" in self.numbers(), seconds=120)
-
-
-def soon(condition: Callable[[], object], *, seconds: float = 10) -> bool:
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.01)
-    return True
 
 
 Opening = Callable[..., AbstractContextManager[Endpoint]]

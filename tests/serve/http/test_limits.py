@@ -16,7 +16,8 @@ from components.errors import InputError
 from components.serve.http.errors import HttpError
 from components.serve.http.keys import Keys, is_loopback
 from components.serve.http.limits import Rate
-from tests.serve.http.conftest import Answers, Endpoint, soon, up
+from tests.serve.http.conftest import Answers, Endpoint, up
+from tests.waiting import soon
 
 ASK = {"messages": [{"role": "user", "content": "Ciao"}]}
 KEY = "k" * 16

@@ -8,7 +8,8 @@ import pytest
 from components.errors import InputError, TerminalError, TransientError
 from components.llm.budget import BudgetError
 from components.serve.desk import NotInServiceError
-from tests.serve.http.conftest import PIECES, Answers, Endpoint, soon, up
+from tests.serve.http.conftest import PIECES, Answers, Endpoint, up
+from tests.waiting import soon
 
 ASK = [{"role": "user", "content": "Quanto è la caparra?"}]
 TEXT = "".join(PIECES)

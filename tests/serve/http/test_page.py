@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.browser import Tab, installed, tab
-from tests.serve.http.conftest import Answers, soon, up
+from tests.serve.http.conftest import Answers, up
+from tests.waiting import soon
 
 HOSTILE = (
     "<img src='http://evil.example/x.png' onerror='window.bad=1'><script>window.bad=1</script> "
