@@ -28,7 +28,7 @@ __all__ = ["endpoint_up", "own_endpoint"]
 
 _KEY = "CERVELLA_PROBATION_KEY"
 _UP = re.compile(r" answers at (http://\S+)/v1 ")
-_GRACE_SECONDS = 40.0  # more than the endpoint gives itself, see flows.mcp_tools.child
+_GRACE_SECONDS = 40.0  # more than the endpoint gives itself, see flows.child
 _MORE_SECONDS = 10.0  # beyond the time of a request, in which the endpoint itself says that it took too long
 
 
@@ -56,7 +56,7 @@ def own_endpoint(run: Run, recipe: Recipe) -> Iterator[Asker]:
         "serve.limits.per_minute=1000000", "llm.cache=false",  # what an answer takes is measured
     )  # fmt: skip
     command = [
-        sys.executable, "-m", "flows.mcp_tools.child", "serve", str(run.folder.absolute() / "recipe.yaml"),
+        sys.executable, "-m", "flows.child", "serve", str(run.folder.absolute() / "recipe.yaml"),
         "--host", "127.0.0.1", "--port", "0", "--unlisted", *(word for option in options for word in ("-o", option)),
     ]  # fmt: skip
     root = str(Path(__file__).resolve().parent.parent)
@@ -67,8 +67,8 @@ def own_endpoint(run: Run, recipe: Recipe) -> Iterator[Asker]:
             env={**os.environ, _KEY: key, "PYTHONPATH": paths},
         )  # fmt: skip
     try:
-        url = _wait(child, log, seconds=recipe.scale.wait_seconds)
         logger.info("no endpoint is up: one is started for the probation (process %d)", child.pid)
+        url = _wait(child, log, seconds=recipe.scale.wait_seconds)
         yield _asker(recipe, Endpoint(child.pid, started_at(child.pid) or "", url, recipe.name), key=key)
     finally:
         _end(child)

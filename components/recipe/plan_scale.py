@@ -7,7 +7,7 @@ from dataclasses import replace
 from components.answer.messages import build_request
 from components.errors import CervellaError
 from components.evaluate.asking.contestants import Champion, read_champion_release
-from components.llm.counting import counter_of, embedder_id
+from components.llm.counting import counter_of
 from components.recipe.model import Recipe
 from components.recipe.plan_money import chat_dollars, chat_seconds
 from components.recipe.plan_steps import Input, Planner
@@ -38,7 +38,9 @@ def plan_scale(planner: Planner, recipe: Recipe, *, world: World) -> list[str]:
         store = Store(recipe.workspace)
         release, gate = store.open(candidate.release), store.open(candidate.gate)
         if candidate.standing == "new":
-            _check(recipe, release)
+            check_candidate(
+                release, index=recipe.index, chat=recipe.llm.chat, trusted_hosts=recipe.privacy.trusted_hosts
+            )  # fmt: skip
         questions = choose_questions(
             recipe.workspace, recipe.evaluate, most=max(recipe.scale.questions, recipe.scale.probation_questions),
             max_chars=recipe.serve.limits.question_chars,
@@ -54,15 +56,6 @@ def plan_scale(planner: Planner, recipe: Recipe, *, world: World) -> list[str]:
     )  # fmt: skip
     _plan_rest(planner, recipe, candidate, release, questions, world=world)
     return []
-
-
-def _check(recipe: Recipe, release: Artefact) -> None:
-    embedding = recipe.index.embedding
-    check_candidate(
-        release, chat=recipe.llm.chat, chunk=recipe.index.chunk.model_dump(mode="json"),
-        trusted_hosts=recipe.privacy.trusted_hosts,
-        embedder=embedder_id(model=embedding.model, dimensions=embedding.dimensions, api_base=embedding.api_base),
-    )  # fmt: skip
 
 
 def _plan_rest(

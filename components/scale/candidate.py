@@ -6,13 +6,15 @@ run goes on there. `gc` may remove what was sealed long ago; then the record of 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from components.errors import InputError
 from components.evaluate.asking.contestants import no_champion
+from components.index.params import IndexParams
+from components.llm.counting import embedder_id
 from components.llm.params import ChatParams
 from components.llm.places import leaves_to
 from components.registry.champion import Champion, read_history
@@ -128,15 +130,13 @@ def candidate_spec(candidate: Candidate, *, release: str, gate: str) -> StepSpec
 
 
 def check_candidate(
-    sealed: Artefact, *, embedder: str | None, chunk: Mapping[str, Any], chat: ChatParams,
-    trusted_hosts: Collection[str],
+    sealed: Artefact, *, index: IndexParams, chat: ChatParams, trusted_hosts: Collection[str]
 ) -> None:  # fmt: skip
     """Raise where a release cannot be asked by this recipe, or its model is elsewhere and nobody has said it may be.
 
     Args:
         sealed: its artefact.
-        embedder: id of the embedder of the recipe's index.
-        chunk: section `index.chunk` of the recipe.
+        index: section `index` of the recipe.
         chat: section `llm.chat` of the recipe.
         trusted_hosts: of `api_base`, count as this machine.
 
@@ -145,7 +145,12 @@ def check_candidate(
     """
     release = sealed.read_json(RELEASE)
     files = list(sealed.manifest["outputs"])
-    if why := no_champion(release, candidate={"index": {"embedder": embedder, "chunk": dict(chunk)}}, files=files):
+    embedding = index.embedding
+    asked = {
+        "embedder": embedder_id(model=embedding.model, dimensions=embedding.dimensions, api_base=embedding.api_base),
+        "chunk": index.chunk.model_dump(mode="json"),
+    }
+    if why := no_champion(release, candidate={"index": asked}, files=files):
         told = why.replace("the release in service", "the candidate")
         raise InputError(f"{told}. Write index as the recipe of the candidate has it")
     base = release["base_model"]

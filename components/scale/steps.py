@@ -86,10 +86,8 @@ def compare(
         alone: why there is no champion, in words.
 
     Raises:
-        TerminalError: there is nothing to ask.
+        As `ask_sides`.
     """
-    if not questions:
-        raise TerminalError("there are no questions to compare with: name a file in evaluate.golden")
     champion = releases.get("champion")
     spec = shadow_spec(
         questions, candidate=releases["candidate"].digest, champion=champion.digest if champion else None, index=index

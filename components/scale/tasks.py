@@ -13,7 +13,6 @@ from components.evaluate import EvaluateParams
 from components.evaluate.asking.contestants import read_champion_release
 from components.index import IndexParams
 from components.index.steps import open_index, published_digest
-from components.llm.counting import embedder_id
 from components.llm.params import LlmParams
 from components.llm.spending import run_budget
 from components.llm.spread.lending import workers_of
@@ -74,13 +73,9 @@ def find_candidate(
     """
     found = find(run.workspace, recipe=recipe.scale.candidate, model_name=recipe.registry.model_name)
     if found.standing == "new":
-        embedding = recipe.index.embedding
-        embedder = embedder_id(
-            model=embedding.model, dimensions=embedding.dimensions, api_base=embedding.api_base
-        )  # fmt: skip
         check_candidate(
-            Store(run.workspace).open(found.release), embedder=embedder, chat=recipe.llm.chat,
-            chunk=recipe.index.chunk.model_dump(mode="json"), trusted_hosts=trusted_hosts,
+            Store(run.workspace).open(found.release), index=recipe.index, chat=recipe.llm.chat,
+            trusted_hosts=trusted_hosts,
         )  # fmt: skip
     if found.standing == "pending" or (found.standing == "new" and recipe.scale.promote):
         endpoints.find()

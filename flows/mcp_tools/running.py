@@ -60,7 +60,7 @@ async def run_process(arguments: Sequence[str], progress: Progress) -> tuple[dic
         TerminalError: it could not be done; the text is the command's own.
     """
     process = await anyio.open_process(
-        [sys.executable, "-m", "flows.mcp_tools.child", *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        [sys.executable, "-m", "flows.child", *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE, start_new_session=True,
     )  # fmt: skip
     out: list[str] = []

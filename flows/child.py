@@ -1,4 +1,4 @@
-"""A command in a process of its own that ends when whoever started it does: `python -m flows.mcp_tools.child run ...`.
+"""A command in a process of its own that ends when whoever started it does: `python -m flows.child run ...`.
 
 Its stdin is a pipe on which nothing is ever written: it ends with the last process that holds the other end, however
 that one ended. Then the command is interrupted as by SIGTERM, so what is under way is recorded; what is still there
