@@ -49,7 +49,16 @@ def test_layers_may_be_named() -> None:
 
 
 def test_keys_of_ours_are_not_handed_to_a_trainer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("ANTHROPIC_API_KEY", "MY_SECRET", "db_password", "AWS_ACCESS_KEY_ID", "GITHUB_TOKEN", "HF_TOKEN"):
+    for name in (
+        "ANTHROPIC_API_KEY",
+        "MY_SECRET",
+        "db_password",
+        "AWS_ACCESS_KEY_ID",
+        "GITHUB_TOKEN",
+        "HF_TOKEN",
+        "CERVELLA_KEYS",
+        "SLACK_WEBHOOK",
+    ):
         monkeypatch.setenv(name, "geheim")
     monkeypatch.setenv("CUDA_HOME", "/cuda")
     found = child_environment(tmp_path, python=tmp_path / "python")

@@ -9,12 +9,11 @@ from __future__ import annotations
 import os
 import re
 
-from components.train.running.process import QUIET, handed_on
+from components.train.running.process import OF_THE_HUB, QUIET, SECRET, handed_on
 
 __all__ = ["for_uv", "masked", "needed"]
 
 _USER_OF_ADDRESS = re.compile(r"(?<=://)[^/?#\s]*@")
-_SECRET = re.compile(r"KEY|SECRET|PASS|TOKEN|CREDENTIAL|WEBHOOK", re.IGNORECASE)
 _NEEDED = {
     "CC", "CURL_CA_BUNDLE", "CXX", "HOME", "LANG", "LANGUAGE", "LD_LIBRARY_PATH", "LD_PRELOAD", "LIBRARY_PATH",
     "LOGNAME", "PATH", "REQUESTS_CA_BUNDLE", "SHELL", "SSL_CERT_DIR", "SSL_CERT_FILE", "TMPDIR", "TZ", "USER",
@@ -24,7 +23,6 @@ _NEEDED_OF = (
     "NIX_", "NUMEXPR_", "NVIDIA_", "OMP_", "ONEDNN_", "OPENBLAS_", "PYTORCH_", "TORCH", "TRANSFORMERS_", "TRITON_",
     "UNSLOTH_", "VLLM_", "XDG_",
 )  # fmt: skip
-_OF_THE_HUB = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 _PROXIES = ("all_proxy", "http_proxy", "https_proxy", "no_proxy")
 
 
@@ -41,16 +39,16 @@ def needed(*, hub: bool = False) -> dict[str, str]:
     """
     kept = {
         name: value for name, value in os.environ.items()
-        if (name in _NEEDED or name.startswith(_NEEDED_OF)) and not _SECRET.search(name) and masked(value) == value
+        if (name in _NEEDED or name.startswith(_NEEDED_OF)) and not SECRET.search(name) and masked(value) == value
     }  # fmt: skip
     if hub:
-        kept |= {name: value for name, value in os.environ.items() if name in _OF_THE_HUB or _is_proxy(name)}
+        kept |= {name: value for name, value in os.environ.items() if name in OF_THE_HUB or _is_proxy(name)}
     return kept | QUIET
 
 
 def for_uv() -> dict[str, str]:
     """Variables for uv: its own and the proxy's as they are, of the rest all but secrets, which builds might need."""
-    kept = {name: value for name, value in handed_on(hub=False).items() if not _SECRET.search(name)}
+    kept = handed_on(hub=False)
     own = {name: value for name, value in os.environ.items() if name.startswith("UV_") or _is_proxy(name)}
     return {
         **{name: value for name, value in kept.items() if name != "PYTHONSTARTUP" and masked(value) == value},

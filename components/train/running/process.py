@@ -19,7 +19,7 @@ from components.train.job import INSIDE, LOG, MODEL, PROGRESS
 from components.train.running.causes import ENDED, STARTED
 from components.train.running.progress import Follow, Progress, Speedometer
 
-__all__ = ["GRACE", "QUIET", "Progress", "child_environment", "handed_on", "run_trainer"]
+__all__ = ["GRACE", "OF_THE_HUB", "QUIET", "SECRET", "Progress", "child_environment", "handed_on", "run_trainer"]
 
 GRACE = 120.0
 """Seconds that a training has, after Ctrl-C, to end its step and save a checkpoint; a second Ctrl-C ends it at once."""
@@ -30,8 +30,9 @@ QUIET = {
     "UNSLOTH_DISABLE_STATISTICS": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "TOKENIZERS_PARALLELISM": "false",
     "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8", "OMP_WAIT_POLICY": "passive",
 }  # fmt: skip
-_SECRET = re.compile(r"API_?KEY|ACCESS_?KEY|SECRET|PASSW|TOKEN|CREDENTIAL", re.IGNORECASE)
-_OF_THE_HUB = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
+SECRET = re.compile(r"KEY|SECRET|PASS|TOKEN|CREDENTIAL|WEBHOOK", re.IGNORECASE)
+"""Names of variables that may hold a secret."""
+OF_THE_HUB = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 _LEFT_OUT = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "WORLD_SIZE", "RANK", "LOCAL_RANK")
 
 
@@ -57,7 +58,7 @@ def handed_on(*, hub: bool) -> dict[str, str]:
     """
     kept = {
         name: value for name, value in os.environ.items()
-        if name not in _LEFT_OUT and (not _SECRET.search(name) or (name in _OF_THE_HUB and hub))
+        if name not in _LEFT_OUT and (not SECRET.search(name) or (name in OF_THE_HUB and hub))
     }  # fmt: skip
     return kept | QUIET
 
