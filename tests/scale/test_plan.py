@@ -14,7 +14,7 @@ from components.recipe.privacy import leaving
 from components.recipe.runs import STEPS, check_steps
 from components.scale.candidate import promoter
 from tests.scale.scale_house import ScaleHouse
-from tests.scale.test_flow import FEW, Follows
+from tests.scale.flow_house import FEW, Follows
 
 COSTS = "fake/chat?cost=0.002"
 
