@@ -13,8 +13,8 @@ from components.recipe.plan_text import render_plan
 from components.recipe.privacy import leaving
 from components.recipe.runs import STEPS, check_steps
 from components.scale.candidate import promoter
-from tests.scale.scale_house import ScaleHouse
 from tests.scale.flow_house import FEW, Follows
+from tests.scale.scale_house import ScaleHouse
 
 COSTS = "fake/chat?cost=0.002"
 
