@@ -11,13 +11,13 @@ it on to a provider, an SSH tunnel); where a trusted host's name leads to; a wor
 from __future__ import annotations
 
 import atexit
-import ipaddress
 from collections.abc import Collection
 from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
 from components.errors import TerminalError
+from components.hosts import is_loopback
 from components.llm.names import is_remote
 
 __all__ = ["is_here", "leaves_to", "pinned_client", "refuse_local"]
@@ -51,7 +51,7 @@ def leaves_to(model: str, *, api_base: str | None, trusted_hosts: Collection[str
 def is_here(url: str, trusted_hosts: Collection[str] = ()) -> bool:
     """Whether a URL (http, https) names this machine: by a loopback address, `localhost`, or a trusted host."""
     host, plain = _host(url)
-    return plain and (_is_loopback(host) or host in {name.lower() for name in trusted_hosts})
+    return plain and (is_loopback(host) or host in {name.lower() for name in trusted_hosts})
 
 
 def refuse_local(local_notes: Collection[str], *, model: str, leaves: str | None) -> None:
@@ -75,17 +75,6 @@ def _host(api_base: str) -> tuple[str, bool]:
         return "", False
     odd = "@" in parts.netloc or "\\" in api_base or any(char.isspace() or ord(char) < 32 for char in api_base)
     return host, parts.scheme in ("http", "https") and bool(host) and not odd
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    mapped = getattr(address, "ipv4_mapped", None)
-    return bool((mapped or address).is_loopback)
 
 
 def pinned_client(model: str, *, api_base: str, key: str | None) -> Any:

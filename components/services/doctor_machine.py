@@ -6,14 +6,13 @@ import os
 import resource
 import socket
 import sys
-import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from components.services.doctor import Check, Level
+from components.services.watch import opener_to
 
 __all__ = ["check_loopback", "check_memory", "check_open_files", "check_prefect_url", "check_text", "check_threads"]
 
@@ -116,11 +115,10 @@ def check_prefect_url(environment: Mapping[str, str] = os.environ) -> Iterator[C
     if not url:
         yield Check("prefect", "ok", "a run uses the server that is up, or starts one for its own life")
         return
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(f"{url.rstrip('/')}/health", timeout=3) as answer:
+        with opener_to(url).open(f"{url.rstrip('/')}/health", timeout=3) as answer:
             answer.read(100)
-    except (OSError, ValueError, urllib.error.URLError) as error:
+    except (OSError, ValueError) as error:
         told = f"{told} does not answer ({error})"
         yield Check(
             "prefect", "problem", told, "start that server, or unset PREFECT_API_URL: a run then starts its own"

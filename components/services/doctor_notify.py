@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from components.hosts import is_loopback
 from components.services.doctor import Check
 from components.services.notify.deliver import named, variables
 from components.services.notify.journal import read_journal
-from components.services.params import NotifyParams, is_this_machine
+from components.services.params import NotifyParams
 from components.store.services import services_of
 
 __all__ = ["check_notify"]
@@ -57,14 +58,14 @@ def check_notify(
 
 def _unprotected(one: NotifyParams, environment: Mapping[str, str]) -> str | None:
     if one.email:
-        open_ = one.email.security == "none" and not is_this_machine(one.email.host)
+        open_ = one.email.security == "none" and not is_loopback(one.email.host)
         return one.email.host if open_ else None
     try:
         parts = urlsplit(one.webhook or environment.get(str(one.webhook_env), ""))
     except ValueError:
         return None
     host = parts.hostname or ""
-    return host if parts.scheme == "http" and not is_this_machine(host) else None
+    return host if parts.scheme == "http" and not is_loopback(host) else None
 
 
 def _kept_environment(workspace: Path) -> set[str] | None:

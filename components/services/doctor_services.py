@@ -9,8 +9,6 @@ import json
 import os
 import shlex
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -21,7 +19,7 @@ from components.services.doctor import Check
 from components.services.process_start import is_stopped
 from components.services.supervisor.ports import MLFLOW_PORT, PREFECT_PORT, is_free, who_has
 from components.services.supervisor.processes import mark_of, marked, started_at
-from components.services.watch import fault_of
+from components.services.watch import fault_of, opener_to
 from components.store import is_held
 from components.store.services import KEEPER_LOCK, SERVICES, services_folder, services_of
 
@@ -139,11 +137,10 @@ def _fault(name: str, about: Mapping[str, Any]) -> str | None:
 
 
 def _silent(url: str) -> str | None:
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(url, timeout=5) as answer:
+        with opener_to(url).open(url, timeout=5) as answer:
             answer.read(100)
-    except (OSError, ValueError, urllib.error.URLError) as error:
+    except (OSError, ValueError) as error:
         return f"{url} does not answer ({getattr(error, 'reason', error)})"
     return None
 

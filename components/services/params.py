@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from components.hosts import is_loopback
 from components.params import Params
 
-__all__ = ["EmailParams", "Event", "ExecutionParams", "NotifyParams", "is_this_machine", "is_web_address"]
+__all__ = ["EmailParams", "Event", "ExecutionParams", "NotifyParams", "is_web_address"]
 
 Event = Literal["failure", "refused", "champion", "done"]
 """failure: a run failed, or its process died. refused: an index was not published, or the gate is not GO. champion:
@@ -28,14 +28,6 @@ def _variable(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", text):
         raise ValueError("expected the name of an environment variable, such as CERVELLA_WEBHOOK, not what is in it")
     return text
-
-
-def is_this_machine(host: str) -> bool:
-    """Whether a host is this machine by its very name: `localhost`, or an address of loopback."""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 Variable = Annotated[str, AfterValidator(_variable)]
@@ -68,7 +60,7 @@ class EmailParams(Params):
     def _login_is_whole_and_hidden(self) -> Self:
         if (self.user_env is None) != (self.password_env is None):
             raise ValueError("name both of user_env and password_env, or none")
-        if self.security == "none" and self.user_env and not is_this_machine(self.host):
+        if self.security == "none" and self.user_env and not is_loopback(self.host):
             raise ValueError("security: none would send the password unprotected to another machine; use starttls")
         return self
 

@@ -20,10 +20,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from components.errors import CervellaError, TransientError
+from components.llm.places import is_here
 from components.services.process_start import processor_seconds, started_at
 from components.store import is_held
 
-__all__ = ["HUNG_SECONDS", "Silence", "end_frozen", "fault_of", "is_elsewhere", "server_state", "watched"]
+__all__ = [
+    "HUNG_SECONDS", "Silence", "end_frozen", "fault_of", "is_elsewhere", "opener_to", "server_state", "watched",
+]  # fmt: skip
 
 HUNG_SECONDS = 60.0
 _ASK_SECONDS = 5.0
@@ -31,13 +34,17 @@ _WORKS = 0.005  # of a processor: who is frozen, or waits for what never comes, 
 _BUSY_COUNTS = 0.2
 
 
+def opener_to(url: str) -> urllib.request.OpenerDirector:
+    """What opens addresses such as `url`: this machine is asked without the proxy that the environment names."""
+    return urllib.request.build_opener(*([urllib.request.ProxyHandler({})] if is_here(url) else []))
+
+
 def fault_of(api_url: str) -> str | None:
     """Say in words why the API does not answer as Prefect's does, within 5 s; None when it does."""
     if not api_url.startswith(("http://", "https://")):
         return "the address does not start with http:// or https://"
-    opener = urllib.request.build_opener(*([urllib.request.ProxyHandler({})] if "//127.0.0.1" in api_url else []))
     try:
-        with opener.open(f"{api_url}/health", timeout=_ASK_SECONDS) as response:
+        with opener_to(api_url).open(f"{api_url}/health", timeout=_ASK_SECONDS) as response:
             answer = response.read(1000)
     except urllib.error.HTTPError as error:
         error.close()

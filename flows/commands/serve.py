@@ -113,7 +113,8 @@ def serve_command(
 
 def _keys(recipe: Recipe, *, host: str) -> Keys:
     """The keys that are let in. Raises InputError where others than this machine could ask without one."""
-    from components.serve.http.keys import Keys, is_loopback
+    from components.hosts import is_loopback
+    from components.serve.http.keys import Keys
 
     name = recipe.serve.keys_env
     if name is not None:

@@ -12,7 +12,7 @@ ORDER = [
     "store", "usage", "llm", "sncp", "index", "persona", "answer", "dataset", "train", "evaluate", "registry",
     "roadmap", "services", "serve", "scale", "recipe",
 ]  # fmt: skip
-FOR_ALL = {"components.errors", "components.params", "components.page", "components"}
+FOR_ALL = {"components.errors", "components.hosts", "components.params", "components.page", "components"}
 ROOT = Path(__file__).resolve().parents[2]
 ROOMS = sorted(path.name for path in (ROOT / "components").iterdir() if path.is_dir() and path.name != "__pycache__")
 

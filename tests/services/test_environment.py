@@ -17,6 +17,9 @@ import pytest
 
 from components.errors import TerminalError
 from components.services import apply_environment, prefect_environment, prefect_server
+from components.services.doctor_machine import check_prefect_url
+from components.services.supervisor.prefect_api import version_of
+from components.services.watch import fault_of
 from components.store import FileLock, is_held
 
 
@@ -180,6 +183,19 @@ def test_the_environment_names_a_server_where_nobody_listens(monkeypatch: pytest
     message = str(caught.value)
     assert message.startswith(f"PREFECT_API_URL names the Prefect server {url}, and it cannot be used: ")
     assert "Connection refused" in message and "unset PREFECT_API_URL" in message
+
+
+def test_this_machine_is_asked_without_a_proxy_and_another_one_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with answering(200, b"true") as here, answering(200, b"true") as proxy:
+        monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")  # where nobody listens
+        assert fault_of(f"{here.replace('127.0.0.1', 'localhost')}/api") is None
+        assert fault_of("http://prefect.example//127.0.0.1/api")
+        monkeypatch.setenv("http_proxy", proxy)
+        assert fault_of("http://prefect.example//127.0.0.1/api") is None
+        assert version_of("http://prefect.example//localhost/api") == "True"
+        assert [one.level for one in check_prefect_url({"PREFECT_API_URL": "http://prefect.example/api"})] == ["ok"]
 
 
 @pytest.mark.parametrize("url", ["localhost:4200/api", "file:///etc/passwd", ""])

@@ -14,8 +14,8 @@ from urllib.parse import SplitResult, urlsplit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 
+from components.hosts import is_loopback
 from components.serve.http.errors import HttpError
-from components.serve.http.keys import is_loopback
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -67,7 +67,7 @@ def _strange(headers: Headers) -> str | None:
     """Why this is no request of this machine; None: it is one."""
     host, origin = headers.get("host", ""), headers.get("origin")
     named = _split(f"//{host}")
-    if named is None or not is_loopback(named.hostname or ""):
+    if named is None or not is_loopback((named.hostname or "").rstrip(".")):
         return "Without keys only this machine may ask, by its own name: 127.0.0.1 or localhost."
     if origin is not None:
         asks = _split(origin)

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import ipaddress
 import re
 from collections.abc import Mapping
 
 from components.errors import InputError
 
-__all__ = ["Keys", "first_key", "is_loopback"]
+__all__ = ["Keys", "first_key"]
 
 _SHORTEST = 16  # characters
 _NAME = re.compile(r"[A-Za-z][\w.-]{0,39}")
@@ -81,16 +80,6 @@ def first_key(text: str) -> str | None:
     entry = next(filter(None, (entry.strip() for entry in text.split(","))), "")
     name, colon, key = entry.partition(":")
     return (key.strip() if colon and _NAME.fullmatch(name) else entry) or None
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address, or a name without port, is this machine's own."""
-    if host.lower().rstrip(".") == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 def _digest(key: str) -> bytes:

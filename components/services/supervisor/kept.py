@@ -9,7 +9,6 @@ import sys
 import threading
 import time
 import urllib.error
-import urllib.request
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -24,7 +23,7 @@ from components.services.supervisor.ports import free_port, holders
 from components.services.supervisor.prefect_api import last_heartbeat, make_pool
 from components.services.supervisor.processes import MARK, end_marked, mark_of, marked, started_at
 from components.services.supervisor.service import Service
-from components.services.watch import HUNG_SECONDS, Silence, end_frozen, fault_of, server_state
+from components.services.watch import HUNG_SECONDS, Silence, end_frozen, fault_of, opener_to, server_state
 from components.store import is_held
 
 __all__ = ["PATIENCE", "POOLS", "Child", "Mlflow", "PrefectServer", "Worker", "child_environment", "worker_name"]
@@ -176,9 +175,8 @@ class Mlflow(Child):
     def fault(self) -> str | None:
         """Asked over HTTP; at first also whether it is ours, since another one may have taken the port meanwhile."""
         url = f"http://127.0.0.1:{self.port}/health"
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
-            with opener.open(url, timeout=5) as answer:
+            with opener_to(url).open(url, timeout=5) as answer:
                 answer.read(100)
         except urllib.error.HTTPError as error:
             error.close()

@@ -11,6 +11,8 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
+from components.services.watch import opener_to
+
 __all__ = ["AUTH", "folders_of", "last_heartbeat", "make_pool", "pool_of", "version_of"]
 
 AUTH = "PREFECT_API_AUTH_STRING"
@@ -72,8 +74,7 @@ def version_of(api_url: str) -> str:
 
 def _ask(api_url: str, path: str, body: dict[str, Any] | None, *, pool: str) -> Any:
     client = f"cervella-keeper-{pool}"  # the server keeps one token for each name, and a new one ends the one before
-    here = "//127.0.0.1" in api_url or "//localhost" in api_url
-    opener = urllib.request.build_opener(*([urllib.request.ProxyHandler({})] if here else []))
+    opener = opener_to(api_url)
     headers = {"Content-Type": "application/json"}
     if password := os.environ.get(AUTH):
         headers["Authorization"] = f"Basic {b64encode(password.encode()).decode()}"
