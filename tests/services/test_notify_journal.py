@@ -17,6 +17,7 @@ from components.services.notify import journal
 from components.services.notify.deliver import deliver
 from components.services.notify.journal import read_journal
 from components.services.notify.news import News
+from components.store import hold
 from tests.services.news import NEWS, to
 from tests.services.receivers import web
 
@@ -90,6 +91,16 @@ def test_a_journal_that_cannot_be_read_is_not_taken_for_empty(tmp_path: Path) ->
     assert file.is_symlink()
     [found] = check_notify([receiver], workspace=tmp_path)
     assert "notifications.jsonl cannot be read" in found.says
+
+
+def test_a_lock_that_nobody_lets_go_of_stops_nothing_and_its_holder_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(journal, "_LOCK_SECONDS", 0.1)
+    with web() as here, hold(tmp_path / "services" / "notifications.lock", what="another"):
+        assert deliver(NEWS, [to(here.url)], workspace=tmp_path)[0].outcome.state == "sent"
+    assert f"process {os.getpid()} (another, since " in caplog.text
+    assert read_journal(tmp_path) == []  # what another writes is not written over
 
 
 def test_a_file_where_the_journal_should_be_stops_nothing(tmp_path: Path) -> None:

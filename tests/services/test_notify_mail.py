@@ -9,25 +9,22 @@ from typing import Any
 
 import pytest
 
-from components.services.notify import attempts
 from components.services.notify.deliver import Told, deliver
 from components.services.notify.journal import read_journal
 from components.services.notify.news import News
 from components.services.params import NotifyParams
 from tests.services.receivers import Mailbox, certificate, free, mail_server
 
-pytestmark = pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS:UserWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS:UserWarning"),
+    pytest.mark.usefixtures("quickly"),
+]
 needs_openssl = pytest.mark.skipif(not shutil.which("openssl"), reason="openssl makes the certificate")
 NEWS = News(
     event="champion", about="champion:m:1", title="cervella: version 7 was promoted — è in servizio",
     facts={"version": 7, "version_before": None}, look="cervella show r", details="meglio di prima",
 )  # fmt: skip
 LOGIN = {"CERVELLA_USER": "anna", "CERVELLA_PASSWORD": "pass word of the test"}
-
-
-@pytest.fixture(autouse=True)
-def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attempts, "_WAITS", (0.01, 0.02))
 
 
 def send(folder: Path, port: int, news: News = NEWS, *, within_seconds: float = 8, **more: Any) -> Told:

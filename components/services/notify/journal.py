@@ -11,7 +11,6 @@ NOT covered: an event is known for as long as its line is among the newest 500.
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from components.errors import CervellaError
-from components.store import FileLock, logger, write_atomic
+from components.store import hold, logger, write_atomic
 from components.store.services import services_folder
 
 __all__ = ["JOURNAL", "KEPT", "claim", "read_journal", "record"]
@@ -69,7 +68,7 @@ def claim(workspace: Path, wanted: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def record(workspace: Path, ended: Sequence[dict[str, Any]]) -> None:
-    """Write how they ended, in the place of `sending`. A full disk loses the record, not the caller."""
+    """Write how they ended, in the place of `sending`. A full disk or a lock that stays held loses the record alone."""
     try:
         with _changing(workspace) as lines:
             keys = {one["key"] for one in ended}
@@ -82,16 +81,13 @@ def record(workspace: Path, ended: Sequence[dict[str, Any]]) -> None:
 def _changing(workspace: Path) -> Iterator[list[dict[str, Any]]]:
     folder = services_folder(workspace)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    lock, deadline = FileLock(folder / _LOCK), time.monotonic() + _LOCK_SECONDS
-    try:
-        while not lock.try_exclusive() and time.monotonic() < deadline:  # held for the instant of a write
-            time.sleep(0.02)
+    with hold(
+        folder / _LOCK, what="notifications", timeout_seconds=_LOCK_SECONDS
+    ):  # by each for the instant of a write
         lines = read_journal(workspace)
         yield lines
         text = "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in lines[-KEPT:])
         write_atomic(folder / JOURNAL, text.encode("utf-8", "replace"))
-    finally:
-        lock.close()
 
 
 def _is_new(at: str) -> bool:
