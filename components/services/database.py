@@ -23,12 +23,17 @@ from components.services.environment import file_url
 from components.store import is_held, write_atomic
 
 __all__ = [
-    "CHOICE", "DATABASE", "choose_database", "chosen_variable", "database_url", "known_revisions", "make_ready",
-    "migrations_of", "put_aside", "put_aside_when_damaged", "schema_of",
+    "CHOICE", "DATABASE", "MIGRATIONS", "choose_database", "chosen_variable", "database_url", "known_revisions",
+    "make_ready", "migrations_of", "put_aside", "put_aside_when_damaged", "schema_of",
 ]  # fmt: skip
 
 DATABASE = "prefect.db"
 CHOICE = "database.json"
+MIGRATIONS = {
+    "prefect": "server/database/_migrations/versions/{kind}",
+    "mlflow": "store/db_migrations/versions",
+}
+"""Where installed packages keep their migrations; Prefect has some for each kind, `sqlite` and `postgresql`."""
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _REVISION = re.compile(r"^revision(?::\s*\w+)?\s*=\s*['\"]([^'\"]+)['\"]", re.M)
 _BEFORE = re.compile(r"^down_revision(?::[^=\n]*)?\s*=\s*(.+)$", re.M)
@@ -146,14 +151,13 @@ def _check(folder: Path, variable: str | None) -> None:
 
 def known_revisions(kind: str) -> frozenset[str]:
     """Schemas (`sqlite`, `postgresql`) that the installed Prefect knows; see `migrations_of`."""
-    return migrations_of("prefect", f"server/database/_migrations/versions/{kind}")[0]
+    return migrations_of("prefect", kind=kind)[0]
 
 
-def migrations_of(package: str, folder: str) -> tuple[frozenset[str], frozenset[str]]:
-    """All migrations of an installed package, and those that none comes after.
+def migrations_of(package: str, *, kind: str = "sqlite") -> tuple[frozenset[str], frozenset[str]]:
+    """All migrations of an installed package (of `MIGRATIONS`), and those that none comes after.
 
-    Read from the files in its `folder`, without importing it. Empty where they cannot be found: then nothing is said
-    of any schema.
+    Read from its files, without importing it. Empty where they cannot be found: then nothing is said of any schema.
     """
     from importlib.util import find_spec
 
@@ -161,7 +165,7 @@ def migrations_of(package: str, folder: str) -> tuple[frozenset[str], frozenset[
     known: set[str] = set()
     followed: set[str] = set()
     for place in (spec.submodule_search_locations or []) if spec else []:
-        for file in (Path(place) / folder).glob("*.py"):
+        for file in (Path(place) / MIGRATIONS[package].format(kind=kind)).glob("*.py"):
             text = file.read_text(encoding="utf-8")
             known.update(_REVISION.findall(text))
             followed.update(name for row in _BEFORE.findall(text) for name in re.findall(r"['\"]([^'\"]+)['\"]", row))

@@ -10,29 +10,27 @@ import importlib.metadata
 from collections.abc import Iterator
 from pathlib import Path
 
-from components.services.database import migrations_of, schema_of
+from components.services.database import MIGRATIONS, chosen_variable, migrations_of, schema_of
 from components.services.doctor import Check
 from components.store.mlflow_moved import moved_from
 
 __all__ = ["check_mlflow_places", "check_schemas"]
 
-MIGRATIONS = {
-    "prefect": "server/database/_migrations/versions/sqlite",
-    "mlflow": "store/db_migrations/versions",
-}
-
 
 def check_schemas(workspace: Path) -> Iterator[Check]:
     """Databases that a newer version wrote, on which none of ours can work; and MLflow's of an older one.
 
-    Prefect brings an older one up to date by itself.
+    Prefect brings an older one up to date by itself. Raises TerminalError: which database it uses cannot be read.
     """
     fine = []
+    elsewhere = chosen_variable(workspace / "prefect")
     for package, title in (("prefect", "Prefect"), ("mlflow", "MLflow")):
         folder = workspace / package
         database = folder / f"{package}.db"
+        if package == "prefect" and elsewhere:
+            continue
         done = schema_of(database)
-        known, last = migrations_of(package, MIGRATIONS[package])
+        known, last = migrations_of(package)
         if not done or not known:
             continue
         version = importlib.metadata.version(package)
@@ -49,6 +47,8 @@ def check_schemas(workspace: Path) -> Iterator[Check]:
             )
         else:
             fine.append(f"{title} {version}")
+    if elsewhere:
+        fine.append(f"Prefect's history is in PostgreSQL ({elsewhere})")
     if fine or not any((workspace / name / f"{name}.db").is_file() for name in MIGRATIONS):
         yield Check("schemas", "ok", ", ".join(fine) or "no databases yet")
 

@@ -23,13 +23,9 @@ def database(path: Path, revision: str) -> None:
         made.commit()
 
 
-def migrations(package: str) -> tuple[frozenset[str], frozenset[str]]:
-    return migrations_of(package, schemas.MIGRATIONS[package])
-
-
 @pytest.mark.parametrize("package", ["prefect", "mlflow"])
 def test_of_the_installed_packages_one_migration_is_the_last(package: str) -> None:
-    known, last = migrations(package)
+    known, last = migrations_of(package)
     assert len(known) > 20 and len(last) == 1  # else the checks below say nothing
 
 
@@ -37,7 +33,7 @@ def test_of_the_installed_packages_one_migration_is_the_last(package: str) -> No
 def test_a_database_of_this_version_and_of_a_newer_one(tmp_path: Path, package: str) -> None:
     path = tmp_path / package / f"{package}.db"
     assert healthy(schemas.check_schemas(tmp_path))
-    database(path, next(iter(migrations(package)[1])))
+    database(path, next(iter(migrations_of(package)[1])))
     assert healthy(schemas.check_schemas(tmp_path))
     path.unlink()
     database(path, "fedcba987654")
@@ -48,11 +44,18 @@ def test_a_database_of_this_version_and_of_a_newer_one(tmp_path: Path, package: 
 
 def test_an_older_database_is_brought_up_to_date_by_prefect_and_not_by_mlflow(tmp_path: Path) -> None:
     for package in ("prefect", "mlflow"):
-        known, last = migrations(package)
+        known, last = migrations_of(package)
         database(tmp_path / package / f"{package}.db", min(known - last))
     found = {check.level: check for check in schemas.check_schemas(tmp_path)}
     assert "mlflow db upgrade" in str(found["problem"].mend) and "MLflow" in found["problem"].says
     assert found["ok"].says.startswith("Prefect")
+
+
+def test_a_file_that_prefect_does_not_use_any_more_is_not_looked_at(tmp_path: Path) -> None:
+    database(tmp_path / "prefect" / "prefect.db", "fedcba987654")  # of a newer one
+    (tmp_path / "prefect" / "database.json").write_text('{"url_env": "CERVELLA_PREFECT_DATABASE"}')
+    found = only(schemas.check_schemas(tmp_path))
+    assert found.level == "ok" and "PostgreSQL (CERVELLA_PREFECT_DATABASE)" in found.says
 
 
 @pytest.mark.parametrize("content", [b"", b"no database at all " * 300], ids=["empty", "no database"])
