@@ -19,15 +19,9 @@ import pytest
 from components.recipe import load_recipe
 from components.recipe.faults import RecipeError
 from components.recipe.privacy import index_without_local, leaving
-from tests.bucket import Storage, running_storage
+from tests.bucket import Storage
 
 QUESTION = "Quanto si paga di caparra?"
-
-
-@pytest.fixture(scope="module")
-def storage() -> Iterator[Storage]:
-    with running_storage() as made:
-        yield made
 
 
 @dataclass(frozen=True)
