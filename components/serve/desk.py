@@ -38,6 +38,7 @@ class Wanted:
         max_tokens: longest answer; None, or more than the recipe's: the recipe's.
         key: name of the key that asks ("" where none is needed); never the key.
         deadline: when nobody waits any more (`time.monotonic()`); None: never.
+        whole: nobody sees a piece before the answer is whole, so until then another model may be asked.
     """
 
     id: str
@@ -47,6 +48,7 @@ class Wanted:
     max_tokens: int | None = None
     key: str = ""
     deadline: float | None = None
+    whole: bool = False
 
     def tokens_of(self, partner: Partner) -> int:
         """Longest answer of this partner (tokens): what is wanted, at most what her model's recipe says."""
@@ -114,7 +116,8 @@ class Desk(Protocol):
         """Pieces of the answer as they are made, then `Served`, whose text is the pieces joined.
 
         Closing the iterator ends the work. What is asked twice at once is answered twice. Once a piece was given, no
-        other model is tried: the error is raised.
+        other model is tried: the error is raised. Of an answer that is wanted whole none is given before it is whole,
+        where another model could take over.
 
         Raises:
             CervellaError: nobody could answer; before the first piece or after some.

@@ -14,6 +14,8 @@ from components.llm import Budget
 from components.llm.budget import BudgetError
 from components.serve.compare import Comparisons
 from components.serve.compare.share import in_share
+from components.serve.desk import Served
+from components.serve.own_desk import OwnDesk
 from tests.serve.compare_house import CANDIDATE, OTHER, ab, of_side, poor
 from tests.serve.router_house import EASY, HARD, HELPER, LONG, OWN, One, chat, desk, wanted
 
@@ -50,8 +52,20 @@ def test_a_candidate_that_fails_before_it_says_anything_is_followed_by_what_is_i
 def test_a_candidate_that_fails_in_the_middle_is_followed_by_nobody(partner: Partner, records: Comparisons) -> None:
     here = ab(partner, records, b=f"fake/chat?reply={LONG}&break_at=90")
     with pytest.raises(TransientError):
-        here.ask(wanted(EASY, conversation=of_side("B")))
+        list(here.stream(wanted(EASY, conversation=of_side("B"))))
     assert [(one.side, one.error) for one in records.answers(CANDIDATE)] == [("B", "TransientError")]
+
+
+@pytest.mark.parametrize("own_desk", [False, True], ids=["with a router", "without"])
+def test_of_an_answer_that_is_wanted_whole_what_is_in_service_follows_in_the_middle_too(
+    partner: Partner, records: Comparisons, own_desk: bool
+) -> None:
+    breaks = f"fake/chat?reply={LONG}&break_at=90"
+    b = OwnDesk(One(replace(partner, chat=chat(breaks))), max_chars=8000, history_tokens=1000) if own_desk else breaks
+    *pieces, served = ab(partner, records, b=b).stream(wanted(EASY, conversation=of_side("B"), whole=True))
+    assert isinstance(served, Served) and served.side == "A"
+    assert "".join(map(str, pieces)) == served.asked.answer.text == "Mia [1]"
+    assert [(one.side, one.error) for one in records.answers(CANDIDATE)] == [("B", "TransientError"), ("A", None)]
 
 
 def test_a_question_that_cannot_be_asked_is_no_fault_of_the_candidate(partner: Partner, records: Comparisons) -> None:

@@ -58,6 +58,38 @@ def test_one_that_fails_after_its_first_piece_is_followed_by_nobody(partner: Par
     assert "".join(map(str, given)).strip()
 
 
+@pytest.mark.parametrize(("question", "first", "second"), [(EASY, "own", "helper"), (HARD, "helper", "own")])
+def test_a_whole_answer_that_breaks_off_is_given_by_the_next_and_nothing_of_it_is_shown(
+    partner: Partner, question: str, first: str, second: str
+) -> None:
+    doubles = {"own": OWN, "helper": HELPER, first: f"fake/chat?cost=0.01&reply={LONG}&break_at=90"}
+    here = desk(partner, **doubles, breaker={"failures": 1, "seconds": 60})
+    pieces, served = streamed(here, question, whole=True)
+    assert "".join(pieces) == served.asked.answer.text == {"own": "Mia [1]", "helper": "Aiuto [1]"}[second]
+    [tried] = served.tried
+    assert (served.who, tried.who, tried.cost_usd) == (second, first, None), "what it wrote may be charged"
+    assert here.states()[first] == "open" and here.states()[second] == "closed"  # type: ignore[index]
+
+
+def test_a_whole_answer_that_breaks_off_without_another_model_is_an_error_that_may_pass(partner: Partner) -> None:
+    here = desk(partner, own=f"fake/chat?reply={LONG}&break_at=90", simple=["own"])
+    with pytest.raises(RetryLater, match="nobody could answer: own .*a fault of its server"):
+        here.ask(wanted(EASY))
+
+
+def test_a_whole_answer_has_the_time_of_one_in_pieces_once_it_has_begun(partner: Partner) -> None:
+    here = desk(partner, own=f"fake/chat?reply={LONG}&delay=0.02", seconds=3)
+    served = here.ask(wanted(EASY))
+    assert served.who == "own" and not served.tried, "in more than half of the time"
+
+
+def test_while_a_whole_answer_is_made_it_can_be_stopped_at_each_piece(partner: Partner) -> None:
+    here = desk(partner, own=f"fake/chat?reply={LONG}&delay=0.02", simple=["own"])
+    pieces = [piece for piece in here.stream(wanted(EASY, whole=True)) if isinstance(piece, str)]
+    text = next(place for place, piece in enumerate(pieces) if piece)
+    assert text > 50, "as many empty ones as it has pieces, before its text"
+
+
 def test_when_nobody_answers_the_error_says_who_was_asked_and_why_it_failed(partner: Partner) -> None:
     with pytest.raises(
         RetryLater, match=r"nobody could answer: helper \(fake/chat.*\): no conn.*; own \(.*\): no conn"

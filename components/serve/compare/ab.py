@@ -1,8 +1,9 @@
 """A share of the conversations is answered by the candidate; a conversation stays with who began it.
 
-Where the candidate fails before its first piece, or has not begun in its share of the time, the release in service
-answers: a comparison fails no question. When enough was asked, or the candidate may be asked no more, all conversations
-are answered by the release in service again, and nothing more is recorded.
+Where the candidate fails before its first piece (of an answer that is wanted whole, before its end), or has not begun in
+its share of the time, the release in service answers: a comparison fails no question. When enough was asked, or the
+candidate may be asked no more, all conversations are answered by the release in service again, and nothing more is
+recorded.
 
 Both sides are recorded alike: answers of the own model, and its failures where it was to be asked first. A time that
 was up is a failure, a client that went away is not; neither is money that was not there.
@@ -79,10 +80,16 @@ class AbDesk:
         """See `Desk`; `Served.side` says who answered."""
         check_wanted(wanted, max_chars=self._max_chars)  # what is wrong with it is no fault of either
         if self.side(wanted) == "B":
-            given = False
+            given, held = False, list[str]()
             try:
                 with closing(self._one("B", wanted)) as pieces:
                     for piece in pieces:
+                        if wanted.whole and piece and isinstance(piece, str):
+                            held.append(piece)
+                            yield ""  # so that it can be closed while it is held back
+                            continue
+                        if isinstance(piece, Served):
+                            yield from held
                         given = given or bool(piece)
                         yield piece
                 return
@@ -95,7 +102,7 @@ class AbDesk:
 
     def ask(self, wanted: Wanted) -> Served:
         """See `Desk`."""
-        *_, served = self.stream(wanted)
+        *_, served = self.stream(replace(wanted, whole=True))
         assert isinstance(served, Served)  # noqa: S101 - a desk's stream ends with it
         return served
 

@@ -210,7 +210,7 @@ class _Endpoint:
         left = self._limits.seconds - (time.perf_counter() - begun)
         wanted = Wanted(
             id=id, question=asking.question, history=asking.history, conversation=asking.conversation,
-            max_tokens=asking.max_tokens, key=key, deadline=time.monotonic() + left,
+            max_tokens=asking.max_tokens, key=key, deadline=time.monotonic() + left, whole=not asking.stream,
         )  # fmt: skip
         work = Work(
             self._desk, wanted, begun=begun, held=self._held, ended=self._ended, free=lambda: self._done(timer, gone)

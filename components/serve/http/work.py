@@ -36,7 +36,7 @@ class Ended:
         served: the answer; None: there is no whole one.
         fault: why there is none: kind of the error, `TimedOut` or `ClientGone`; None: there is one.
         seconds: from the request to the end of the answer.
-        first_seconds: to its first piece; None: there was none.
+        first_seconds: to its first piece; None: there was none, or nobody saw it before the end.
     """
 
     wanted: Wanted
@@ -72,7 +72,7 @@ class Work:
 
     @property
     def first_seconds(self) -> float | None:
-        """From the request to the first piece; None: there was none yet."""
+        """From the request to the first piece that was shown; None: there was none yet."""
         return self._first
 
     def start(self) -> None:
@@ -137,7 +137,7 @@ class Work:
                     continue  # a beat: the model is at work and has nothing to show yet
                 if isinstance(piece, Served):
                     served = piece
-                elif self._first is None:
+                elif self._first is None and not self.wanted.whole:
                     self._first = time.perf_counter() - self._begun
                 self._hand(piece)
         finally:

@@ -1,8 +1,8 @@
 """The desk with a router: who is asked depends on how hard the question is, and the next one when that one fails.
 
 Another model is asked as long as nothing of an answer was given. So what may still be taken back is held back: an
-answer whole, where `min_confidence` judges it and another model could be asked now; the words "it is not in the notes"
-of the helper, where notes were kept from it that the own model may read.
+answer that is wanted whole, to its end; an answer whole, where `min_confidence` judges it and another model could be
+asked now; the words "it is not in the notes" of the helper, where notes were kept from it that the own model may read.
 
 State after a hard crash: none; breakers are closed after a start, and the month's money is read from the usage log.
 
@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import get_args
 
 from components.answer.messages import NOT_IN_NOTES
@@ -117,7 +117,7 @@ class HybridDesk:
 
     def ask(self, wanted: Wanted) -> Served:
         """See `Desk`."""
-        *_, served = self.stream(wanted)
+        *_, served = self.stream(replace(wanted, whole=True))
         assert isinstance(served, Served)  # noqa: S101 - a stream without an answer raises
         return served
 
@@ -129,7 +129,7 @@ class HybridDesk:
             self._note(who, question, turn, begun)
             return None
         share = begun + (question.end - begun) / (1 + len(after))
-        breaker, pieces, given = self._breakers[who], list[str](), False
+        breaker, pieces, begins, given = self._breakers[who], list[str](), False, False
         late = breaker.gave_up if question.hurried else breaker.failed
         settle = breaker.gave_up
         try:
@@ -149,10 +149,10 @@ class HybridDesk:
                         yield item
                     else:
                         pieces.append(item)
-                        if not self._holds(who, pieces, after=after):
-                            given = True
-                            yield from pieces
-                    if self._clock() > (question.end if given else share):
+                        begins = begins or not self._holds(who, pieces, after=after)
+                        given = begins and not question.wanted.whole
+                        yield from pieces if given else [""]  # so that it can be closed while it is held back
+                    if self._clock() > (question.end if begins else share):
                         raise LateError(self._clock() - begun)
             raise TransientError("the answer ended without an end")
         except Exception as error:

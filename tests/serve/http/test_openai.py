@@ -29,6 +29,7 @@ def test_a_whole_answer_with_its_sources(endpoint: Endpoint) -> None:
     assert (own["who"], own["tier"], own["because"], own["release"]) == ("own", "simple", "short", "r" * 64)
     assert (own["tried"][0]["who"], own["tried"][0]["why"]) == ("helper", "it took too long")
     assert own["sources"][0]["path"] == "note/caparra d'agosto.md" and own["cost_usd"] == 0.002
+    assert endpoint.desk.wanted[-1].whole and own["first_token_seconds"] is None, "nobody saw a piece of it"
 
 
 def test_a_stream_is_the_same_in_pieces(endpoint: Endpoint) -> None:
@@ -42,7 +43,7 @@ def test_a_stream_is_the_same_in_pieces(endpoint: Endpoint) -> None:
     assert last.choices[0].delta.annotations[0]["type"] == "url_citation"
     assert last.cervella["first_token_seconds"] <= endpoint.ended[-1].seconds
     assert usage.choices == [] and usage.usage.total_tokens == 25
-    assert len({chunk.id for chunk in chunks}) == 1
+    assert len({chunk.id for chunk in chunks}) == 1 and not endpoint.desk.wanted[-1].whole
 
 
 def test_the_desk_gets_question_history_and_conversation(endpoint: Endpoint) -> None:
@@ -136,7 +137,7 @@ def test_health_tells_no_path_and_503_while_nothing_is_in_service(endpoint: Endp
 
 def test_metrics_count_who_answered_and_what_it_took() -> None:
     with up(Answers()) as here:
-        here.openai().chat.completions.create(model="cervella", messages=ASK)
+        list(here.openai().chat.completions.create(model="cervella", messages=ASK, stream=True))
         here.get("/nowhere")
         here.get("/nowhere/2")
         numbers = here.numbers()
