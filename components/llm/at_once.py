@@ -105,7 +105,7 @@ class _Window(Generic[Item, Result]):
             self._changed.notify_all()
             under_way = self._begun - self._done
             if under_way:
-                logger.info("waiting for the %d answers under way; Ctrl-C leaves them", under_way)
+                logger.info("waiting for the %d that are under way; Ctrl-C leaves them", under_way)
                 self._changed.wait_for(lambda: self._begun == self._done)
 
     def _next(self) -> int | None:

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Collection, Mapping
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from components.errors import TerminalError, TransientError
-from components.index.bucket.objects import Bucket, Changed, Missing
+from components.index.bucket.objects import Bucket, Changed, Missing, with_each
 from components.index.bucket.state import LIVE_FILE, POINTER, State, StoredFile, object_name
 from components.index.published import Published, read_published, seal_of
 from components.index.purge import without_local
@@ -26,7 +25,6 @@ __all__ = ["GRACE", "CopyReport", "copy_index", "look_at_copy", "read_state", "w
 
 GRACE = timedelta(hours=1)
 """How long objects stay that are of no published state any more: who is bringing them has time to end."""
-_THREADS = 8
 
 
 @dataclass(frozen=True)
@@ -181,18 +179,9 @@ def _upload(
     missing = {
         one.sha256: uri / name for name, one in state.files.items() if there.get(one.sha256) != one.size
     }  # fmt: skip
-    with ThreadPoolExecutor(_THREADS) as pool:
-        made = [
-            pool.submit(bucket.put_file, object_name(sha), path, sha256=sha) for sha, path in sorted(missing.items())
-        ]
-        try:
-            for done, one in enumerate(as_completed(made), start=1):
-                one.result()
-                if progress:
-                    progress(done, len(made))
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    with_each(
+        sorted(missing), lambda sha: bucket.put_file(object_name(sha), missing[sha], sha256=sha), progress=progress
+    )
     return list(missing)
 
 

@@ -15,7 +15,6 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
@@ -23,7 +22,7 @@ from typing import Any
 
 from components.errors import TerminalError, TransientError
 from components.index.bucket.copying import read_state
-from components.index.bucket.objects import Bucket, Missing
+from components.index.bucket.objects import Bucket, Missing, with_each
 from components.index.bucket.state import State, object_name
 from components.store import hold, logger, sha256_hex, sync_folder, write_atomic
 
@@ -34,7 +33,6 @@ FRESH_SECONDS = 10.0
 KEEP = timedelta(minutes=30)
 """How long a state that is not the newest stays for processes that read it."""
 _WAIT_SECONDS = 600.0  # for another process that is bringing the same
-_THREADS = 8
 _TURNS = 5  # states that may be replaced while they are being brought
 _STATE = ".state.json"
 
@@ -144,16 +142,7 @@ class Mirror:
     def _fetch(
         self, missing: dict[str, int], half: Path, progress: Callable[[int, int], None] | None
     ) -> dict[str, Path]:
-        with ThreadPoolExecutor(_THREADS) as pool:
-            coming = [pool.submit(self._fetch_one, sha, half) for sha in sorted(missing)]
-            try:
-                for done, one in enumerate(as_completed(coming), start=1):
-                    one.result()
-                    if progress:
-                        progress(done, len(coming))
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+        with_each(sorted(missing), lambda sha: self._fetch_one(sha, half), progress=progress)
         return {sha: half / sha for sha in missing}
 
     def _fetch_one(self, sha: str, half: Path) -> None:

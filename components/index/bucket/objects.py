@@ -9,16 +9,17 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from components.errors import TerminalError, TransientError
+from components.llm.at_once import ask_at_once
 from components.llm.places import is_here
 
-__all__ = ["Bucket", "Changed", "Missing", "endpoint_url", "split_address"]
+__all__ = ["Bucket", "Changed", "Missing", "endpoint_url", "split_address", "with_each"]
 
 _SECONDS_TO_CONNECT, _SECONDS_TO_READ, _TRIES = 5, 60, 3
 _PIECE = 1 << 20  # bytes read at once
@@ -46,6 +47,17 @@ def split_address(address: str) -> tuple[str, str]:
     bucket, _, prefix = address.removeprefix("s3://").partition("/")
     prefix = prefix.strip("/")
     return bucket, f"{prefix}/" if prefix else ""
+
+
+def with_each(
+    digests: Sequence[str], do: Callable[[str], object], *, progress: Callable[[int, int], None] | None
+) -> None:
+    """Do it with each object, as many at a time as there are connections; `progress` is told (done, all).
+
+    What one raises ends it, when those under way have ended.
+    """
+    for _ in ask_at_once(digests, do, at_once=_THREADS, progress=progress or (lambda done, total: None)):
+        pass
 
 
 def endpoint_url() -> str | None:
