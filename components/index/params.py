@@ -80,6 +80,11 @@ class IndexParams(Params):
         description="a reindex after which the golden questions' recall at 5 is lower by more is not published",
     )  # fmt: skip
 
+    @property
+    def read_from(self) -> str | None:
+        """Address of the bucket that the index is only read from; none: it is in a folder, and written there."""
+        return self.uri if isinstance(self.uri, str) else None
+
     @field_validator("uri", mode="before")
     @classmethod
     def _known_address(cls, value: Any) -> Any:

@@ -20,9 +20,9 @@ __all__ = ["check_place", "copy_facts", "copy_published", "forget_copy", "index_
 
 def index_uri(params: IndexParams, *, workspace: Path) -> Path:
     """Folder of the tables on this machine. Where index.uri is a bucket: of what was brought last; nobody is asked."""
-    if isinstance(params.uri, str):
-        return mirror_of(params.uri, workspace=workspace).uri
-    return params.uri or workspace / "index"
+    if params.read_from:
+        return mirror_of(params.read_from, workspace=workspace).uri
+    return Path(params.uri or workspace / "index")
 
 
 def newest_uri(params: IndexParams, *, workspace: Path) -> Path:
@@ -32,8 +32,8 @@ def newest_uri(params: IndexParams, *, workspace: Path) -> Path:
         TerminalError: nothing is published in the bucket, or it refuses.
         TransientError: it cannot be reached, and nothing was ever brought.
     """
-    if isinstance(params.uri, str):
-        return mirror_of(params.uri, workspace=workspace).newest()
+    if params.read_from:
+        return mirror_of(params.read_from, workspace=workspace).newest()
     return index_uri(params, workspace=workspace)
 
 
@@ -46,11 +46,11 @@ def mirror_of(address: str, *, workspace: Path) -> Mirror:
 
 def check_place(params: IndexParams, *, phase: str = "reindex") -> None:
     """Raise InputError where an index shall be written and index.uri is a bucket."""
-    if isinstance(params.uri, str) and phase != "dataset":
+    if params.read_from and phase != "dataset":
         raise InputError(
-            f"index.uri is {params.uri}: an index in a bucket is only read (search, ask, score, index status). It is "
-            "made in a folder, on the machine that has the notes, and copied from there: leave index.uri out, set "
-            f"index.copy_to: {params.uri}, and run it there"
+            f"index.uri is {params.read_from}: an index in a bucket is only read (search, ask, score, index status). "
+            "It is made in a folder, on the machine that has the notes, and copied from there: leave index.uri out, set "
+            f"index.copy_to: {params.read_from}, and run it there"
         )
 
 
@@ -84,7 +84,7 @@ def forget_copy(params: IndexParams, *, workspace: Path, trusted_hosts: Collecti
         if uri.is_dir() and read_published(uri) is not None:
             old = copy_index(uri, params.copy_to, trusted_hosts=trusted_hosts, grace=timedelta(0)).old_versions
         else:
-            old = withdraw(uri, params.copy_to)
+            old = withdraw(uri, params.copy_to, trusted_hosts=trusted_hosts)
     except CervellaError as error:
         raise type(error)(
             f"{error}. It is forgotten here, and {params.copy_to} may still hold it: give the same command again"
@@ -96,7 +96,7 @@ def forget_copy(params: IndexParams, *, workspace: Path, trusted_hosts: Collecti
         )  # fmt: skip
 
 
-def copy_facts(params: IndexParams, *, workspace: Path) -> dict[str, Any] | None:
+def copy_facts(params: IndexParams, *, workspace: Path, trusted_hosts: Collection[str] = ()) -> dict[str, Any] | None:
     """How the copy in the bucket stands to what is published here, see `look_at_copy`; none: the recipe names none.
 
     What keeps it from being looked at is told in `fault`.
@@ -106,6 +106,7 @@ def copy_facts(params: IndexParams, *, workspace: Path) -> dict[str, Any] | None
     if params.copy_to is None:
         return None
     try:
-        return {**look_at_copy(index_uri(params, workspace=workspace), params.copy_to), "fault": None}
+        uri = index_uri(params, workspace=workspace)
+        return {**look_at_copy(uri, params.copy_to, trusted_hosts=trusted_hosts), "fault": None}
     except CervellaError as error:
         return {"address": params.copy_to, "fault": str(error)}

@@ -344,8 +344,8 @@ def open_index(params: IndexParams, *, workspace: Path, built: Artefact | None =
         TerminalError: nothing is published yet, or something else is.
     """
     embedder = open_embedder(params, workspace=workspace)
-    if isinstance(params.uri, str):  # in a bucket: what is newest there, now and at each question
-        newest = mirror_of(params.uri, workspace=workspace).newest
+    if params.read_from:  # what is newest in the bucket, now and at each question
+        newest = mirror_of(params.read_from, workspace=workspace).newest
         index = Index.open(newest(), embedder, newest=newest)
         index.live_version()  # else it tells which embedder it takes
     else:

@@ -101,7 +101,7 @@ def index_folders(recipe: Recipe) -> list[Path]:
     """Folders of the recipe's index and of those of its matrix, as far as they are there and written here."""
     folder = recipe.workspace / "matrix"
     own = sorted(folder.iterdir()) if folder.is_dir() else []
-    here = [] if isinstance(recipe.index.uri, str) else [index_uri(recipe.index, workspace=recipe.workspace)]
+    here = [] if recipe.index.read_from else [index_uri(recipe.index, workspace=recipe.workspace)]
     return [uri for uri in [*here, *own] if uri.is_dir()]
 
 
@@ -293,8 +293,8 @@ class Forgetting:
             TransientError: that bucket cannot be reached. Then all but the copy is done.
         """
         cache = self.workspace / "cache"
-        if isinstance(self.recipe.index.uri, str):
-            mirror_of(self.recipe.index.uri, workspace=self.workspace).remove()
+        if address := self.recipe.index.read_from:
+            mirror_of(address, workspace=self.workspace).remove()
         forget_vectors(cache / "embeddings.sqlite", embedders=self.embedders, texts=self.texts, do=True)
         forget_paths(usage_file(self.workspace), self.paths, do=True)
         forget_conversations(conversations_file(self.workspace), self.paths, do=True)

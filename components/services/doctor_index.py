@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from components.errors import TerminalError, TransientError
 from components.index.params import IndexParams
@@ -17,15 +18,17 @@ from components.services.doctor import Check
 __all__ = ["check_index", "check_keys"]
 
 
-def check_index(params: IndexParams, *, workspace: Path, root: Path, recipe: str) -> Iterator[Check]:
+def check_index(
+    params: IndexParams, *, workspace: Path, root: Path, recipe: str, trusted_hosts: Collection[str] = ()
+) -> Iterator[Check]:
     """What `live.json` says against the recipe's embedder and notes, then all rows against what was published.
 
     An index in a bucket is brought first; a copy in a bucket is compared with what is published here. Imports LanceDB
     only where something is published, boto3 only where a bucket is named.
     """
     again = f"cervella reindex {recipe}"
-    if isinstance(params.uri, str):
-        again = f"on the machine that writes {params.uri}: cervella reindex RECIPE"
+    if params.read_from:
+        again = f"on the machine that writes {params.read_from}: cervella reindex RECIPE"
     try:
         uri = newest_uri(params, workspace=workspace)
         published = read_published(uri)
@@ -43,7 +46,7 @@ def check_index(params: IndexParams, *, workspace: Path, root: Path, recipe: str
     if published.now.embedder != ours:
         told = f"it was built with the embedder {published.now.embedder}, and the recipe names {ours}"
         yield Check("index", "problem", f"{told}: search will refuse", again)
-    elsewhere = isinstance(params.uri, str)  # and so are its notes
+    elsewhere = params.read_from is not None  # and so are its notes
     if not elsewhere and published.root is not None and os.path.realpath(published.root) != os.path.realpath(root):
         told = f"it holds the notes of {published.root}, and the recipe names {root}"
         yield Check("index", "warning", told, f"{again} --force index.build")  # chunks may be the same ones
@@ -58,11 +61,12 @@ def check_index(params: IndexParams, *, workspace: Path, root: Path, recipe: str
         yield Check("index", "problem", fault.partition(". `")[0], mend)
     if not faults:
         yield Check("index", "ok", f"{published.now.chunks} chunks of {published.now.notes} notes, whole")
-    yield from _check_copy(params, workspace=workspace, recipe=recipe, number=published.now.number)
+    copy = copy_facts(params, workspace=workspace, trusted_hosts=trusted_hosts)
+    yield from _check_copy(copy, recipe=recipe, number=published.now.number)
 
 
-def _check_copy(params: IndexParams, *, workspace: Path, recipe: str, number: int) -> Iterator[Check]:
-    copy, again = copy_facts(params, workspace=workspace), f"cervella index copy {recipe}"
+def _check_copy(copy: Mapping[str, Any] | None, *, recipe: str, number: int) -> Iterator[Check]:
+    again = f"cervella index copy {recipe}"
     if copy is None:
         return
     if copy["fault"]:

@@ -122,5 +122,11 @@ def _looks(
         yield "notify", lambda: check_notify(params.execution.notify, workspace=workspace)
         yield (
             "index",
-            lambda: check_index(params.index, workspace=workspace, root=params.sncp.root, recipe=shlex.quote(recipe)),
+            lambda: check_index(
+                params.index,
+                workspace=workspace,
+                root=params.sncp.root,
+                recipe=shlex.quote(recipe),
+                trusted_hosts=params.privacy.trusted_hosts,
+            ),
         )

@@ -33,8 +33,8 @@ def status(recipe: str, overrides: tuple[str, ...], quick: bool, as_json: bool) 
     loaded = load(recipe, overrides).recipe
     uri = newest_uri(loaded.index, workspace=loaded.workspace)
     told = index_status(uri, whether_whole=not quick)
-    told["bucket"] = loaded.index.uri if isinstance(loaded.index.uri, str) else None
-    told["copy"] = copy_facts(loaded.index, workspace=loaded.workspace)
+    told["bucket"] = loaded.index.read_from
+    told["copy"] = copy_facts(loaded.index, workspace=loaded.workspace, trusted_hosts=loaded.privacy.trusted_hosts)
     if as_json:
         click.echo(json.dumps(told, indent=1, ensure_ascii=False))
     else:

@@ -40,7 +40,7 @@ def partner_of(loaded: LoadedRecipe, *, before: Partner | None = None, serves: S
     privacy = recipe.privacy
     notes = read_notes(
         recipe.sncp, persona_files=recipe.persona.files, local=privacy.local, workspace=recipe.workspace,
-        may_be_none=isinstance(recipe.index.uri, str),  # they are where the index is made
+        may_be_none=recipe.index.read_from is not None,  # they are where the index is made
     )  # fmt: skip
     check_privacy(recipe, notes.documents, asked=True)
     texts = persona_texts(recipe.persona, root=recipe.sncp.root, documents=notes.documents)
@@ -121,7 +121,7 @@ def open_release(
     privacy = recipe.privacy
     notes = read_notes(
         recipe.sncp, persona_files=recipe.persona.files, local=privacy.local, workspace=recipe.workspace,
-        may_be_none=isinstance(recipe.index.uri, str),  # they are where the index is made
+        may_be_none=recipe.index.read_from is not None,  # they are where the index is made
     )  # fmt: skip
     check_privacy(recipe, notes.documents, asked=True)
     texts = persona_texts(recipe.persona, root=recipe.sncp.root, documents=notes.documents)

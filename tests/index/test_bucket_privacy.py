@@ -14,6 +14,8 @@ from components.index import Chunk, Index, cleanup
 from components.index.bucket import objects as objects_of_a_bucket
 from components.index.bucket.copying import copy_index
 from components.index.bucket.objects import Bucket
+from components.index.params import IndexParams
+from components.index.place import copy_facts, copy_published, forget_copy
 from components.index.published import read_published
 from components.index.purge import indexed
 from components.index.status import index_status
@@ -51,6 +53,21 @@ def test_rows_that_must_stay_here_are_copied_to_storage_here_alone(
     assert storage.keys(bucket_of(elsewhere)) == {}
     copy_index(writer.uri, elsewhere, trusted_hosts=["0.0.0.0"])  # noqa: S104
     assert leaked(storage, elsewhere)  # so the words can be seen in the files
+
+
+def test_a_trusted_host_is_asked_without_a_proxy_also_when_its_copy_is_looked_at_and_taken_away(
+    tmp_path: Path, elsewhere: str, writer: Index, storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")  # where nobody listens
+    trusted = {"workspace": tmp_path, "trusted_hosts": ["0.0.0.0"]}  # noqa: S104
+    copy_published(IndexParams(uri=writer.uri, copy_to=elsewhere), **trusted)
+    facts = copy_facts(IndexParams(uri=writer.uri, copy_to=elsewhere), **trusted)
+    assert facts is not None and (facts["fault"], facts["is_newest"]) == (None, True)
+    (writer.uri / "live.json").unlink()  # nothing is published here any more
+    forget_copy(IndexParams(uri=writer.uri, copy_to=elsewhere), **trusted)
+    assert storage.keys(bucket_of(elsewhere)) == {}
 
 
 @pytest.mark.parametrize("since", ["a moment", "weeks"])

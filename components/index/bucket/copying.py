@@ -185,19 +185,19 @@ def _upload(
     return list(missing)
 
 
-def withdraw(uri: Path, address: str) -> bool:
+def withdraw(uri: Path, address: str, *, trusted_hosts: Collection[str] = ()) -> bool:
     """Take the copy of an index away, `published.json` first; whether the bucket keeps it as an older version.
 
     Raises as `copy_index`.
     """
-    bucket = Bucket(address)
+    bucket = Bucket(address, trusted_hosts=trusted_hosts)
     _before(bucket, uri, anew=False)
     bucket.remove([POINTER])
     bucket.remove(list(bucket.sizes("objects")))
     return bucket.keeps_versions()
 
 
-def look_at_copy(uri: Path, address: str) -> dict[str, Any]:
+def look_at_copy(uri: Path, address: str, *, trusted_hosts: Collection[str] = ()) -> dict[str, Any]:
     """How the copy stands to what is published in the folder `uri`, for people; nothing is changed.
 
     Returns:
@@ -206,7 +206,7 @@ def look_at_copy(uri: Path, address: str) -> dict[str, Any]:
 
     Raises as `copy_index`.
     """
-    bucket, published = Bucket(address), read_published(uri)
+    bucket, published = Bucket(address, trusted_hosts=trusted_hosts), read_published(uri)
     try:
         state, _ = read_state(bucket)
     except Missing:
