@@ -49,8 +49,8 @@ def check_place(params: IndexParams, *, phase: str = "reindex") -> None:
     if params.read_from and phase != "dataset":
         raise InputError(
             f"index.uri is {params.read_from}: an index in a bucket is only read (search, ask, score, index status). "
-            "It is made in a folder, on the machine that has the notes, and copied from there: leave index.uri out, set "
-            f"index.copy_to: {params.read_from}, and run it there"
+            "It is made in a folder, on the machine that has the notes, and copied from there: leave index.uri out, "
+            f"set index.copy_to: {params.read_from}, and run it there"
         )
 
 
