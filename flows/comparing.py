@@ -119,6 +119,7 @@ def _begun(
         with ExitStack() as held:
             serves = backends.serving(loaded, held) if backends else None
             partner: Partner = open_release(loaded, candidate.release, before=kept, serves=serves)
+            partner.chat.warm()  # else its first question waits for it
             if partner.chat.leaves_to:  # a note that is local from now on may stand in what another model has answered
                 partner = replace(partner, leave_out_local=True)
             return Holding(

@@ -89,6 +89,7 @@ class InRecipe:
                 partner = open_release(now, champion.release, before=kept, serves=serves)
             else:
                 partner = partner_of(now, before=kept, serves=serves)
+            partner.chat.warm()  # else the first question waits for it
             self._now = now
             return Holding(
                 partner=partner, release=champion.digest if champion else None, index=index,

@@ -121,6 +121,9 @@ class Chat(Protocol):
     def count_tokens(self, text: str) -> int:
         """Tokens of `text`, by the model's tokenizer or the nearest that is here."""
 
+    def warm(self) -> None:
+        """Load now what the first call of a model elsewhere would load, seconds of it. Nothing is sent, no key read."""
+
 
 class Backend(Protocol):
     """What a kind of model has to bring; `identity` is all that its answers depend on beside the request."""
@@ -179,6 +182,10 @@ class _Chat:
 
     def count_tokens(self, text: str) -> int:
         return self._backend.count_tokens(text)
+
+    def warm(self) -> None:
+        if warm := getattr(self._backend, "warm", None):
+            warm()
 
     def __repr__(self) -> str:
         return f"Chat({self.model!r}, is_local={self.is_local})"

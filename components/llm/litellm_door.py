@@ -20,7 +20,10 @@ from typing import Any
 from components.errors import CervellaError, InputError, TerminalError, TransientError
 from components.llm.retry import RetryLater, with_deadline
 
-__all__ = ["Opened", "broke_off", "call_litellm", "clean_error", "open_litellm", "stream_litellm", "unanswered"]
+__all__ = [
+    "Opened", "broke_off", "call_litellm", "clean_error", "open_litellm", "stream_litellm", "unanswered",
+    "warm_litellm",
+]  # fmt: skip
 
 _LONGEST = 500
 _SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL", re.IGNORECASE)
@@ -63,6 +66,20 @@ def _finish_models() -> None:
         for make in (lambda: theirs.Message(content=""), lambda: theirs.Delta(content=""), theirs.ModelResponse,
                      theirs.ModelResponseStream):  # fmt: skip
             make()
+
+
+def warm_litellm(model: str) -> None:
+    """Have litellm import now what the first call of this model would wait for: seconds of work, nothing is sent.
+
+    What it says of the model is not heard: a name of no provider, say, is told by the first call.
+    """
+    litellm = open_litellm()
+    with suppress(Exception):
+        asked = [{"role": "user", "content": "."}]
+        list(litellm.completion(model=model, messages=asked, mock_response=".", stream=True, api_key="none"))
+    import openai
+
+    openai.OpenAI(api_key="none", base_url="http://127.0.0.1").chat.completions  # noqa: B018 - it imports when asked
 
 
 def call_litellm(

@@ -14,7 +14,15 @@ from components.errors import InputError, TerminalError
 from components.llm.budget import Budget
 from components.llm.chat import Message, RawReply
 from components.llm.counting import count_remote_messages, count_remote_tokens
-from components.llm.litellm_door import Opened, broke_off, call_litellm, open_litellm, stream_litellm, unanswered
+from components.llm.litellm_door import (
+    Opened,
+    broke_off,
+    call_litellm,
+    open_litellm,
+    stream_litellm,
+    unanswered,
+    warm_litellm,
+)
 from components.llm.pieces import LeftBehind, Line, pieces_of
 from components.llm.places import leaves_to, pinned_client, refuse_local
 from components.llm.retry import with_retries
@@ -113,6 +121,13 @@ class RemoteChat(_Remote):
         self._temperature = temperature
         self._seed = seed
         self._left_behind = LeftBehind(_MOST_LEFT)
+
+    def warm(self) -> None:
+        """See `Chat.warm`."""
+        warm_litellm(self.model)
+        if self.leaves_to is None and self._api_base:
+            pinned_client(self.model, api_base=self._api_base, key=None)
+        self.estimate_usd([{"role": "user", "content": "."}], 1)
 
     def count_tokens(self, text: str) -> int:
         """Tokens as litellm counts them for this model, offline: an estimate for those that publish no tokenizer."""

@@ -148,6 +148,7 @@ def _desk(recipe: Recipe, live: InService, log: UsageLog) -> tuple[Desk, Callabl
         cache=recipe.workspace / "cache" / "responses.sqlite" if recipe.llm.cache else None,
         trusted_hosts=recipe.privacy.trusted_hosts, temperature=recipe.llm.chat.temperature, seed=recipe.llm.chat.seed,
     )  # fmt: skip
+    helper.warm()
     desk = HybridDesk(live, router=router, helper=helper, seconds=limits.seconds, max_chars=chars,
                       history_tokens=tokens)  # fmt: skip
     return desk, lambda: {str(who): state for who, state in desk.states().items()}

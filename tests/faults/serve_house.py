@@ -191,6 +191,8 @@ class Server:
     elsewhere: Elsewhere
     lines: list[str]
     numbers: Iterator[int] = field(default_factory=lambda: iter(range(1, 10**9)))
+    first: Told | None = None
+    """What it said to the first question after its start, a hard one."""
 
     def client(self) -> httpx.Client:
         return httpx.Client(base_url=self.url, timeout=SECONDS + 10)

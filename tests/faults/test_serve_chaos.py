@@ -60,6 +60,7 @@ def running(root: Path, disk: Disk, elsewhere: Elsewhere) -> Iterator[Server]:
         house.release(QUICK)
         house.promote()
         with serving(Program(root), house, elsewhere) as server:
+            server.first = server.ask(server.hard())
             yield server
 
 
@@ -75,6 +76,12 @@ def server(running: Server) -> Server:
 @pytest.fixture(scope="module")
 def publisher(running: Server, tmp_path_factory: pytest.TempPathFactory) -> Publisher:
     return Publisher(tmp_path_factory.mktemp("versions"), running.house.workspace / "index")
+
+
+def test_the_first_question_after_a_start_has_the_helper_as_any_other(server: Server) -> None:
+    first = server.first
+    assert first is not None and first.is_whole
+    assert (first.cervella["who"], first.cervella["tried"]) == ("helper", []), "its time went by for imports"
 
 
 def test_publications_under_load_fail_no_request_and_mix_no_sources(server: Server, publisher: Publisher) -> None:

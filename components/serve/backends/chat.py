@@ -61,6 +61,10 @@ class ServedChat:
         """Whether its server answers, and serves its adapter."""
         return self._server.is_up(self._adapter)
 
+    def warm(self) -> None:
+        """See `Chat.warm`."""
+        self._asked_at(self._server.door.url).warm()
+
     def count_tokens(self, text: str) -> int:
         """Tokens by the model's own tokenizer where it is here, else an estimate."""
         if self._template in _OWN_TOKENIZERS:

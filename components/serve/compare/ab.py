@@ -1,6 +1,6 @@
 """A share of the conversations is answered by the candidate; a conversation stays with who began it.
 
-Where the candidate fails before its first piece (of an answer that is wanted whole, before its end), or has not begun in
+Where the candidate fails before its first piece (before its end, where an answer is wanted whole), or has not begun in
 its share of the time, the release in service answers: a comparison fails no question. When enough was asked, or the
 candidate may be asked no more, all conversations are answered by the release in service again, and nothing more is
 recorded.

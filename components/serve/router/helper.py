@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from components.errors import CervellaError
 from components.llm import load_chat
 from components.llm.budget import BudgetError
 from components.serve.params import HelperParams
@@ -58,6 +60,11 @@ class Helper:
         if own.prompt.local_notes:
             return NotAllowedError("the persona itself must not leave this machine")
         return None
+
+    def warm(self) -> None:
+        """Load now what its first answer would wait for. Nothing is sent; what is wrong is told when it is asked."""
+        with suppress(CervellaError):
+            self._load().warm()
 
     def partner(self, own: Partner) -> Partner:
         """The partner with this model in place of her own, without what must not leave this machine.
