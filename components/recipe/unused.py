@@ -1,7 +1,8 @@
 """What a workspace need not keep: artefacts of old runs, indexes of an old matrix, scratch and halves of dead runs.
 
 Kept are the artefacts of the newest runs of each recipe, of the newest run of each release that was registered, of the
-runs that the champion and those before it came from, and the chunks that `index rollback` may need. `run.json` files
+runs that the champion and those before it came from, and the chunks that `index rollback` may need, of every index that
+a kept run has used. `run.json` files
 stay: they are small, and the record of what was done.
 
 State after a hard crash: what was removed is gone, the rest is found again.
@@ -89,7 +90,8 @@ def _needed(recipe: Recipe, kept: list[dict[str, Any]]) -> set[str]:
     """Ids of artefacts that are kept."""
     needed: set[str] = set()
     unused = _unused_indexes(recipe, kept)
-    for uri in [uri for uri in index_folders(recipe) if uri not in unused]:
+    own = [uri for uri in index_folders(recipe) if uri not in unused]
+    for uri in sorted({*own, *_used_indexes(recipe, kept)[0]}):  # of other recipes of the workspace as well
         params = recipe.index.model_copy(update={"uri": uri})
         needed |= history_artefacts(params, workspace=recipe.workspace)
     for state in kept:
@@ -107,17 +109,23 @@ def _champions(workspace: Path) -> list[Champion]:
 
 def _unused_indexes(recipe: Recipe, kept: list[dict[str, Any]]) -> list[Path]:
     """Folders of indexes below `matrix/` that no kept run has used; none when that cannot be told."""
-    used: set[Path] = set()
+    used, are_all = _used_indexes(recipe, kept)
+    folder = recipe.workspace / "matrix"
+    return [uri for uri in index_folders(recipe) if uri.parent == folder and uri not in used] if are_all else []
+
+
+def _used_indexes(recipe: Recipe, kept: list[dict[str, Any]]) -> tuple[set[Path], bool]:
+    """Folders of the indexes that kept runs have used, and whether these are all: a recipe may be unreadable."""
+    used, are_all = set[Path](), True
     for state in kept:
         if state["steps"]:  # else it was killed before it touched an index, perhaps before its recipe was frozen
             try:
-                used.add(
-                    index_uri(load_frozen(recipe.workspace / "runs" / state["run"]).index, workspace=recipe.workspace)
-                )
+                params = load_frozen(recipe.workspace / "runs" / state["run"]).index
             except CervellaError:
-                return []
-    folder = recipe.workspace / "matrix"
-    return [uri for uri in index_folders(recipe) if uri.parent == folder and uri not in used]
+                are_all = False
+            else:
+                used.add(index_uri(params, workspace=recipe.workspace))
+    return used, are_all
 
 
 def _kept_runs(recipe: Recipe, *, keep: int, older_than: timedelta | None) -> list[dict[str, Any]]:

@@ -317,6 +317,20 @@ class TestUnused:
         assert len(list_runs(house.workspace)) == 102  # the record stays
         assert self.collect(house, keep=3) == []
 
+    def test_what_a_rollback_of_another_recipes_index_needs_stays(self, house: House) -> None:
+        ours = house.recipe
+        other = {**ours.index.model_dump(mode="json"), "uri": str(house.workspace / "another index")}
+        house.recipe = ours.model_copy(update={"name": "altra", "index": type(ours.index).model_validate(other)})
+        for number in range(3):
+            (house.root / "orari.md").write_text(f"# Orari\n\n{KEPT} {number}.\n", encoding="utf-8")
+            house.freeze(house.index())
+        needed = index.history_artefacts(house.recipe.index, workspace=house.workspace)
+        assert len(needed) == 3
+        house.recipe = ours
+        assert self.collect(house, keep=1)
+        for artefact in needed:
+            Store(house.workspace).open(artefact)
+
     def test_what_was_left_by_the_dead_goes(self, house: House) -> None:
         import os
 
