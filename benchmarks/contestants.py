@@ -27,7 +27,8 @@ MARK = "contestant.json"
 _TOLD = 400  # characters of an installer's own words
 _QUIET = {
     "DO_NOT_TRACK": "1", "HAYSTACK_TELEMETRY_ENABLED": "False", "ANONYMIZED_TELEMETRY": "False",
-    "LANGSMITH_TRACING": "false", "HF_HUB_OFFLINE": "1", "SOUP_NO_TELEMETRY": "1", "PYTHONWARNINGS": "ignore",
+    "LANGSMITH_TRACING": "false", "HF_HUB_OFFLINE": "1", "SOUP_TELEMETRY": "0", "SOUP_NO_AUDIT_LOG": "1",
+    "PYTHONWARNINGS": "ignore",
 }  # fmt: skip
 
 

@@ -28,6 +28,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.drawing import Line, lines
+
 SEED = 13
 WORDS = (
     "il la un una di del della con per tra che non come più ogni anche quando dove se ma poi già ancora sempre nota "
@@ -339,44 +341,10 @@ def _processor(found: dict[str, Any]) -> float:
 
 def drawn(points: Sequence[dict[str, Any]]) -> str:
     """The curve as a picture (SVG): seconds of a processor over notes, with a straight line through first and last."""
-    width, height, left, low = 640, 360, 60, 310
-    most, top = points[-1]["notes"], max(point["one changed"] for point in points) * 1.15
-
-    def at(notes: float, seconds: float) -> str:
-        return f"{left + notes / most * (width - left - 30):.1f},{low - seconds / top * (low - 30):.1f}"
-
-    def line(name: str, colour: str, label: int) -> str:
-        path = " ".join(at(point["notes"], point[name]) for point in points)
-        dots = "".join(
-            '<circle cx="{}" cy="{}" r="4" fill="{}"/>'.format(*at(point["notes"], point[name]).split(","), colour)
-            for point in points
-        )
-        return (
-            f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>{dots}'
-            f'<text x="{left + 14}" y="{label}" fill="{colour}">{name}</text>'
-        )
-
-    first, last = points[0], points[-1]
-    straight = f"{at(first['notes'], first['one changed'])} {at(last['notes'], last['one changed'])}"
-    marks = "".join(
-        '<text x="{}" y="{}" text-anchor="middle">{:,}</text>'.format(
-            at(point["notes"], 0).split(",")[0], low + 18, point["notes"]
-        )
-        for point in points
-    )
-    steps = "".join(
-        '<text x="{}" y="{}" text-anchor="end">{} s</text>'.format(left - 8, at(0, second).split(",")[1], second)
-        for second in range(0, int(top) + 1, 2)
-    )
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" '
-        f'font-size="12" fill="#333"><rect width="{width}" height="{height}" fill="#fff"/>'
-        f'<path d="M{left} 20V{low}H{width - 20}" fill="none" stroke="#999"/>'
-        f'<polyline points="{straight}" fill="none" stroke="#bbb" stroke-dasharray="5 4"/>'
-        f"{line('one changed', '#b03a2e', 36)}{line('nothing changed', '#1f618d', 52)}{marks}{steps}"
-        f'<text x="{(left + width) / 2}" y="{height - 12}" text-anchor="middle">notes; seconds of a processor for a '
-        "whole reindex, start of Python included</text></svg>\n"
-    )
+    told = [
+        Line(name, [(point["notes"], point[name]) for point in points]) for name in ("one changed", "nothing changed")
+    ]
+    return lines(told, unit="s", about="notes; seconds of a processor for a whole reindex, start of Python included")
 
 
 if __name__ == "__main__":
