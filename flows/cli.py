@@ -8,7 +8,6 @@ closed), in the same way: what is under way is left as a kill would leave it, an
 from __future__ import annotations
 
 import contextlib
-import importlib
 import os
 import signal
 import sys
@@ -19,7 +18,7 @@ from types import FrameType
 import click
 
 from components.errors import CervellaError
-from components.store import machine_fault
+from components.store import imported, machine_fault
 
 # name -> (module, line of help). The help is here so that `cervella --help` imports no command.
 COMMANDS = {
@@ -92,7 +91,7 @@ class Doors(click.Group):
         """The command, imported now; None for an unknown name."""
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"flows.commands.{COMMANDS[cmd_name][0]}")
+        module = imported(f"flows.commands.{COMMANDS[cmd_name][0]}")
         command: click.Command = getattr(module, f"{cmd_name}_command")
         return command
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from prefect import flow
-
 from components.dataset.reports.suite import load_suite
 from components.dataset.tasks import audit, check, gather, generate, split
 from components.evaluate import load_golden
@@ -11,12 +9,12 @@ from components.persona.tasks import compile_persona
 from components.recipe import open_run
 from components.recipe.privacy import prompts_without_local
 from components.sncp.tasks import collect
-from flows.names import run_name
+from flows.phase import phase
 
 __all__ = ["dataset"]
 
 
-@flow(name="dataset", flow_run_name=run_name, validate_parameters=False)
+@phase("dataset")
 def dataset(run_dir: str) -> str:
     """Make the dataset of the frozen recipe in `run_dir`; returns the artefact id of its audit."""
     run, recipe = open_run(run_dir)

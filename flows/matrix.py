@@ -5,23 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from prefect import flow
-
 from components.llm.spread.lending import lend_workers, workers_of
 from components.recipe import load_frozen, open_run, start_combination
 from components.recipe.measured import try_to_remember
 from components.registry.tasks import compare
 from components.store import Run, logger
 from flows.mvp import mvp
-from flows.names import run_name
 from flows.optimize import optimize
+from flows.phase import phase
 
 __all__ = ["matrix"]
 
 PHASES: dict[str, Callable[..., Any]] = {"mvp": mvp, "optimize": optimize}
 
 
-@flow(name="matrix", flow_run_name=run_name)
+@phase("matrix")
 def matrix(run_dir: str) -> str | None:
     """Run every combination of the frozen recipe in `run_dir`; returns the name of the best.
 

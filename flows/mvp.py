@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from prefect import flow
-
 from components.evaluate.probe import golden_probe
 from components.evaluate.tasks import can_be_judged
 from components.index.tasks import build_index, chunk, share_index
@@ -12,13 +10,13 @@ from components.recipe import open_run
 from components.recipe.privacy import index_without_local
 from components.roadmap.costs_file import load_costs
 from components.sncp.tasks import collect
-from flows.names import run_name
+from flows.phase import phase
 from flows.scoring import score_release
 
 __all__ = ["mvp"]
 
 
-@flow(name="mvp", flow_run_name=run_name)
+@phase("mvp")
 def mvp(run_dir: str) -> int | None:
     """Run phase mvp for the frozen recipe in `run_dir`; returns the version of the registered release."""
     run, recipe = open_run(run_dir)

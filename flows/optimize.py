@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from prefect import flow
-
 from components.dataset.reports.suite import load_suite
 from components.dataset.tasks import audit, check, gather, generate, split
 from components.evaluate import load_golden
@@ -18,13 +16,13 @@ from components.roadmap.tasks import decide_training
 from components.sncp.tasks import collect
 from components.train.machine import can_train
 from components.train.tasks import export_model, measure_losses, prepare, recover_base, train
-from flows.names import run_name
+from flows.phase import phase
 from flows.scoring import Adapter, score_release
 
 __all__ = ["optimize"]
 
 
-@flow(name="optimize", flow_run_name=run_name, validate_parameters=False)
+@phase("optimize")
 def optimize(run_dir: str) -> int | None:
     """Run phase optimize for the frozen recipe in `run_dir`; returns the version of the registered release."""
     run, recipe = open_run(run_dir)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from prefect import flow
-
 from components.evaluate.probe import golden_probe
 from components.index.tasks import build_index, chunk, share_index
 from components.recipe import open_run
 from components.recipe.privacy import index_without_local
 from components.sncp.tasks import collect
-from flows.names import run_name
+from flows.phase import phase
 
 __all__ = ["reindex"]
 
 
-@flow(name="reindex", flow_run_name=run_name, validate_parameters=False)
+@phase("reindex")
 def reindex(run_dir: str) -> str:
     """Reindex for the frozen recipe in `run_dir`; returns the artefact id of the published index."""
     run, recipe = open_run(run_dir)

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from prefect import flow, tags
+from prefect import Flow, flow, tags
 from prefect.artifacts import create_markdown_artifact
 from prefect.client.schemas.objects import State
 from prefect.exceptions import TerminationSignal
@@ -23,33 +22,31 @@ from prefect.states import Failed
 from components.errors import CervellaError, HeldBackError, InputError, RefusedError
 from components.recipe import MATRIX, LoadedRecipe, load_frozen, load_recipe, start_run
 from components.recipe.measured import try_to_remember
-from components.recipe.plan import Plan
-from components.recipe.plan_matrix import MatrixPlan, plan_loaded, render
 from components.services.notify.runs import to_be_told
-from components.store import Run, logger
-from flows.dataset import dataset
+from components.store import Run, imported, logger
 from flows.logs import ready_logs
-from flows.matrix import matrix
-from flows.mvp import mvp
 from flows.names import asked_name, tag_this_run, tags_of, work_pool
 from flows.notify import tell_cancelled, tell_crash, tell_end
-from flows.optimize import optimize
-from flows.outcome import show_outcome
-from flows.reindex import reindex
-from flows.scale import scale
 from flows.spread import spread
 
-__all__ = ["PHASES", "run_phase", "run_recipe"]
+if TYPE_CHECKING:
+    from components.recipe.plan import Plan
+    from components.recipe.plan_matrix import MatrixPlan
 
-PHASES: dict[str, Callable[..., Any]] = {
-    "mvp": mvp, "reindex": reindex, "dataset": dataset, "optimize": optimize, "scale": scale,
-    MATRIX: matrix,
-}  # fmt: skip
+__all__ = ["PHASES", "phase_flow", "run_phase", "run_recipe"]
+
+PHASES = ("mvp", "reindex", "dataset", "optimize", "scale", MATRIX)
+"""Each is a flow of the same name in the module of the same name."""
 TRAINING_POOL = "training"
 RECIPES = Path(os.environ.get("CERVELLA_RECIPES", Path(__file__).resolve().parent.parent / "recipes"))
 # A Literal that is built when this file is imported becomes a dropdown in the UI's run form.
 NAMES = tuple(sorted(path.stem for path in RECIPES.glob("[!_]*.yaml")))
 RecipeName = Literal[NAMES]  # type: ignore[valid-type]
+
+
+def phase_flow(phase: str) -> Flow[[str], Any]:
+    """The flow of a phase. It is imported now: the rooms of all the others would be imported with it at the top."""
+    return getattr(imported(f"flows.{phase}"), phase)  # type: ignore[no-any-return]
 
 
 def run_phase(run: Run) -> State[Any]:
@@ -58,7 +55,7 @@ def run_phase(run: Run) -> State[Any]:
     told = run.read()
     phase = told["phase"]
     with tags(*tags_of(phase=phase, recipe=told["recipe"])), spread(run):
-        state: State[Any] = PHASES[phase](str(run.folder), return_state=True)
+        state: State[Any] = phase_flow(phase)(str(run.folder), return_state=True)
     if state.is_completed() and phase != MATRIX:
         try_to_remember(run, load_frozen(run.folder))
     run.update(
@@ -92,6 +89,8 @@ def run_recipe(
         loaded = load_recipe(RECIPES / f"{recipe}.yaml", overrides=overrides)
         tag_this_run(tags_of(phase=loaded.recipe.phase, recipe=loaded.recipe.name))
         if dry_run:
+            from components.recipe.plan_matrix import plan_loaded
+
             return _show_plan(plan_loaded(loaded, force=force), recipe=loaded.recipe.name)
         _check_pool(loaded)
         run = start_run(loaded, force=force)
@@ -103,6 +102,8 @@ def run_recipe(
 
 
 def _show_plan(plan: Plan | MatrixPlan, *, recipe: str) -> dict[str, Any]:
+    from components.recipe.plan_matrix import render
+
     text = render(plan)
     logger.info("%s", text)
     if flow_run.id:
@@ -120,6 +121,8 @@ def _check_pool(loaded: LoadedRecipe) -> None:
 
 
 def _run(run: Run) -> dict[str, Any]:
+    from flows.outcome import show_outcome  # reads what every phase has to say, and so imports them all
+
     logger.info("run %s", run.id)
     try:
         run_phase(run).result()

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from functools import partial
 
-from prefect import flow
-
 from components.errors import RefusedError
 from components.recipe import open_run
 from components.recipe.privacy import prompts_without_local
 from components.scale.switch import Endpoints
 from components.scale.tasks import compare, decide, find_candidate, promote, switch
 from components.store import hold, logger
-from flows.names import run_name
+from flows.phase import phase
 from flows.probation import endpoint_up, own_endpoint
 
 __all__ = ["scale"]
 
 
-@flow(name="scale", flow_run_name=run_name, validate_parameters=False)
+@phase("scale")
 def scale(run_dir: str) -> bool:
     """Run phase scale for the frozen recipe in `run_dir`; returns whether another release was put into service.
 

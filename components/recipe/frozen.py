@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from pathlib import Path
 
 from components.errors import InputError
@@ -41,14 +42,20 @@ def load_frozen(run_dir: Path) -> Recipe:
     path = run_dir / "recipe.yaml"
     text = read_text(path, file=str(path), max_bytes=8 * MAX_BYTES)  # the defaults are written out in it
     if isinstance(text, str):
-        faults: list[Fault] = []
-        node = parse_yaml(text, file=str(path), folder=run_dir, faults=faults, max_values=2 * MAX_VALUES)
-        if node is not None and not faults:
-            recipe, faults = check_model(_as_written(node))
-            if recipe is not None:
-                return recipe
-        raise RecipeError(str(path), faults)
+        return _read(text, path)
     raise InputError(f"{run_dir} holds no frozen recipe: {text}\nStart the run again from its recipe file.")
+
+
+@lru_cache(maxsize=8)
+def _read(text: str, path: Path) -> Recipe:
+    """The recipe in `text`. A run reads its own several times, and parsing takes longer than most sealed steps."""
+    faults: list[Fault] = []
+    node = parse_yaml(text, file=str(path), folder=path.parent, faults=faults, max_values=2 * MAX_VALUES)
+    if node is not None and not faults:
+        recipe, faults = check_model(_as_written(node))
+        if recipe is not None:
+            return recipe
+    raise RecipeError(str(path), faults)
 
 
 def _as_written(node: Node) -> Resolved:

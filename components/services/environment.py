@@ -37,6 +37,9 @@ def prefect_environment(workspace: Path, *, console_level: str = "CRITICAL") -> 
         "PREFECT_SERVER_API_HOST": "127.0.0.1",
         "PREFECT_SERVER_UI_ENABLED": "true",
         "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
+        # What a run tells is in the database a moment later: the default keeps events in memory for up to five seconds,
+        # and a run waits for its last one (see `stored`).
+        "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL": "0.2",
         # What is older than 90 days goes, runs too (the default forgets events alone, and grows for ever).
         "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
         # A page in the user's browser must not be able to start runs on a server that asks for no password.

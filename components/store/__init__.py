@@ -1,7 +1,7 @@
 """Sealed artefacts, step identity, runs, locks: how nothing is lost."""
 
 from components.store.artefact import Artefact, content_digest, file_digest, write_manifest
-from components.store.collector import seldom_collecting
+from components.store.collector import imported, seldom_collecting
 from components.store.files import sync_folder, write_atomic
 from components.store.locks import FileLock, hold, is_held, tidy_locks
 from components.store.log import AppendLog
@@ -30,6 +30,7 @@ __all__ = [
     "content_digest",
     "file_digest",
     "hold",
+    "imported",
     "is_held",
     "list_runs",
     "logger",

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import gc
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
+from types import ModuleType
 
-__all__ = ["seldom_collecting"]
+__all__ = ["imported", "seldom_collecting"]
 
 _THRESHOLDS = (50_000, 20, 100)
 
@@ -24,3 +27,21 @@ def seldom_collecting() -> Iterator[None]:
         yield
     finally:
         gc.set_threshold(*before)
+
+
+def imported(name: str) -> ModuleType:
+    """The module `name`, imported now unless it was before.
+
+    What is there then stays for good and is never looked at again: importing makes half a million objects, among which
+    Python would look for garbage some three hundred times meanwhile, and later with each whole collection.
+    """
+    if name in sys.modules:
+        return sys.modules[name]
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        return import_module(name)
+    finally:
+        gc.freeze()
+        if collecting:
+            gc.enable()

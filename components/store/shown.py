@@ -173,10 +173,13 @@ class _Bars(logging.Handler):
         super().close()
 
     def _draw(self) -> None:
+        if self._ended.wait(_SECONDS):  # most steps are quicker, and have no bar: nobody is asked for anything
+            return
         from prefect.client.orchestration import get_client
 
         try:
             with get_client(sync_client=True) as client:
+                self._send(client)
                 while not self._ended.wait(_SECONDS):
                     self._send(client)
                 self._send(client, last=True)

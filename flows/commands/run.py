@@ -13,7 +13,7 @@ from components.errors import HeldBackError, InputError, RefusedError, TerminalE
 from components.recipe import MATRIX, LoadedRecipe, start_run
 from components.services import Server, apply_environment, prefect_environment, prefect_server, wait_until_stored
 from components.services.notify.runs import to_be_told
-from components.store import Run, logger
+from components.store import Run, imported, logger
 from flows.commands.options import json_option, load, override_option, recipe_options
 from flows.commands.past import print_run
 from flows.commands.terminal import told_in_terminal
@@ -172,9 +172,7 @@ def _execute(run: Run, server: Server | None) -> None:
 def _carried_out(run: Run, server: Server) -> BaseException | None:
     """Run it on a server; returns what it failed with."""
     apply_environment({**prefect_environment(run.workspace), "PREFECT_API_URL": server.api_url})
-    from flows.run import run_phase
-
-    state = run_phase(run)
+    state = imported("flows.run").run_phase(run)
     if state.is_completed():
         return None
     ended = state.result(raise_on_failure=False)
