@@ -1,4 +1,4 @@
-"""When a run that a worker started has ended, whoever wants to hear of it is told: hooks of the flow `run-recipe`.
+"""When a run that a worker started has ended, whoever wants to hear of it is told: hooks of `run-recipe` and `clean`.
 
 Prefect calls them after the run's state is stored, so they delay nothing that anybody waits for. It calls `crashed` in
 the run's own process when a signal ends it, and in a process of the worker when the run's process was killed. Whatever
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from components.recipe import LoadedRecipe
 
-__all__ = ["tell_cancelled", "tell_crash", "tell_end", "tell_ended_here"]
+__all__ = ["tell_cancelled", "tell_crash", "tell_end", "tell_ended_here", "tell_uncleaned"]
 
 
 def tell_end(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
@@ -56,6 +56,22 @@ def tell_ended_here(run: Run) -> None:
         logger.warning("nobody was told of this run: %s", error)
 
 
+def tell_uncleaned(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
+    """Of a workspace that could not be cleaned: its disk would fill up, and nobody hear of it."""
+    try:
+        asked = flow_run.parameters
+        recipe = str(asked.get("recipe"))
+        loaded = _loaded(recipe, [])
+        workspace = loaded.recipe.workspace if loaded else _workspace_of_worker()
+        if workspace and not asked.get("dry_run"):
+            _tell_without_run(
+                workspace, recipe, str(flow_run.id), state.message, loaded,
+                title=f"{recipe}: its workspace could not be cleaned", look=f"cervella gc {recipe}",
+            )  # fmt: skip
+    except Exception as error:
+        logger.warning("nobody was told of this run: %s", error)
+
+
 def _tell(flow_run: FlowRun, state: State[Any], *, crashed: bool) -> None:
     from components.services.notify.runs import run_of, tell_run
 
@@ -70,7 +86,11 @@ def _tell(flow_run: FlowRun, state: State[Any], *, crashed: bool) -> None:
         if run := run_of(workspace, str(flow_run.id)):
             tell_run(run, crashed=crashed)
         elif not state.is_completed():
-            _tell_unstarted(workspace, str(asked.get("recipe")), str(flow_run.id), state.message, loaded)
+            recipe = str(asked.get("recipe"))
+            _tell_without_run(
+                workspace, recipe, str(flow_run.id), state.message, loaded,
+                title=f"{recipe}: it could not be started", look=f"cervella validate {recipe}",
+            )  # fmt: skip
     except Exception as error:
         logger.warning("nobody was told of this run: %s", error)
 
@@ -91,10 +111,10 @@ def _workspace_of_worker() -> Path | None:
     return Path(home).parent if home and Path(home).name == "prefect" else None
 
 
-def _tell_unstarted(
-    workspace: Path, recipe: str, flow_run: str, why: str | None, loaded: LoadedRecipe | None
-) -> None:  # fmt: skip
-    """Of a run that ended before it had a folder. Where the recipe cannot be read: to those of its last run."""
+def _tell_without_run(
+    workspace: Path, recipe: str, flow_run: str, why: str | None, loaded: LoadedRecipe | None, *, title: str, look: str
+) -> None:
+    """Of what failed and has no folder of a run. Where the recipe cannot be read: to those of its last run."""
     from components.services.notify.deliver import deliver
     from components.services.notify.news import News
     from components.services.notify.runs import receivers_of
@@ -113,8 +133,8 @@ def _tell_unstarted(
     facts = {"recipe": recipe, "phase": None, "run": None, "status": "failed", "step": None, "verdict": None}
     deliver(
         News(
-            event="failure", about=f"run:{flow_run}", title=f"{recipe}: it could not be started",
-            facts=facts | {"seconds": None, "flow_run": flow_run}, look=f"cervella validate {recipe}",
+            event="failure", about=f"run:{flow_run}", title=title,
+            facts=facts | {"seconds": None, "flow_run": flow_run}, look=look,
             link=f"{url}/runs/flow-run/{flow_run}" if url else None, details=why,
         ),
         receivers, workspace=workspace,

@@ -38,10 +38,14 @@ from components.usage import usage_file
 from components.usage.conversations import conversations_file, forget_conversations
 from components.usage.purge import forget_paths
 
-__all__ = ["Forgetting", "alone_in", "asking_in", "index_folders", "note_words", "notes_on_disk"]
+__all__ = ["AtWorkError", "Forgetting", "alone_in", "asking_in", "index_folders", "note_words", "notes_on_disk"]
 
 _COLLECT, _CHUNK = "sncp.collect", "index.chunk"
 _SHORT_PATH = 8  # characters: shorter ones stand in other words by chance
+
+
+class AtWorkError(TerminalError):
+    """A workspace is needed alone, and something is at work in it; when that has ended it may be had."""
 
 
 @contextmanager
@@ -74,23 +78,27 @@ def alone_in(workspace: Path, what: str, *, beside_prefect: bool = False) -> Ite
     `beside_prefect`: a Prefect server may be up, because nothing of what it has is touched.
 
     Raises:
-        TerminalError: a run is at work, a question is being answered, or a Prefect server of the workspace is up.
+        AtWorkError: a run is at work, a question is being answered, somebody else is alone, or a Prefect server of the
+            workspace is up.
+        TerminalError: the file system has no locks.
     """
     keep, others = workspace / "locks" / KEEP, list[str]()
     with ExitStack() as held:
         try:
             held.enter_context(hold(keep, what=what, timeout_seconds=2, waiting=others.append))
-        except TerminalError:
-            if not others or is_held(keep):  # no locks here, or somebody else is alone
+        except TerminalError as error:
+            if not others:  # no locks here
                 raise
-            raise TerminalError(
+            if is_held(keep):  # somebody else is alone
+                raise AtWorkError(str(error)) from None
+            raise AtWorkError(
                 f"a question is being answered in {workspace} (ask, score); {what} when that has ended"
             ) from None
         running = [state["run"] for state in read_runs(workspace) if state["status"] == "running"]
         if running:
-            raise TerminalError(f"run {running[0]} is at work in {workspace}; {what} when it has ended")
+            raise AtWorkError(f"run {running[0]} is at work in {workspace}; {what} when it has ended")
         if not beside_prefect and is_held(workspace / "prefect" / "server.lock"):
-            raise TerminalError(
+            raise AtWorkError(
                 f"a Prefect server is at work in {workspace}; end it (`cervella down`, if `cervella up` started it), "
                 f"then {what}"
             )

@@ -37,6 +37,7 @@ def gc_command(
     recipe: str, overrides: tuple[str, ...], keep: int | None, older_than: int | None, yes: bool
 ) -> int:  # fmt: skip
     """Remove what no kept run, no release and no published index of RECIPE's workspace needs. Exit 1: not agreed."""
+    from components.recipe.cleaning import KEEP_RUNS, bytes_in_words
     from components.recipe.forget import alone_in
     from components.recipe.unused import find_unused, remove_unused
 
@@ -48,12 +49,14 @@ def gc_command(
         return 0
     age = None if older_than is None else timedelta(days=older_than)
     with alone_in(loaded.workspace, "gc", beside_prefect=True):
-        unused = find_unused(loaded, keep=keep or 10, older_than=age)
+        unused = find_unused(loaded, keep=keep or KEEP_RUNS, older_than=age)
         for item in unused[:_SHOWN]:
-            click.echo(f"{item.kind:<10} {_bytes(item.size):>10}  {item.path.relative_to(loaded.workspace.parent)}")
+            click.echo(
+                f"{item.kind:<10} {bytes_in_words(item.size):>10}  {item.path.relative_to(loaded.workspace.parent)}"
+            )
         if len(unused) > _SHOWN:
             click.echo(f"... and {len(unused) - _SHOWN} more")
-        total = _bytes(sum(item.size for item in unused))
+        total = bytes_in_words(sum(item.size for item in unused))
         click.echo(f"{len(unused)} things, {total}")
         if not unused or not agreed(f"Remove them ({total})?", yes=yes):
             return 1 if unused else 0
@@ -143,12 +146,3 @@ def _tell_what_remains(forgetting: Forgetting) -> None:
             err=True,
         )
     click.echo("out of reach: what was sent to a provider, and backups", err=True)
-
-
-def _bytes(size: int) -> str:
-    amount = float(size)
-    for unit in ("B", "kB", "MB"):
-        if amount < 1000:
-            return f"{amount:.0f} {unit}"
-        amount /= 1000
-    return f"{amount:.1f} GB"

@@ -107,6 +107,7 @@ def test_the_projects_own_file_is_without_fault(root: Path) -> None:
     assert [pool.name for pool in file.work_pools] == ["cervella", "training"]
     assert [one.full_name for one in file.deployments] == [
         "run-recipe/run-recipe", "run-recipe/train-recipe", "run-recipe/reindex-nightly", "run-recipe/evaluate-weekly",
+        "clean/clean-weekly",
     ]  # fmt: skip
     recipes = tuple(sorted(path.stem for path in (root / "recipes").glob("[!_]*.yaml")))
     assert all(one.form.choices["recipe"] == recipes for one in file.deployments)

@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -27,6 +28,7 @@ from components.services import prefect_environment, prefect_server
 from components.services.deployments import deploy_all
 from components.services.deployments.automation import bring_automation
 from components.services.deployments.server import Remote, connected
+from components.store import Run
 from tests.waiting import soon
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -49,8 +51,8 @@ class House:
         (self.folder / "prefect.yaml").write_text(text.replace('"0 3 * * *"', f'"{nightly}"'), encoding="utf-8")
         deploy_all(api_url=self.remote.api_url, prefect_file=self.folder / "prefect.yaml", say=lambda _: None)
 
-    def start(self, deployment: str, **parameters: Any) -> str:
-        found = self.remote.ask("GET", f"/deployments/name/run-recipe/{deployment}")
+    def start(self, deployment: str, *, flow: str = "run-recipe", **parameters: Any) -> str:
+        found = self.remote.ask("GET", f"/deployments/name/{flow}/{deployment}")
         path = f"/deployments/{found['id']}/create_flow_run"
         return str(self.remote.ask("POST", path, {"parameters": parameters})["id"])
 
@@ -250,6 +252,30 @@ def test_a_training_is_refused_outside_its_pool_but_its_plan_is_told(working: Ho
     assert [one["key"] for one in shown] == ["training-plan"]
     assert "train.run" in shown[0]["data"]
     assert "training" not in {record["recipe"] for record in house.records()}
+
+
+def test_cleaning_frees_what_nothing_needs_says_so_and_leaves_a_workspace_at_work_alone(working: House) -> None:
+    house = working
+    broken = house.workspace / "cache" / "responses.sqlite.corrupt-1"
+    broken.parent.mkdir(exist_ok=True)
+    broken.write_bytes(bytes(5_000_000))
+    clean = partial(house.start, "clean-weekly", flow="clean", recipe="reindex", wait_minutes=0)
+    told = house.ended(clean(dry_run=True))
+    assert (told["state"]["type"], told["name"]) == ("COMPLETED", "clean reindex") and broken.is_file()
+    assert house.shown(told["id"])["reindex-cleaned"]["data"].startswith("# Would free 5 MB\n")
+
+    at_work = Run.create(house.workspace, recipe="reindex", phase="reindex")
+    left = house.ended(clean())
+    assert (left["state"]["type"], left["state"]["name"]) == ("COMPLETED", "Skipped"), left["state"]
+    assert f"run {at_work.id} is at work" in left["state"]["message"] and broken.is_file()
+    at_work.update(status="done")
+
+    done = house.ended(clean())
+    assert (done["state"]["type"], done["state"]["name"]) == ("COMPLETED", "Completed"), done["state"]
+    shown = house.shown(done["id"])["reindex-cleaned"]
+    assert shown["description"] == "removed 1 things, 5 MB" and not broken.exists()
+    assert "| cache | 1 | 5 MB |" in shown["data"] and "was broken and put aside" in shown["data"]
+    assert house.ended(house.start("run-recipe", recipe="reindex"))["state"]["type"] == "COMPLETED"
 
 
 def test_a_cancelled_run_ends_is_recorded_as_such_and_the_next_one_goes_on(working: House) -> None:

@@ -33,6 +33,14 @@ def run_recipe(recipe: Literal[RECIPES], overrides: list[str] = [], dry_run: boo
     with Path("ran.txt").open("a") as file:
         file.write(recipe + "\\n")
 """
+CLEAN = """
+from typing import Literal
+from flows.run import RECIPES
+from prefect import flow
+
+@flow(name="clean")
+def clean(recipe: Literal[RECIPES], keep: int = 10, dry_run: bool = False): ...
+"""
 SOMEBODY = """
 from prefect import flow
 
@@ -98,6 +106,7 @@ def project(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("mvp", "reindex"):
         (folder / "flows" / "recipes" / f"{name}.yaml").write_text("")
     (folder / "flows" / "run.py").write_text(FLOW)
+    (folder / "flows" / "clean.py").write_text(CLEAN)
     (folder / "prefect.yaml").write_text((root / "prefect.yaml").read_text(encoding="utf-8"), encoding="utf-8")
     return folder
 
@@ -123,10 +132,13 @@ def replace(project: Path, old: str, new: str) -> None:
 
 def check_deployments(api: Api, *, folder: Path, recipes: list[str]) -> None:
     """What prefect.yaml promises, as the server understood it."""
-    pools = {"run-recipe": "cervella", "train-recipe": "training", "reindex-nightly": "cervella",
-             "evaluate-weekly": "cervella"}  # fmt: skip
+    pools = {
+        "run-recipe/run-recipe": "cervella", "run-recipe/train-recipe": "training",
+        "run-recipe/reindex-nightly": "cervella", "run-recipe/evaluate-weekly": "cervella",
+        "clean/clean-weekly": "cervella",
+    }  # fmt: skip
     for name, pool in pools.items():
-        deployment = api.there(f"run-recipe/{name}")
+        deployment = api.there(name)
         assert deployment["work_pool_name"] == pool
         # Found at deployment, never written in the project.
         assert deployment["pull_steps"] == [
@@ -137,9 +149,11 @@ def check_deployments(api: Api, *, folder: Path, recipes: list[str]) -> None:
         assert parameters["recipe"]["enum"] == recipes
         assert parameters["dry_run"]["type"] == "boolean"
     for name, slug, cron, recipe in (
-        ("reindex-nightly", "nightly", "0 3 * * *", "reindex"), ("evaluate-weekly", "weekly", "0 4 * * 0", "mvp"),
-    ):  # fmt: skip
-        deployment = api.there(f"run-recipe/{name}")
+        ("run-recipe/reindex-nightly", "nightly", "0 3 * * *", "reindex"),
+        ("run-recipe/evaluate-weekly", "weekly", "0 4 * * 0", "mvp"),
+        ("clean/clean-weekly", "weekly", "0 23 * * 0", "reindex"),
+    ):
+        deployment = api.there(name)
         assert deployment["global_concurrency_limit"]["limit"] == 1
         assert deployment["concurrency_options"]["collision_strategy"] == "CANCEL_NEW"
         [schedule] = deployment["schedules"]
@@ -160,6 +174,8 @@ def test_a_first_deploy_makes_everything(api: Api, project: Path) -> None:
         ("new", "schedule", "run-recipe/reindex-nightly nightly"),
         ("new", "deployment", "run-recipe/evaluate-weekly"),
         ("new", "schedule", "run-recipe/evaluate-weekly weekly"),
+        ("new", "deployment", "clean/clean-weekly"),
+        ("new", "schedule", "clean/clean-weekly weekly"),
         ("new", "automation", AUTOMATION),
     ]
     check_deployments(api, folder=project, recipes=["mvp", "reindex"])
@@ -254,11 +270,12 @@ def test_what_is_gone_from_the_file_is_removed_and_what_is_somebodys_stays(
     plan = plan_deploy(api_url=api.url, prefect_file=project / "prefect.yaml")
     assert named(list(plan.removals)) == [
         ("gone", "schedule", "run-recipe/reindex-nightly nightly"),
+        ("gone", "deployment", "clean/clean-weekly"),
         ("gone", "deployment", "run-recipe/evaluate-weekly"),
     ]
     left = apply_plan(plan, remove=False)  # nobody said yes
     assert (left.left, left.changes) == (plan.removals, ())
-    assert str(left) == "Deployed: nothing changed; 2 not removed"
+    assert str(left) == "Deployed: nothing changed; 3 not removed"
     assert api.deployment("run-recipe/evaluate-weekly") == weekly
     assert {one["slug"] for one in api.there("run-recipe/reindex-nightly")["schedules"]} == {"nightly", None}
 
@@ -326,8 +343,8 @@ def test_the_projects_own_deployments(api: Api, root: Path, tmp_path: Path) -> N
     home = ("-w", str(tmp_path / "new"))
     code, out = command("--dry-run", "--json", *home)
     told = json.loads(out)
-    assert (code, told["applied"], len(told["changes"])) == (1, False, 4)
+    assert (code, told["applied"], len(told["changes"])) == (1, False, 5)
     assert told["changes"][0]["keys"] == {"tags": {"old": [], "new": ["cervella"]}}
     code, out = command(*home)
-    assert (code, out.splitlines()[-1]) == (0, "Deployed: 4 deployments changed")
+    assert (code, out.splitlines()[-1]) == (0, "Deployed: 5 deployments changed")
     assert command("--dry-run", *home) == (0, f"{api.url} is as prefect.yaml says\n")
