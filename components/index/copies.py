@@ -11,13 +11,13 @@ are preferred as true ones are (the older one stays in the results).
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping
 from itertools import combinations
 from typing import TypeVar
 
 from components.index.ranking import Candidate
+from components.index.shingles import Shingles, words_of
 
 __all__ = ["copies_last"]
 
@@ -28,7 +28,6 @@ _COPIES = 0.9
 _COPY_KEEPS = 0.25
 _LOOKED_AT = 40
 """Best hits that are compared; more than a context takes."""
-_WORD = re.compile(r"\w+")
 
 
 def copies_last(
@@ -40,11 +39,10 @@ def copies_last(
     keep their order.
     """
     best_first = sorted(scores, key=lambda key: -scores[key])[:_LOOKED_AT]
-    words = {key: _WORD.findall(candidates[key].text.casefold()) for key in best_first}
-    triples = {key: _triples(found) for key, found in words.items()}
-    pairs = _alike(triples)
+    pairs = _alike({key: candidates[key].shingles for key in best_first})
     if not pairs:
         return dict(scores)
+    words = {key: words_of(candidates[key].text) for pair in pairs for key in pair}
     question = set(asked.casefold().split())
     out = dict(scores)
     copy_of: dict[Key, Key] = {}
@@ -67,25 +65,17 @@ def copies_last(
     return out | {key: _COPY_KEEPS * scores[key] for key in copy_of}
 
 
-def _triples(words: list[str]) -> frozenset[tuple[str, ...]]:
-    if len(words) < 3:
-        return frozenset([tuple(words)])
-    return frozenset(zip(words, words[1:], words[2:], strict=False))
-
-
-def _alike(triples: Mapping[Key, frozenset[tuple[str, ...]]]) -> dict[tuple[Key, Key], float]:
-    """Pairs of keys and how much they share, 0.8..1; compared only where they share a triple that few have."""
-    holders: dict[tuple[str, ...], list[Key]] = {}
-    for key, found in triples.items():
-        for triple in found:
+def _alike(shingles: Mapping[Key, Shingles]) -> dict[tuple[Key, Key], float]:
+    """Pairs of keys and how much they share, 0.8..1; only those are compared that may share so much."""
+    places = {key: place for place, key in enumerate(shingles)}
+    holders: dict[int, list[Key]] = {}
+    for key, found in shingles.items():
+        for triple in found.prefix(_ALIKE):
             holders.setdefault(triple, []).append(key)
-    shared: Counter[tuple[Key, Key]] = Counter()
-    for keys in holders.values():
-        if len(keys) > 1:  # of most triples there is one
-            shared.update(combinations(keys, 2))
+    near = {pair for keys in holders.values() if len(keys) > 1 for pair in combinations(keys, 2)}
     out = {}
-    for (one, other), both in shared.items():
-        similarity = both / (len(triples[one]) + len(triples[other]) - both)
+    for one, other in sorted(near, key=lambda pair: (places[pair[0]], places[pair[1]])):
+        similarity = shingles[one].resemblance(shingles[other])
         if similarity >= _ALIKE:
             out[one, other] = similarity
     return out

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -11,9 +13,10 @@ from components.index import table as tables
 from components.index.checks import read_head
 from components.index.chunk import Chunk
 from components.index.probe import Probed
-from components.index.published import read_published
+from components.index.published import LIVE_FILE, read_published
 from components.index.rows import rows_digest
 from components.index.search import Filters, Hit, search_rows
+from components.index.snapshot import Snapshot
 from components.index.status import index_status
 from components.index.sync import sync
 from components.index.terms import SyncReport, Terms
@@ -30,7 +33,8 @@ class Index:
     """Chunks, vectors and full text in LanceDB under one folder.
 
     Readers see what the tag `live` of the published table names, and nothing else: a sync in progress, killed or
-    refused is invisible to them. Not covered: file systems without flock; writers that go around `sync`.
+    refused is invisible to them. Threads may search the same one. What was opened for a search stays open for the
+    next, until something else is published. Not covered: file systems without flock; writers that go around `sync`.
     """
 
     def __init__(self, uri: Path, embedder: Embedder | None, *, newest: Callable[[], Path] | None = None) -> None:
@@ -39,6 +43,8 @@ class Index:
         self._newest = newest
         self.generation = tables.Generation.of(embedder)
         self._database: Any = None
+        self._lock = threading.Lock()  # one at a time looks what is published
+        self._opened: tuple[object, Snapshot] | None = None
 
     @classmethod
     def open(cls, uri: Path, embedder: Embedder | None, *, newest: Callable[[], Path] | None = None) -> Index:
@@ -95,7 +101,7 @@ class Index:
             uri=self.uri,
             embedder=self.embedder,
             terms=terms or Terms(max_removed_share=max_removed_share, root=root),
-            searcher=lambda table: _Rows(self.uri, self.embedder, table),
+            searcher=lambda table: _Rows(self.uri, self.embedder, Snapshot(self.uri, table)),
             probe=probe,
             progress=progress,
             before_embedding=before_embedding,
@@ -112,9 +118,7 @@ class Index:
 
     def live_version(self) -> int:
         """Version of the table that is published: while it is the same, so are the rows. Raises as `search` does."""
-        table: Any = self._live(strict=True)
-        with tables.told_as_damage(self.uri):
-            return int(table.version)
+        return self._snapshot().version
 
     def paths(self) -> list[str]:
         """All paths of the published notes, exact duplicates included, sorted. Raises as `search` does."""
@@ -157,10 +161,10 @@ class Index:
             TerminalError: nothing is published yet, or it was built with another embedder.
         """
         filters = Filters(kind=kind, project=project, since=since, until=until, status=status, exclude=exclude)
-        table = self._live(strict=True)
+        rows = self._snapshot()
         with tables.told_as_damage(self.uri):
             return search_rows(
-                table,
+                rows,
                 mask_secrets(question),  # an embedder may be far away
                 embedder=self.embedder,
                 k=k,
@@ -172,23 +176,58 @@ class Index:
 
     def searched(self, question: str, **options: Any) -> tuple[list[Hit], str]:
         """As `search`, and the digest of the published rows that were searched, as `live_digest` tells it."""
-        table: Any = self._live(strict=True)
-        hits = _Rows(self.uri, self.embedder, table).search(question, **options)
+        rows = self._snapshot()
+        hits = _Rows(self.uri, self.embedder, rows).search(question, **options)
+        if rows.digest is None:
+            rows.digest = self._digest(rows)
+        return hits, rows.digest
+
+    def _digest(self, rows: Snapshot) -> str:
         published = read_published(self.uri)
         for one in reversed(published.history if published else ()):
-            if (one.table, one.version) == (self.generation.table, int(table.version)):
-                return hits, one.digest
+            if (one.table, one.version) == (self.generation.table, rows.version):
+                return one.digest
         with tables.told_as_damage(self.uri):  # shown, and not written down yet
-            return hits, rows_digest(read_head(table).hashes, self.generation.embedder)
+            return rows_digest(read_head(rows.table).hashes, self.generation.embedder)
 
     def status(self) -> dict[str, Any]:
         """Facts for people: see `index_status`."""
         return index_status(self.uri) | {"ours": self._live(strict=False) is not None}
 
-    def _live(self, *, strict: bool) -> Any | None:
-        """The published rows of this embedder's generation, fresh from disk."""
+    def _snapshot(self) -> Snapshot:
+        """The published rows, opened anew only when something else is published. Raises as `search`."""
+        with self._lock:
+            self._follow()
+            mark = self._mark()
+            if mark is not None and self._opened is not None and self._opened[0] == mark:
+                return self._opened[1]
+            self._opened = None  # what it holds in memory goes before the next comes
+            table = self._live(strict=True)
+            with tables.told_as_damage(self.uri):
+                rows = Snapshot(self.uri, table)
+            self._opened = (mark, rows)
+            return rows
+
+    def _mark(self) -> object | None:
+        """Another one with each publication, also with one that was killed half-way; none: that cannot be told.
+
+        Of the files that a publication replaces: the tag, which LanceDB keeps in the table's folder, and the pointer.
+        """
+        files = [tables.tag_file(self.uri, self.generation.table), self.uri / LIVE_FILE]
+        try:
+            stats = [os.stat(file) for file in files]
+        except OSError:
+            return None
+        return self.uri, [(stat.st_ino, stat.st_size, stat.st_mtime_ns) for stat in stats]
+
+    def _follow(self) -> None:
+        """Take the folder that is the newest."""
         if self._newest is not None and (uri := self._newest()) != self.uri:
             self.uri, self._database = uri, None
+
+    def _live(self, *, strict: bool) -> Any | None:
+        """The published rows of this embedder's generation, fresh from disk."""
+        self._follow()
         published = read_published(self.uri)
         if published is None or published.now.table != self.generation.table:
             if not strict:
@@ -217,9 +256,12 @@ class Index:
 class _Rows(Index):
     """Some version of a table, searched as if it were published: for golden questions before it is."""
 
-    def __init__(self, uri: Path, embedder: Embedder | None, table: Any) -> None:
+    def __init__(self, uri: Path, embedder: Embedder | None, rows: Snapshot) -> None:
         super().__init__(uri, embedder)
-        self._table = table
+        self._rows = rows
+
+    def _snapshot(self) -> Snapshot:
+        return self._rows
 
     def _live(self, *, strict: bool) -> Any | None:
-        return self._table
+        return self._rows.table

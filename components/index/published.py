@@ -18,9 +18,18 @@ from typing import Any, Literal
 from components.errors import TerminalError
 from components.store import write_atomic
 
-__all__ = ["DamagedFile", "Publication", "Published", "read_published", "readable", "seal_of", "write_published"]
+__all__ = [
+    "LIVE_FILE",
+    "DamagedFile",
+    "Publication",
+    "Published",
+    "read_published",
+    "readable",
+    "seal_of",
+    "write_published",
+]
 
-_FILE = "live.json"
+LIVE_FILE = "live.json"
 _FORMAT = 2
 _KEPT = 50  # publications in the history
 
@@ -110,7 +119,7 @@ def read_published(uri: Path) -> Published | None:
     Raises:
         TerminalError: the file is damaged, not ours, or of a newer version.
     """
-    path = uri / _FILE
+    path = uri / LIVE_FILE
     try:
         found = json.loads(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
@@ -151,12 +160,12 @@ def _damaged(path: Path, what: str) -> DamagedFile:
 
 def write_published(uri: Path, published: Published) -> None:
     """Publish: the file is replaced whole, or not at all. The caller holds the writer's lock."""
-    for leftover in uri.glob(f".{_FILE}.*"):  # of a writer that was killed half-way
+    for leftover in uri.glob(f".{LIVE_FILE}.*"):  # of a writer that was killed half-way
         leftover.unlink(missing_ok=True)
-    write_atomic(uri / _FILE, json.dumps(published.to_dict(), indent=1).encode())
+    write_atomic(uri / LIVE_FILE, json.dumps(published.to_dict(), indent=1).encode())
 
 
-def put_aside(uri: Path, name: str = _FILE) -> Path:
+def put_aside(uri: Path, name: str = LIVE_FILE) -> Path:
     """Rename a damaged file or folder of the index to `NAME.damaged-N`; the new name."""
     number = 1
     while (aside := uri / f"{name}.damaged-{number}").exists():

@@ -10,16 +10,18 @@ from collections import defaultdict
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 from statistics import median
 from typing import Literal, TypeVar
 
 from components.index.question import Tense
+from components.index.shingles import Shingles
 
 __all__ = ["RANKING_VERSION", "Candidate", "evidence", "fuse", "in_time"]
 
 Key = TypeVar("Key", bound=Hashable)
 
-RANKING_VERSION = 3
+RANKING_VERSION = 4
 """Part of the identity of every score: raise it with any change of order, the constants of this room and the
 `dense_weight` of the embedders included (tests/index/test_ranking.py holds them)."""
 
@@ -44,6 +46,11 @@ class Candidate:
     supersedes: tuple[str, ...]
     date: str | None = None
     text: str = ""
+
+    @cached_property
+    def shingles(self) -> Shingles:
+        """The word triples of its text."""
+        return Shingles.of(self.text)
 
 
 def fuse(
@@ -154,13 +161,9 @@ def _succession(
         if path not in best or scores[key] > scores[best[path]]:
             best[path] = key
     notes = {path: candidates[key] for path, key in best.items()}
+    replacing = {path: note for path, note in notes.items() if note.supersedes}
     later = {
-        old: [
-            new
-            for new, note in notes.items()
-            if set(note.supersedes) & set(replaced.paths) and not set(replaced.supersedes) & set(note.paths)
-        ]
-        for old, replaced in notes.items()
+        old: [new for new, note in replacing.items() if _replaces(note, replaced)] for old, replaced in notes.items()
     }
     places = {path: scores[key] for path, key in best.items()}
     answering = {
@@ -179,3 +182,8 @@ def _succession(
         path = candidates[key].path
         out[key] = places[path] if key == best[path] else min(score, ceiling.get(path, score))
     return out
+
+
+def _replaces(new: Candidate, old: Candidate) -> bool:
+    """Whether one says that it replaces the other, which does not say the same of it."""
+    return not set(new.supersedes).isdisjoint(old.paths) and set(old.supersedes).isdisjoint(new.paths)

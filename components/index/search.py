@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from components.errors import InputError
 from components.index.chunk import Chunk
 from components.index.copies import copies_last
+from components.index.passages import Passage, terms_of
 from components.index.question import content_words, tense
-from components.index.ranking import Candidate, evidence, fuse, in_time
-from components.index.rows import FTS_COLUMN, LANGUAGE, chunk_columns
+from components.index.ranking import evidence, fuse, in_time
 from components.sncp.params import Kind, Status
 
 if TYPE_CHECKING:
+    from components.index.snapshot import Snapshot
     from components.llm import Embedder
 
 __all__ = ["Filters", "Hit", "search_rows"]
@@ -110,7 +111,7 @@ def _day(name: str, value: str) -> str:
 
 
 def search_rows(
-    table: Any,
+    rows: Snapshot,
     question: str,
     *,
     embedder: Embedder | None,
@@ -120,81 +121,36 @@ def search_rows(
     candidates: int,
     filters: Filters,
 ) -> list[Hit]:
-    """Hits in the rows of a table that is checked out at what is published. See `Index.search`."""
+    """Hits in the rows that are published. See `Index.search`."""
     if not question.strip():
         raise InputError("the question is empty")
     where = filters.expression()
-    rows: dict[str, dict[str, Any]] = {}
-    dense = {} if embedder is None else _dense(table, question, embedder, where, candidates, rows)
     words = content_words(question)
-    text = _full_text(table, words, where, candidates, rows)
+    dense: dict[int, float] = {}
+    if embedder is not None:
+        dense = rows.nearest(embedder.embed_queries([question[:_LONGEST]])[0], where=where, limit=candidates)
+    text = rows.full_text(words, where=where, limit=candidates)
+    found = rows.passages({**dense, **text})
     weight = 0.0 if embedder is None else embedder.dense_weight if dense_weight is None else dense_weight
-    coverage = _coverage(words, {key: rows[key][FTS_COLUMN] for key in text})
+    coverage = _coverage(words, {key: found[key] for key in text})
     scores = fuse(dense, text, fusion=fusion, dense_weight=weight, coverage=coverage)
-    notes = {key: _candidate(row) for key, row in rows.items()}
+    notes = {key: passage.candidate for key, passage in found.items()}
     asks_for = tense(question)
     answers = evidence(dense, text, dense_weight=weight, coverage=coverage)
     scores = in_time(scores, notes, answers=answers, tense=asks_for)
     scores = copies_last(scores, notes, asked=words, newest_first=asks_for != "past")
-    hits = [
-        Hit(chunk=_chunk(rows[key]), score=score, cosine=dense.get(key), fts=text.get(key))
-        for key, score in scores.items()
+    best = list(scores)
+    best.sort(key=lambda key: (found[key].chunk.path, found[key].chunk.first_line))
+    best.sort(key=lambda key: found[key].chunk.date or "", reverse=True)  # the newer one, where scores are equal
+    best.sort(key=lambda key: round(scores[key], 6), reverse=True)
+    return [
+        Hit(chunk=found[key].chunk, score=scores[key], cosine=dense.get(key), fts=text.get(key)) for key in best[:k]
     ]
-    hits.sort(key=lambda hit: (hit.chunk.path, hit.chunk.first_line))
-    hits.sort(key=lambda hit: hit.chunk.date or "", reverse=True)  # the newer one, where scores are equal
-    hits.sort(key=lambda hit: round(hit.score, 6), reverse=True)
-    return hits[:k]
 
 
-def _dense(
-    table: Any, question: str, embedder: Embedder, where: Any, limit: int, rows: dict[str, dict[str, Any]]
-) -> dict[str, float]:
-    """Chunk id -> cosine of the nearest chunks; exact, every row is compared."""
-    vector = embedder.embed_queries([question[:_LONGEST]])[0]
-    query = table.search(vector, vector_column_name="vector").metric("cosine").bypass_vector_index()
-    found = _run(query, where, limit, "_distance", rows)
-    return {key: 1.0 - value for key, value in found.items()}
-
-
-def _full_text(table: Any, words: str, where: Any, limit: int, rows: dict[str, dict[str, Any]]) -> dict[str, float]:
-    """Chunk id -> BM25 score of the best matches."""
-    from lancedb.query import MatchQuery
-
-    if not words or not any(list(index.columns) == [FTS_COLUMN] for index in table.list_indices()):
+def _coverage(words: str, passages: Mapping[int, Passage]) -> dict[int, float]:
+    """Share of the question's terms that each passage holds, 0..1, as the full-text index cuts terms."""
+    if not passages:
         return {}
-    return _run(table.search(MatchQuery(words, FTS_COLUMN), query_type="fts"), where, limit, "_score", rows)
-
-
-def _coverage(words: str, texts: Mapping[str, str]) -> dict[str, float]:
-    """Share of the question's terms that each text holds, 0..1, as the full-text index cuts terms."""
-    from lancedb import tokenize
-
-    def terms(text: str) -> set[str]:
-        return {token.text for token in tokenize(text, language=LANGUAGE)}
-
-    asked = terms(words)
-    return {key: len(asked & terms(text)) / len(asked) if asked else 1.0 for key, text in texts.items()}
-
-
-def _run(query: Any, where: Any, limit: int, value: str, rows: dict[str, dict[str, Any]]) -> dict[str, float]:
-    """Run one leg; its rows are added to `rows`."""
-    if where is not None:
-        query = query.where(where)
-    found = query.select([*chunk_columns(), FTS_COLUMN, value]).limit(limit).to_arrow().to_pylist()
-    rows.update({row["chunk_id"]: row for row in found})
-    return {row["chunk_id"]: float(row[value]) for row in found}
-
-
-def _candidate(row: dict[str, Any]) -> Candidate:
-    return Candidate(
-        path=row["path"],
-        paths=tuple(row["paths"]),
-        status=row["status"],
-        supersedes=tuple(row["supersedes"]),
-        date=row["date"],
-        text=row["text"],
-    )
-
-
-def _chunk(row: dict[str, Any]) -> Chunk:
-    return Chunk.from_dict({name: row[name] for name in chunk_columns()})
+    asked = terms_of(words)
+    return {key: len(asked & one.terms) / len(asked) if asked else 1.0 for key, one in passages.items()}

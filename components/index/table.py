@@ -41,6 +41,7 @@ __all__ = [
     "live_version",
     "never_local",
     "open_table",
+    "tag_file",
     "told_as_damage",
 ]
 
@@ -131,6 +132,11 @@ def live_version(table: Any) -> int | None:
     """The version that readers see, or none when nothing was published."""
     found = table.tags.list().get(LIVE)
     return None if found is None else int(found["version"])
+
+
+def tag_file(uri: Path, name: str) -> Path:
+    """Where LanceDB keeps which version of a table readers see."""
+    return uri / f"{name}.lance" / "_refs" / "tags" / f"{LIVE}.json"
 
 
 def full_text_index(table: Any) -> str | None:
