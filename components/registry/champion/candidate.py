@@ -67,14 +67,16 @@ def proposed(workspace: Path, *, recipe: str | None, model_name: str, run: str |
     for state, made, mlflow in _registered(states, by_id, recipe=recipe, model_name=model_name):
         return _read(workspace, made, mlflow, registered_by=state["run"])
     which = f"run {states[0]['run']}" if run is not None else f"no run{f' of {recipe}' if recipe else ''}"
+    all_registered = () if run is not None else _registered(states, by_id, model_name=model_name)
+    known = ", ".join(dict.fromkeys(state["recipe"] for state, _, _ in all_registered))  # the newest first
     raise TerminalError(
-        f"{which} has {'not ' if run is not None else ''}registered a release as {model_name} in {workspace}: run it "
-        f"first (cervella run), then promote"
+        f"{which} has {'not ' if run is not None else ''}registered a release as {model_name} in {workspace}"
+        f"{f' (recipes that have: {known})' if known else ''}: run it first (cervella run), then promote"
     )
 
 
 def _registered(
-    states: list[dict[str, Any]], by_id: Mapping[str, dict[str, Any]], *, recipe: str | None, model_name: str
+    states: list[dict[str, Any]], by_id: Mapping[str, dict[str, Any]], *, model_name: str, recipe: str | None = None
 ) -> Iterator[tuple[dict[str, Any], dict[str, Any], Mapping[str, Any]]]:
     """Runs that registered a release, newest first, each with that of the release (of a matrix its best) and MLflow."""
     for state in states:
