@@ -141,9 +141,13 @@ def test_what_a_worker_runs_is_told_once_however_it_ends(told: tuple[House, Web]
     last = here.soon(5, seconds=120)[-1]
     assert (last["event"], last["flow_run"], last["run"]) == ("failure", broken["id"], None), here.told
     assert last["title"] == "reindex: it could not be started"
+    full = house.ended(house.start("clean-weekly", flow="clean", recipe="reindex"))
+    assert full["state"]["type"] == "FAILED"
+    last = here.soon(6, seconds=120)[-1]
+    assert (last["flow_run"], last["title"]) == (full["id"], "reindex: its workspace could not be cleaned"), here.told
 
     time.sleep(3)
-    assert len(here.got) == 5, here.told
+    assert len(here.got) == 6, here.told
 
 
 @pytest.mark.slow
