@@ -19,6 +19,7 @@ MOST_BYTES = 100_000_000
 """Of vectors that are kept in memory: 65,000 of 384 dimensions."""
 _ROUNDING = 1e-5
 """More than a cosine of 32 bits may be wrong by."""
+_NOT_NEAR = -2.0
 
 
 @dataclass(frozen=True)
@@ -53,12 +54,13 @@ class Vectors:
         import numpy as np
 
         asked = np.asarray(vector, np.float32)
-        asked = asked / np.sqrt(np.vecdot(asked, asked))
-        # One thread: those of a matrix product spin while they wait for each other, and keep others from work.
-        near = np.vecdot(self.vectors, asked) / self.lengths
-        near = np.where(np.isfinite(near), near, -np.inf)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            asked = asked / np.sqrt(np.vecdot(asked, asked))
+            # One thread: those of a matrix product spin while they wait for each other, and keep others from work.
+            near = np.vecdot(self.vectors, asked) / self.lengths
+        near = np.where(np.isfinite(near), near, _NOT_NEAR)
         least = np.partition(near, -limit)[-limit] if limit < len(near) else -1.0
-        rows = np.flatnonzero(near >= least - _ROUNDING)
+        rows = np.flatnonzero(near >= max(least, -1.0) - _ROUNDING)
         # Again with twice the digits: equal texts are equally near, in whatever order their numbers are added.
         exact = self.vectors[rows].astype(np.float64)
         lengths = np.sqrt(np.vecdot(exact, exact) * np.vecdot(asked, asked, dtype=np.float64))

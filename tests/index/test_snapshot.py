@@ -1,0 +1,246 @@
+"""What stays open between searches: it follows what is published, threads share it, it finds what LanceDB finds."""
+
+from __future__ import annotations
+
+import gc
+import random
+import sys
+import threading
+import weakref
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from flipping import states  # noqa: E402
+from support import Embedder, cut, note  # noqa: E402
+
+from components.index import Hit, Index, chunks_digest, vectors  # noqa: E402
+from components.index import sync as sync_module  # noqa: E402
+from components.index import table as tables  # noqa: E402
+from components.index.chunk import Chunk  # noqa: E402
+from components.index.passages import Passages  # noqa: E402
+
+WORDS = "pane forno vino orario luce acqua sale olio legna farina lievito prezzo stanza ospite chiave giorno".split()
+FILTERS: dict[str, dict[str, Any]] = {
+    "none": {}, "kind": {"kind": "decision"}, "project": {"project": ["nord", "sud"]}, "status": {"status": "current"},
+    "since": {"since": "2026-01-10"}, "until": {"until": "2026-01-20"},
+    "all of them": {"kind": "note", "project": "sud", "since": "2026-01-05", "until": "2026-01-25"},
+}  # fmt: skip
+
+
+def notes(count: int) -> list[Chunk]:
+    """Notes of few words, some the same as others, so that many are equally near; of all kinds, projects and days."""
+    rng = random.Random(7)
+    texts = [" ".join(rng.choices(WORDS, k=rng.randint(2, 9))) for _ in range(count // 2)]
+    return cut(
+        *(
+            note(
+                f"n{number:03}.md", f"# {rng.choice(texts)}\n\n{rng.choice(texts)}\n",
+                kind=rng.choice(["note", "decision"]), project=rng.choice([None, "nord", "sud"]),
+                status=rng.choice(["current", "archived"]), date=rng.choice([None, f"2026-01-{rng.randint(1, 30):02}"]),
+            )
+            for number in range(count)
+        )
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    uri = tmp_path_factory.mktemp("snapshot") / "index"
+    index = Index.open(uri, Embedder())
+    index.sync(notes(300)[:200])
+    index.sync(notes(300))  # rows of several commits
+    return uri
+
+
+def asked(index: Index, **options: Any) -> list[list[Hit]]:
+    rng = random.Random(11)
+    questions = [" ".join(rng.choices(WORDS, k=rng.randint(1, 5))) for _ in range(40)]
+    return [index.search(question, k=500, candidates=500, **options) for question in questions]
+
+
+def test_vectors_in_memory_are_as_near_as_lancedb_says(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = Index.open(folder, Embedder())._snapshot()
+    here.nearest(Embedder().embed_queries(["pane"])[0], where=None, limit=1)  # read now
+    monkeypatch.setattr(vectors, "MOST_BYTES", 0)
+    there = Index.open(folder, Embedder())._snapshot()
+    for vector in Embedder().embed_queries([*WORDS, "pane forno", "acqua e sale", "prezzo stanza", "chiave"]):
+        for limit in (1, 10, 50, 1000):
+            one, other = (rows.nearest(vector, where=None, limit=limit) for rows in (here, there))
+            assert list(one.values()) == pytest.approx(list(other.values()), abs=1e-6)
+            assert {key: one[key] for key in one if key in other} == pytest.approx(
+                {key: other[key] for key in other if key in one}, abs=1e-6
+            )
+            last = min(other.values())  # which of several that are equally near are the last, rounding decides
+            assert all({**one, **other}[key] == pytest.approx(last, abs=1e-6) for key in one.keys() ^ other.keys())
+    assert here._vectors is not None and there._vectors is None
+
+
+def test_whether_vectors_are_in_memory_changes_no_hit(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = asked(Index.open(folder, Embedder()))
+    monkeypatch.setattr(vectors, "MOST_BYTES", 0)
+    there = asked(Index.open(folder, Embedder()))
+    assert all(there)
+    for one, other in zip(here, there, strict=True):
+        for value in ("score", "cosine", "fts"):
+            found = [{hit.chunk_id: getattr(hit, value) for hit in hits} for hits in (one, other)]
+            assert found[0] == {key: number and pytest.approx(number, abs=1e-5) for key, number in found[1].items()}
+
+
+@pytest.mark.parametrize("name", [name for name in FILTERS if name != "none"])
+def test_filters_hold(folder: Path, name: str) -> None:
+    wanted = FILTERS[name]
+    for hit in (hit for hits in asked(Index.open(folder, Embedder()), **wanted) for hit in hits):
+        assert hit.kind in wanted.get("kind", hit.kind) and hit.status == wanted.get("status", hit.status)
+        assert "project" not in wanted or hit.project in wanted["project"]
+        assert "since" not in wanted or hit.date >= wanted["since"]
+        assert "until" not in wanted or hit.date <= wanted["until"]
+
+
+@pytest.mark.parametrize("limit", [1, 5, 99, 100, 1000])
+def test_the_nearest_rows_are_the_nearest_of_all(limit: int) -> None:
+    rng = np.random.default_rng(3)
+    rows = rng.normal(size=(100, 8)).astype(np.float32)
+    rows[40:60] = rows[10]  # equally near: the first rows go before
+    rows[7] = 0
+    made = vectors.Vectors(np.arange(100, dtype=np.uint64)[::-1].copy() + 5, rows, np.linalg.norm(rows, axis=1))
+    question = rng.normal(size=8).astype(np.float32)
+    exact = rows.astype(float) @ question / (np.linalg.norm(rows.astype(float), axis=1) + 1e-300)
+    exact /= np.linalg.norm(question.astype(float))
+    ids = (104 - np.arange(100)).tolist()
+    wanted = sorted((-np.float32(exact[row]), ids[row]) for row in range(100) if row != 7)[:limit]
+    found = made.nearest(question, limit=limit)
+    assert list(found) == [key for _, key in wanted]
+    assert list(found.values()) == pytest.approx([-value for value, _ in wanted], abs=1e-6)
+
+
+def test_a_table_is_opened_once_for_many_searches_and_anew_when_something_is_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    real = tables.open_table
+
+    def counted(database: Any, name: str) -> Any:
+        opened.append(name)
+        return real(database, name)
+
+    both = states()
+    uri = tmp_path / "index"
+    Index.open(uri, Embedder()).sync(both[0])
+    monkeypatch.setattr(tables, "open_table", counted)
+    reader = Index.open(uri, Embedder())
+    for _ in range(5):
+        hits, digest = reader.searched("stato primo", k=50)
+        assert {hit.path for hit in hits} & {"gone.md"} and digest == chunks_digest(both[0], Embedder().id)
+    assert len(opened) == 1
+    Index.open(uri, Embedder()).sync(both[1])
+    opened.clear()
+    for _ in range(5):
+        hits, digest = reader.searched("stato secondo", k=50)
+        assert {hit.path for hit in hits} & {"new.md"} and digest == chunks_digest(both[1], Embedder().id)
+        assert not {hit.path for hit in hits} & {"gone.md"}
+        assert reader.live_version() == reader._live(strict=True).version
+    assert len(opened) == 1 + 5  # one, and those that this test asks for
+
+
+def test_rows_are_seen_also_when_the_publication_was_killed_before_the_pointer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both, uri = states(), tmp_path / "index"
+    Index.open(uri, Embedder()).sync(both[0])
+    reader = Index.open(uri, Embedder())
+    assert reader.search("alfa")[0].path in {"gone.md", "x.md"}
+
+    def killed(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sync_module.live, "write_published", killed)
+    with pytest.raises(KeyboardInterrupt):
+        Index.open(uri, Embedder()).sync(both[1])
+    hits, digest = reader.searched("beta", k=1)
+    assert hits[0].path in {"new.md", "x.md"} and digest == chunks_digest(both[1], Embedder().id)
+
+
+def test_what_was_published_before_is_let_go(tmp_path: Path) -> None:
+    both, uri = states(), tmp_path / "index"
+    Index.open(uri, Embedder()).sync(both[0])
+    reader = Index.open(uri, Embedder())
+    reader.search("nota")
+    before = weakref.ref(reader._snapshot())
+    Index.open(uri, Embedder()).sync(both[1])
+    reader.search("nota")
+    gc.collect()
+    assert before() is None
+
+
+def test_threads_that_search_while_others_publish_see_one_state_or_the_other(tmp_path: Path) -> None:
+    both, uri = states(), tmp_path / "index"
+    digests = [chunks_digest(state, Embedder().id) for state in both]
+    paths = [{chunk.path for chunk in state} for state in both]
+    Index.open(uri, Embedder()).sync(both[0])
+    reader = Index.open(uri, Embedder())
+    seen: list[int] = []
+    wrong: list[object] = []
+    done = threading.Event()
+
+    def search() -> None:
+        while not done.is_set():
+            try:
+                hits, digest = reader.searched("nota solo forno primo secondo", k=100, candidates=100)
+                seen.append(digests.index(digest))
+                if {hit.path for hit in hits} != paths[seen[-1]]:
+                    wrong.append(sorted(hit.path for hit in hits))
+            except Exception as error:
+                wrong.append(error)
+
+    threads = [threading.Thread(target=search) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for turn in range(1, 9):
+        Index.open(uri, Embedder()).sync(both[turn % 2])
+    done.set()
+    for thread in threads:
+        thread.join()
+    assert not wrong and set(seen) == {0, 1}
+
+
+def test_two_questions_are_embedded_at_the_same_time(tmp_path: Path) -> None:
+    class Meeting(Embedder):
+        """Embeds a question when another one is embedded as well."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.both = threading.Barrier(2)
+
+        def embed_queries(self, texts: Any) -> Any:
+            self.both.wait(timeout=30)
+            return super().embed_queries(texts)
+
+    index = Index.open(tmp_path / "index", Meeting())
+    index.sync(states()[0])
+    found: list[str] = []
+    threads = [threading.Thread(target=lambda: found.append(index.search("alfa")[0].path)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 2 and set(found) <= {"gone.md", "x.md"}
+
+
+def test_the_passages_found_last_are_kept_and_no_more() -> None:
+    chunks = dict(enumerate(notes(30)))
+    read: list[int] = []
+
+    def rows(row_ids: Any) -> dict[int, Chunk]:
+        read.extend(row_ids)
+        return {key: chunks[key] for key in row_ids}
+
+    passages = Passages(rows, kept=5)
+    assert {key: one.chunk for key, one in passages.of([0, 1, 2, 3]).items()} == {key: chunks[key] for key in range(4)}
+    passages.of([0, 4, 5])  # 1 is now the one that was not asked for longest
+    assert read == [0, 1, 2, 3, 4, 5] and sorted(passages._kept) == [0, 2, 3, 4, 5]
+    assert set(passages.of(range(20))) == set(range(20))  # more than are kept
+    assert len(passages._kept) == 5
