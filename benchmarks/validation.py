@@ -1,32 +1,32 @@
-"""What the check of a dataset costs: 100,000 conversations against parsing and tokenising them alone, in one run.
+"""What the check of a dataset costs, against parsing and tokenising alone and beside soup-cli; what either finds.
 
-python -m benchmarks.validation --conversations 100000
-python -m benchmarks.validation --rival                      # the planted faults, ours and soup-cli (installed apart)
+    python -m benchmarks.validation --conversations 100000
+    python -m benchmarks.validation --rival                  # the planted faults alone
+
+`base` and `check` are measured without imports; `cervella data check` and `soup data validate` are whole commands, as a
+user waits for them. The rival looks for less: what it finds of the planted faults stands beside its seconds.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import re
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
-import venv
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.contestants import SOUP, AbsentError, Environment
+from benchmarks.measured import Ran, Report, ran, summed_up
 from benchmarks.planted import FAULTS, Fault, clean_rows, planted
 
 _TURNS = 3  # exchanges of a conversation: six turns
 _SENTENCES = 3
-RIVAL = "soup-cli==0.77.0"
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "cervella" / "bench-validation"
+RIVAL = SOUP.packages[0]
 
 
 def write(path: Path, count: int) -> None:
@@ -88,36 +88,47 @@ def child(work: str, path: Path) -> dict[str, float]:
     return found
 
 
-def start(count: int) -> float:
-    """Wall seconds of the whole command on a curated set, start of Python and imports included."""
+def command(path: Path) -> Ran:
+    """The whole command on a file, start of Python and imports included."""
+    return ran([sys.executable, "-m", "flows.cli", "data", "check", path])
+
+
+def start(count: int, repeats: int) -> dict[str, Any]:
+    """Wall seconds of the whole command on a curated set."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "conversations.jsonl"
         write(path, count)
-        began = time.perf_counter()
-        subprocess.run([sys.executable, "-m", "flows.cli", "data", "check", path], capture_output=True, check=True)
-        return time.perf_counter() - began
+        return summed_up(command(path).wall for _ in range(repeats))
 
 
-def cost(count: int, repeats: int) -> dict[str, Any]:
-    """Both contestants, turn by turn, medians and ratios."""
+def cost(count: int, repeats: int, rival: Rival | None) -> dict[str, Any]:
+    """All contestants, turn by turn, medians and ratios; `rival` is none where it is absent."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "conversations.jsonl"
         write(path, count)
         write(Path(f"{path}.few"), 8)
         size = path.stat().st_size
         runs: dict[str, list[dict[str, float]]] = {"base": [], "check": []}
+        whole: dict[str, list[dict[str, float]]] = {"cervella": [], **({RIVAL: []} if rival else {})}
         for _ in range(repeats):
             for name in runs:
                 runs[name].append(child(name, path))
+            whole["cervella"].append(command(path).took())
+            if rival:
+                whole[RIVAL].append(rival.run(path).took())
     told = {
         name: {key: statistics.median(run[key] for run in found) for key in found[0]} for name, found in runs.items()
     }
     return {
         "conversations": count,
         "bytes": size,
+        "repeats": repeats,
         **told,
         "ratio_wall": told["check"]["wall"] / told["base"]["wall"],
         "ratio_cpu": told["check"]["cpu"] / told["base"]["cpu"],
+        "commands": {
+            name: {key: summed_up(run[key] for run in found) for key in found[0]} for name, found in whole.items()
+        },
     }
 
 
@@ -131,31 +142,38 @@ def found_by_us(path: Path, line: int, fault: Fault) -> bool:
 class Rival:
     """soup-cli, in an environment of its own: what it says of a file of clean rows, and of the same with a fault."""
 
-    def __init__(self, folder: Path) -> None:
-        self._bin = folder / "bin"
-        if not (self._bin / "soup").exists():
-            venv.create(folder, with_pip=True)
-            subprocess.run([self._bin / "pip", "install", "--quiet", RIVAL], check=True, stderr=subprocess.DEVNULL)
+    def __init__(self) -> None:
+        self._environment = Environment(SOUP)
+        self._environment.installed()
+
+    @classmethod
+    def if_there(cls) -> tuple[Rival | None, str]:
+        """The rival and nothing, or none and why it cannot be had."""
+        try:
+            return cls(), ""
+        except AbsentError as error:
+            print(f"{RIVAL} cannot be had here, so it is absent: {error}", file=sys.stderr)
+            return None, str(error)
+
+    def run(self, path: Path) -> Ran:
+        """Its check of a file, as strict as it can be."""
+        return ran(
+            [self._environment.program("soup"), "data", "validate", path.name, "--format", "sharegpt",
+             "--min-valid-fraction", "1.0"],
+            folder=path.parent, environment={**self._environment.variables(), "COLUMNS": "200"},
+        )  # fmt: skip
 
     def says(self, path: Path) -> tuple[int, str]:
         """Exit code and words, the file's name and the table's spaces aside."""
-        done = subprocess.run(
-            [self._bin / "soup", "data", "validate", path.name, "--format", "sharegpt", "--min-valid-fraction", "1.0"],
-            cwd=path.parent, capture_output=True, text=True, env={**os.environ, "COLUMNS": "200"}, check=False,
-        )  # fmt: skip
-        return done.returncode, " ".join((done.stdout + done.stderr).replace(path.name, "").split())
+        done = self.run(path)
+        return done.code, " ".join((done.stdout + done.stderr).replace(path.name, "").split())
 
 
-def faults(cache: Path) -> list[dict[str, Any]]:
+def faults(rival: Rival | None) -> list[dict[str, Any]]:
     """For each planted fault: whether ours, and whether the rival's words or exit code, tell it from clean rows.
 
     The rival has the benefit of the doubt: any other word in its output counts, the row need not be named.
     """
-    try:
-        rival: Rival | None = Rival(cache / "soup")
-    except (OSError, subprocess.CalledProcessError) as error:
-        print(f"{RIVAL} cannot be had here, so it is absent: {error}", file=sys.stderr)
-        rival = None
     told = []
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "rows.jsonl"
@@ -182,28 +200,33 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--conversations", type=int, default=100_000, help="how many are generated")
     parser.add_argument("--repeats", type=int, default=3, help="of each contestant; medians are shown")
-    parser.add_argument("--rival", action="store_true", help="only the planted faults, beside soup-cli")
-    parser.add_argument("--cache", type=Path, default=CACHE, help="where the rival is installed")
-    parser.add_argument("--json", type=Path, help="keep everything")
+    parser.add_argument(
+        "--rival", action="store_true", help="only the planted faults, beside soup-cli; nothing is kept"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="instead of benchmarks/results/validation.json")
     options = parser.parse_args(arguments)
-    told: dict[str, Any] = {"machine": f"{platform.machine()}, {os.cpu_count()} processors", "load": os.getloadavg()[0]}
-    if options.rival:
-        told["faults"] = faults(options.cache)
-        signs = {True: "found", False: "-", None: "absent"}
-        for row in told["faults"]:
-            print(f"{row['fault']:<26} ours: {signs[row['cervella']]:<8} {RIVAL}: {signs[row['rival']]}")
-    else:
-        told |= cost(options.conversations, options.repeats)
+    report = Report("validation")
+    rival, absent = Rival.if_there()
+    report.values = {"absent": {RIVAL: absent} if absent else {}, "faults": faults(rival)}
+    signs = {True: "found", False: "-", None: "absent"}
+    for row in report.values["faults"]:
+        print(f"{row['fault']:<26} ours: {signs[row['cervella']]:<8} {RIVAL}: {signs[row['rival']]}")
+    if not options.rival:
+        told = cost(options.conversations, options.repeats, rival)
+        report.values |= told
         for name in ("base", "check"):
             one = told[name]
-            print(f"{name:<6} {one['wall']:8.1f} s wall  {one['cpu']:8.1f} s of a processor  {one['peak']:6.0f} MB")
-        print(
-            f"ratio  {told['ratio_wall']:8.2f}         {told['ratio_cpu']:8.2f}        (base: parse and tokenise alone)"
-        )
-        told["start_600"] = statistics.median(start(600) for _ in range(options.repeats))
-        print(f"`cervella data check` of 600 conversations, imports included: {told['start_600']:.1f} s wall")
-    if options.json:
-        options.json.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+            print(f"{name:<16} {one['wall']:8.1f} s wall  {one['cpu']:8.1f} s of a processor  {one['peak']:6.0f} MB")
+        print(f"{'ratio':<16} {told['ratio_wall']:8.2f}         {told['ratio_cpu']:8.2f}")
+        for name, taken in told["commands"].items():
+            print(
+                f"{name:<16} {taken['wall']['median']:8.1f} s wall  "
+                f"{taken['processor']['median']:8.1f} s of a processor  {taken['peak_mb']['median']:6.0f} MB (the whole command)"
+            )
+        report.values["start_600"] = start(600, options.repeats)
+        print(f"`cervella data check` of 600 conversations: {report.values['start_600']['median']:.1f} s wall")
+    if options.json or not options.rival:
+        print(f"kept in {report.keep(options.json)}")
 
 
 if __name__ == "__main__":

@@ -20,19 +20,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.contestants import HAYSTACK, LANGCHAIN, LLAMAINDEX, present
-from benchmarks.measured import ROOT, Report, ran, summed_up
+from benchmarks.measured import Report, default_notes, ran, summed_up
 from benchmarks.peers.notes import Step, gather, steps
 from benchmarks.peers.score import score, wrong_rows
 
 OURS = "cervella"
 PEERS = (LANGCHAIN, LLAMAINDEX, HAYSTACK)
 _NAMED = 12  # files that a result names
-
-
-def default_notes() -> Path:
-    """The shared notes (CERVELLA_SHARED, or the folder `shared` beside the checkout), else the example notes."""
-    shared = Path(os.environ.get("CERVELLA_SHARED", ROOT.parent / "shared")) / "data" / "sncp"
-    return shared if shared.is_dir() else ROOT / "examples" / "sncp"
 
 
 class Started:
