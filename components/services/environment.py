@@ -46,6 +46,8 @@ def prefect_environment(workspace: Path, *, console_level: str = "CRITICAL") -> 
         "PREFECT_SERVER_CSRF_PROTECTION_ENABLED": "true",
         # After 2, 4 and 8 s a server that is gone is gone: the default asks for a minute, at each of several calls.
         "PREFECT_CLIENT_MAX_RETRIES": "3",
+        # Our own seals say what need not be done again; Prefect would hash the parameters of each task for its cache.
+        "PREFECT_TASKS_DEFAULT_NO_CACHE": "true",
         # A missing server is an error, never a silent temporary one: that mode loses task runs when the process ends.
         "PREFECT_SERVER_EPHEMERAL_ENABLED": "false",
         # Nothing is sent to anybody.

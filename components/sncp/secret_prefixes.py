@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from urllib.parse import unquote
 
 from components.sncp.placeholders import is_token
@@ -26,10 +27,15 @@ class Rule:
     name: str
     marks: tuple[str, ...]
     """One of these stands in any text that the pattern can match (asked first: it is quick)."""
-    pattern: re.Pattern[str]
+    expression: str
     """Matches no white space. If it has a group, that is the secret; else all of it."""
     shown: bool
     """It begins with its maker's prefix, which may be told."""
+
+    @cached_property
+    def pattern(self) -> re.Pattern[str]:
+        """The expression, compiled when the first mark is met: most texts hold none, and there are a hundred."""
+        return re.compile(self.expression)
 
     def may_be_in(self, text: str) -> bool:
         """False when nothing in the text can match."""
@@ -45,11 +51,11 @@ _START = r"(?:(?<![A-Za-z0-9])|(?<=\\[nrt])|(?<=%[0-9A-Fa-f]{2}))"
 
 def _starts(name: str, prefixes: str, body: str) -> Rule:
     words = tuple(prefixes.split())
-    return Rule(name, words, re.compile(rf"{_START}(?:{'|'.join(map(re.escape, words))}){body}"), True)
+    return Rule(name, words, rf"{_START}(?:{'|'.join(map(re.escape, words))}){body}", True)
 
 
 def _holds(name: str, marks: str, pattern: str) -> Rule:
-    return Rule(name, tuple(marks.split()), re.compile(pattern), False)
+    return Rule(name, tuple(marks.split()), pattern, False)
 
 
 RULES: tuple[Rule, ...] = (

@@ -17,6 +17,7 @@ from components.store.progress import (
 from components.store.runs import Run, list_runs, read_runs
 from components.store.spec import StepSpec, canonical_json, sha256_hex
 from components.store.store import Step, Store
+from components.store.unrun import leave_unrun
 
 __all__ = [
     "AppendLog",
@@ -32,6 +33,7 @@ __all__ = [
     "hold",
     "imported",
     "is_held",
+    "leave_unrun",
     "list_runs",
     "logger",
     "machine_fault",

@@ -13,11 +13,14 @@ from components.errors import HeldBackError, InputError, RefusedError, TerminalE
 from components.recipe import MATRIX, LoadedRecipe, start_run
 from components.services import Server, apply_environment, prefect_environment, prefect_server, wait_until_stored
 from components.services.notify.runs import to_be_told
-from components.store import Run, imported, logger
+from components.store import Run, imported, leave_unrun, logger
 from flows.commands.options import json_option, load, override_option, recipe_options
 from flows.commands.past import print_run
 from flows.commands.terminal import told_in_terminal
 from flows.notify import tell_ended_here
+
+# What Prefect imports and no run of ours asks for: two of them load the certificates of all the world's servers.
+_UNRUN = ("prefect.blocks.notifications", "prefect.blocks.webhook", "coolname", "jsonschema")
 
 force_option = click.option(
     "--force", multiple=True, metavar="STEP", help="do this step again although it is sealed, such as index.chunk"
@@ -172,6 +175,7 @@ def _execute(run: Run, server: Server | None) -> None:
 def _carried_out(run: Run, server: Server) -> BaseException | None:
     """Run it on a server; returns what it failed with."""
     apply_environment({**prefect_environment(run.workspace), "PREFECT_API_URL": server.api_url})
+    leave_unrun(*_UNRUN)
     state = imported("flows.run").run_phase(run)
     if state.is_completed():
         return None

@@ -156,7 +156,7 @@ def _watch_memory() -> Callable[[], float]:
     class Handler(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             done, total = getattr(record, "done", 0), getattr(record, "total", 0)
-            if total and getattr(record, "step", "").startswith("evaluate.") and done == total // 5:
+            if not seen and getattr(record, "step", "").startswith("evaluate.") and total // 5 <= done < total:
                 seen.append(resident())
 
     progress_logger.addHandler(Handler())
