@@ -1,4 +1,4 @@
-"""Environments of trainers: found, broken in every way, installed, killed, mended."""
+"""Environments of trainers: found, broken in every way, installed, mended."""
 
 from __future__ import annotations
 
@@ -6,11 +6,8 @@ import functools
 import json
 import os
 import shutil
-import signal
 import subprocess
-import sys
 import threading
-import time
 from collections.abc import Callable
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -25,8 +22,6 @@ from components.train.environments.state import older_environments, states
 from components.train.environments.uv import find_uv
 from tests.train.small_trainers import TORCH, VERSION, pinned, wheel
 
-DYING = Path(__file__).with_name("small_trainers.py")
-
 
 @pytest.fixture
 def said() -> list[str]:
@@ -35,30 +30,6 @@ def said() -> list[str]:
 
 def mark() -> Path:
     return find.environment_folder("axolotl") / find.MARK
-
-
-def start(root: Path, small: Path, point: str = "", **variables: str) -> subprocess.Popen[str]:
-    """The installer as a program of its own."""
-    return subprocess.Popen(
-        [sys.executable, str(DYING), str(small / "locks"), "axolotl", point],
-        cwd=root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        env={**os.environ, "PYTHONPATH": str(root), **variables},
-    )  # fmt: skip
-
-
-def alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-
-
-def wait_for(what: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not what():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def test_an_environment_is_made_from_its_lock_and_found_again(small: Path, said: list[str]) -> None:
@@ -290,54 +261,6 @@ def test_the_end_of_a_log_is_told_without_passwords(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_text("fetching https://anna:geh@eim@index.example.com/simple and git+ssh://token@host/a@b, not a@b\n")
     assert tail(log).strip() == "fetching https://****@index.example.com/simple and git+ssh://****@host/a@b, not a@b"
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("point", ["an empty environment", f"torch {TORCH}", "packages, each", "a trial"])
-def test_a_killed_installation_is_done_by_the_next_one(root: Path, small: Path, point: str) -> None:
-    dying = start(root, small, point)
-    dying.communicate()
-    assert dying.returncode == -signal.SIGKILL
-    with pytest.raises(TerminalError, match="cannot be used"):
-        find_environment("axolotl")
-    install("axolotl", say=print)
-    assert find_environment("axolotl").trainer_version == VERSION
-
-
-@pytest.mark.slow
-def test_a_killed_installation_leaves_no_child(root: Path, small: Path) -> None:
-    pid = small / "pid"
-    dying = start(root, small, AXOLOTL_SLOW_IMPORT=str(pid))
-    wait_for(lambda: pid.exists() and pid.read_text() != "")
-    child = int(pid.read_text())
-    assert alive(child)
-    dying.kill()
-    dying.communicate()
-    wait_for(lambda: not alive(child))
-    assert states()[0].state == "broken"
-
-
-@pytest.mark.slow
-def test_ctrl_c_ends_the_child_first(root: Path, small: Path) -> None:
-    pid = small / "pid"
-    dying = start(root, small, AXOLOTL_SLOW_IMPORT=str(pid))
-    wait_for(lambda: pid.exists() and pid.read_text() != "")
-    assert states()[0].state == "installing"
-    with pytest.raises(TerminalError, match="being installed now"):
-        find_environment("axolotl")
-    dying.send_signal(signal.SIGINT)
-    told, _ = dying.communicate()
-    assert "KeyboardInterrupt" in told
-    assert not alive(int(pid.read_text()))
-
-
-@pytest.mark.slow
-def test_two_at_once_install_once(root: Path, small: Path) -> None:
-    both = [start(root, small), start(root, small)]
-    texts = [one.communicate()[0] for one in both]
-    assert [one.returncode for one in both] == [0, 0]
-    assert sorted("an empty environment" in text for text in texts) == [False, True]
-    assert any("waiting for process" in text for text in texts) or any("can be imported" in text for text in texts)
 
 
 class Quiet(SimpleHTTPRequestHandler):
