@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -40,15 +39,20 @@ def test_two_who_notice_the_same_at_the_same_time_tell_it_once(tmp_path: Path, r
         "import sys; from pathlib import Path; from components.services.notify.deliver import deliver;"
         "from components.services.notify.news import News; from components.services.params import NotifyParams;"
         "news = News(event='failure', about='run:1', title='t', facts={}, look='l');"
-        "sys.stdin.readline();"
+        "print('ready', flush=True); sys.stdin.readline();"
         "deliver(news, [NotifyParams(webhook=sys.argv[2])], workspace=Path(sys.argv[1]))"
     )
     with web() as here:
         both = [
-            subprocess.Popen([sys.executable, "-c", code, str(tmp_path), here.url], cwd=root, stdin=subprocess.PIPE)
+            subprocess.Popen(
+                [sys.executable, "-c", code, str(tmp_path), here.url],
+                cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            )
             for _ in range(4)
-        ]
-        time.sleep(1.5)  # all have imported, and wait for the word
+        ]  # fmt: skip
+        for each in both:  # all have imported, and wait for the word
+            assert each.stdout and each.stdout.readline() == b"ready\n"
+            each.stdout.close()
         for each in both:
             assert each.stdin
             each.stdin.write(b"go\n")
