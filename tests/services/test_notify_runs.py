@@ -140,16 +140,14 @@ def test_the_keeper_looks_again_after_the_time_of_who_was_killed_while_it_sent(
     from components.services.supervisor import teller
     from components.services.supervisor.board import Board
 
-    monkeypatch.setattr(teller, "_AGAIN_SECONDS", 0.3)
     died(run(tmp_path, {"webhook": "http://127.0.0.1:1/"}, steps=[{"name": "index.build", "status": "running"}]))
     one = teller.Teller(Board(tmp_path), threading.Event(), workspace=tmp_path, keeper="k")
-    started: list[float] = []
-    monkeypatch.setattr(teller.subprocess, "run", lambda *_, **__: started.append(time.monotonic()))
-    for _ in range(3):
-        one.look()
+    started: list[object] = []
+    monkeypatch.setattr(teller.subprocess, "run", lambda command, **_: started.append(command))
+    for seconds in (0, 5, 69):
+        one.look(now=1000.0 + seconds)
     assert len(started) == 1
-    time.sleep(0.35)
-    one.look()
+    one.look(now=1071.0)
     assert len(started) == 2
 
 

@@ -43,9 +43,9 @@ class Teller:
             except Exception as error:
                 self.board.note(f"teller: {type(error).__name__}: {error}")
 
-    def look(self) -> None:
-        """Have those told that are not told yet; returns when that is done."""
-        now = time.monotonic()
+    def look(self, *, now: float | None = None) -> None:
+        """Have those told that are not told yet; returns when that is done. `now`: of `time.monotonic`."""
+        now = time.monotonic() if now is None else now
         found = [run.id for run in unseen(self.workspace, seen=self.seen) if self.due.get(run.id, now) <= now]
         for name in found:
             self.due[name] = now + _AGAIN_SECONDS
