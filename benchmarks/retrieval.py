@@ -2,6 +2,7 @@
 
     python -m benchmarks.retrieval --notes DIR --golden FILE      # notes and questions (JSONL)
     python -m benchmarks.retrieval --squad-it FILE                # SQuAD-it test set as a retrieval test
+    python -m benchmarks.retrieval --notes DIR --golden FILE --compare   # and without headings, without time
     python -m benchmarks.retrieval --notes DIR --overhead         # index time against embedding alone
 
 The code that runs is the project's own: collect, chunk, sync, search. "Full text" and "vectors" are the two legs of the
@@ -23,6 +24,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.measured import Report
 from components.errors import CervellaError
 from components.evaluate import Question, RankedFile, load_golden, rank_files, score_retrieval
 from components.index import Chunk, Hit, Index, chunk_documents
@@ -172,7 +174,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--notes", type=Path, help="folder with Markdown notes")
     parser.add_argument("--golden", type=Path, help="questions on them: JSONL with id, question, lang, kind, gold")
     parser.add_argument("--squad-it", type=Path, help="SQuAD_it-test.json.gz")
-    parser.add_argument("--model", default="local/multilingual-e5-small", help="embedder (default: %(default)s)")
+    parser.add_argument("--compare", action="store_true", help="also without breadcrumbs, and without dates and states")
+    parser.add_argument(
+        "--model", "--embedder", default="local/multilingual-e5-small", help="embedder (default: %(default)s)"
+    )
     parser.add_argument("--max-tokens", type=int, help="of a chunk (default: the recipe's)")
     parser.add_argument("--dense-weight", type=float, help="share of the vectors (default: the embedder's)")
     parser.add_argument("--candidates", type=int, default=SearchParams().candidates)
@@ -185,12 +190,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("give --notes or --squad-it")
     if options.notes and not options.golden and not options.overhead:
         parser.error("--notes needs --golden (or --overhead)")
+    kept = Report("retrieval")
     try:
         report = run(options)
     except CervellaError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
-    if options.json:
+    if options.compare:
+        kept.values = _without_names(report)
+        print(f"kept in {kept.keep(options.json)}")
+    elif options.json:
         options.json.write_text(json.dumps(report, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     return 0
 
@@ -214,17 +223,36 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     embedder = load_embedder(model=options.model, cache=options.cache / "embeddings.sqlite")
     if embedder is None:
         raise SystemExit("--model none has one leg alone: there is nothing to compare")
-    chunks = cut(documents, embedder.count_tokens, chunk)
-    source = str((options.squad_it or options.notes).resolve())
-    folder = options.cache / f"index-{hashlib.sha256(source.encode()).hexdigest()[:16]}"
-    index = Index.open(folder, embedder)
-    synced = index.sync(chunks, max_removed_share=1.0, progress=progress("embedded"))
-    print(f"{len(documents)} notes, {len(chunks)} chunks, {embedder.id}, {synced.embedded} new texts: {synced.seconds}")
-    return {
-        "notes": len(documents),
-        "chunks": len(chunks),
-        "systems": table(search_all(index, questions, search), questions),
-    }
+
+    def systems(documents: Sequence[Document], chunk: ChunkParams, name: str) -> dict[str, Any]:
+        chunks = cut(documents, embedder.count_tokens, chunk)
+        source = f"{(options.squad_it or options.notes).resolve()}{name}"
+        folder = options.cache / f"index-{hashlib.sha256(source.encode()).hexdigest()[:16]}"
+        index = Index.open(folder, embedder)
+        synced = index.sync(chunks, max_removed_share=1.0, progress=progress("embedded"))
+        print(f"{len(documents)} notes, {len(chunks)} chunks, {embedder.id}, {synced.embedded} new: {synced.seconds}")
+        return {"chunks": len(chunks), "systems": table(search_all(index, questions, search), questions)}
+
+    found = {"notes": len(documents), "embedder": embedder.id, **systems(documents, chunk, "")}
+    if not options.compare:
+        return found
+    print("\nwithout breadcrumbs")
+    bare = systems(documents, chunk.model_copy(update={"breadcrumbs": False}), "#without breadcrumbs")
+    print("\nwithout dates, states and successors")
+    timeless = systems([without_time(document) for document in documents], chunk, "#without time")
+    return found | {"variants": {"without breadcrumbs": bare, "without dates, states and successors": timeless}}
+
+
+def _without_names(report: dict[str, Any]) -> dict[str, Any]:
+    """The same without single questions and the notes that they found: what is kept in the project names no one's."""
+    if isinstance(report, dict):
+        return {key: _without_names(value) for key, value in report.items() if key not in ("questions", "unanswerable")}
+    return report
+
+
+def without_time(document: Document) -> Document:
+    """The note as if nothing were known of when it was written, and of what replaced it."""
+    return document.but(date=None, date_source=None, status="current", supersedes=(), superseded_by=())
 
 
 if __name__ == "__main__":

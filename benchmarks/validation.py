@@ -221,7 +221,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for name, taken in told["commands"].items():
             print(
                 f"{name:<16} {taken['wall']['median']:8.1f} s wall  "
-                f"{taken['processor']['median']:8.1f} s of a processor  {taken['peak_mb']['median']:6.0f} MB (the whole command)"
+                f"{taken['processor']['median']:8.1f} s of a processor  "
+                f"{taken['peak_mb']['median']:6.0f} MB (the whole command)"
             )
         report.values["start_600"] = start(600, options.repeats)
         print(f"`cervella data check` of 600 conversations: {report.values['start_600']['median']:.1f} s wall")

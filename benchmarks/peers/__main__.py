@@ -26,7 +26,6 @@ from benchmarks.peers.score import score, wrong_rows
 
 OURS = "cervella"
 PEERS = (LANGCHAIN, LLAMAINDEX, HAYSTACK)
-_NAMED = 12  # files that a result names
 
 
 class Started:
@@ -111,8 +110,7 @@ def _summed(by_step: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
         files = set(worst["wrong_files"])
         summed[name] = {
             "wrong_files": len(files), "new_wrong_files": len(files - before), "wrong_rows": worst["wrong_rows"],
-            "wrong": {what: {"files": len(paths), "named": paths[:_NAMED]}
-                      for what, paths in worst["wrong"].items() if paths},
+            "wrong": {what: len(paths) for what, paths in worst["wrong"].items() if paths},  # no names: notes are private
             "same_each_time": len({(one["wrong_rows"], one["texts"]) for one in repeats}) == 1,
             "texts": worst["texts"], "calls": worst["calls"], "stored": worst["stored"], "failed": worst["failed"],
             "seconds": summed_up(one["seconds"]["index"] for one in repeats),
