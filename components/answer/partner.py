@@ -54,15 +54,15 @@ class Asking(TypedDict, total=False):
     max_chars: int
     """Longest question that is taken (characters); MAX_QUESTION_CHARS."""
     turn: AbstractContextManager[object] | None
-    """Held while the notes are searched, so that several threads search one after the other; waiting for it is no part
-    of `seconds`."""
+    """Held while the notes are searched, by who has to know in which index; waiting for it is no part of `seconds`.
+    None: searches of several threads run beside each other."""
 
 
 @dataclass(frozen=True)
 class Partner:
     """All that answering takes. `ask` and `stream` are the one path for the terminal, the evaluation and the endpoint.
 
-    Threads may share it if each passes the same lock as `turn`.
+    Threads may share it.
     """
 
     index: Index

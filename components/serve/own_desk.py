@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Generator
 from contextlib import closing
 
@@ -27,7 +26,6 @@ class OwnDesk:
 
     def __init__(self, live: Live, *, max_chars: int, history_tokens: int) -> None:
         self._live, self._max_chars, self._history_tokens = live, max_chars, history_tokens
-        self._turn = threading.Lock()  # notes are searched one question after the other
 
     def stream(self, wanted: Wanted) -> Generator[str | Served]:
         """See `Desk`; while the model has nothing to show, an empty piece is given now and then."""
@@ -35,8 +33,7 @@ class OwnDesk:
         with self._live.use() as opened:
             pieces = opened.partner.stream(
                 wanted.question, history=wanted.history, max_tokens=wanted.tokens_of(opened.partner),
-                history_tokens=self._history_tokens, max_chars=self._max_chars, turn=self._turn,
-                beat_seconds=_BEAT_SECONDS,
+                history_tokens=self._history_tokens, max_chars=self._max_chars, beat_seconds=_BEAT_SECONDS,
             )  # fmt: skip
             try:
                 with closing(pieces):

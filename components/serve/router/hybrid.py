@@ -13,7 +13,6 @@ not by the conversation before it.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
@@ -74,7 +73,6 @@ class HybridDesk:
         self._live, self._router, self._helper = live, router, helper
         self._seconds, self._max_chars, self._history_tokens = seconds, max_chars, history_tokens
         self._clock = clock
-        self._turn = threading.Lock()  # notes are searched one question after the other
         limits = router.breaker.model_dump()
         self._breakers: Mapping[Who, Breaker] = {who: Breaker(**limits, clock=clock) for who in get_args(Who)}
 
@@ -199,8 +197,7 @@ class HybridDesk:
             partner = self._helper.partner(partner)
         yield from partner.stream(
             wanted.question, history=wanted.history, max_tokens=wanted.tokens_of(partner),
-            history_tokens=self._history_tokens, max_chars=self._max_chars, turn=self._turn,
-            beat_seconds=_BEAT_SECONDS,
+            history_tokens=self._history_tokens, max_chars=self._max_chars, beat_seconds=_BEAT_SECONDS,
         )  # fmt: skip
 
     def _holds(self, who: Who, pieces: list[str], *, after: list[Who]) -> bool:
