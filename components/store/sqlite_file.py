@@ -4,7 +4,8 @@ What a crash leaves behind: nothing to mend. Each piece of work is one transacti
 loses at most the one that was being written, and the next reader rolls the log back or forward; a power cut may lose
 the last ones that were told done, never half of one. `-wal` and `-shm` files beside the database are part of it. A
 file that is no database any more is moved aside to `NAME.corrupt-N` and begun anew. A full disk, a disk that can only
-be read, or a lock held longer than the busy time-out makes it forget, with one warning in the log.
+be read, or a lock held longer than the busy time-out makes it forget. The log is told when that begins and when it is
+over, reading and writing apart; of a fault that comes and goes, once in ten minutes.
 
 Several threads share one connection under a lock; several processes may use the file at once.
 """
@@ -15,7 +16,9 @@ import logging
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,7 +27,18 @@ __all__ = ["SqliteFile"]
 log = logging.getLogger(__name__)
 
 _BROKEN = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT)
+_AGAIN_SECONDS = 600.0  # after which a fault that has been told and was over is told again
+_READS, _WRITES = "nothing is read from it", "nothing is kept in it"
 _T = TypeVar("_T")
+
+
+@dataclass
+class _Fault:
+    """That reading, or writing, fails. `told_at`: when that was told (monotonic); `times`: since it works no more."""
+
+    told_at: float = float("-inf")
+    times: int = 0
+    is_told: bool = False
 
 
 class SqliteFile:
@@ -45,7 +59,7 @@ class SqliteFile:
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
         self._inode = 0
-        self._warned = False
+        self._faults = {_READS: _Fault(), _WRITES: _Fault()}
 
     def close(self) -> None:
         """Close the file; the next use opens it again."""
@@ -56,10 +70,12 @@ class SqliteFile:
         """What `work` reads, or `instead` when the file cannot be used."""
         with self._lock:
             try:
-                return work(self._open())
+                found = work(self._open())
             except (sqlite3.Error, OSError) as error:
-                self._mishap(error, "nothing is read from it")
+                self._mishap(error, _READS)
                 return instead
+            self._works(_READS)
+            return found
 
     def _try_write(self, work: Callable[[sqlite3.Connection], object]) -> bool:
         """Do `work` in one transaction, on a new file when this one is broken; False when nothing could be kept."""
@@ -67,9 +83,10 @@ class SqliteFile:
             for last in (False, True):
                 try:
                     self._transact(work)
+                    self._works(_WRITES)
                     return True
                 except (sqlite3.Error, OSError) as error:
-                    if not self._mishap(error, "nothing is kept in it") or last:
+                    if not self._mishap(error, _WRITES) or last:
                         return False
         return False
 
@@ -115,10 +132,19 @@ class SqliteFile:
             log.warning("the %s %s is broken (%s): moved to %s, a new one is begun",
                         self._what, self.path, error, aside)  # fmt: skip
             return True
-        if not self._warned:
-            self._warned = True
+        fault = self._faults[consequence]
+        fault.times += 1
+        if not fault.is_told and time.monotonic() - fault.told_at >= _AGAIN_SECONDS:
+            fault.is_told, fault.told_at = True, time.monotonic()
             log.warning("the %s %s cannot be used (%s): %s", self._what, self.path, error, consequence)
         return False
+
+    def _works(self, consequence: str) -> None:
+        """It could be used: what was told of before is over."""
+        fault = self._faults[consequence]
+        if fault.is_told:
+            log.warning("the %s %s can be used again (%d times %s)", self._what, self.path, fault.times, consequence)
+        fault.is_told, fault.times = False, 0
 
     def _move_aside(self) -> Path:
         number = 1

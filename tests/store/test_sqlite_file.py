@@ -1,0 +1,87 @@
+"""A SQLite file that cannot be used for a while: told when that begins and when it is over, and not each time."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from components.store import sqlite_file
+from components.store.sqlite_file import SqliteFile
+
+
+class Kept(SqliteFile):
+    """Numbers."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            path, schema=["CREATE TABLE IF NOT EXISTS kept (number INTEGER)"], what="test file", busy_seconds=0.01
+        )
+
+    def keep(self, number: int) -> bool:
+        return self._try_write(lambda connection: connection.execute("INSERT INTO kept VALUES (?)", [number]))
+
+    def numbers(self) -> list[int]:
+        nothing: list[int] = []
+        return self._try_read(
+            lambda connection: [row[0] for row in connection.execute("SELECT number FROM kept")], instead=nothing
+        )
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Another process writes, for the length of the block."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+        other.execute("ROLLBACK")
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Iterator[Kept]:
+    made = Kept(tmp_path / "kept.sqlite")
+    assert made.keep(1)
+    yield made
+    made.close()
+
+
+def test_a_fault_is_told_when_it_begins_and_when_it_is_over(file: Kept, caplog: pytest.LogCaptureFixture) -> None:
+    with locked(file.path):
+        assert [file.keep(number) for number in (2, 3, 4)] == [False] * 3
+        assert file.numbers() == [1], "it can be read"
+        assert caplog.text.count("cannot be used") == 1 and "again" not in caplog.text
+    assert file.keep(5) and file.keep(6) and file.numbers() == [1, 5, 6]
+    assert [record.levelname for record in caplog.records] == ["WARNING"] * 2
+    assert caplog.records[1].getMessage().endswith("can be used again (3 times nothing is kept in it)")
+
+
+def test_a_fault_that_comes_and_goes_is_told_once_in_ten_minutes(
+    file: Kept, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr(sqlite_file.time, "monotonic", lambda: now)
+    for _ in range(5):
+        with locked(file.path):
+            assert not file.keep(2)
+        assert file.keep(3)
+    assert len(caplog.records) == 2, "its begin and its end, once"
+    now += 600
+    with locked(file.path):
+        assert not file.keep(4)
+    assert "cannot be used" in caplog.records[2].getMessage() and file.keep(5)
+    assert len(caplog.records) == 4
+
+
+def test_a_fault_that_stays_is_told_once_however_long_it_stays(
+    file: Kept, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr(sqlite_file.time, "monotonic", lambda: now)
+    with locked(file.path):
+        for _ in range(5):
+            assert not file.keep(2)
+            now += 3600
+    assert len(caplog.records) == 1
