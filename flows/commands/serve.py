@@ -217,12 +217,25 @@ def _tell(url: str, *, wanted: int, has: int, model: str, keyed: bool) -> None:
 
 
 def _log() -> None:
-    """What happens is told on stderr, a line each; nothing of a question or an answer."""
+    """What happens is told on stderr, a line each; nothing of a question or an answer.
+
+    Lines of the HTTP server are rare: anybody who reaches its port can cause them, before a key is asked for.
+    """
+    from components.serve.http.seldom import Seldom
     from components.store import logger
 
-    lines = logging.StreamHandler()
-    lines.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    for one in (logger, logging.getLogger("uvicorn.error")):
-        one.addHandler(lines)
+    def lines() -> logging.Handler:
+        made = logging.StreamHandler()
+        made.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        return made
+
+    rare = lines()
+    rare.addFilter(Seldom())
+    for one, handler in (
+        (logger, lines()),
+        (logging.getLogger("uvicorn.error"), rare),
+        (logging.getLogger("asyncio"), rare),
+    ):
+        one.addHandler(handler)
         one.setLevel(logging.WARNING)
         one.propagate = False

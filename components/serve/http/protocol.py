@@ -20,6 +20,9 @@ _HEADERS = [("Content-Type", "application/json"), ("Cache-Control", "no-store"),
 class Protocol(H11Protocol):
     """One connection."""
 
+    def _unsupported_upgrade_warning(self) -> None:
+        """What asks to go on in another protocol is answered in this one; that is worth no line in the log."""
+
     def send_400_response(self, msg: str) -> None:
         """Refuse what cannot be understood, and close the connection.
 
