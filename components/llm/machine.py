@@ -1,11 +1,12 @@
-"""How many processors this process may really use."""
+"""The machine at hand: processors that this process may really use, and where its user keeps what can be had again."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
-__all__ = ["share_processors", "usable_cpus"]
+__all__ = ["share_processors", "usable_cpus", "user_cache"]
 
 _CGROUP = Path("/sys/fs/cgroup")
 
@@ -34,6 +35,12 @@ def usable_cpus(cgroup: Path = _CGROUP) -> int:
         count = min(count, max(1, -(-int(quota[0]) // int(quota[1]))))
     told = os.environ.get("OMP_NUM_THREADS", "")  # a worker of a Ray cluster has one processor, and is told so by this
     return min(count, int(told)) if told.isdigit() and int(told) > 0 else count
+
+
+def user_cache(environment: Mapping[str, str] = os.environ) -> Path:
+    """The user's cache folder: `$XDG_CACHE_HOME` where it is absolute, else `~/.cache`."""
+    named = environment.get("XDG_CACHE_HOME", "")
+    return Path(named) if os.path.isabs(named) else Path.home() / ".cache"
 
 
 def _read(path: Path) -> list[str]:

@@ -169,12 +169,12 @@ def _load_smollm2() -> tokenizers.Tokenizer:
 
 
 def _load_e5() -> Tokenizer:
-    from components.llm.local_embedder import load_e5
+    from components.llm.e5 import load_e5_tokenizer
 
-    count = load_e5().count_tokens
+    count = load_e5_tokenizer().count
 
     def cut(text: str, max_tokens: int) -> int:
-        # The engine tells counts, not where tokens end. Counts grow with the text, so halving finds the longest
+        # It tells counts, not where tokens end. Counts grow with the text, so halving finds the longest
         # beginning; doubling first keeps it cheap when the text is much longer than what is asked.
         high = min(len(text), 16 * max_tokens)
         while high < len(text) and count(text[:high]) <= max_tokens:

@@ -26,7 +26,7 @@ __all__ = ["ModelOfIndex", "World"]
 
 T = TypeVar("T")
 
-_TEXTS_A_SECOND = {"local/multilingual-e5-small": (2.0, 30.0), "local/usem3": (40.0, 600.0)}
+_TEXTS_A_SECOND = {"local/multilingual-e5-small": (10.0, 120.0), "local/usem3": (40.0, 600.0)}
 """Of a chunk of 200 tokens, on 2 to 8 processors: the range where nothing was measured yet."""
 
 

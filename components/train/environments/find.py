@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from components.errors import InputError, TerminalError
+from components.llm.machine import user_cache
 from components.store import is_held
 from components.train.params import TrainerName
 
@@ -139,9 +140,7 @@ def trainers_folder(environment: Mapping[str, str] = os.environ) -> Path:
     """Where environments of trainers and backends are: $CERVELLA_TRAINERS, else in the user's cache folder."""
     if named := environment.get("CERVELLA_TRAINERS"):
         return Path(os.path.abspath(os.path.expanduser(named)))
-    cache = environment.get("XDG_CACHE_HOME", "")
-    base = Path(cache) if os.path.isabs(cache) else Path.home() / ".cache"
-    return base / "cervella" / "trainers"
+    return user_cache(environment) / "cervella" / "trainers"
 
 
 def environment_folder(name: EnvironmentName) -> Path:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from components.errors import TerminalError
+from components.llm.machine import user_cache
 
 __all__ = ["folder_bytes", "free_bytes", "has_nvidia_gpu", "same_disk", "size", "supported", "uv_cache"]
 
@@ -41,8 +42,7 @@ def uv_cache(environment: Mapping[str, str] = os.environ) -> Path:
     """Where uv keeps what it has downloaded. An environment on the same disk shares its files (hard links)."""
     if named := environment.get("UV_CACHE_DIR"):
         return Path(named)
-    cache = environment.get("XDG_CACHE_HOME", "")
-    return (Path(cache) if os.path.isabs(cache) else Path.home() / ".cache") / "uv"
+    return user_cache(environment) / "uv"
 
 
 def _existing(path: Path) -> Path:

