@@ -44,7 +44,13 @@ def _any_of(keys: Collection[str]) -> str:
 
 
 def merge(table: Any, rows: Any, gone: list[str]) -> None:
-    """Insert, update and delete in one commit."""
+    """Insert, update and delete in one commit. `rows`: batches, which are read once.
+
+    Into an empty table they are written as they come. To merge, LanceDB holds all of them at once, several times over.
+    """
+    if not gone and not table.count_rows():
+        table.add(rows)
+        return
     commit = table.merge_insert("chunk_id").when_matched_update_all(where="target.row_hash != source.row_hash")
     commit = commit.when_not_matched_insert_all()
     if gone:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +45,7 @@ row holds but the vector, which the embedder and the text determine; it is the s
 ROW_BYTES = 64 + 64 + 32 + len('"  "\n')
 """Of a row's line: all are as long, so that a row is found by its number."""
 
+_BATCH = 1000  # rows
 _LISTS = ("paths", "supersedes", "heading")
 _FLAGS = ("local",)
 _NULLABLE = ("project", "date")
@@ -118,8 +119,10 @@ def schema(dimensions: int) -> pa.Schema:
     return pa.schema(fields)
 
 
-def to_arrow(chunks: Sequence[Chunk], *, hashes: Mapping[str, str], vectors: Any, dimensions: int) -> pa.Table:
-    """Rows for the table.
+def to_arrow(
+    chunks: Sequence[Chunk], *, hashes: Mapping[str, str], vectors: Any, dimensions: int
+) -> pa.RecordBatchReader:  # fmt: skip
+    """Rows for the table, made a batch at a time as they are read: all at once they take as much as all chunks again.
 
     Args:
         chunks: n chunks.
@@ -129,11 +132,18 @@ def to_arrow(chunks: Sequence[Chunk], *, hashes: Mapping[str, str], vectors: Any
     """
     import pyarrow as pa
 
-    columns: dict[str, Any] = {name: [getattr(chunk, name) for chunk in chunks] for name in chunk_columns()}
-    columns |= {name: [list(value) for value in columns[name]] for name in _LISTS}
-    columns["row_hash"] = [hashes[chunk.chunk_id] for chunk in chunks]
-    columns[FTS_COLUMN] = [fts_text(chunk) for chunk in chunks]
-    if dimensions:
-        flat = pa.array(vectors.reshape(-1), type=pa.float32())
-        columns["vector"] = pa.FixedSizeListArray.from_arrays(flat, dimensions)
-    return pa.table(columns, schema=schema(dimensions))
+    made = schema(dimensions)
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for start in range(0, len(chunks), _BATCH):
+            some = chunks[start : start + _BATCH]
+            columns: dict[str, Any] = {name: [getattr(chunk, name) for chunk in some] for name in chunk_columns()}
+            columns |= {name: [list(value) for value in columns[name]] for name in _LISTS}
+            columns["row_hash"] = [hashes[chunk.chunk_id] for chunk in some]
+            columns[FTS_COLUMN] = [fts_text(chunk) for chunk in some]
+            if dimensions:
+                flat = pa.array(vectors[start : start + _BATCH].reshape(-1), type=pa.float32())
+                columns["vector"] = pa.FixedSizeListArray.from_arrays(flat, dimensions)
+            yield pa.record_batch(columns, schema=made)
+
+    return pa.RecordBatchReader.from_batches(made, batches())
