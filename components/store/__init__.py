@@ -7,6 +7,7 @@ from components.store.locks import FileLock, hold, is_held, tidy_locks
 from components.store.log import AppendLog
 from components.store.machine import machine_fault, machine_faults_told
 from components.store.progress import (
+    Pace,
     logger,
     progress_logger,
     progress_of,
@@ -23,6 +24,7 @@ __all__ = [
     "AppendLog",
     "Artefact",
     "FileLock",
+    "Pace",
     "Run",
     "Step",
     "StepSpec",

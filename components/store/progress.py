@@ -20,7 +20,7 @@ from components.store.spec import StepSpec
 from components.store.store import Step, Store
 
 __all__ = [
-    "facts_in_words", "logger", "progress_logger", "progress_of", "recorded_step", "tell_progress", "told_step",
+    "Pace", "facts_in_words", "logger", "progress_logger", "progress_of", "recorded_step", "tell_progress", "told_step",
 ]  # fmt: skip
 
 logger = logging.getLogger("cervella")
@@ -54,6 +54,23 @@ def progress_of(step: str) -> Callable[[int, int], None]:
             tell_progress(step, done, total)
 
     return tell
+
+
+class Pace:
+    """How fast a step goes, from the first time that it told how far it is: what was there before has no speed."""
+
+    def __init__(self, done: int) -> None:
+        self._first, self._begun = done, time.monotonic()
+
+    def words(self, done: int, total: int) -> str:
+        """Parts a second and the time left at this speed, as `35 a second, about 90 s left`; empty: not known yet."""
+        made, seconds = done - self._first, time.monotonic() - self._begun
+        if made <= 0 or seconds < 1:
+            return ""
+        speed = made / seconds
+        left = (total - done) / speed
+        told = [f"{speed:.0f} a second"] if speed >= 10 else [f"{speed:.1f} a second"] if speed >= 0.1 else []
+        return ", ".join([*told, f"about {left:.0f} s left"] if left >= 1 else told)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 from uuid import UUID
 
-from components.store.progress import logger, progress_logger
+from components.store.progress import Pace, logger, progress_logger
 from components.store.runs import Run
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ class _Bar:
     """How far a step is, as it was told last. `artifact`: none until the server has it."""
 
     begun: float
-    first: int
+    pace: Pace
     done: int = 0
     total: int = 1
     told: str = ""
@@ -132,9 +132,7 @@ class _Bar:
 
     def words(self) -> str:
         """What stands beside it: numbers, and what the step tells of itself, or how long it will take at this speed."""
-        made = self.done - self.first
-        left = (time.monotonic() - self.begun) / made * (self.total - self.done) if made > 0 else 0.0
-        told = self.told or (f"about {left:.0f} s left" if left >= 1 else "")
+        told = self.told or self.pace.words(self.done, self.total)
         return f"{self.done:,} of {self.total:,}{told and f', {told}'}"
 
 
@@ -159,7 +157,7 @@ class _Bars(logging.Handler):
         if not step or total < 1 or self._ended.is_set():
             return
         done = int(getattr(record, "done", 0))
-        bar = self._bars.setdefault(step, _Bar(begun=time.monotonic(), first=done))
+        bar = self._bars.setdefault(step, _Bar(begun=time.monotonic(), pace=Pace(done)))
         bar.done, bar.total, bar.told = done, total, str(getattr(record, "told", ""))
         if self._thread is None:
             self._thread = threading.Thread(target=self._draw, name="bars of progress", daemon=True)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from components.store import logger, progress_logger
+from components.store import Pace, logger, progress_logger
 
 __all__ = ["told_in_terminal"]
 
@@ -22,7 +22,7 @@ class StepLines(logging.Handler):
         super().__init__(logging.DEBUG)
         self.live = sys.stderr.isatty()
         self.last = 0.0
-        self.begun: dict[str, float] = {}
+        self.paces: dict[str, Pace] = {}
         self.drawn = False
         """Whether a line stands there that is to be drawn over."""
 
@@ -30,7 +30,8 @@ class StepLines(logging.Handler):
         """Draw one record."""
         step, event = getattr(record, "step", None), getattr(record, "event", None)
         if event == "begin" and step:
-            self.begun[step] = self.last = time.monotonic()
+            self.paces.pop(step, None)
+            self.last = time.monotonic()
             if self.live:
                 self.write(f"… {step}")
         elif event in SIGNS:
@@ -42,13 +43,13 @@ class StepLines(logging.Handler):
             self.write(record.getMessage(), end="\n")
 
     def progress(self, step: str, done: int, total: int, told: str = "") -> None:
-        """Draw how far a step is, and what it tells of itself, or how long it will take if it goes on like this."""
+        """Draw how far a step is, and what it tells of itself, or how fast it goes and how long it will take."""
+        pace = self.paces.setdefault(step, Pace(done))
         now = time.monotonic()
         if now - self.last < (0.2 if self.live else 10):
             return
         self.last = now
-        left = (now - self.begun.get(step, now)) / done * (total - done) if done else 0
-        told = told or (f"about {left:.0f} s left" if left >= 1 else "")
+        told = told or pace.words(done, total)
         self.write(f"… {step:<20} {done} of {total}" + (f", {told}" if told else ""))
 
     def write(self, text: str, *, end: str = "") -> None:

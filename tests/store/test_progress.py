@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from components.store import progress_logger, progress_of
+from components.store import Pace, progress_logger, progress_of
 
 
 @pytest.fixture
@@ -41,3 +41,16 @@ def test_each_step_is_told_by_itself(told: list[tuple[str, int, int]]) -> None:
     progress_of("index.chunk")(1, 2)
     progress_of("index.build")(1, 2)
     assert [step for step, _, _ in told] == ["index.chunk", "index.build"]
+
+
+def test_a_step_is_told_with_its_speed_from_where_it_began(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    pace = Pace(2_000)  # so many were there before
+    assert pace.words(2_000, 3_000) == ""
+    now += 10
+    assert pace.words(2_350, 3_000) == "35 a second, about 19 s left"
+    assert pace.words(2_004, 2_006) == "0.4 a second, about 5 s left"
+    assert pace.words(3_000, 3_000) == "100 a second"
+    now += 90
+    assert pace.words(2_001, 2_003) == "about 200 s left"  # slower than one in ten seconds
