@@ -13,7 +13,7 @@ export DO_NOT_TRACK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export HF_HUB_OFFLINE := 1
 
-.PHONY: help setup setup-ray demo up down test test-fast check format lock bench bench-retrieval bench-overhead bench-reindex bench-validation bench-training bench-serving clean
+.PHONY: help setup setup-ray demo up down test test-fast check format lock bench bench-retrieval bench-overhead bench-compare bench-reindex bench-growth bench-peers bench-validation bench-planning bench-embedding bench-training bench-serving bench-page clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -69,10 +69,13 @@ format: setup  ## write what check wants
 	$(BIN)/cervella schema --write
 	$(BIN)/python -m docs.reference
 
-bench: bench-retrieval bench-overhead bench-reindex bench-validation bench-training bench-serving  ## all benchmarks
+bench: bench-retrieval bench-overhead bench-compare bench-reindex bench-growth bench-peers bench-validation bench-planning bench-embedding bench-training bench-serving bench-page  ## all benchmarks; those beside peers install these apart
 
 bench-retrieval: setup  ## recall, MRR, nDCG: full text, vectors, RRF, ours (NOTES=dir GOLDEN=file, or SQUAD=file)
 	$(BIN)/python -m benchmarks.retrieval $(if $(SQUAD),--squad-it $(SQUAD),--notes $(or $(NOTES),examples/sncp) --golden $(or $(GOLDEN),examples/golden.jsonl))
+
+bench-compare: setup  ## the same, and without headings, without dates (NOTES=dir GOLDEN=file)
+	$(BIN)/python -m benchmarks.retrieval --compare --notes $(or $(NOTES),examples/sncp) --golden $(or $(GOLDEN),examples/golden.jsonl)
 
 bench-overhead: setup  ## a whole index from nothing against embedding the same texts alone (NOTES=dir)
 	$(BIN)/python -m benchmarks.retrieval --notes $(or $(NOTES),examples/sncp) --overhead
@@ -80,9 +83,20 @@ bench-overhead: setup  ## a whole index from nothing against embedding the same 
 bench-reindex: setup  ## what a reindex costs when little changed (COUNT=10000 generated notes, or NOTES=dir)
 	$(BIN)/python -m benchmarks.reindex $(if $(NOTES),--notes $(NOTES),--notes-count $(or $(COUNT),10000))
 
-bench-validation: setup  ## what the check of a dataset costs (COUNT=100000 conversations), and planted faults beside a rival
+bench-growth: setup  ## what ever more notes cost: 100, 1,000, 10,000
+	$(BIN)/python -m benchmarks.growth
+
+bench-peers: setup  ## keeping an index up to date beside LangChain, LlamaIndex, Haystack (NOTES=dir COUNT=866 REPEATS=5)
+	$(BIN)/python -m benchmarks.peers $(if $(NOTES),--notes $(NOTES)) --count $(or $(COUNT),866) --repeats $(or $(REPEATS),5)
+
+bench-validation: setup  ## what the check of a dataset costs and finds, beside soup-cli (COUNT=100000 conversations)
 	$(BIN)/python -m benchmarks.validation --conversations $(or $(COUNT),100000)
-	$(BIN)/python -m benchmarks.validation --rival
+
+bench-planning: setup  ## validate, plan and --help beside soup-cli
+	$(BIN)/python -m benchmarks.planning
+
+bench-embedding: setup  ## the packaged embedder beside others that carry their weights (NOTES=dir)
+	$(BIN)/python -m benchmarks.embedding $(if $(NOTES),--notes $(NOTES))
 
 bench-training: setup  ## estimates of training (memory, time) against published runs
 	$(BIN)/python -m benchmarks.training_estimates
@@ -90,6 +104,9 @@ bench-training: setup  ## estimates of training (memory, time) against published
 bench-serving: setup  ## own overhead, requests a second and memory of the endpoint (NOTES=dir DURATION=60), and retrieval (CHUNKS=50000)
 	$(BIN)/python -m benchmarks.serving --notes $(or $(NOTES),examples/sncp) --duration $(or $(DURATION),60)
 	$(BIN)/python -m benchmarks.serving --chunks $(or $(CHUNKS),50000)
+
+bench-page: setup  ## docs/comparison.md from the results that are there
+	$(BIN)/python -m benchmarks.page
 
 lock: setup  ## resolve the dependencies anew (then run make check test)
 	$(UV) pip compile pyproject.toml --extra dev --python-version 3.11 --generate-hashes --no-emit-index-url \

@@ -122,6 +122,7 @@ class Report:
         }  # fmt: skip
         path = path or RESULTS / f"{self.name}.json"
         write_atomic(path, (json.dumps(told, ensure_ascii=False, indent=1) + "\n").encode())
+        path.chmod(0o644)
         return path
 
 

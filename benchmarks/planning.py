@@ -29,7 +29,10 @@ data: {{train: ./train.jsonl, format: sharegpt, max_length: 4096}}
 training: {{epochs: 3, lr: 2e-4, batch_size: 1, lora: {{r: 16, alpha: 32}}, quantization: {quantization}}}
 output: ./output
 """
-_MEMORY = re.compile(r"peak_vram_gb\W+([0-9.]+)")
+_MEMORY = (
+    re.compile(r"memory: ([0-9.]+ to [0-9.]+ GiB)"),
+    re.compile(r"peak_vram_gb\W+([0-9.]+)"),
+)  # as this program and as soup-cli write it
 
 Command = tuple[str, list[str | Path], Path, dict[str, str]]
 """What it is called, what is run, in which folder, with which variables."""
@@ -74,11 +77,11 @@ def measured(commands: Sequence[Command], repeats: int) -> dict[str, Any]:
                 runs[name].append(done)
     told = {}
     for name, found in runs.items():
-        said = _MEMORY.search(found[-1].stdout)
+        said = [match[1] for match in (pattern.search(found[-1].stdout) for pattern in _MEMORY) if match]
         told[name] = {
             "wall": summed_up(one.wall for one in found), "processor": summed_up(one.processor for one in found),
             "peak_mb": summed_up(one.peak_mb for one in found), "code": found[-1].code,
-            "gpu_gb": float(said[1]) if said else None,
+            "gpu": said[0] if said else "",
         }  # fmt: skip
         print(
             f"{name:<36} {told[name]['wall']['median']:6.2f} s wall  {told[name]['processor']['median']:6.2f} s of a "

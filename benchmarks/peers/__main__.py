@@ -110,7 +110,8 @@ def _summed(by_step: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
         files = set(worst["wrong_files"])
         summed[name] = {
             "wrong_files": len(files), "new_wrong_files": len(files - before), "wrong_rows": worst["wrong_rows"],
-            "wrong": {what: len(paths) for what, paths in worst["wrong"].items() if paths},  # no names: notes are private
+            # How many, no names: results are published, notes are private.
+            "wrong": {what: len(paths) for what, paths in worst["wrong"].items() if paths},
             "same_each_time": len({(one["wrong_rows"], one["texts"]) for one in repeats}) == 1,
             "texts": worst["texts"], "calls": worst["calls"], "stored": worst["stored"], "failed": worst["failed"],
             "seconds": summed_up(one["seconds"]["index"] for one in repeats),
