@@ -7,8 +7,9 @@ once, with the time after which to ask again.
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Sequence
-from contextlib import closing
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["ServedChat"]
 
 _OWN_TOKENIZERS = ("smollm2", "qwen3")
+_LONG_SECONDS = 20.0  # without a first word, after which a question that was given up speaks against the engine
 _OF_A_TURN = 12  # tokens of a chat template around one message, and some to spare
 
 
@@ -84,16 +86,38 @@ class ServedChat:
             TerminalError: the prompt is longer than the context, or the server refuses it.
         """
         remote, asked, most = self._request(messages, max_tokens)
-        return self._own(remote.complete(asked, max_tokens=most))
+        with self._told() as begun:
+            raw = remote.complete(asked, max_tokens=most)
+            begun()
+        return self._own(raw)
 
     def stream(
         self, messages: Sequence[Message], *, max_tokens: int, beat_seconds: float | None = None
     ) -> Generator[str | RawReply, None, None]:
         """As `complete`, in pieces; see `Chat.stream`."""
         remote, asked, most = self._request(messages, max_tokens)
-        with closing(remote.stream(asked, max_tokens=most, beat_seconds=beat_seconds)) as pieces:
+        with self._told() as begun, closing(remote.stream(asked, max_tokens=most, beat_seconds=beat_seconds)) as pieces:
             for piece in pieces:
+                if piece:
+                    begun()
                 yield self._own(piece) if isinstance(piece, RawReply) else piece
+
+    @contextmanager
+    def _told(self) -> Iterator[Callable[[], None]]:
+        """The server hears whether an answer begins (what is given is called then), or none did in a long time."""
+        since, pulse, begins = time.monotonic(), self._server.pulse, False
+
+        def begun() -> None:
+            nonlocal begins
+            if not begins:
+                begins = True
+                pulse.heard()
+
+        try:
+            yield begun
+        finally:
+            if not begins and time.monotonic() - since >= min(_LONG_SECONDS, self._chat.timeout_seconds):
+                pulse.missed()
 
     def _request(self, messages: Sequence[Message], max_tokens: int) -> tuple[RemoteChat, list[Message], int]:
         self._server.check(self._adapter)

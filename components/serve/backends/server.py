@@ -10,7 +10,7 @@ start does it.
 An adapter that it refuses after it was started again is asked for again, with growing waits; meanwhile the models that
 lie beside it answer, and it is not started anew for that one's sake.
 
-**Not covered**: a vLLM whose engine hangs while its /health answers; questions then end by their own time-out.
+**Not covered**: a vLLM whose engine hangs while its /health answers and nobody asks anything, see `pulse`.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from typing import Any
 
 from components.errors import CervellaError, TerminalError, TransientError
 from components.llm.retry import RetryLater
+from components.serve.backends.pulse import Pulse
 from components.serve.backends.sweeper import end_server, make_folder, mark_of_serving, sweeper_command
 from components.serve.backends.vllm import Door, command, environment
 from components.serve.backends.weights import Adapter, Base
@@ -103,6 +104,8 @@ class Server(Service):
 
     patience = 60.0
     ask_seconds = 1.0
+    engine_seconds = 60.0
+    """In which an engine that gave no first word to several questions has to answer one of ours."""
 
     def __init__(
         self, *, base: Base, workspace: Path, context: int, rank: int, key: str, params: VllmParams
@@ -117,6 +120,7 @@ class Server(Service):
         self.port = 0
         self.starts = 0
         self.log = workspace / "serve" / "backends" / "vllm.log"
+        self.pulse = Pulse(lambda seconds: self.door.answers(seconds=seconds), seconds=self.engine_seconds)
         self.mark = mark_of_serving(workspace, server=f"{id(self):x}")
         self._process: subprocess.Popen[bytes] | None = None
         self._sweeper: subprocess.Popen[bytes] | None = None
@@ -224,6 +228,7 @@ class Server(Service):
         """See `Service`."""
         found = find_environment("vllm")
         self.port, self._there, self.starts = _free_port(self.port), None, self.starts + 1
+        self.pulse.begin()
         self._refused = {}  # another life: what it refused in the one before it may take now
         self._folder = make_folder(self.mark)
         words = command(
@@ -243,7 +248,7 @@ class Server(Service):
         if self._sweeper is not None and self._sweeper.poll() is not None:
             self._begin_sweeper()
         code = self._process.poll() if self._process else None
-        return None if code is None else f"it has ended ({code})"
+        return self.pulse.fault() if code is None else f"it has ended ({code})"
 
     def fault(self) -> str | None:
         """See `Service`; also has it serve what is held, and nothing else."""

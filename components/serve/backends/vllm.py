@@ -86,6 +86,11 @@ class Door:
             return None
         return str(told) if status is None else f"its /health answers {status}"
 
+    def answers(self, *, seconds: float) -> bool:
+        """Whether it answers a question of one token in time; what it answers, an error too, does not matter."""
+        body = {"model": BASE_NAME, "prompt": ".", "max_tokens": 1}
+        return self._ask("POST", "/v1/completions", body=body, seconds=seconds)[0] is not None
+
     def models(self) -> set[str]:
         """Names of the models that it serves, adapters among them. Raises TransientError: it does not tell."""
         status, told = self._ask("GET", "/v1/models", seconds=_ASK_SECONDS)
@@ -117,7 +122,7 @@ class Door:
         raise TerminalError(f"vLLM refuses to {what} ({status}): {str(why)[:500]}")
 
     def _ask(
-        self, method: str, path: str, *, seconds: float, body: dict[str, str] | None = None, key: bool = True
+        self, method: str, path: str, *, seconds: float, body: dict[str, Any] | None = None, key: bool = True
     ) -> tuple[int | None, Any]:
         """Status and what was told; None and why where nobody answers."""
         import httpx

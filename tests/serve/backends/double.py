@@ -5,6 +5,8 @@ It lies in an environment as `vllm.entrypoints.openai.api_server`. The folder in
     ends        it ends at its start        slow        seconds before it listens
     hangs       /health does not answer     pauses      seconds between two words of an answer
     refuses     adapters are not loaded     mute        no answer begins
+
+Answers come from a process of its own, its engine: while that is stopped, /health is well and no answer begins.
 """
 
 from __future__ import annotations
@@ -32,6 +34,24 @@ def said(name: str) -> float:
         return 0.0
 
 
+class Engine:
+    """Hands back each word, in a process of its own."""
+
+    def __init__(self) -> None:
+        words = "import sys\nfor line in sys.stdin:\n    sys.stdout.write(line)\n    sys.stdout.flush()"
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )  # fmt: skip
+        self._turn = threading.Lock()
+
+    def step(self) -> None:
+        with self._turn:
+            assert self.process.stdin is not None and self.process.stdout is not None
+            self.process.stdin.write("word\n")
+            self.process.stdin.flush()
+            self.process.stdout.readline()
+
+
 class Server(ThreadingHTTPServer):
     daemon_threads = True
     allow_reuse_address = True  # as vLLM's
@@ -40,6 +60,7 @@ class Server(ThreadingHTTPServer):
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     models: list[str] = []
+    engine: Engine
 
     def log_message(self, *_: object) -> None:
         """Nothing is logged."""
@@ -88,6 +109,7 @@ class Handler(BaseHTTPRequestHandler):
         words = f"{body['model']} was asked for {body['max_tokens']} tokens [1]".split(" ")
         while said("mute"):
             time.sleep(0.05)
+        self.engine.step()
         usage = {"prompt_tokens": 7, "completion_tokens": len(words), "total_tokens": 7 + len(words)}
         base = {"id": "x", "created": 1, "model": body["model"]}
         if not body.get("stream"):
@@ -126,10 +148,11 @@ def main() -> None:
     helper = subprocess.Popen(
         [sys.executable, "-c", ignores], pass_fds=[resource_tracker.getfd()]
     )  # as a worker has it
+    Handler.engine = Engine()
     with (COMMANDS / "starts.jsonl").open("a") as starts:
         told = {"pid": os.getpid(), "helper": helper.pid, "words": words, "tmp": os.environ["TMPDIR"], "key": KEY,
                 "tracker": resource_tracker._resource_tracker._pid, "memory": memory.name.lstrip("/"),
-                "variables": sorted(os.environ)}  # fmt: skip
+                "engine": Handler.engine.process.pid, "variables": sorted(os.environ)}  # fmt: skip
         starts.write(json.dumps(told) + "\n")
     if said("ends"):
         sys.exit("double: there is no memory for this model")

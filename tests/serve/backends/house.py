@@ -74,7 +74,7 @@ class House:
 
     def processes(self) -> list[int]:
         """All that the double has started, and itself, as far as it lives."""
-        pids = [one[name] for one in self.starts() for name in ("pid", "helper", "tracker")]
+        pids = [one[name] for one in self.starts() for name in ("pid", "helper", "engine", "tracker")]
         return [pid for pid in pids if alive(pid)]
 
     def left(self) -> list[object]:

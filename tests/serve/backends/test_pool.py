@@ -201,6 +201,60 @@ def test_one_that_hangs_is_ended_and_started_again(pool: Pool, house: House, mon
     assert len(house.starts()) >= 2
 
 
+def timed(held: Held, seconds: float) -> Chat:
+    """The same, with so much time for an answer."""
+    held.backend._chat, held.backend._remote = CHAT.model_copy(update={"timeout_seconds": seconds}), None
+    return chat_of(held)
+
+
+def test_an_engine_that_hangs_behind_a_health_that_is_well_is_ended_and_started_again(
+    pool: Pool, house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(Server, "engine_seconds", 0.5)
+    monkeypatch.setattr(server, "_GRACE_SECONDS", 0.5)
+    held = pool.take(house.base(), None, chat=CHAT)
+    assert timed(held, 30).chat(ASK, local_notes=()).text
+    chat = timed(held, 0.5)
+    os.kill(house.starts()[0]["engine"], signal.SIGSTOP)
+    assert server_of(pool).door.fault() is None, "its /health is well"
+    with pytest.raises(TransientError):
+        chat.chat(ASK, local_notes=())
+    assert server_of(pool).gone() is None, "one question may be at fault itself"
+    with pytest.raises(TransientError):
+        list(chat.stream(ASK, local_notes=()))
+    until(lambda: pool.told()[0]["starts"] == 2 and pool.told()[0]["state"] == "up")
+    assert "its engine hangs" in caplog.text
+    assert timed(held, 30).chat(ASK, local_notes=()).text and not alive(house.starts()[0]["engine"])
+
+
+def test_an_engine_that_is_only_slow_is_left_in_peace(
+    pool: Pool, house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = pool.take(house.base(), None, chat=CHAT)
+    chat, engine = timed(held, 0.5), house.starts()[0]["engine"]
+    for _ in range(2):  # each for longer than its question waits, and for less than ours may take
+        os.kill(engine, signal.SIGSTOP)
+        with pytest.raises(TransientError):
+            chat.chat(ASK, local_notes=())
+    asked = server_of(pool).pulse
+    until(lambda: asked._asked_at is not None or asked._missed == 0)
+    os.kill(engine, signal.SIGCONT)
+    until(lambda: asked._missed == 0 and asked._asked_at is None)
+    assert timed(held, 30).chat(ASK, local_notes=()).text
+    assert [(one["starts"], one["state"]) for one in pool.told()] == [(1, "up")]
+
+
+def test_a_client_that_leaves_soon_says_nothing_of_the_engine(pool: Pool, house: House) -> None:
+    backend = pool.take(house.base(), None, chat=CHAT).backend
+    house.say("mute")
+    for _ in range(3):
+        pieces = backend.stream(ASK, max_tokens=8, beat_seconds=0.05)
+        assert next(pieces) == ""
+        pieces.close()
+    assert server_of(pool).pulse._missed == 0
+    house.unsay("mute")
+
+
 def test_one_that_does_not_start_is_told_with_the_end_of_its_log(pool: Pool, house: House, workspace: Path) -> None:
     house.say("ends")
     with pytest.raises(TerminalError, match="vLLM does not start.*\n.*no memory for this model"):
