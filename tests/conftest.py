@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -46,6 +48,26 @@ def root() -> Path:
 def examples() -> Path:
     """The project's own example notes."""
     return ROOT / "examples"
+
+
+@pytest.fixture(scope="session")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Path]:
+    """Make a workspace, and with it the database of a Prefect server that was there before; returns the workspace.
+
+    For tests that start a server and are not about a first start: that takes twice as long.
+    """
+    from tests.migrated import migrated
+
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
+
+    def make(workspace: Path) -> Path:
+        home = workspace / "prefect"
+        home.mkdir(parents=True, mode=0o700)
+        shutil.copy(migrated(shared), home)
+        return workspace
+
+    return make
 
 
 @pytest.fixture(scope="session")

@@ -137,11 +137,17 @@ class Workspace:
 
 
 @pytest.fixture(scope="session")
-def new_workspace(tmp_path_factory: pytest.TempPathFactory, examples: Path) -> Callable[..., Workspace]:
-    """Make a workspace that is not there yet, with its own copy of the example notes."""
+def new_workspace(
+    tmp_path_factory: pytest.TempPathFactory, examples: Path, served: Callable[[Path], Path]
+) -> Callable[..., Workspace]:
+    """Make a workspace that is not there yet, with its own copy of the example notes. `first` no: see `served`."""
 
-    def make(*options: str, golden: int | None = None, doubles: tuple[str, ...] = DOUBLES) -> Workspace:
+    def make(
+        *options: str, golden: int | None = None, doubles: tuple[str, ...] = DOUBLES, first: bool = True
+    ) -> Workspace:
         folder = tmp_path_factory.mktemp("flow")
+        if not first:
+            served(folder / "work space")
         shutil.copytree(examples / "sncp", folder / "notes")
         named = ("-o", f"workspace={folder / 'work space'}", "-o", f"sncp.root={folder / 'notes'}")
         if golden is not None:  # the first questions alone
@@ -189,9 +195,3 @@ def spoiled(published: Workspace, tmp_path: Path) -> Iterator[Workspace]:
     shutil.copytree(published.path, tmp_path / "spoiled")
     options = (*published.options, "-o", f"workspace={tmp_path / 'spoiled'}")
     yield Workspace(tmp_path / "spoiled", published.notes, options)
-
-
-@pytest.fixture(scope="session", name="soon")
-def soon_fixture() -> Callable[..., bool]:
-    """Whether a condition becomes true within so many seconds."""
-    return soon

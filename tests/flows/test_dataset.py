@@ -47,6 +47,7 @@ def test_examples_are_written_reviewed_checked_and_split(
     workspace = new_workspace(
         "-o", f"dataset.examples=['{folder}/*.jsonl']", "-o", f"dataset.reviews={folder}/.reviews.jsonl",
         "-o", "dataset.generate.per_note=1", "-o", "dataset.generate.most_notes=2", *WRITER,
+        first=False,
     )  # fmt: skip
     options = workspace.options
     written = sum(len(rows_of(path)) for path in folder.glob("*.jsonl"))
@@ -113,7 +114,7 @@ def test_what_is_bad_stops_the_dataset_and_leaks_are_left_out(
     path = tmp_path / "mine.jsonl"
     lines = [json.dumps(row, ensure_ascii=False) for row in [*rows, leak]]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    workspace = new_workspace("-o", f"dataset.examples=['{path}']", "-o", "dataset.reviews=null")
+    workspace = new_workspace("-o", f"dataset.examples=['{path}']", "-o", "dataset.reviews=null", first=False)
 
     done = program("run", "dataset", *workspace.options, "--json")
     assert done.code == 0, done.err

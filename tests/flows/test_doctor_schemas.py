@@ -68,7 +68,7 @@ def test_a_database_that_cannot_be_read_is_for_another_check(tmp_path: Path, con
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_workspace_that_was_moved(program: Any, new_workspace: Any, tmp_path: Path) -> None:
-    before = new_workspace("-o", "evaluate.answers=1", "-o", "evaluate.personality=null", golden=3)
+    before = new_workspace("-o", "evaluate.answers=1", "-o", "evaluate.personality=null", golden=3, first=False)
     assert program("run", "mvp", *before.options).code in (0, 1)
     assert healthy(schemas.check_mlflow_places(before.path))
     moved = tmp_path / "moved here"

@@ -20,6 +20,7 @@ from components.services.supervisor.processes import MARK, mark_of
 from components.store.locks import FileLock
 from components.store.services import KEEPER_LOCK, SERVICES, services_folder
 from tests.flows.doctor_house import only
+from tests.waiting import soon
 
 SLEEP = "import sys, time; print('there', flush=True); time.sleep(600)"
 
@@ -162,9 +163,9 @@ def test_services_of_another_workspace_are_told(kept: Path, tmp_path_factory: py
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_services_that_are_up_and_a_server_that_is_not_as_the_file_says(
-    program: Any, tmp_path: Path, soon: Any
+    program: Any, tmp_path: Path, served: Any
 ) -> None:
-    workspace = tmp_path / "work space"
+    workspace = served(tmp_path / "work space")
     port = 20000 + os.getpid() % 20000
     try:
         up = program("up", "-w", workspace, "--prefect-port", port, "--mlflow-port", port + 100, "--json")

@@ -37,6 +37,7 @@ def test_a_checked_judge_and_good_answers_are_go_and_may_be_promoted(
         "-o", "llm.judge.model=fake/chat?mode=judge", "-o", "evaluate.personality.ask=0", "-o", "evaluate.at_once=4",
         "-o", f"evaluate.judge.labels={labels}",
         "-o", "evaluate.answers=80", "-o", "evaluate.golden=" + str(many(tmp_path / "golden.jsonl")),
+        first=False,
     )  # fmt: skip
     refused = program("promote", "mvp", *workspace.options)
     assert refused.code == 3 and "cervella run" in refused.err

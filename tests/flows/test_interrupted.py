@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from tests.waiting import soon
+
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 # Slow enough to be met at work. The delays are per call, and batches are small: about twenty calls to embed the notes.
@@ -43,7 +45,7 @@ class Story:
     def begin(self) -> Any:
         return self.program.start("run", "mvp", *self.workspace.options, "--json")
 
-    def stop(self, process: Any, how: signal.Signals, *, when: Callable[[], object], soon: Any) -> Any:
+    def stop(self, process: Any, how: signal.Signals, *, when: Callable[[], object]) -> Any:
         """Send the signal to the whole group, as a terminal does, once `when` is true; the state of the run."""
         assert soon(lambda: when() or process.poll() is not None, seconds=120)
         assert process.poll() is None, process.communicate()
@@ -53,8 +55,8 @@ class Story:
         assert self.workspace.is_quiet()
         return done, list(self.workspace.runs().values())[-1]
 
-    def interrupt(self, *, when: Callable[[], object], soon: Any) -> Any:
-        done, state = self.stop(self.begin(), signal.SIGINT, when=when, soon=soon)
+    def interrupt(self, *, when: Callable[[], object]) -> Any:
+        done, state = self.stop(self.begin(), signal.SIGINT, when=when)
         assert (done.code, done.out) == (130, "")
         [told] = [line for line in done.err.splitlines() if line.startswith("cervella:")]
         assert "interrupted" in told and done.err.endswith(told + "\n")
@@ -62,27 +64,25 @@ class Story:
         return state
 
 
-def test_whatever_stops_a_run_the_same_command_goes_on(program: Any, new_workspace: Any, soon: Any, here: Any) -> None:
+def test_whatever_stops_a_run_the_same_command_goes_on(program: Any, new_workspace: Any, here: Any) -> None:
     workspace = new_workspace(
-        "-o", "index.embedding.batch_size=8", "-o", "evaluate.answers=4", golden=6, doubles=SLOW
+        "-o", "index.embedding.batch_size=8", "-o", "evaluate.answers=4", golden=6, doubles=SLOW, first=False
     )  # fmt: skip
     story = Story(program, workspace)
 
     # Ctrl-C while the Prefect server starts
-    state = story.interrupt(when=(workspace.path / "prefect" / "server.lock").exists, soon=soon)
+    state = story.interrupt(when=(workspace.path / "prefect" / "server.lock").exists)
     assert state["steps"] == []
 
     # Ctrl-C while the notes are embedded
-    state = story.interrupt(when=lambda: cached(story.embeddings) >= 16, soon=soon)
+    state = story.interrupt(when=lambda: cached(story.embeddings) >= 16)
     assert [(step["name"], step["status"]) for step in state["steps"]] == [
         ("sncp.collect", "done"), ("index.chunk", "done"), ("index.build", "failed"),
     ]  # fmt: skip
     before = cached(story.embeddings)
 
     # kill -9 in the same step
-    done, state = story.stop(
-        story.begin(), signal.SIGKILL, when=lambda: cached(story.embeddings) >= before + 16, soon=soon
-    )
+    done, state = story.stop(story.begin(), signal.SIGKILL, when=lambda: cached(story.embeddings) >= before + 16)
     assert done.code == -signal.SIGKILL
     assert [step["status"] for step in state["steps"]] == ["skipped", "skipped", "running"]
     assert here("runs", "-w", workspace.path, "--json").json[0]["status"] == "died"
@@ -90,7 +90,7 @@ def test_whatever_stops_a_run_the_same_command_goes_on(program: Any, new_workspa
     assert before >= 32
 
     # Ctrl-C while the questions are answered
-    state = story.interrupt(when=lambda: cached(story.responses) >= 1, soon=soon)
+    state = story.interrupt(when=lambda: cached(story.responses) >= 1)
     steps = {step["name"]: step for step in state["steps"]}
     assert steps["evaluate.answers"]["status"] == "failed"
     built = steps["index.build"]["facts"]

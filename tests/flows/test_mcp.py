@@ -22,6 +22,7 @@ from mcp.types import CallToolResult, TextContent
 from components.usage import usage_file
 from flows.mcp_tools.running import Progress
 from tests.flows.conftest import Done, Workspace
+from tests.waiting import soon
 
 SECRET = "Agnese tiene il registro azzurro dietro la terza pentola di rame"
 RECIPE = ("-o", "serve.answers=recipe")
@@ -230,10 +231,10 @@ def test_stdout_holds_nothing_but_the_protocol(house: House) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL], ids=["TERM", "INT", "KILL"])
 def test_a_run_ends_with_the_server(
-    root: Path, new_workspace: Callable[..., Workspace], soon: Callable[..., bool],
+    root: Path, new_workspace: Callable[..., Workspace],
     number: signal.Signals,
 ) -> None:  # fmt: skip
-    workspace = new_workspace()
+    workspace = new_workspace(first=False)
 
     async def whole() -> None:
         server = started(root, workspace)
@@ -262,10 +263,8 @@ def test_a_run_ends_with_the_server(
 
 
 @pytest.mark.slow
-def test_a_call_that_is_cancelled_ends_its_run(
-    root: Path, new_workspace: Callable[..., Workspace], soon: Callable[..., bool]
-) -> None:
-    workspace = new_workspace()
+def test_a_call_that_is_cancelled_ends_its_run(root: Path, new_workspace: Callable[..., Workspace]) -> None:
+    workspace = new_workspace(first=False)
 
     async def cancel(client: Client) -> CallToolResult:
         async with anyio.create_task_group() as group:

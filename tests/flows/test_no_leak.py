@@ -98,7 +98,7 @@ class Leaky:
 def leaky(program: Any, new_workspace: Callable[..., Any], examples: Path) -> Leaky:
     # The chat double says the last message again: whatever reaches the prompt reaches answers, caches and MLflow.
     doubles = ("-o", "index.embedding.model=fake/embedding", "-o", "llm.chat.model=fake/chat?mode=echo")
-    workspace = new_workspace(golden=2, doubles=doubles)
+    workspace = new_workspace(golden=2, doubles=doubles, first=False)
     home = workspace.path.parent
     persona = home / "persona"
     shutil.copytree(examples / "persona", persona)

@@ -54,7 +54,9 @@ def at(folder: Path, *, root: Path, clean: dict[str, str]) -> Iterator[House]:
 
 
 @pytest.fixture(scope="module")
-def told(root: Path, examples: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[House, Web]]:
+def told(
+    root: Path, examples: Path, tmp_path_factory: pytest.TempPathFactory, served: Callable[[Path], Path]
+) -> Iterator[tuple[House, Web]]:
     """A worker, no keeper, and a web server that is told."""
     folder = tmp_path_factory.mktemp("told")
     with web() as here, pytest.MonkeyPatch.context() as patch:
@@ -62,6 +64,7 @@ def told(root: Path, examples: Path, tmp_path_factory: pytest.TempPathFactory) -
         patch.delenv("PREFECT_API_URL", raising=False)
         patch.setenv("CERVELLA_RECIPES", str(folder / "recipes"))
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "MLFLOW"))}
+        served(folder / "work space")
         with at(folder, root=root, clean=clean) as house:
             house.deploy(nightly=NEVER)
             with house.worker("cervella"):
@@ -197,6 +200,7 @@ def test_a_terminal_tells_where_asked_for_and_a_new_champion_is_told(
         workspace = new_workspace(
             "-o", f"execution.notify=[{{webhook: '{quiet.url}', on: [failure, champion, done, refused]}}, "
             f"{{webhook: '{every.url}', runs: all, on: [failure, champion, done, refused]}}]",
+            first=False,
         )  # fmt: skip
         run = program("run", "recipes/mvp.yaml", *workspace.options, "--json")
         assert run.code in (0, 1), run.err
@@ -221,7 +225,9 @@ def test_a_run_in_a_terminal_that_a_signal_ended_is_told_and_ctrl_c_is_not(
     program: Program, new_workspace: Callable[..., Workspace], number: signal.Signals
 ) -> None:
     with web() as here:
-        workspace = new_workspace("-o", f"execution.notify=[{{webhook: '{here.url}', runs: all}}]", "-o", SLOW)
+        workspace = new_workspace(
+            "-o", f"execution.notify=[{{webhook: '{here.url}', runs: all}}]", "-o", SLOW, first=False
+        )
         begun = program.start("run", "recipes/reindex.yaml", *workspace.options)
 
         def works() -> bool:

@@ -50,7 +50,7 @@ def test_from_notes_to_a_registered_adapter(
     workspace = new_workspace(
         "-o", f"train.trainer={trainer}", "-o", "train.base.model=null", "-o", f"train.base.folder={tiny}",
         "-o", "train.base.template=qwen3", "-o", "dataset.check.template=qwen3", "-o", "train.learning_rate=0.01",
-        "-o", "train.max_steps=6", "-o", "evaluate.answers=1",
+        "-o", "train.max_steps=6", "-o", "evaluate.answers=1", first=False,
     )  # fmt: skip
     first = run(program, "optimize-smoke", *workspace.options, "--json")
     assert first.code == 1, first.err  # a random model of two layers is no partner
@@ -91,7 +91,12 @@ def test_the_packaged_model_answers_with_what_it_was_trained_to_say(
 ) -> None:
     trainer_environment("axolotl")
     workspace = new_workspace(
-        "-o", "train.max_steps=2", "-o", "evaluate.answers=1", doubles=("-o", "index.embedding.model=fake/embedding")
+        "-o",
+        "train.max_steps=2",
+        "-o",
+        "evaluate.answers=1",
+        doubles=("-o", "index.embedding.model=fake/embedding"),
+        first=False,
     )
     refused = program("ask", "optimize-smoke", *workspace.options, "Chi sei?")
     assert refused.code == 3, refused.out

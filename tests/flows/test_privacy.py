@@ -28,7 +28,7 @@ def test_no_door_sends_a_local_note(program: Any, new_workspace: Any, here: Any)
             "index.embedding.model=openai/e", f"index.embedding.api_base={url}", "index.embedding.dimensions=2",
             "llm.chat.model=openai/m", f"llm.chat.api_base={url}", "llm.chat.retries=0",
         ]  # fmt: skip
-        workspace = new_workspace(golden=2, doubles=())
+        workspace = new_workspace(golden=2, doubles=(), first=False)
         mvp = [word for value in remote for word in ("-o", value)]
         (workspace.notes / ".sncp" / "idee" / "segreta.md").write_text(
             f"---\nprivacy: local\n---\n# Caparra\n\nQuanto si paga di caparra: {SENTENCE}.\n", encoding="utf-8"

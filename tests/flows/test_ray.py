@@ -39,7 +39,7 @@ def vectors(workspace: Any) -> dict[str, bytes]:
 def test_a_run_on_ray_makes_the_same_index_and_the_same_answers(
     program: Any, finished: Any, new_workspace: Callable[..., Any]
 ) -> None:
-    workspace = new_workspace(*RAY)
+    workspace = new_workspace(*RAY, first=False)
     done = program("run", "recipes/mvp.yaml", *workspace.options, "--json")
     assert done.code == finished.run.code, done.err
     assert "(raylet)" not in done.out + done.err

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -21,6 +20,7 @@ from components.scale.endpoint import read_endpoints
 from tests.flows.conftest import Done, Program, Workspace
 from tests.flows.test_serve import Up, serving
 from tests.scale.scale_house import ScaleHouse
+from tests.waiting import soon
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -69,14 +69,14 @@ def talking(up: Up) -> Iterator[Talk]:
         thread.join()
 
 
-def quiet(house: ScaleHouse, soon: Callable[..., bool]) -> bool:
+def quiet(house: ScaleHouse) -> bool:
     """Whether nothing that belongs to the house runs any more."""
     space = Workspace(house.folder, house.folder, ())
     return soon(lambda: not space.processes(), seconds=120)
 
 
 def test_first_alone_then_a_candidate_that_is_no_go_and_nothing_is_left_behind(
-    program: Program, house: ScaleHouse, soon: Any
+    program: Program, house: ScaleHouse
 ) -> None:
     first = house.release(OLD)
     house.recorded(first)
@@ -84,7 +84,7 @@ def test_first_alone_then_a_candidate_that_is_no_go_and_nothing_is_left_behind(
     assert done.code == 0, done.err
     assert "the candidate stands alone: nothing is in service yet" in done.out and "passed its probation" in done.out
     assert "candidate at the endpoint" in done.out and house.in_service() == first
-    assert not read_endpoints(house.workspace) and quiet(house, soon)
+    assert not read_endpoints(house.workspace) and quiet(house)
     house.release(NEW, verdict="NO-GO")
     refused = program("run", house.recipe, *FEW, "--json")
     assert refused.code == 1 and refused.json["gate"]["verdict"] == "NO-GO", refused.err
@@ -134,7 +134,7 @@ def test_what_is_slow_on_probation_is_rolled_back_and_the_endpoint_answers_as_th
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT], ids=["killed", "Ctrl-C"])
 def test_ended_between_promotion_and_switch_the_next_run_completes_it(
-    program: Program, house: ScaleHouse, number: signal.Signals, soon: Any
+    program: Program, house: ScaleHouse, number: signal.Signals
 ) -> None:
     after = house.release(NEW)
     house.recorded(after)
@@ -151,7 +151,7 @@ def test_ended_between_promotion_and_switch_the_next_run_completes_it(
     assert house.in_service() == after
     if number == signal.SIGINT:
         assert ended.code == 130 and "its probation has not ended: the same run again goes on with it" in ended.err
-    assert quiet(house, soon)
+    assert quiet(house)
     done = program("run", house.recipe, *FEW, "--json")
     assert done.code == 0, done.err
     assert list(done.steps) == ["scale.candidate", "scale.switch"] and done.json["scale"]["standing"] == "pending"

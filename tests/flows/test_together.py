@@ -13,7 +13,9 @@ THRESHOLDS = ("recall_at_5=0", "mrr=0", "persona_checks=0", "latency_p95_seconds
 
 
 def test_two_runs_at_once_make_one_index_and_one_release(program: Any, new_workspace: Any, here: Any) -> None:
-    workspace = new_workspace("-o", "evaluate.answers=80", *(word for t in THRESHOLDS for word in ("-o", f"gate.{t}")))
+    workspace = new_workspace(
+        "-o", "evaluate.answers=80", *(word for t in THRESHOLDS for word in ("-o", f"gate.{t}")), first=False
+    )
     golden = workspace.path.parent / "eighty.jsonl"  # enough answers for a verdict on the 95th percentile
     rows = [
         {"id": f"q{n}", "question": f"Quanto si paga di caparra? {n}", "lang": "it", "kind": "fact",

@@ -18,6 +18,7 @@ from typing import IO, Any
 import pytest
 
 from components.store import hold
+from tests.waiting import soon
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -77,7 +78,7 @@ class Watched:
             return True
         return False
 
-    def hears(self, words: str, soon: Any) -> bool:
+    def hears(self, words: str) -> bool:
         return bool(soon(lambda: any(words in line for line in self.said), seconds=60))
 
     def end(self, how: signal.Signals = signal.SIGINT) -> int:
@@ -133,7 +134,7 @@ def write(file: Path, text: str) -> None:
         opened.write(f"\n{text}\n")
 
 
-def test_the_index_follows_the_notes_whatever_happens(watched: Any, soon: Any) -> None:
+def test_the_index_follows_the_notes_whatever_happens(watched: Any) -> None:
     one = watched()
     one.begin()
     first = one.next()
@@ -171,9 +172,9 @@ def test_the_index_follows_the_notes_whatever_happens(watched: Any, soon: Any) -
     one.write_recipe(tokens=60)
     finer = one.next()
     assert finer["chunks"] > appeared["chunks"]
-    assert one.hears("the recipe has changed", soon)
+    assert one.hears("the recipe has changed")
     one.write_recipe("name: watched\nphase: mvp\nindx: {}\n")
-    assert one.hears("watched.yaml:3:1", soon)
+    assert one.hears("watched.yaml:3:1")
     write(note, "Mentre la ricetta è rotta.")
     assert one.is_silent(3)
     one.write_recipe(tokens=60)
@@ -182,7 +183,7 @@ def test_the_index_follows_the_notes_whatever_happens(watched: Any, soon: Any) -
     # somebody else writes the index meanwhile
     with hold(one.workspace / "index" / ".lock", what="a test"):
         write(note, "Mentre un altro scrive.")
-        assert one.hears("another process is at work", soon)
+        assert one.hears("another process is at work")
         assert one.is_silent(2)
     assert one.next()["status"] == "done"
     assert one.server() == server  # one for all of them
@@ -201,7 +202,7 @@ def test_the_index_follows_the_notes_whatever_happens(watched: Any, soon: Any) -
     assert one.runs().count("failed") == 1 and set(one.runs()) == {"done", "failed"}
 
 
-def test_two_that_watch_and_one_that_reindexes_get_along(watched: Any, program: Any, soon: Any) -> None:
+def test_two_that_watch_and_one_that_reindexes_get_along(watched: Any, program: Any) -> None:
     one = watched()
     one.begin()
     assert one.next()["status"] == "done"
@@ -222,7 +223,7 @@ def test_two_that_watch_and_one_that_reindexes_get_along(watched: Any, program: 
     assert soon(lambda: not one.processes(), seconds=15)
 
 
-def test_ctrl_c_in_a_reindex_leaves_what_ctrl_c_always_leaves(watched: Any, soon: Any) -> None:
+def test_ctrl_c_in_a_reindex_leaves_what_ctrl_c_always_leaves(watched: Any) -> None:
     one = watched(model="fake/embedding?delay=1")
     one.begin()
     assert soon(lambda: (one.workspace / "cache" / "embeddings.sqlite").exists(), seconds=120)

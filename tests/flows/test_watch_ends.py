@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -40,11 +39,11 @@ class Named:
 def test_a_failure_names_its_run_and_another_workspace_ends_it_also_on_a_server_that_was_named(
     watched: Callable[..., Watched],  # noqa: F811
     root: Path,
-    soon: Any,
     tmp_path_factory: pytest.TempPathFactory,
+    served: Callable[[Path], Path],
 ) -> None:
     one = watched()
-    with prefect_server(workspace=tmp_path_factory.mktemp("other")) as server:
+    with prefect_server(workspace=served(tmp_path_factory.mktemp("other"))) as server:
         one.program = Named(root, server.api_url)
         one.begin()
         assert one.next()["status"] == "done"
@@ -56,4 +55,4 @@ def test_a_failure_names_its_run_and_another_workspace_ends_it_also_on_a_server_
         recipe = (one.folder / "watched.yaml").read_text(encoding="utf-8")
         one.write_recipe(recipe.replace("workspace: work\n", "workspace: elsewhere\n"))
         assert one.process is not None and one.process.wait(60) == 3
-        assert one.hears("the recipe names another workspace now", soon)
+        assert one.hears("the recipe names another workspace now")

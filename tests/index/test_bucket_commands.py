@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,14 +75,16 @@ class Pair:
 
 
 @pytest.fixture(scope="module")
-def pair(root: Path, tmp_path_factory: pytest.TempPathFactory, storage: Storage) -> Iterator[Pair]:
+def pair(
+    root: Path, tmp_path_factory: pytest.TempPathFactory, storage: Storage, served: Callable[[Path], Path]
+) -> Iterator[Pair]:
     folder = tmp_path_factory.mktemp("pair")
     with pytest.MonkeyPatch.context() as patch:
         for name, value in storage.environment.items():
             patch.setenv(name, value)
         address = f"s3://{storage.new_bucket()}/notes"
         common = ("-o", "index.embedding.model=fake/embedding", "-o", "llm.chat.model=fake/chat")
-        writer = Machine(root, folder / "writer", (*common, "-o", f"index.copy_to={address}"))
+        writer = Machine(root, served(folder / "writer"), (*common, "-o", f"index.copy_to={address}"))
         reader = Machine(root, folder / "reader", (*common, "-o", f"index.uri={address}"))
         early = reader("search", "mvp", QUESTION)
         assert early.code == 3 and "nothing is published in s3://" in early.err

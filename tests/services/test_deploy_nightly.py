@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import partial
@@ -105,7 +105,9 @@ class House:
 
 
 @pytest.fixture(scope="module")
-def house(root: Path, examples: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def house(
+    root: Path, examples: Path, tmp_path_factory: pytest.TempPathFactory, served: Callable[[Path], Path]
+) -> Iterator[House]:
     folder = tmp_path_factory.mktemp("nightly")
     shutil.copytree(examples / "sncp", folder / "notes")
     for name in ("flows", "components"):
@@ -129,7 +131,7 @@ def house(root: Path, examples: Path, tmp_path_factory: pytest.TempPathFactory) 
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("PREFECT_API_URL", raising=False)
         patch.setenv("CERVELLA_RECIPES", str(folder / "recipes"))
-        with prefect_server(workspace=folder / "work space") as server, connected(server.api_url) as remote:
+        with prefect_server(workspace=served(folder / "work space")) as server, connected(server.api_url) as remote:
             environment = clean | prefect_environment(folder / "work space") | {"PREFECT_API_URL": server.api_url}
             yield House(folder=folder, root=root, remote=remote, environment=environment)
 

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +34,11 @@ def run_recipe(recipe: Literal[RECIPES], overrides: list[str] = [], dry_run: boo
         file.write(recipe + "\\n")
 """
 CLEAN = """
+from pathlib import Path
 from typing import Literal
-from flows.run import RECIPES
 from prefect import flow
+
+RECIPES = tuple(sorted(path.stem for path in (Path(__file__).parent / "recipes").glob("*.yaml")))
 
 @flow(name="clean")
 def clean(recipe: Literal[RECIPES], keep: int = 10, dry_run: bool = False): ...
@@ -88,9 +90,9 @@ class Api:
 
 
 @pytest.fixture(scope="module")
-def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+def api(tmp_path_factory: pytest.TempPathFactory, served: Callable[[Path], Path]) -> Iterator[Api]:
     """A server of its own."""
-    workspace = tmp_path_factory.mktemp("deployments")
+    workspace = served(tmp_path_factory.mktemp("deployments"))
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("PREFECT_API_URL", raising=False)
         patch.delenv("CERVELLA_RECIPES", raising=False)

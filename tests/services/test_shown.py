@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -93,11 +94,11 @@ with prefect_server(workspace=workspace) as server:
 
 
 @pytest.fixture(scope="module")
-def told(root: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def told(root: Path, tmp_path_factory: pytest.TempPathFactory, served: Callable[[Path], Path]) -> dict[str, Any]:
     """What the program above said: `before`, `artifacts` by key, `updates` of bars, `errors` on stderr."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     done = subprocess.run(
-        [sys.executable, "-c", RUN, str(tmp_path_factory.mktemp("shown") / "work space")],
+        [sys.executable, "-c", RUN, str(served(tmp_path_factory.mktemp("shown") / "work space"))],
         cwd=root, env=environment, capture_output=True, text=True, timeout=240, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
