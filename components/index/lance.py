@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from components.store import leave_unrun
+from components.store import imported, leave_unrun
 
 __all__ = ["lancedb"]
 
@@ -20,6 +20,4 @@ def lancedb() -> Any:
     """
     if "lancedb" not in sys.modules:
         leave_unrun(_CLIENT)
-    import lancedb
-
-    return lancedb
+    return imported("lancedb")

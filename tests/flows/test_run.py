@@ -6,6 +6,9 @@ Everything is real but the models. Each run is a fixture, so that the order of t
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,8 +50,31 @@ def second(program: Any, finished: Any) -> Later:
     return Later(program("plan", "mvp", *options, "--json"), program("run", "mvp", *options, "--json"))
 
 
+@dataclass(frozen=True)
+class Watched:
+    """A run in which nothing changed: its result, what it imported, what it asked of Prefect's server."""
+
+    run: Any
+    modules: frozenset[str]
+    requests: list[str]
+
+
 @pytest.fixture(scope="module")
-def edited(program: Any, finished: Any, second: Later) -> Later:
+def watched(finished: Any, second: Later, root: Path, tmp_path_factory: pytest.TempPathFactory) -> Watched:
+    """The very same command a third time, watched."""
+    told = tmp_path_factory.mktemp("watched") / "told.json"
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-m", "tests.flows.watched_run", told, "run", "mvp", *finished.workspace.options, "--json"],
+        cwd=root, capture_output=True, text=True, check=False, timeout=300,
+        env={name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "MLFLOW"))},
+    )  # fmt: skip
+    assert done.returncode == second.run.code, done.stderr
+    seen = json.loads(told.read_text(encoding="utf-8"))
+    return Watched(json.loads(done.stdout), frozenset(seen["modules"]), seen["requests"])
+
+
+@pytest.fixture(scope="module")
+def edited(program: Any, finished: Any, second: Later, watched: Watched) -> Later:
     """One note has grown a section."""
     note = finished.workspace.notes / "NORD.md"
     addition = "\n## Il pozzo nuovo\n\nSi scava a settembre, dietro il fienile, a ventidue metri.\n"
@@ -102,6 +128,22 @@ def test_a_first_run_does_every_step_in_order(finished: Any) -> None:
     for step in finished.run.json["steps"]:
         assert step["seconds"] >= 0
         assert step["name"] == "registry.register" or step["artefact"].startswith(f"{step['name']}/")
+
+
+def test_a_run_in_which_nothing_changed_imports_nothing_heavy(watched: Watched) -> None:
+    assert {step["status"] for step in watched.run["steps"]} == {"skipped"}
+    heavy = {"fastapi", "mlflow", "lancedb", "pandas", "torch", "litellm", "great_expectations", "transformers"}
+    others = {"flows.optimize", "flows.scale", "flows.dataset", "components.train.tasks", "components.scale.tasks"}
+    assert not watched.modules & (heavy | others)
+
+
+def test_a_run_in_which_nothing_changed_asks_little_of_the_server(watched: Watched) -> None:
+    """Task runs and their states go as events over one connection; what is asked for is the flow run and artifacts."""
+    waiting = ("POST /api/flow_runs/filter", "POST /api/task_runs/filter", "POST /api/events/filter")
+    asked = [one for one in watched.requests if one not in waiting and one != "GET /api/flow_runs/ID"]
+    assert asked.count("POST /api/artifacts/") <= 12
+    assert len(asked) <= 36, asked
+    assert not [one for one in asked if one.startswith("POST /api/task_runs")]
 
 
 def test_the_result_is_one_json_object_and_the_exit_code_is_the_gate(finished: Any) -> None:
