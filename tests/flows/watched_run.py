@@ -36,7 +36,7 @@ def main() -> None:
         _told(request)
         return await waiting(self, request, **options)
 
-    httpx.Client.send, httpx.AsyncClient.send = send, asend  # type: ignore[method-assign,assignment]
+    httpx.Client.send, httpx.AsyncClient.send = send, asend  # type: ignore[method-assign]
     try:
         cli.main()
     finally:
