@@ -5,8 +5,8 @@
     python -m benchmarks.serving --chunks 50000               # retrieval alone on so many chunks of generated notes
 
 The model is `fake/chat`, whose answer takes a fixed time: WORDS words, one after the other. Own overhead is all that a
-request takes beyond it, as its client sees it: HTTP both ways, waiting for a turn to search, embedding the question,
-searching, building the prompt, the guard on the answer, the usage log, and the clients themselves, which share the
+request takes beyond it, as its client sees it: HTTP both ways, waiting for a thread, embedding the question, searching,
+building the prompt, the guard on the answer, the usage log, and the clients themselves, which share the
 processors with the server. Each question is asked once, so no vector and no answer comes from a cache. The same load is
 measured with `fake/embedding` in place of the packaged embedder: the difference is what embedding a question costs.
 """
@@ -139,7 +139,7 @@ class Load:
             "own overhead ms": spread([total - latency for total in self.total]),
             "of it, search ms": spread(search),
             "of it, around the model's time ms": spread(model),
-            "of it, HTTP and waiting for a turn ms": spread(around),
+            "of it, HTTP and waiting for a thread ms": spread(around),
             "first piece ms": spread([seconds - latency / WORDS for seconds in self.first]),
             "memory MB": {share: round(size / 1e6, 1) for share, size in self.memory.items()},
         }  # fmt: skip
