@@ -36,7 +36,7 @@ def imported(name: str) -> ModuleType:
     Python would look for garbage some three hundred times meanwhile, and later with each whole collection.
     """
     if name in sys.modules:
-        return sys.modules[name]
+        return import_module(name)  # whole: another thread may be at it
     collecting = gc.isenabled()
     gc.disable()
     try:

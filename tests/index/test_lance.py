@@ -52,3 +52,18 @@ from components.index.lance import lancedb
 print(lancedb() is plain, "__getattr__" in vars(client), "TableApi" in vars(client))
 """
     assert run(code) == ["True False True"]
+
+
+def test_threads_that_begin_together_all_get_the_whole_of_it() -> None:
+    code = """
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from components.index.lance import lancedb
+together = Barrier(4)
+def ask(_):
+    together.wait()
+    return lancedb().connect.__name__
+with ThreadPoolExecutor(4) as pool:
+    print(list(pool.map(ask, range(4))))
+"""
+    assert run(code) == ["['connect', 'connect', 'connect', 'connect']"]
