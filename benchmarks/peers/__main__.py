@@ -40,11 +40,14 @@ class Started:
         """One run in a process of its own. Raises RuntimeError with its last words when it ends badly."""
         told = {"notes": str(notes), "state": str(state), "size": step.size, "fail": step.fail,
                 "sentences": step.sentences}  # fmt: skip
-        command = [self._python, "-m", "benchmarks.peers.child", f"with_{self.name}", json.dumps(told)]
+        command: list[str | Path] = [
+            self._python, "-m", "benchmarks.peers.child", f"with_{self.name}", json.dumps(told)
+        ]  # fmt: skip
         done = ran(command, environment=self._variables)
         if done.code:
             raise RuntimeError(f"{self.name}, {step.name}: {done.stderr[-2000:]}")
-        return json.loads(done.stdout.splitlines()[-1]) | {"process": done.took()}
+        found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        return found | {"process": done.took()}
 
 
 def compared(contestants: Sequence[Started], *, source: Path, count: int, repeats: int) -> dict[str, Any]:

@@ -98,7 +98,11 @@ def steps(folder: Path) -> list[Step]:
         return prepare
 
     def delete(paths: list[Path]) -> Callable[[], object]:
-        return lambda: [path.unlink() for path in paths]
+        def prepare() -> None:
+            for path in paths:
+                path.unlink()
+
+        return prepare
 
     def rename(paths: list[Path]) -> Callable[[], object]:
         return lambda: [path.rename(path.with_name(f"RINOMINATA_{path.name}")) for path in paths]

@@ -53,7 +53,7 @@ class Adapter:
             embedding=EmbeddingParams(model="fake/embedding"), chunk=ChunkParams(max_tokens=WORDS[size])
         )
         # The steps take their embedder by its name in a recipe; this one has none, so it is put in that place.
-        steps.load_embedder = self._load_embedder  # type: ignore[assignment]
+        vars(steps)["load_embedder"] = self._load_embedder
 
     def _load_embedder(self, *, cache: Path | None = None, **_: Any) -> CachedEmbedder:
         return CachedEmbedder(_Shared(self._embedder), cache=cache, batch_size=100)

@@ -3,6 +3,9 @@
 No `from __future__ import annotations` here: Haystack reads the types of a component from its signature.
 """
 
+# Its packages are in an environment of their own, where no type checker looks.
+# mypy: disable-error-code="import-not-found,misc,untyped-decorator"
+
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any

@@ -1,5 +1,8 @@
 """LangChain as its documentation keeps a store up to date: `index(cleanup="full")` with a SQL record manager."""
 
+# Its packages are in an environment of their own, where no type checker looks.
+# mypy: disable-error-code="import-not-found,misc,untyped-decorator"
+
 from __future__ import annotations
 
 from collections.abc import Iterator

@@ -1,5 +1,8 @@
 """LlamaIndex as its documentation manages documents: an IngestionPipeline with a docstore, UPSERTS_AND_DELETE."""
 
+# Its packages are in an environment of their own, where no type checker looks.
+# mypy: disable-error-code="import-not-found,misc,untyped-decorator"
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -24,7 +27,7 @@ class Adapter:
         from llama_index.core.storage.docstore import SimpleDocumentStore
         from llama_index.core.vector_stores import SimpleVectorStore
 
-        class Shared(BaseEmbedding):  # type: ignore[misc]
+        class Shared(BaseEmbedding):
             def _get_text_embedding(self, text: str) -> list[float]:
                 return self._get_text_embeddings([text])[0]
 
@@ -38,7 +41,7 @@ class Adapter:
             async def _aget_query_embedding(self, query: str) -> list[float]:
                 return self._get_text_embedding(query)
 
-        class KeepText(TransformComponent):  # type: ignore[misc]
+        class KeepText(TransformComponent):
             """SimpleVectorStore keeps metadata and no text, so the text goes along as metadata, not embedded."""
 
             def __call__(self, nodes: Any, **_: Any) -> Any:
