@@ -7,6 +7,7 @@ No `from __future__ import annotations` here: Haystack reads the types of a comp
 # mypy: disable-error-code="import-not-found,misc,untyped-decorator"
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +33,8 @@ class Adapter:
             @component.output_types(documents=list[Document])
             def run(self, documents: list[Document]) -> dict[str, Any]:
                 vectors = embedder.embed([document.content or "" for document in documents])
-                for document, vector in zip(documents, vectors, strict=True):
-                    document.embedding = vector.tolist()
-                return {"documents": documents}
+                made = zip(documents, vectors, strict=True)
+                return {"documents": [replace(document, embedding=vector.tolist()) for document, vector in made]}
 
         self._notes, self._file = notes, state / "documents.json"
         self._store: Any = (
