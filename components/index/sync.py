@@ -254,7 +254,7 @@ class _Sync:
         self.embedded = len(missing)
         if not chunks:
             return np.zeros((0, embedder.dimensions), dtype=np.float32)
-        vectors = np.stack([known[chunk.embed_text] for chunk in chunks]).astype(np.float32)
+        vectors = np.stack([known[chunk.embed_text] for chunk in chunks]).astype(np.float32, copy=False)
         checks.check_vectors(vectors, rows=len(chunks), dimensions=embedder.dimensions, embedder=embedder.id)
         return vectors
 
