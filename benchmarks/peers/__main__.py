@@ -97,7 +97,8 @@ def _judged(made: dict[str, Any], step: Step, wanted_before: list[Any] | None) -
     """The figures of a run, and what is wrong after it. After a failed one, right is what was right before it."""
     rows = [(path, digest) for path, digest in made.pop("rows")]
     wanted = [(path, digest) for path, digest in (wanted_before if step.fail and wanted_before else made["wanted"])]
-    wrong = score(rows, wanted, sentences=() if step.fail else step.sentences, found=made.pop("found"))
+    findable = made.pop("findable")
+    wrong = score(rows, wanted, sentences=() if step.fail else findable, found=made.pop("found"))
     return {
         **{key: value for key, value in made.items() if key != "wanted"},
         "wrong": wrong._asdict(), "wrong_files": sorted(wrong.files), "wrong_rows": wrong_rows(rows, wanted),

@@ -32,6 +32,7 @@ def step(adapter: str, *, notes: Path, state: Path, size: str, fail: bool, sente
 
     Returns:
         rows, wanted: pairs of path and digest of a text. found: paths whose sentence is in a row of theirs.
+        findable: paths whose sentence is whole in what should be there; a splitter may cut it in two.
         seconds and processor: of start (imports, reading what it kept), index and save.
         texts, calls: of the embedder. failed: what it raised.
     """
@@ -60,14 +61,18 @@ def step(adapter: str, *, notes: Path, state: Path, size: str, fail: bool, sente
         failed = f"{type(error).__name__}: {error}"
     timed("save", contestant.save)  # the process lives on after a failed run, as a service does
     texts, calls, embedding = embedder.texts, embedder.calls, embedder.seconds
-    rows = list(contestant.rows())
+    rows, wanted = list(contestant.rows()), list(contestant.wanted())
     return {
         "rows": sorted({(path, _digest(text)) for path, text in rows}),
-        "wanted": sorted({(path, _digest(text)) for path, text in contestant.wanted()}),
-        "found": sorted({path for path, text in rows if path in sentences and sentences[path] in text}),
+        "wanted": sorted({(path, _digest(text)) for path, text in wanted}),
+        "found": _with_sentence(rows, sentences), "findable": _with_sentence(wanted, sentences),
         "stored": len(rows), "texts": texts, "calls": calls, "embedding": round(embedding, 4),
         "seconds": seconds, "processor": processor, "failed": failed,
     }  # fmt: skip
+
+
+def _with_sentence(rows: list[tuple[str, str]], sentences: dict[str, str]) -> list[str]:
+    return sorted({path for path, text in rows if path in sentences and sentences[path] in text})
 
 
 def _digest(text: str) -> str:

@@ -39,7 +39,7 @@ def score(rows: Iterable[Row], wanted: Iterable[Row], *, sentences: Iterable[str
     Args:
         rows: what the index holds.
         wanted: what it should hold.
-        sentences: files to which a sentence was added.
+        sentences: files to which a sentence was added, and whose splitter does not cut it in two.
         found: those of them that have a row with it.
     """
     held, should = _by_file(rows), _by_file(wanted)

@@ -49,10 +49,16 @@ def test_wrong_rows_are_those_too_many_and_those_too_few() -> None:
 def run(rows: Any, wanted: Any, **more: Any) -> dict[str, Any]:
     """What a contestant's process tells."""
     took = {"start": 0.1, "index": 1.0, "save": 0.0}
-    told = {"rows": sorted(map(list, rows)), "wanted": sorted(map(list, wanted)), "found": [], "stored": len(rows),
-            "texts": 3, "calls": 1, "embedding": 0.1, "seconds": took, "processor": took, "failed": None,
+    told = {"rows": sorted(map(list, rows)), "wanted": sorted(map(list, wanted)), "found": [],
+            "findable": [], "stored": len(rows), "texts": 3, "calls": 1, "embedding": 0.1, "seconds": took, "processor": took, "failed": None,
             "process": {"peak_mb": 50.0}}  # fmt: skip
     return told | more
+
+
+def test_the_sentence_must_be_found_where_it_can_be_and_nowhere_else() -> None:
+    step = Step("S2", "edited", 2, sentences={"a.md": "new", "b.md": "new"})
+    judged = _judged(run(NOW, NOW, findable=["a.md"]), step, None)  # in b.md the splitter cuts it in two
+    assert judged["wrong"]["unfound"] == ["a.md"]
 
 
 class TestAStoreThatNeverDeletes:
@@ -77,7 +83,7 @@ class TestAStoreThatNeverDeletes:
 
 
 class TestAfterARunThatFailed:
-    STEP = Step("S6", "fails", 1, fail=True, sentences={"a.md": "new"})
+    STEP = Step("S6", "fails", 1, fail=True)
     EDITED = NOW - {("a.md", "1")} | {("a.md", "new")}
 
     def test_the_old_rows_are_right(self) -> None:
