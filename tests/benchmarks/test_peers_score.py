@@ -49,9 +49,11 @@ def test_wrong_rows_are_those_too_many_and_those_too_few() -> None:
 def run(rows: Any, wanted: Any, **more: Any) -> dict[str, Any]:
     """What a contestant's process tells."""
     took = {"start": 0.1, "index": 1.0, "save": 0.0}
-    told = {"rows": sorted(map(list, rows)), "wanted": sorted(map(list, wanted)), "found": [],
-            "findable": [], "stored": len(rows), "texts": 3, "calls": 1, "embedding": 0.1, "seconds": took, "processor": took, "failed": None,
-            "process": {"peak_mb": 50.0}}  # fmt: skip
+    told = {
+        "rows": sorted(map(list, rows)), "wanted": sorted(map(list, wanted)), "found": [], "findable": [],
+        "stored": len(rows), "texts": 3, "calls": 1, "embedding": 0.1, "seconds": took, "processor": took,
+        "failed": None, "process": {"peak_mb": 50.0},
+    }  # fmt: skip
     return told | more
 
 
