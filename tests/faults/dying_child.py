@@ -63,6 +63,7 @@ class Hooks:
             "none": lambda: None,
         }
         self.deed = self.deeds[deed]
+        self.is_full = False
 
     def at(self, what: str) -> None:
         """The child is here."""
@@ -71,7 +72,8 @@ class Hooks:
         if self.met[name] > 1:
             name = f"{name}#{self.met[name]}"
         self.tell({"point": name})
-        if name == self.point:
+        if name == self.point or (self.is_full and self.deed is self.deeds["fill"]):
+            self.is_full = True  # and stays so: a database that is closed meanwhile gives back what it kept beside
             self.deed()
 
     def around(self, owner: Any, name: str, *, before: str = "", after: str = "") -> None:
