@@ -3,25 +3,48 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
-from threading import RLock
 from types import ModuleType
 from typing import Any
 
 __all__ = ["leave_unrun"]
 
+_bootstrap: Any = import_module("importlib._bootstrap")  # of Python 3.11, which the project is for
+
 
 def leave_unrun(*names: str) -> None:
     """Let the first import of each of these modules only register it; whoever then asks it for anything runs it.
 
-    What was imported before, or is not installed, is as it is. Submodules can be imported meanwhile. Unlike
+    What was imported before, or is not installed, is as it is. Submodules can be imported meanwhile; not fit for a
+    package whose submodules, imported before it is run, import one that asks the package for something. Unlike
     `importlib.util.LazyLoader` it is not run by being imported twice.
     """
     wanted = set(names) - sys.modules.keys()
     if wanted:
         sys.meta_path.insert(0, _Finder(wanted))
+
+
+@contextmanager
+def _importing(name: str) -> Iterator[None]:
+    """Hold what Python itself holds while it imports `name`.
+
+    A lock of our own could wait for one of a submodule, whose importer waits for ours. Where Python sees such a circle,
+    it goes on without, and the module is there in part.
+    """
+    lock = _bootstrap._get_module_lock(name)
+    try:
+        lock.acquire()
+    except _bootstrap._DeadlockError:
+        yield
+        return
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 class _Finder(MetaPathFinder):
@@ -58,15 +81,19 @@ class _Waiting(Loader):
         spec = module.__spec__
         assert spec is not None  # noqa: S101 - it is being imported
         spec.loader = module.__loader__ = self._loader
-        names, lock, begun = vars(module), RLock(), False
+        names, begun = vars(module), False
 
         def run(wanted: str) -> Any:
             nonlocal begun
             if not wanted.startswith("__"):  # else it is only asked whether it is there
-                with lock:  # another thread may be at it
+                with _importing(module.__name__):
                     if not begun:
                         begun = True
-                        self._loader.exec_module(module)
+                        try:
+                            self._loader.exec_module(module)
+                        except BaseException:
+                            begun = False  # whoever asks next is told why as well
+                            raise
                         if names.get("__getattr__") is run:
                             del names["__getattr__"]
                 if wanted in names:

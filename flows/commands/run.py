@@ -20,7 +20,7 @@ from flows.commands.terminal import told_in_terminal
 from flows.notify import tell_ended_here
 
 # What Prefect imports and no run of ours asks for: two of them load the certificates of all the world's servers.
-_UNRUN = ("prefect.blocks.notifications", "prefect.blocks.webhook", "coolname", "jsonschema")
+_UNRUN = ("prefect.blocks.notifications", "prefect.blocks.webhook", "coolname")
 
 force_option = click.option(
     "--force", multiple=True, metavar="STEP", help="do this step again although it is sealed, such as index.chunk"

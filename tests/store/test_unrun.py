@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import sys
 import threading
@@ -77,3 +78,38 @@ def test_two_threads_that_ask_at_once_both_get_it(package: Callable[..., None]) 
     for thread in asking:
         thread.join()
     assert found == [2, 2, 2, 2]
+
+
+def test_a_fault_while_it_runs_is_told_each_time(package: Callable[..., None]) -> None:
+    package(__init__="import nothing_of_this_name")
+    leave_unrun("waits")
+    module = importlib.import_module("waits")
+    for _ in range(2):
+        with pytest.raises(ModuleNotFoundError, match="nothing_of_this_name"):
+            _ = module.VALUE
+
+
+@pytest.mark.timeout(60)
+def test_one_that_asks_and_one_that_imports_a_submodule_do_not_wait_for_each_other(
+    package: Callable[..., None],
+) -> None:
+    slow = "import time\ntime.sleep(0.3)\n"
+    package(__init__=slow + "from waits.two import TWO\nONE = 1", two=slow + "TWO = 2\nimport waits\nwaits.ONE")
+    leave_unrun("waits")
+    module = importlib.import_module("waits")
+    ended: list[str] = []
+
+    def work(name: str, deed: Callable[[], object]) -> None:
+        with contextlib.suppress(ImportError, AttributeError):  # as of any two modules that import each other
+            deed()
+        ended.append(name)
+
+    working = [
+        threading.Thread(target=work, args=("asks", lambda: module.ONE), daemon=True),
+        threading.Thread(target=work, args=("imports", lambda: importlib.import_module("waits.two")), daemon=True),
+    ]
+    for thread in working:
+        thread.start()
+    for thread in working:
+        thread.join(20)
+    assert sorted(ended) == ["asks", "imports"]
