@@ -104,14 +104,13 @@ class ServedChat:
 
     @contextmanager
     def _told(self) -> Iterator[Callable[[], None]]:
-        """The server hears whether an answer begins (what is given is called then), or none did in a long time."""
+        """The server hears of each piece (what is given is called then), or that none came in a long time."""
         since, pulse, begins = time.monotonic(), self._server.pulse, False
 
         def begun() -> None:
             nonlocal begins
-            if not begins:
-                begins = True
-                pulse.heard()
+            begins = True
+            pulse.heard()
 
         try:
             yield begun

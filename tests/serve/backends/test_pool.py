@@ -255,6 +255,15 @@ def test_a_client_that_leaves_soon_says_nothing_of_the_engine(pool: Pool, house:
     house.unsay("mute")
 
 
+def test_each_piece_of_an_answer_is_a_word_of_the_engine(pool: Pool, house: House) -> None:
+    held = pool.take(house.base(), None, chat=CHAT)
+    asked = server_of(pool).pulse
+    for _ in range(2):
+        asked.missed()
+    *pieces, _ = chat_of(held).stream(ASK, local_notes=())
+    assert asked._missed == 0 and asked._heard >= len([piece for piece in pieces if piece]) > 3
+
+
 def test_one_that_does_not_start_is_told_with_the_end_of_its_log(pool: Pool, house: House, workspace: Path) -> None:
     house.say("ends")
     with pytest.raises(TerminalError, match="vLLM does not start.*\n.*no memory for this model"):
