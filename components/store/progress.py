@@ -74,16 +74,16 @@ class Pace:
 
 
 @contextmanager
-def told_step(run: Run, name: str) -> Iterator[dict[str, Any]]:
+def told_step(run: Run, name: str, **known: Any) -> Iterator[dict[str, Any]]:
     """Record in `run.json`, and tell, how a step of `run` begins and ends, and in how many seconds.
 
     Yields what the record says at its end: set `status`, and `artefact` and `facts` where there are any. Whatever ends
     the block early, an interruption included, is recorded as `failed` with its reason and passes through; what the
-    machine refuses (a full disk) as a TerminalError that says how to go on.
+    machine refuses (a full disk) as a TerminalError that says how to go on. `known`: recorded from its beginning.
     """
     started = time.monotonic()
     with machine_faults_told(run.workspace):
-        run.record_step(name, status="running")
+        run.record_step(name, status="running", **known)
     logger.info("%s", name, extra={"step": name, "event": "begin"})
     record: dict[str, Any] = {"status": "done"}
     try:
@@ -137,7 +137,8 @@ def recorded_step(run: Run, spec: StepSpec, *, force: bool = False) -> Iterator[
     """
     state = run.read()
     force = force or spec.name in state.get("force", [])
-    with told_step(run, spec.name) as record:
+    # The fingerprint names the scratch of a step that does not end: the next run goes on from there, `gc` leaves it.
+    with told_step(run, spec.name, fingerprint=spec.fingerprint) as record:
         _check_planned(state.get("planned", {}).get(spec.name), spec)
         store = Store(run.workspace, waiting=lambda holder: logger.info("%s waits for %s", spec.name, holder))
         with store.step(spec, force=force) as step:

@@ -9,9 +9,11 @@ A folder without `run.json` is of a run that was killed before it began; it is n
 from __future__ import annotations
 
 import json
+import logging
 import os
 import secrets
 import threading
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,6 +30,9 @@ _guard = threading.Lock()  # of read-change-write on run.json: tasks may run in 
 _held: dict[Path, FileLock] = {}  # of the runs that this process has begun and not ended
 KEEP = "keep"
 """Lock of who removes things from a workspace: no run begins while it is held."""
+_WAIT_SECONDS = 300.0
+"""How long a run waits for it: gc holds it for moments, forget while it searches the workspace."""
+_LOOK_SECONDS = 0.2
 _TEXTS = ("run", "recipe", "phase", "status")
 
 
@@ -38,13 +43,19 @@ class Run:
         self.folder = folder
 
     @classmethod
-    def create(cls, workspace: Path, *, recipe: str, phase: str) -> Run:
+    def create(cls, workspace: Path, *, recipe: str, phase: str, wait_seconds: float = _WAIT_SECONDS) -> Run:
         """Begin a run: a new folder and a `run.json` that says `running`, while this process lives.
 
         A process that is forked from this one without another program keeps the run alive as well.
 
+        Args:
+            workspace: where its folder is made, below `runs`.
+            recipe: name of the recipe.
+            phase: of the recipe.
+            wait_seconds: how long to wait while things are being removed from the workspace (gc, forget).
+
         Raises:
-            TerminalError: things are being removed from the workspace (gc, forget).
+            TerminalError: they still were after that.
         """
         now = datetime.now(UTC)
         run = cls(workspace / "runs" / f"{now:%Y%m%d-%H%M%S}-{recipe}-{secrets.token_hex(2)}")
@@ -64,10 +75,24 @@ class Run:
             }
         )
         # Asked after the run has its lock: whoever removes things locks first and then looks for runs.
-        if is_held(workspace / "locks" / KEEP):
-            run.update(status="failed", error="things are being removed from the workspace")
-            raise TerminalError(f"gc or forget is at work in {workspace}; run again when it is done")
+        try:
+            run._wait_for_removal(wait_seconds)
+        except BaseException as error:  # an interruption by a person as well
+            run.update(status="failed", error=str(error) or f"{type(error).__name__} while it waited to begin")
+            raise
         return run
+
+    def _wait_for_removal(self, seconds: float) -> None:
+        """Wait until nobody removes things from the workspace. Raises TerminalError when somebody still does."""
+        keep, end, told = self.workspace / "locks" / KEEP, time.monotonic() + seconds, False
+        while is_held(keep):
+            if time.monotonic() >= end:
+                raise TerminalError(f"gc or forget is at work in {self.workspace}; run again when it is done")
+            if not told:
+                logging.getLogger("cervella").info("gc or forget is at work in %s; the run begins when it is done "
+                                                   "(waiting for up to %.0f s)", self.workspace, seconds)  # fmt: skip
+            told = True
+            time.sleep(_LOOK_SECONDS)
 
     @property
     def id(self) -> str:

@@ -6,12 +6,14 @@ import json
 import signal
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from components.errors import InputError, TerminalError, TransientError
-from components.store import Run, hold, list_runs, read_runs, told_step
+from components.store import FileLock, Run, StepSpec, hold, list_runs, read_runs, recorded_step, told_step
 
 HOLDER = """
 import sys, time
@@ -90,6 +92,53 @@ def test_an_interrupted_step_is_not_left_running(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt), told_step(run, "index.build"):
         raise KeyboardInterrupt
     assert run.read()["steps"][0]["status"] == "failed"
+
+
+def test_a_step_that_did_not_end_names_its_scratch(tmp_path: Path) -> None:
+    run, spec = Run.create(tmp_path, recipe="test", phase="mvp"), StepSpec("train.run", 1)
+    with pytest.raises(KeyboardInterrupt), recorded_step(run, spec) as step:
+        scratch = step.scratch
+        raise KeyboardInterrupt
+    assert [scratch.name] == [step["fingerprint"] for step in run.read()["steps"]]
+
+
+@pytest.fixture
+def removing(tmp_path: Path) -> Iterator[FileLock]:
+    """The lock of gc and forget, held."""
+    (tmp_path / "locks").mkdir()
+    lock = FileLock(tmp_path / "locks" / "keep")
+    assert lock.try_exclusive()
+    yield lock
+    lock.close()
+
+
+def test_a_run_begins_once_nobody_removes_things(
+    tmp_path: Path, removing: FileLock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="cervella")
+    ending = threading.Timer(0.5, removing.close)
+    ending.start()
+    run = Run.create(tmp_path, recipe="casa", phase="mvp")
+    ending.join()
+    assert run.read()["status"] == "running"
+    assert ["gc or forget is at work" in record.message for record in caplog.records] == [True]
+
+
+@pytest.mark.parametrize("ended_by", ["time", "a person"])
+def test_a_run_that_may_not_begin_has_failed(
+    tmp_path: Path, removing: FileLock, ended_by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    if ended_by == "time":
+        with pytest.raises(TerminalError, match="gc or forget is at work"):
+            Run.create(tmp_path, recipe="casa", phase="mvp", wait_seconds=0)
+    else:
+        monkeypatch.setattr("components.store.runs.time.sleep", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            Run.create(tmp_path, recipe="casa", phase="mvp")
+    assert [state["status"] for state in read_runs(tmp_path)] == ["failed"]
 
 
 def test_runs_of_one_second_are_told_newest_first(tmp_path: Path) -> None:
