@@ -21,6 +21,7 @@ from components.serve.backends.weights import (
     base_wanted,
     check_adapted,
     peft_adapter,
+    serving_in,
 )
 from components.serve.desk import Opened
 from components.train.environments.find import find_environment
@@ -46,6 +47,8 @@ class Backends:
         find_environment("vllm")
         self.has_helper = recipe.serve.router is not None
         self._pool = Pool(recipe.workspace, params=recipe.serve.vllm, say=_say)
+        self._serving = ExitStack()
+        self._serving.enter_context(serving_in(recipe.workspace))
 
     def serving(self, loaded: LoadedRecipe, held: ExitStack) -> Serving:
         """What has a model of the recipe, as it is now, served for as long as `held` is open."""
@@ -76,6 +79,7 @@ class Backends:
     def close(self) -> None:
         """End all of them."""
         self._pool.close()
+        self._serving.close()
 
 
 def _newest(loaded: LoadedRecipe, base: Base) -> Adapter | None:

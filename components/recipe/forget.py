@@ -12,6 +12,7 @@ elsewhere), a model's own wording of it in what was recorded, vectors of texts t
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -38,8 +39,12 @@ from components.usage import usage_file
 from components.usage.conversations import conversations_file, forget_conversations
 from components.usage.purge import forget_paths
 
-__all__ = ["AtWorkError", "Forgetting", "alone_in", "asking_in", "index_folders", "note_words", "notes_on_disk"]
+__all__ = [
+    "TRASH", "AtWorkError", "Forgetting", "alone_in", "asking_in", "index_folders", "note_words", "notes_on_disk",
+]  # fmt: skip
 
+TRASH = ".trash."
+"""How the names of folders begin in which a cleaning puts what it removes; what follows is random."""
 _COLLECT, _CHUNK = "sncp.collect", "index.chunk"
 _SHORT_PATH = 8  # characters: shorter ones stand in other words by chance
 
@@ -83,6 +88,7 @@ def alone_in(workspace: Path, what: str, *, beside_prefect: bool = False) -> Ite
         TerminalError: the file system has no locks.
     """
     keep, others = workspace / "locks" / KEEP, list[str]()
+    _refuse_beside_runs(workspace, what)  # first without the lock: while it is held, no question is answered
     with ExitStack() as held:
         try:
             held.enter_context(hold(keep, what=what, timeout_seconds=2, waiting=others.append))
@@ -94,15 +100,19 @@ def alone_in(workspace: Path, what: str, *, beside_prefect: bool = False) -> Ite
             raise AtWorkError(
                 f"a question is being answered in {workspace} (ask, score); {what} when that has ended"
             ) from None
-        running = [state["run"] for state in read_runs(workspace) if state["status"] == "running"]
-        if running:
-            raise AtWorkError(f"run {running[0]} is at work in {workspace}; {what} when it has ended")
+        _refuse_beside_runs(workspace, what)
         if not beside_prefect and is_held(workspace / "prefect" / "server.lock"):
             raise AtWorkError(
                 f"a Prefect server is at work in {workspace}; end it (`cervella down`, if `cervella up` started it), "
                 f"then {what}"
             )
         yield
+
+
+def _refuse_beside_runs(workspace: Path, what: str) -> None:
+    running = [state["run"] for state in read_runs(workspace) if state["status"] == "running"]
+    if running:
+        raise AtWorkError(f"run {running[0]} is at work in {workspace}; {what} when it has ended")
 
 
 def index_folders(recipe: Recipe) -> list[Path]:
@@ -301,6 +311,9 @@ class Forgetting:
             TransientError: that bucket cannot be reached. Then all but the copy is done.
         """
         cache = self.workspace / "cache"
+        # What a killed cleaning has left goes as a whole: nothing could look into its tables.
+        for path in self.workspace.glob(f"{TRASH}*"):
+            shutil.rmtree(path, ignore_errors=True)
         if address := self.recipe.index.read_from:
             mirror_of(address, workspace=self.workspace).remove()
         forget_vectors(cache / "embeddings.sqlite", embedders=self.embedders, texts=self.texts, do=True)

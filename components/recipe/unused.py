@@ -1,19 +1,24 @@
 """What a workspace need not keep: artefacts of old runs, indexes of an old matrix, scratch and halves of dead runs.
 
 Kept are the artefacts of the newest runs of each recipe, of the newest run of each release that was registered, of the
-runs that the champion and those before it came from, and the chunks that `index rollback` may need, of every index that
-a kept run has used. `run.json` files
-stay: they are small, and the record of what was done.
+runs that the champion and those before it came from, the scratch of steps that the next run of a recipe goes on from,
+and the chunks that `index rollback` may need, of every index that a kept run has used. `run.json` files stay: they are
+small, and the record of what was done.
 
-State after a hard crash: what was removed is gone, the rest is found again.
+Nothing is changed here, so it may be looked beside runs and questions; what is found then is looked at once more by who
+removes it. NOT covered: a step that was left by a version which did not record its fingerprint (its scratch goes by its
+age), and what lies outside workspace and index.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
+import re
+import stat
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,19 +26,27 @@ from typing import Any
 from components.errors import CervellaError
 from components.index.purge import old_tables
 from components.index.steps import history_artefacts, index_uri
-from components.recipe.forget import index_folders
+from components.recipe.forget import TRASH, index_folders
 from components.recipe.frozen import load_frozen
 from components.recipe.model import Recipe
 from components.registry.champion.record import Champion, line_of, read_champions
-from components.store import hold, read_runs, tidy_locks
-from components.store.purge import remove_folder
+from components.serve.backends.weights import BASE, is_serving
+from components.store import is_held, read_runs
+from components.store.artefact import MANIFEST
 
-__all__ = ["Unused", "find_unused", "remove_unused"]
+__all__ = ["Look", "Unused", "find_unused", "locks_of"]
 
 _CHAMPIONS = 10
 """Champions of each registered model that are kept with their scores: of the newest changes, and of the line back."""
-_FRESH = timedelta(days=1)
-"""How long the scratch of a step that did not end is kept: the next run goes on from there."""
+_FRESH, _FRESH_UNATTENDED = timedelta(days=1), timedelta(weeks=4)
+"""How long the scratch of a step that did not end is kept where no run tells of it."""
+_BEING_WRITTEN = timedelta(hours=1)
+"""A file beside another that is younger may be of a write that is under way."""
+_HALF_WRITTEN = re.compile(r"\..+\.(json|yaml)\.[a-z0-9_]{8}")  # as `write_atomic` names them
+_TRASH = re.compile(re.escape(TRASH) + "[a-z0-9_]{8}")
+_FORGOTTEN = ".forgotten"  # as `remove_folder` names what it removes
+_CHUNK = "index.chunk"
+_Found = tuple[str, Path, str]  # kind, path, why
 
 
 @dataclass(frozen=True)
@@ -46,52 +59,165 @@ class Unused:
     size: int
 
 
-def find_unused(recipe: Recipe, *, keep: int = 10, older_than: timedelta | None = None) -> list[Unused]:
-    """What the workspace need not keep.
+@dataclass
+class Look:
+    """What to keep, and looking for the rest.
 
-    Args:
+    Attributes:
         recipe: names workspace and index.
         keep: runs of each recipe and phase, and of each combination of a matrix, whose artefacts are kept.
         older_than: keep those of all younger runs instead; the newest of each recipe always.
+        unattended: nobody is asked. What may be the only copy of what was used and said stays, and scratch for weeks.
     """
-    workspace, found = recipe.workspace, []
-    kept = _kept_runs(recipe, keep=keep, older_than=older_than)
-    needed = _needed(recipe, kept)
-    store = workspace / "store"
-    for step in sorted(store.iterdir()) if store.is_dir() else []:
-        for path in sorted(step.iterdir()) if step.is_dir() else []:
-            if path.name.startswith("."):
-                found.append(_unused("half-made", path, "left by a step that was killed"))
-            elif f"{step.name}/{path.name}" not in needed:
-                found.append(_unused("artefact", path, "of no run that is kept, no release and no published index"))
-    now = datetime.now(UTC)
-    scratch = workspace / "scratch"
-    for path in sorted(scratch.iterdir()) if scratch.is_dir() else []:
-        if now - _touched(path) > _FRESH:
-            found.append(_unused("scratch", path, "of a run that did not end, untouched for a day"))
-    cache = workspace / "cache"
-    for folder in (cache, workspace / "usage", workspace / "serve"):  # what is whole there is bounded by itself
-        for path in sorted(folder.glob("*.corrupt-*")):
-            found.append(_unused("cache" if folder == cache else folder.name, path, "was broken and put aside"))
-    beside = [*cache.glob(".*.json.*"), *(workspace / "registry").glob(".champion.json.*"),
-              *(workspace / "serve" / "endpoints").glob(".*.json.*")]  # fmt: skip
-    for path in [*sorted(beside), *sorted((workspace / "runs").rglob(".*"))]:
-        found.append(_unused("half-made", path, "left by a write that was killed"))
-    unused = _unused_indexes(recipe, kept)
-    for uri in unused:
-        found.append(_unused("index", uri, "of combinations of a matrix, and no run of them is kept"))
-    for uri in [uri for uri in index_folders(recipe) if uri not in unused]:
-        for path in [*old_tables(uri), *(path for path in [uri / ".forget"] if path.exists())]:
-            found.append(_unused("table", path, "not the one that is published"))
-    return found
+
+    recipe: Recipe
+    keep: int = 10
+    older_than: timedelta | None = None
+    unattended: bool = False
+    _frozen: dict[str, Recipe | None] = field(default_factory=dict, init=False)  # run -> its recipe, if it can be read
+
+    def find(self) -> list[Unused]:
+        """What the workspace need not keep.
+
+        Raises:
+            TerminalError: the file of champions cannot be read, so nobody knows what is needed.
+        """
+        return [Unused(kind, path, why, _size(path)) for kind, path, why in self._look()]
+
+    def still(self, unused: Sequence[Unused]) -> list[Unused]:
+        """Those of what was found before that are unused now; quick, since nothing is measured again."""
+        now = {(kind, path) for kind, path, _ in self._look()}
+        return [item for item in unused if (item.kind, item.path) in now]
+
+    def _look(self) -> Iterator[_Found]:
+        recipe, workspace = self.recipe, self.recipe.workspace
+        # Listed before the runs are read: what is sealed after that is in no record yet.
+        in_store = [path for step in _entries(workspace / "store") if step.is_dir() for path in _entries(step)]
+        states = read_runs(workspace)  # newest first
+        kept = _kept_runs(recipe, states, keep=self.keep, older_than=self.older_than)
+        recipes, are_all = self._recipes(kept)
+        used = {index_uri(one.index, workspace=workspace) for one in recipes}
+        matrix = workspace / "matrix"
+        indexes = index_folders(recipe)
+        unused = [uri for uri in indexes if uri.parent == matrix and uri not in used] if are_all else []
+        published = [uri for uri in indexes if uri not in unused]
+        needed, left = _needed(recipe, kept, indexes={*published, *used}), _left_behind(states)
+        spared = set() if are_all else {_CHUNK, BASE}  # of an index, or for a server, that nobody can tell
+        if is_serving(workspace) or any(one.serve.backend == "vllm" for one in (recipe, *recipes)):
+            spared.add(BASE)
+        for path in in_store:
+            yield from _in_store(path, workspace=workspace, needed=needed, left=left, spared=spared)
+        yield from self._scratch(left)
+        yield from self._files()
+        for uri in unused:
+            yield "index", uri, "of combinations of a matrix, and no run of them is kept"
+        for uri in published:
+            dead = [path for path in [uri / ".forget", *sorted(uri.glob(f".*.lance{_FORGOTTEN}"))] if path.exists()]
+            for path in [*old_tables(uri), *dead]:
+                yield "table", path, "not the one that is published"
+
+    def _recipes(self, kept: list[dict[str, Any]]) -> tuple[list[Recipe], bool]:
+        """Recipes of kept runs, and whether these are all: one may be unreadable, after an upgrade for example."""
+        for state in kept:
+            # Without a step it was killed before it touched an index, perhaps before its recipe was frozen.
+            if state["steps"] and state["run"] not in self._frozen:
+                self._frozen[state["run"]] = None
+                with suppress(CervellaError):
+                    self._frozen[state["run"]] = load_frozen(self.recipe.workspace / "runs" / state["run"])
+        found = [self._frozen[state["run"]] for state in kept if state["steps"]]
+        return [one for one in found if one is not None], None not in found
+
+    def _scratch(self, left: set[str]) -> Iterator[_Found]:
+        """Scratch folders from which no run goes on."""
+        workspace, now = self.recipe.workspace, datetime.now(UTC)
+        fresh = _FRESH_UNATTENDED if self.unattended else _FRESH
+        for path in _entries(workspace / "scratch"):
+            if path.name.endswith(_FORGOTTEN):
+                yield "half-made", path, "left by a removal that was killed"
+            elif path.name in left or any(map(is_held, locks_of("scratch", path, workspace=workspace))):
+                continue
+            elif now - _touched(path) > fresh:
+                yield "scratch", path, f"of a run that did not end, untouched for {_in_words(fresh)}"
+
+    def _files(self) -> Iterator[_Found]:
+        """Databases that were put aside, halves of files, and what a killed cleaning has left."""
+        workspace, cache = self.recipe.workspace, self.recipe.workspace / "cache"
+        # What is whole there is bounded by itself. What was used and said may be in the broken file alone.
+        for folder in [cache] if self.unattended else [cache, workspace / "usage", workspace / "serve"]:
+            for path in sorted(folder.glob("*.corrupt-*")):
+                yield "cache" if folder == cache else folder.name, path, "was broken and put aside"
+        beside = [*cache.glob(".*"), *(workspace / "registry").glob(".champion.json.*"),
+                  *(workspace / "serve" / "endpoints").glob(".*")]  # fmt: skip
+        for path in [*sorted(beside), *sorted((workspace / "runs").rglob(".*"))]:
+            if _HALF_WRITTEN.fullmatch(path.name) and _is_old_file(path):
+                yield "half-made", path, "left by a write that was killed"
+        for path in _entries(workspace):
+            if _TRASH.fullmatch(path.name):
+                yield "half-made", path, "left by a cleaning that was killed"
 
 
-def _needed(recipe: Recipe, kept: list[dict[str, Any]]) -> set[str]:
-    """Ids of artefacts that are kept."""
+def find_unused(
+    recipe: Recipe, *, keep: int = 10, older_than: timedelta | None = None, unattended: bool = False
+) -> list[Unused]:
+    """What the workspace need not keep; see `Look`."""
+    return Look(recipe, keep, older_than, unattended).find()
+
+
+def locks_of(kind: str, path: Path, *, workspace: Path) -> list[Path]:
+    """Lock files that whoever works on something holds, to be held while it is moved away."""
+    if kind in ("table", "index"):
+        return [(path if kind == "index" else path.parent) / ".lock"]
+    locks = workspace / "locks"
+    if path.parent.parent == workspace / "store":
+        return [locks / f"{path.parent.name}.{_fingerprint(path)[:16]}"]
+    if path.parent == workspace / "scratch":  # nobody says of which step
+        return [lock for lock in _entries(locks) if lock.name.endswith(f".{_fingerprint(path)[:16]}")]
+    return []
+
+
+def _in_store(
+    path: Path, *, workspace: Path, needed: set[str], left: set[str], spared: set[str]
+) -> Iterator[_Found]:  # fmt: skip
+    """What is to be said of an entry of the store. `spared`: steps of which nothing goes."""
+    step, fingerprint = path.parent.name, _fingerprint(path)
+    if any(map(is_held, locks_of("artefact", path, workspace=workspace))):
+        return
+    if path.name.startswith("."):
+        # Whole, and only to be put in its place: the step's next holder does so.
+        whole = any((folder / MANIFEST).exists() for folder in (path, path / "old"))
+        wanted = fingerprint in left or f"{step}/{fingerprint}" in needed
+        if not (whole and wanted) or path.name.endswith(_FORGOTTEN) or path.with_name(fingerprint).exists():
+            yield "half-made", path, "left by a step that was killed"
+    elif f"{step}/{fingerprint}" not in needed and step not in spared:
+        yield "artefact", path, "of no run that is kept, no release and no published index"
+
+
+def _fingerprint(path: Path) -> str:
+    """Of a sealed artefact, or of a hidden folder beside it."""
+    return path.name.removeprefix(".").partition(".")[0]
+
+
+def _left_behind(states: list[dict[str, Any]]) -> set[str]:
+    """Fingerprints of the steps that the newest runs of each recipe, up to the last that ended well, did not finish."""
+    ended, left = set[tuple[str, str, str]](), set[str]()
+    for state in states:  # newest first
+        if state["status"] == "done":
+            ended.add(_of(state))
+        elif _of(state) not in ended:
+            steps = [step for step in state["steps"] if step["status"] not in ("done", "skipped")]
+            left.update(str(step["fingerprint"]) for step in steps if step.get("fingerprint"))
+    return left
+
+
+def _of(state: dict[str, Any]) -> tuple[str, str, str]:
+    """Recipe, phase and combination of a matrix, which is a recipe of its own."""
+    return state["recipe"], state["phase"], str((state.get("matrix") or {}).get("combination", ""))
+
+
+def _needed(recipe: Recipe, kept: list[dict[str, Any]], *, indexes: set[Path]) -> set[str]:
+    """Ids of artefacts that are kept. `indexes`: of other recipes of the workspace as well."""
     needed: set[str] = set()
-    unused = _unused_indexes(recipe, kept)
-    own = [uri for uri in index_folders(recipe) if uri not in unused]
-    for uri in sorted({*own, *_used_indexes(recipe, kept)[0]}):  # of other recipes of the workspace as well
+    for uri in sorted(indexes):
         params = recipe.index.model_copy(update={"uri": uri})
         needed |= history_artefacts(params, workspace=recipe.workspace)
     for state in kept:
@@ -107,47 +233,27 @@ def _champions(workspace: Path) -> list[Champion]:
     return [one for history in histories for one in (*history[-_CHAMPIONS - 1 :], *line_of(history)[-_CHAMPIONS - 1 :])]
 
 
-def _unused_indexes(recipe: Recipe, kept: list[dict[str, Any]]) -> list[Path]:
-    """Folders of indexes below `matrix/` that no kept run has used; none when that cannot be told."""
-    used, are_all = _used_indexes(recipe, kept)
-    folder = recipe.workspace / "matrix"
-    return [uri for uri in index_folders(recipe) if uri.parent == folder and uri not in used] if are_all else []
-
-
-def _used_indexes(recipe: Recipe, kept: list[dict[str, Any]]) -> tuple[set[Path], bool]:
-    """Folders of the indexes that kept runs have used, and whether these are all: a recipe may be unreadable."""
-    used, are_all = set[Path](), True
-    for state in kept:
-        if state["steps"]:  # else it was killed before it touched an index, perhaps before its recipe was frozen
-            try:
-                params = load_frozen(recipe.workspace / "runs" / state["run"]).index
-            except CervellaError:
-                are_all = False
-            else:
-                used.add(index_uri(params, workspace=recipe.workspace))
-    return used, are_all
-
-
-def _kept_runs(recipe: Recipe, *, keep: int, older_than: timedelta | None) -> list[dict[str, Any]]:
+def _kept_runs(
+    recipe: Recipe, states: list[dict[str, Any]], *, keep: int, older_than: timedelta | None
+) -> list[dict[str, Any]]:  # fmt: skip
     """What is said of the runs whose artefacts are kept."""
     by_recipe: dict[tuple[str, str, str], list[dict[str, Any]]] = defaultdict(list)
     released: dict[tuple[str, str], dict[str, Any]] = {}
     champions, kept = {one.run for one in _champions(recipe.workspace)}, []
-    for state in read_runs(recipe.workspace):  # newest first
+    for state in states:  # newest first
         if state["status"] == "damaged":  # nobody knows what it made
             continue
-        combination = str((state.get("matrix") or {}).get("combination", ""))  # of a matrix: a recipe of its own
-        by_recipe[state["recipe"], state["phase"], combination].append(state)
+        by_recipe[_of(state)].append(state)
         if told := state.get("mlflow"):
             released.setdefault((str(told.get("model")), str(told.get("version"))), state)
         if state["run"] in champions:
             kept.append(state)
     kept += released.values()
     now = datetime.now(UTC)
-    for states in by_recipe.values():
+    for those in by_recipe.values():
         # A run that failed early names few artefacts: those that ended are counted, and all between them are kept.
         ended = 0
-        for state in states:
+        for state in those:
             young = older_than is not None and now - datetime.fromisoformat(str(state["started"])) < older_than
             if not ended or (young if older_than is not None else ended < keep):
                 kept.append(state)
@@ -155,47 +261,43 @@ def _kept_runs(recipe: Recipe, *, keep: int, older_than: timedelta | None) -> li
     return kept
 
 
-def remove_unused(recipe: Recipe, unused: list[Unused]) -> int:
-    """Remove what was found, and locks that nobody holds; returns the bytes. Runs are kept from beginning meanwhile.
-
-    To be called within `alone_in`.
-    """
-    for item in unused:
-        if item.kind == "table":
-            with hold(item.path.parent / ".lock", what="gc"):
-                remove_folder(item.path)
-        elif item.kind == "index":
-            with hold(item.path / ".lock", what="gc"):
-                remove_folder(item.path)
-        elif item.path.is_dir() and item.kind == "artefact":
-            remove_folder(item.path)
-        elif item.path.is_dir():
-            shutil.rmtree(item.path, ignore_errors=True)
-        else:
-            item.path.unlink(missing_ok=True)
-    tidy_locks(recipe.workspace / "locks")
-    return sum(item.size for item in unused)
+def _entries(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir()) if folder.is_dir() else []
 
 
-def _unused(kind: str, path: Path, why: str) -> Unused:
-    return Unused(kind, path, why, _size(path))
+def _is_old_file(path: Path) -> bool:
+    """Whether it is a file of its own, and so old that nobody is writing it. One that is gone is none."""
+    with suppress(OSError):
+        told = os.lstat(path)
+        return stat.S_ISREG(told.st_mode) and datetime.now(UTC) - _changed(told) > _BEING_WRITTEN
+    return False
 
 
 def _size(path: Path) -> int:
-    """Bytes that removing it frees: a file with other links frees none."""
-    if not path.is_dir():
-        return path.stat().st_size
-    found = 0
-    for at, _, names in os.walk(path):
-        for name in names:
-            told = os.lstat(os.path.join(at, name))
-            found += told.st_size if told.st_nlink == 1 else 0
-    return found
+    """Bytes that removing it frees: a file with other links frees none, nor does one that is gone already."""
+    return sum(told.st_size for told in _told(path) if not stat.S_ISDIR(told.st_mode) and told.st_nlink == 1)
 
 
 def _touched(path: Path) -> datetime:
-    """When anything in it was last changed."""
-    times = [path.stat().st_mtime]
+    """When anything in it was last changed. Of what is gone: now."""
+    return max(map(_changed, _told(path)), default=datetime.now(UTC))
+
+
+def _changed(told: os.stat_result) -> datetime:
+    return datetime.fromtimestamp(told.st_mtime, UTC)
+
+
+def _told(path: Path) -> Iterator[os.stat_result]:
+    """What the file system says of a file, or of a folder and all that is in it; links are not followed."""
+    with suppress(OSError):
+        yield (own := os.lstat(path))
+        if not stat.S_ISDIR(own.st_mode):
+            return
     for at, folders, names in os.walk(path):
-        times += [os.lstat(os.path.join(at, name)).st_mtime for name in (*folders, *names)]
-    return datetime.fromtimestamp(max(times), UTC)
+        for name in (*folders, *names):
+            with suppress(OSError):  # gone meanwhile
+                yield os.lstat(os.path.join(at, name))
+
+
+def _in_words(age: timedelta) -> str:
+    return "a day" if age.days == 1 else f"{age.days} days"

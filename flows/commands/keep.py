@@ -37,9 +37,8 @@ def gc_command(
     recipe: str, overrides: tuple[str, ...], keep: int | None, older_than: int | None, yes: bool
 ) -> int:  # fmt: skip
     """Remove what no kept run, no release and no published index of RECIPE's workspace needs. Exit 1: not agreed."""
-    from components.recipe.cleaning import KEEP_RUNS, bytes_in_words
-    from components.recipe.forget import alone_in
-    from components.recipe.unused import find_unused, remove_unused
+    from components.recipe.cleaning import KEEP_RUNS, bytes_in_words, path_in_words, remove_unused
+    from components.recipe.unused import Look
 
     if keep is not None and older_than is not None:
         raise InputError("--keep and --older-than are two answers to one question; give one of them")
@@ -48,20 +47,21 @@ def gc_command(
         click.echo(f"{loaded.workspace} is not there yet: nothing to remove")
         return 0
     age = None if older_than is None else timedelta(days=older_than)
-    with alone_in(loaded.workspace, "gc", beside_prefect=True):
-        unused = find_unused(loaded, keep=keep or KEEP_RUNS, older_than=age)
-        for item in unused[:_SHOWN]:
-            click.echo(
-                f"{item.kind:<10} {bytes_in_words(item.size):>10}  {item.path.relative_to(loaded.workspace.parent)}"
-            )
-        if len(unused) > _SHOWN:
-            click.echo(f"... and {len(unused) - _SHOWN} more")
-        total = bytes_in_words(sum(item.size for item in unused))
-        click.echo(f"{len(unused)} things, {total}")
-        if not unused or not agreed(f"Remove them ({total})?", yes=yes):
-            return 1 if unused else 0
-        remove_unused(loaded, unused)
-    click.echo(f"removed {total}")
+    look = Look(loaded, keep or KEEP_RUNS, older_than=age)
+    unused = look.find()
+    for item in unused[:_SHOWN]:
+        path = path_in_words(item.path, below=loaded.workspace.parent)
+        click.echo(f"{item.kind:<10} {bytes_in_words(item.size):>10}  {path}")
+    if len(unused) > _SHOWN:
+        click.echo(f"... and {len(unused) - _SHOWN} more")
+    total = bytes_in_words(sum(item.size for item in unused))
+    click.echo(f"{len(unused)} things, {total}")
+    if not unused or not agreed(f"Remove them ({total})?", yes=yes):
+        return 1 if unused else 0
+    removed = remove_unused(look, unused)
+    click.echo(f"removed {bytes_in_words(sum(item.size for item in removed))}")
+    if stay := len(unused) - len(removed):
+        click.echo(f"{stay} of them stay: they are needed by now, or somebody is at work on them")
     return 0
 
 

@@ -13,10 +13,11 @@ from components.errors import InputError, TerminalError
 from components.index import steps as index
 from components.llm.cache import CacheFile
 from components.persona import steps as persona
+from components.recipe.cleaning import remove_unused
 from components.recipe.forget import Forgetting, alone_in, asking_in, note_words
 from components.recipe.load import to_yaml
 from components.recipe.model import Recipe
-from components.recipe.unused import find_unused, remove_unused
+from components.recipe.unused import Look
 from components.sncp import steps as sncp
 from components.store import Run, StepSpec, Store, list_runs, recorded_step
 from components.store.purge import Words
@@ -298,10 +299,8 @@ class TestUnused:
     """What `gc` keeps and removes."""
 
     def collect(self, house: House, **options: Any) -> list[str]:
-        with alone_in(house.workspace, "gc"):
-            unused = find_unused(house.recipe, **options)
-            remove_unused(house.recipe, unused)
-        return [f"{item.kind} {item.path.relative_to(house.workspace)}" for item in unused]
+        look = Look(house.recipe, **options)
+        return [f"{item.kind} {item.path.relative_to(house.workspace)}" for item in remove_unused(look, look.find())]
 
     def test_after_a_hundred_runs_everything_is_still_sealed(self, house: House) -> None:
         for number in range(100):

@@ -1,27 +1,36 @@
 """What a server is given: the base model in Hugging Face's form, and the adapter of a release as it was trained.
 
 The adapter (PEFT) is told by the digest of its weights, which the release names, and lies in the `train.run` of the
-run that the release comes from; `gc` keeps that for as long as the release can be in service.
+run that the release comes from; `gc` keeps that for as long as the release can be in service. A base that comes in a
+package is sealed by no run: `gc` leaves it while a server says by its lock that it may need it.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from components.errors import InputError, TerminalError
-from components.store import Artefact, Store
+from components.store import Artefact, FileLock, Store
 from components.train.base import base_identity, recover_base
 from components.train.params import PACKAGED, BaseModelParams, TrainParams
 from components.train.running.outcome import ADAPTER, ADAPTER_CONFIG
 from components.train.steps import base_spec
 
-__all__ = ["Adapter", "Base", "adapter_of", "base_of", "base_wanted", "check_adapted", "peft_adapter"]
+__all__ = [
+    "BASE", "Adapter", "Base", "adapter_of", "base_of", "base_wanted", "check_adapted", "is_serving", "peft_adapter",
+    "serving_in",
+]  # fmt: skip
 
+BASE = "train.base"
+"""The step that recovers a base which comes in a package."""
 _CONFIG = "config.json"
+_LOCK = "serve.vllm"
 
 
 @dataclass(frozen=True)
@@ -55,6 +64,37 @@ class Adapter:
     folder: Path
     sha256: str
     rank: int
+
+
+@contextmanager
+def serving_in(workspace: Path) -> Iterator[None]:
+    """Keep gc from removing bases from the workspace for the block; nothing is held where nothing may be written."""
+    lock = None
+    with suppress(OSError):
+        (workspace / "locks").mkdir(parents=True, exist_ok=True)
+        lock = FileLock(workspace / "locks" / _LOCK)
+        while not lock.try_shared():  # nobody holds it alone for longer than a look
+            time.sleep(0.01)
+    try:
+        yield
+    finally:
+        if lock:
+            lock.close()
+
+
+def is_serving(workspace: Path) -> bool:
+    """Whether any process is in `serving_in`, or nobody can tell."""
+    path = workspace / "locks" / _LOCK
+    if not path.exists():
+        return False
+    try:
+        lock = FileLock(path)
+    except OSError:
+        return True
+    try:
+        return not lock.try_exclusive()
+    finally:
+        lock.close()
 
 
 def base_wanted(chat: str, train: BaseModelParams) -> BaseModelParams:
