@@ -151,8 +151,8 @@ def _begun(
         )  # fmt: skip
     else:
         asked = AbDesk(
-            desk, routed or own, params=compare, records=records, candidate=candidate.digest,
-            max_chars=limits.question_chars, keep_texts=serve.keep_conversations, why_not=why_not,
+            desk, routed or own, params=compare, records=records, candidate=candidate.digest, model=model,
+            is_local=is_local, max_chars=limits.question_chars, keep_texts=serve.keep_conversations, why_not=why_not,
             classified=_classified(serve.router) if serve.router else None, patience=None if routed else 0.5,
         )  # fmt: skip
 

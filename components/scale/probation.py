@@ -24,6 +24,7 @@ from components.scale.answers import Answered, Numbers
 from components.scale.endpoint import Endpoint
 from components.scale.params import ScaleParams
 from components.scale.questions import Question
+from components.serve.desk import OF_CANDIDATE
 from components.serve.router.confidence import UNSURE
 
 if TYPE_CHECKING:
@@ -194,6 +195,8 @@ def _read(question: Question, response: httpx.Response, *, release: str, begun: 
         return _failed(question, "a stream that ended without an end")
     if own["release"] != release:
         return None
+    if any(one["why"].startswith(OF_CANDIDATE) for one in own["tried"]):
+        return None  # seconds and cost are also those of another release
     if any(one["who"] == "own" and not one["why"].startswith(UNSURE) for one in own["tried"]):
         return _failed(question, "own_model_failed")
     seconds = time.perf_counter() - begun

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from components.answer.partner import Asked, Partner
     from components.llm import Message
 
-__all__ = ["Desk", "Live", "NotInServiceError", "Opened", "Served", "Tried", "Wanted", "check_wanted"]
+__all__ = ["OF_CANDIDATE", "Desk", "Live", "NotInServiceError", "Opened", "Served", "Tried", "Wanted", "check_wanted"]
+
+OF_CANDIDATE = "the candidate: "
+"""How `Tried.why` begins where it was a release that is compared with the one that answered."""
 
 
 class NotInServiceError(TerminalError):

@@ -17,6 +17,7 @@ from components.scale.endpoint import Endpoint
 from components.scale.params import ScaleParams
 from components.scale.probation import Asker, NotTakenOverError, faults_of
 from components.scale.questions import Question
+from components.serve.desk import OF_CANDIDATE
 from components.serve.router.confidence import UNSURE
 from components.services.process_start import started_at
 from tests.loopback import JsonHandler
@@ -143,6 +144,11 @@ def test_another_releases_answer_is_left_out_and_too_many_requests_are_waited_fo
     assert ask(double, stream(release=OTHER)) == []
     [found] = ask(double, (429, []), (429, []), stream())
     assert found.error is None and len(double.bodies) == 4
+
+
+def test_an_answer_after_a_candidate_that_failed_is_left_out(double: Double) -> None:
+    late = {"who": "own", "model": "m", "why": f"{OF_CANDIDATE}no answer in time", "seconds": 60.0, "cost_usd": None}
+    assert ask(double, stream(tried=[late])) == [], "its seconds are the candidate's too"
 
 
 def test_nobody_there_is_an_error(double: Double) -> None:

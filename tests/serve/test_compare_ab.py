@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -14,7 +15,8 @@ from components.llm import Budget
 from components.llm.budget import BudgetError
 from components.serve.compare import Comparisons
 from components.serve.compare.share import in_share
-from components.serve.desk import Served
+from components.serve.desk import Served, Wanted
+from components.serve.http.answers import cost_of
 from components.serve.own_desk import OwnDesk
 from tests.serve.compare_house import CANDIDATE, OTHER, ab, of_side, poor
 from tests.serve.router_house import EASY, HARD, HELPER, LONG, OWN, One, chat, desk, wanted
@@ -66,6 +68,61 @@ def test_of_an_answer_that_is_wanted_whole_what_is_in_service_follows_in_the_mid
     assert isinstance(served, Served) and served.side == "A"
     assert "".join(map(str, pieces)) == served.asked.answer.text == "Mia [1]"
     assert [(one.side, one.error) for one in records.answers(CANDIDATE)] == [("B", "TransientError"), ("A", None)]
+
+
+@dataclass
+class Stalls:
+    """A desk that begins an answer, and goes on with nothing until the time is up."""
+
+    def stream(self, wanted: Wanted) -> Iterator[str | Served]:
+        assert wanted.deadline is not None
+        yield "Comincia"
+        while time.monotonic() < wanted.deadline:
+            time.sleep(0.02)
+            yield ""
+        raise TransientError("its time is up")
+
+    def ask(self, wanted: Wanted) -> Served:
+        raise AssertionError("it is asked in pieces")
+
+
+@pytest.mark.parametrize(("is_local", "cost"), [(True, 0.0), (False, None)], ids=["local", "paid"])
+def test_a_whole_answer_that_begins_and_stalls_is_followed_in_time_and_its_cost_is_told(
+    partner: Partner, records: Comparisons, is_local: bool, cost: float | None
+) -> None:
+    here = ab(partner, records, b=Stalls(), share=1.0, patience=0.01, is_local=is_local)
+    deadline = time.monotonic() + 60
+    served = here.ask(wanted(EASY, deadline=deadline))
+    assert (served.side, served.asked.answer.text) == ("A", "Mia [1]") and time.monotonic() < deadline
+    assert [(one.side, one.error) for one in records.answers(CANDIDATE)] == [("B", "LateError"), ("A", None)]
+    [tried] = served.tried
+    assert (tried.who, tried.model, tried.cost_usd) == ("own", "fake/other", cost) and tried.seconds >= 0.6
+    assert tried.why.startswith("the candidate: no answer within")
+    assert cost_of(served) == cost
+
+
+def test_an_answer_in_pieces_that_has_begun_has_all_the_time_that_there_is(
+    partner: Partner, records: Comparisons
+) -> None:
+    here = ab(partner, records, b=Stalls(), share=1.0, patience=0.01)
+    with pytest.raises(TransientError, match="its time is up"):
+        list(here.stream(wanted(EASY, deadline=time.monotonic() + 1)))
+    assert [(one.side, one.error) for one in records.answers(CANDIDATE)] == [("B", "TransientError")]
+
+
+def test_what_each_model_of_the_candidate_cost_in_vain_is_told_with_the_answer_that_was_given(
+    partner: Partner, records: Comparisons
+) -> None:
+    b = desk(partner, own=OTHER + "&fail_prob=1", helper=f"fake/chat?cost=0.01&reply={LONG}&break_at=90")
+    served = ab(partner, records, b=b, share=1.0, patience=None).ask(wanted(EASY))
+    assert [(one.who, one.cost_usd) for one in served.tried] == [("own", 0.0), ("helper", None)]
+    assert all(one.why.startswith("the candidate: no connection") for one in served.tried)
+    assert (served.side, cost_of(served)) == ("A", None)
+
+
+def test_what_was_not_asked_before_is_not_told(partner: Partner, records: Comparisons) -> None:
+    here = ab(partner, records)
+    assert [here.ask(wanted(EASY, conversation=of_side(side))).tried for side in ("A", "B")] == [(), ()]
 
 
 def test_a_question_that_cannot_be_asked_is_no_fault_of_the_candidate(partner: Partner, records: Comparisons) -> None:

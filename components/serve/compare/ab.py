@@ -1,9 +1,9 @@
 """A share of the conversations is answered by the candidate; a conversation stays with who began it.
 
-Where the candidate fails before its first piece (before its end, where an answer is wanted whole), or has not begun in
-its share of the time, the release in service answers: a comparison fails no question. When enough was asked, or the
-candidate may be asked no more, all conversations are answered by the release in service again, and nothing more is
-recorded.
+Where the candidate fails before its first piece, or has not begun in its share of the time (is not at its end, where an
+answer is wanted whole), the release in service answers: a comparison fails no question. What the candidate cost by then
+is told with that answer. When enough was asked, or the candidate may be asked no more, all conversations are answered
+by the release in service again, and nothing more is recorded.
 
 Both sides are recorded alike: answers of the own model, and its failures where it was to be asked first. A time that
 was up is a failure, a client that went away is not; neither is money that was not there.
@@ -11,7 +11,8 @@ was up is a failure, a client that went away is not; neither is money that was n
 State after a hard crash: none; the share is told from the conversation's id, and what was recorded counts.
 
 **Not covered**: people who come back under another conversation may meet both; answers that the helper gave first count
-to neither; what the release in service answers in place of the candidate is a row of its side.
+to neither; what the release in service answers in place of the candidate is a row of its side; what both cost where
+both fail.
 """
 
 from __future__ import annotations
@@ -26,9 +27,9 @@ from components.errors import TerminalError
 from components.llm.budget import BudgetError
 from components.serve.compare.records import Compared, Comparisons, Side
 from components.serve.compare.share import closable, in_share
-from components.serve.desk import Desk, Served, Wanted, check_wanted
+from components.serve.desk import OF_CANDIDATE, Desk, Served, Tried, Wanted, check_wanted
 from components.serve.params import CompareParams, Tier
-from components.serve.router.faults import LateError
+from components.serve.router.faults import LateError, why_of
 from components.store import logger
 
 __all__ = ["AbDesk", "HandedOnError"]
@@ -47,21 +48,25 @@ class AbDesk:
         params: of the recipe.
         records: where answers go, after they were given.
         candidate: digest of the candidate's release.
+        model: of the candidate.
+        is_local: whether that model is on this machine, and costs nothing.
         max_chars: longest question (characters).
         keep_texts: whether the record has the texts.
         why_not: why the candidate is not to be asked now, in words; None: it may be.
         classified: of a question, how hard it is and whether the own model is asked first; None: there is no router.
-        patience: share of the time that is left, in which the candidate has to begin; None: its desk sees to that.
+        patience: share of the time that is left, in which the candidate has to begin, or to be at its end where an
+            answer is wanted whole; None: its desk sees to that.
     """
 
     def __init__(
-        self, a: Desk, b: Desk, *, params: CompareParams, records: Comparisons, candidate: str, max_chars: int,
-        keep_texts: bool = False, why_not: Callable[[], str | None] = lambda: None,
+        self, a: Desk, b: Desk, *, params: CompareParams, records: Comparisons, candidate: str, model: str,
+        is_local: bool, max_chars: int, keep_texts: bool = False, why_not: Callable[[], str | None] = lambda: None,
         classified: Callable[[str], tuple[Tier, bool]] | None = None, patience: float | None = 0.5,
     ) -> None:  # fmt: skip
         self._desks: dict[Side, Desk] = {"A": a, "B": b}
         self._params, self._records, self._max_chars = params, records, max_chars
-        self._candidate, self._keep_texts, self._why_not = candidate, keep_texts, why_not
+        self._candidate, self._model, self._is_local = candidate, model, is_local
+        self._keep_texts, self._why_not = keep_texts, why_not
         self._classified, self._patience = classified, patience
         self._lock = threading.Lock()
         self._compared = records.count(candidate, "ab")
@@ -79,8 +84,9 @@ class AbDesk:
     def stream(self, wanted: Wanted) -> Generator[str | Served]:
         """See `Desk`; `Served.side` says who answered."""
         check_wanted(wanted, max_chars=self._max_chars)  # what is wrong with it is no fault of either
+        tried: tuple[Tried, ...] = ()
         if self.side(wanted) == "B":
-            given, held = False, list[str]()
+            begun, given, held = time.monotonic(), False, list[str]()
             try:
                 with closing(self._one("B", wanted)) as pieces:
                     for piece in pieces:
@@ -97,8 +103,10 @@ class AbDesk:
                 if given:
                     raise
                 logger.warning("%s: the candidate did not answer, so what is in service does: %s", wanted.id, error)
+                tried = self._tried(error, seconds=time.monotonic() - begun)
         with closing(self._one("A", wanted)) as pieces:
-            yield from pieces
+            for piece in pieces:
+                yield replace(piece, tried=(*tried, *piece.tried)) if isinstance(piece, Served) else piece
 
     def ask(self, wanted: Wanted) -> Served:
         """See `Desk`."""
@@ -119,7 +127,7 @@ class AbDesk:
                         continue
                     given = given or bool(piece)
                     yield piece
-                    if not given and time.monotonic() > until:
+                    if (wanted.whole or not given) and time.monotonic() > until:
                         raise LateError(time.monotonic() - begun)
         except GeneratorExit:
             if outcome is None and wanted.deadline is not None and time.monotonic() >= wanted.deadline:
@@ -133,10 +141,17 @@ class AbDesk:
                 self._record(wanted, outcome, side)
 
     def _until(self, side: Side, wanted: Wanted, begun: float) -> float:
-        """When an answer has to have begun (of the monotonic clock)."""
+        """When an answer has to have begun, or be at its end where it is wanted whole (of the monotonic clock)."""
         if side == "A" or self._patience is None or wanted.deadline is None:
             return float("inf")
         return begun + self._patience * (wanted.deadline - begun)
+
+    def _tried(self, error: Exception, *, seconds: float) -> tuple[Tried, ...]:
+        """What asking the candidate came to: each of its router's models, or its own."""
+        cost = None if getattr(error, "may_be_charged", False) and not self._is_local else 0.0
+        own = Tried("own", self._model, why_of(error), round(seconds, 3), cost_usd=cost)
+        asked: tuple[Tried, ...] = getattr(error, "tried", ()) or (own,)
+        return tuple(replace(one, why=OF_CANDIDATE + one.why) for one in asked)
 
     def _record(self, wanted: Wanted, given: Served | Exception, side: Side) -> None:
         tier, own_first = self._classified(wanted.question) if self._classified else (None, True)

@@ -108,7 +108,9 @@ class HybridDesk:
                     yield served
                     return
             if question.unsure is None:
-                raise nobody(question.tried, question.errors) from question.errors[-1]
+                error = nobody(question.tried, question.errors)
+                error.tried = tuple(question.tried)  # type: ignore[attr-defined]  # for who asks another desk then
+                raise error from question.errors[-1]
             it, asked, pieces = question.unsure
             yield from pieces
             yield _served(it.who, asked, question, tried=[one for one in question.tried if one is not it])
