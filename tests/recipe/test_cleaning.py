@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import shutil
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from components.recipe.cleaning import bytes_in_words, clean_workspace, cleaned_markdown
-from components.recipe.forget import AtWorkError, asking_in
+from components.recipe import unused
+from components.recipe.cleaning import bytes_in_words, clean_workspace, cleaned_markdown, remove_unused
+from components.recipe.forget import AtWorkError, Forgetting, asking_in
 from components.recipe.model import Recipe
-from components.store import Run
+from components.recipe.unused import Look
+from components.store import Run, StepSpec, Store, recorded_step
+from components.store.purge import Words
 
 
 @pytest.fixture
@@ -68,6 +75,73 @@ def test_nothing_goes_while_something_is_at_work(recipe: Recipe, by: str) -> Non
         with pytest.raises(AtWorkError, match="is at work" if run else "is being answered"):
             clean_workspace(recipe)
     assert left(recipe) == before
+
+
+def test_a_dry_run_needs_nobody_to_stop(recipe: Recipe) -> None:
+    run = Run.create(recipe.workspace, recipe="casa", phase="reindex")
+    with asking_in(recipe.workspace):
+        assert len(clean_workspace(recipe, dry_run=True)) == 2
+    run.update(status="done")
+
+
+def test_questions_are_answered_while_it_looks_and_while_what_was_moved_is_removed(
+    recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured, asked = unused._size, list[str]()
+
+    def measuring(path: Path) -> int:
+        with asking_in(recipe.workspace):
+            asked.append("look")
+        return measured(path)
+
+    def killed(path: Path, **options: Any) -> None:
+        with asking_in(recipe.workspace):
+            asked.append("removal")
+
+    monkeypatch.setattr(unused, "_size", measuring)
+    monkeypatch.setattr(shutil, "rmtree", killed)
+    assert len(clean_workspace(recipe)) == 2
+    monkeypatch.undo()
+    assert asked == ["look", "look", "removal"] and left(recipe) == []
+    [trash] = recipe.workspace.glob(".trash.*")
+    assert len(list(trash.iterdir())) == 2
+    assert [(one.kind, one.path) for one in clean_workspace(recipe)] == [("half-made", trash)]
+    assert list(recipe.workspace.glob(".trash.*")) == []
+
+
+def test_what_is_needed_by_the_time_it_would_be_moved_stays(recipe: Recipe) -> None:
+    sealed = StepSpec("sncp.collect", 1)
+    with Store(recipe.workspace).step(sealed) as step:
+        step.write_text("said", "x")
+    look = Look(recipe)
+    before = look.find()
+    run = Run.create(recipe.workspace, recipe="casa", phase="reindex")
+    with recorded_step(run, sealed):
+        pass
+    run.update(status="done")
+    removed = remove_unused(look, before)
+    assert len(removed) == len(before) - 1 and Store(recipe.workspace).find(sealed)
+
+
+def test_on_another_disk_it_is_removed_where_it_is(recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    replace = os.replace
+
+    def replacing(one: Path, other: Path) -> None:
+        if ".trash." in str(other):
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+        replace(one, other)
+
+    monkeypatch.setattr(os, "replace", replacing)
+    assert len(clean_workspace(recipe)) == 2
+    assert left(recipe) == [] and list(recipe.workspace.glob(".trash.*")) == []
+
+
+def test_what_a_killed_cleaning_left_is_forgotten_as_a_whole(recipe: Recipe) -> None:
+    moved = recipe.workspace / ".trash.abcd_123" / "0" / "chunks.lance"
+    moved.parent.mkdir(parents=True)
+    moved.write_bytes(b"compressed")
+    Forgetting(recipe, Words.of_secret("una parola segreta")).forget()
+    assert not moved.parent.parent.exists()
 
 
 @pytest.mark.parametrize(
