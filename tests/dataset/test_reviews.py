@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import example as h_example
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -141,6 +142,7 @@ def test_killed_while_it_writes(root: Path, tmp_path: Path, when: str) -> None:
 
 @settings(max_examples=25, deadline=None)
 @given(cut=st.integers(0, 2000))
+@h_example(cut=191)
 def test_a_log_cut_anywhere_keeps_its_whole_lines(tmp_path_factory: pytest.TempPathFactory, cut: int) -> None:
     log = ReviewLog(tmp_path_factory.mktemp("log") / "reviews.jsonl")
     for number in range(5):
@@ -148,7 +150,8 @@ def test_a_log_cut_anywhere_keeps_its_whole_lines(tmp_path_factory: pytest.TempP
     data = log.path.read_bytes()[:cut]
     log.path.write_bytes(data)
     after = ReviewLog(log.path)
-    assert apply_reviews([example(n) for n in range(5)], after).counts["rejected"] == data.count(b"\n")
+    whole = data.count(b"\n") + data.endswith(b"}")  # only the line's end may be missing
+    assert apply_reviews([example(n) for n in range(5)], after).counts["rejected"] == whole
     after.decide(example(9), "accept", by="Nino")
     assert ReviewLog(log.path).standing(content_digest(example(9))) is not None
 
