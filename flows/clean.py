@@ -34,13 +34,16 @@ def clean(
     dry_run: bool = False,
     wait_minutes: Annotated[int, Field(ge=0)] = _WAIT_MINUTES,
 ) -> dict[str, Any] | State[Any]:
-    """Remove what no kept run, no release and no published index needs, as `cervella gc` does.
+    """Remove what no kept run, no release and no published index needs, as `cervella gc` does, with nobody asked.
+
+    So what may be the only copy of what was used and said stays, and scratch that no run tells of stays for four weeks.
 
     Args:
         recipe: whose workspace.
         keep: runs of each recipe whose artefacts stay.
         dry_run: only show what would be removed.
-        wait_minutes: how long to wait for what is at work in the workspace; then it is left for the next time.
+        wait_minutes: how long to wait for what is at work in the workspace (not with dry_run); then it is left for the
+            next time.
     """
     ready_logs()
     try:

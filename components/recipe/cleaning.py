@@ -89,7 +89,7 @@ def remove_unused(look: Look, unused: Sequence[Unused]) -> list[Unused]:
         with alone_in(workspace, "gc", beside_prefect=True):
             trash = Path(tempfile.mkdtemp(prefix=TRASH, dir=workspace))
             let_go.callback(shutil.rmtree, trash, ignore_errors=True)
-            removed = []
+            removed: list[Unused] = []
             for item in look.still(unused):
                 if _set_aside(item, trash / str(len(removed)), workspace=workspace, let_go=let_go):
                     removed.append(item)

@@ -191,6 +191,26 @@ class TestFiles:
         assert [(item.kind, item.size > 0) for item in unused] == [("half-made", False), ("cache", True)]
         assert remove_unused(Look(recipe), unused) == unused and not dangling.is_symlink()
 
+    def test_a_link_frees_nothing_of_what_it_leads_to(self, recipe: Recipe, tmp_path: Path) -> None:
+        (tmp_path / "large").write_bytes(bytes(100_000))
+        half = put(recipe.workspace / "store" / "index.chunk" / ".0123.x" / "rows")
+        half.with_name("link").symlink_to(tmp_path / "large")
+        [item] = find_unused(recipe)
+        assert item.size < 10_000
+        remove_unused(Look(recipe), [item])
+        assert not half.parent.exists() and (tmp_path / "large").exists()
+
+
+def test_a_table_stays_while_somebody_writes_the_index(recipe: Recipe) -> None:
+    uri = recipe.workspace / "index"
+    put(uri / ".forget" / "chunks.lance")
+    look = Look(recipe)
+    unused = look.find()
+    assert [item.path for item in unused] == [uri / ".forget"]
+    with hold(uri / ".lock", what="test"):
+        assert remove_unused(look, unused) == [] and (uri / ".forget").is_dir()
+    assert remove_unused(look, unused) == unused and not (uri / ".forget").exists()
+
 
 def test_a_step_of_an_older_record_without_a_fingerprint_is_no_hindrance(recipe: Recipe) -> None:
     interrupted(recipe, StepSpec("train.run", 1))
