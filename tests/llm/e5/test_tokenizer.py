@@ -85,3 +85,9 @@ def test_the_vocabulary_of_the_package_is_read_whole() -> None:
     vocabulary = open_weights().vocabulary()
     assert len(vocabulary.pieces) == len(vocabulary.scores) == 250_002
     assert not [piece for piece in vocabulary.pieces if "▁" in piece[1:]]  # words are cut before each blank
+
+
+def test_words_that_are_no_words_are_not_remembered() -> None:
+    tokenizer = UnigramTokenizer(Vocabulary(["<unk>", "▁", "a", "b"], [0.0, -1.0, -1.0, -1.0], {}, 8, 9, 0))
+    assert tokenizer.count("ab " + "ab" * 500) == 3 + 1001
+    assert list(tokenizer._known) == ["▁ab"]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any, Literal
 
@@ -84,6 +87,23 @@ def test_several_threads_get_what_one_gets() -> None:
     for thread in threads:
         thread.join()
     assert all(np.array_equal(vectors, wanted[number:]) for number, vectors in enumerate(made))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no forks here")
+def test_a_fork_embeds_with_threads_of_its_own() -> None:
+    texts = ["una nota", "un'altra nota", "e una terza"]
+    wanted = engine("int8").embed(texts, prefix="passage: ")
+    child = os.fork()
+    if child == 0:
+        equal = np.array_equal(engine("int8").embed(texts, prefix="passage: "), wanted)
+        os._exit(0 if equal else 1)
+    ends = time.monotonic() + 60
+    while (ended := os.waitpid(child, os.WNOHANG))[0] == 0 and time.monotonic() < ends:
+        time.sleep(0.05)
+    if ended[0] == 0:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    assert ended == (child, 0)
 
 
 def test_no_text_is_no_vector() -> None:
