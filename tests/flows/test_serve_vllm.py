@@ -23,6 +23,7 @@ import flows.comparing
 from components.errors import TerminalError
 from components.registry.champion import read_champion
 from components.registry.champion.candidate import proposed
+from components.serve.backends.weights import is_serving
 from components.serve.desk import Wanted
 from components.serve.live import InService
 from components.serve.own_desk import OwnDesk
@@ -121,6 +122,7 @@ def test_a_candidate_is_served_beside_and_one_of_another_model_keeps_nobody_from
     put_in_service(spoiled, chat=CHAT)
     loaded = load("mvp", (*spoiled.options, *of(house), "-o", "serve.compare={mode: ab, share: 1.0}")[1::2])
     backends = Backends(loaded)
+    assert is_serving(spoiled.path)  # gc leaves the base
     source = InRecipe(loaded, backends=backends)
     live = InService(look=source.look, open_now=source.open_now)
     live.start()
@@ -138,6 +140,7 @@ def test_a_candidate_is_served_beside_and_one_of_another_model_keeps_nobody_from
     finally:
         live.close()
         backends.close()
+    assert not is_serving(spoiled.path)
 
 
 @pytest.mark.slow
