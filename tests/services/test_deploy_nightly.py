@@ -213,6 +213,8 @@ def test_a_run_whose_process_was_killed_is_retried_from_what_is_sealed(working: 
     killed = house.records()[-1]
     os.kill(killed["pid"], signal.SIGKILL)
     assert house.ended(run)["state"]["type"] == "CRASHED"
+    # The worker tells of the death a second time, seconds later, and would undo a retry that came before.
+    soon(lambda: "infrastructure exited" in house.run(run)["state"]["message"], 60)
     command = [sys.executable, "-m", "prefect", "flow-run", "retry", run]
     told = subprocess.run(command, cwd=house.folder, env=house.environment, capture_output=True, text=True, check=False)
     assert told.returncode == 0, told.stderr
