@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Index"]
 
+_OLD_SECONDS = 600.0  # a folder named longer ago may have been tidied away (see `bucket.mirror.KEEP`)
+
 
 class Index:
     """Chunks, vectors and full text in LanceDB under one folder.
@@ -41,9 +44,11 @@ class Index:
         self.uri = uri
         self.embedder = embedder
         self._newest = newest
+        self._asking = threading.Lock()  # one at a time asks for the newest folder
+        self._told = float("-inf")  # when that was last told
         self.generation = tables.Generation.of(embedder)
-        self._database: Any = None
-        self._lock = threading.Lock()  # one at a time looks what is published
+        self._database: tuple[Path, Any] | None = None  # one value, for threads read and replace it without a lock
+        self._lock = threading.Lock()  # one at a time opens what is published
         self._opened: tuple[object, Snapshot] | None = None
 
     @classmethod
@@ -53,8 +58,9 @@ class Index:
         Args:
             uri: folder of the tables.
             embedder: none: full text alone (degraded).
-            newest: asked before each reading for the folder to read, where another one takes its place with each
-                publication (a copy of what is in a bucket). Such an index is only read.
+            newest: asked before a reading for the folder to read, where another one takes its place with each
+                publication (a copy of what is in a bucket). One thread at a time asks; others read meanwhile what was
+                named last. Such an index is only read.
         """
         return cls(uri, embedder, newest=newest)
 
@@ -110,10 +116,11 @@ class Index:
 
     def live_digest(self) -> str | None:
         """Digest of the published rows, as `chunks_digest` computes it; none when this embedder published nothing."""
-        table = self._live(strict=False)
+        uri = self._where()
+        table = self._live(uri, strict=False)
         if table is None:
             return None
-        with tables.told_as_damage(self.uri):
+        with tables.told_as_damage(uri):
             return rows_digest(read_head(table).hashes, self.generation.embedder)
 
     def live_version(self) -> int:
@@ -122,8 +129,9 @@ class Index:
 
     def paths(self) -> list[str]:
         """All paths of the published notes, exact duplicates included, sorted. Raises as `search` does."""
-        table: Any = self._live(strict=True)
-        with tables.told_as_damage(self.uri):
+        uri = self._where()
+        table: Any = self._live(uri, strict=True)
+        with tables.told_as_damage(uri):
             return sorted(read_head(table).paths)
 
     def search(
@@ -162,7 +170,7 @@ class Index:
         """
         filters = Filters(kind=kind, project=project, since=since, until=until, status=status, exclude=exclude)
         rows = self._snapshot()
-        with tables.told_as_damage(self.uri):
+        with tables.told_as_damage(rows.uri):
             return search_rows(
                 rows,
                 mask_secrets(question),  # an embedder may be far away
@@ -177,80 +185,108 @@ class Index:
     def searched(self, question: str, **options: Any) -> tuple[list[Hit], str]:
         """As `search`, and the digest of the published rows that were searched, as `live_digest` tells it."""
         rows = self._snapshot()
-        hits = _Rows(self.uri, self.embedder, rows).search(question, **options)
+        hits = _Rows(rows.uri, self.embedder, rows).search(question, **options)
         if rows.digest is None:
-            rows.digest = self._digest(rows)
+            # Of the rows themselves: versions of a table that was built anew begin again, and what `live.json` tells
+            # of the same version is of the one before, until that is replaced as well.
+            with tables.told_as_damage(rows.uri):
+                rows.digest = rows_digest(read_head(rows.table).hashes, self.generation.embedder)
         return hits, rows.digest
-
-    def _digest(self, rows: Snapshot) -> str:
-        published = read_published(self.uri)
-        for one in reversed(published.history if published else ()):
-            if (one.table, one.version) == (self.generation.table, rows.version):
-                return one.digest
-        with tables.told_as_damage(self.uri):  # shown, and not written down yet
-            return rows_digest(read_head(rows.table).hashes, self.generation.embedder)
 
     def status(self) -> dict[str, Any]:
         """Facts for people: see `index_status`."""
-        return index_status(self.uri) | {"ours": self._live(strict=False) is not None}
+        uri = self._where()
+        return index_status(uri) | {"ours": self._live(uri, strict=False) is not None}
+
+    def let_go_of_old(self) -> None:
+        """Let go of what was opened for a search, if it is not what is published any more.
+
+        For processes that serve: texts and vectors of rows that were removed are then out of memory, but for searches
+        that are at work, without waiting for the next one. Not covered: what is newer in a bucket and was not brought
+        yet; the next search asks for that.
+        """
+        with self._lock:
+            if self._opened is not None and self._opened[0] != (self._mark(self.uri) or object()):
+                self._opened = None
 
     def _snapshot(self) -> Snapshot:
         """The published rows, opened anew only when something else is published. Raises as `search`."""
+        self._where()  # without the lock: a storage may be slow, and others need not wait for it
         with self._lock:
-            self._follow()
-            mark = self._mark()
+            uri = self.uri  # once: another thread may be told of a newer one
+            mark = self._mark(uri)
             if mark is not None and self._opened is not None and self._opened[0] == mark:
                 return self._opened[1]
             self._opened = None  # what it holds in memory goes before the next comes
-            table = self._live(strict=True)
-            with tables.told_as_damage(self.uri):
-                rows = Snapshot(self.uri, table)
+            table = self._live(uri, strict=True)
+            with tables.told_as_damage(uri):
+                rows = Snapshot(uri, table)
             self._opened = (mark, rows)
             return rows
 
-    def _mark(self) -> object | None:
+    def _mark(self, uri: Path) -> object | None:
         """Another one with each publication, also with one that was killed half-way; none: that cannot be told.
 
         Of the files that a publication replaces: the tag, which LanceDB keeps in the table's folder, and the pointer.
         """
-        files = [tables.tag_file(self.uri, self.generation.table), self.uri / LIVE_FILE]
+        files = [tables.tag_file(uri, self.generation.table), uri / LIVE_FILE]
         try:
             stats = [os.stat(file) for file in files]
         except OSError:
             return None
-        return self.uri, [(stat.st_ino, stat.st_size, stat.st_mtime_ns) for stat in stats]
+        return uri, [(stat.st_ino, stat.st_size, stat.st_mtime_ns) for stat in stats]
 
-    def _follow(self) -> None:
-        """Take the folder that is the newest."""
-        if self._newest is not None and (uri := self._newest()) != self.uri:
-            self.uri, self._database = uri, None
+    def _where(self) -> Path:
+        """The folder to read now. Whoever comes while another thread asks for it gets the one that was named last."""
+        if self._newest is not None and self._asking.acquire(blocking=time.monotonic() - self._told > _OLD_SECONDS):
+            try:
+                self.uri = self._newest()
+                self._told = time.monotonic()
+            finally:
+                self._asking.release()
+        return self.uri
 
-    def _live(self, *, strict: bool) -> Any | None:
-        """The published rows of this embedder's generation, fresh from disk."""
-        self._follow()
-        published = read_published(self.uri)
+    def _live(self, uri: Path, *, strict: bool) -> Any | None:
+        """The published rows of this embedder's generation in a folder, fresh from disk. No state is moved by it."""
+        published = read_published(uri)
         if published is None or published.now.table != self.generation.table:
             if not strict:
                 return None
             if published is None:
-                raise TerminalError(f"nothing is published in {self.uri} yet: run the recipe, or a reindex, first")
+                raise TerminalError(f"nothing is published in {uri} yet: run the recipe, or a reindex, first")
             raise TerminalError(
-                f"the index in {self.uri} was built with the embedder {published.now.embedder}, not with "
+                f"the index in {uri} was built with the embedder {published.now.embedder}, not with "
                 f"{self.generation.embedder}: "
-                + ("name that one in index.embedding.model" if self._newest else "run a reindex with this recipe first")
+                + _what_to_do(published.now.embedder, self.generation.embedder, is_elsewhere=self._newest is not None)
             )
-        with tables.told_as_damage(self.uri):
-            if self._database is None:
-                self._database = tables.connect(self.uri)
-            table = tables.open_table(self._database, self.generation.table)
+        with tables.told_as_damage(uri):
+            opened = self._database
+            if opened is None or opened[0] != uri:
+                opened = self._database = (uri, tables.connect(uri))
+            table = tables.open_table(opened[1], self.generation.table)
             version = None if table is None else tables.live_version(table)
             if table is None or version is None:
                 raise tables.Damaged(
-                    f"{self.uri} names a table that is not there; `cervella reindex RECIPE` builds it anew from the "
+                    f"{uri} names a table that is not there; `cervella reindex RECIPE` builds it anew from the "
                     "embedding cache"
                 )
             table.checkout(version)
         return table
+
+
+def _what_to_do(built_with: str, ours: str, *, is_elsewhere: bool) -> str:
+    """Where an index was built with another embedder. `is_elsewhere`: it is made by another machine.
+
+    The engine of a packaged embedder, behind a `+` of its id, is chosen by the machine and cannot be named.
+    """
+    is_same = built_with != ours and built_with.partition("+")[0] == ours.partition("+")[0]
+    if is_same and ours.startswith("local/"):
+        anew = "anew here, in a folder (leave index.uri out)" if is_elsewhere else "anew here, with a reindex"
+        return (
+            "the same model, by another engine than this machine's processor takes (`cervella doctor` says which). "
+            f"Build it on a machine that takes the same one as this, or {anew}"
+        )
+    return "name that one in index.embedding.model" if is_elsewhere else "run a reindex with this recipe first"
 
 
 class _Rows(Index):
@@ -263,5 +299,5 @@ class _Rows(Index):
     def _snapshot(self) -> Snapshot:
         return self._rows
 
-    def _live(self, *, strict: bool) -> Any | None:
+    def _live(self, uri: Path, *, strict: bool) -> Any | None:
         return self._rows.table

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection, Coroutine
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,19 +32,20 @@ class Snapshot:
         table: checked out, or at its newest version; it is read, and moved by nobody any more.
 
     Attributes:
+        uri: as it was given.
         table: as it was given.
         version: of it.
         digest: of its rows, once somebody has told it.
     """
 
     def __init__(self, uri: Path, table: Any) -> None:
-        self.table, self.version = table, int(table.version)
+        self.uri, self.table, self.version = uri, table, int(table.version)
         self.digest: str | None = None
         self._rows, self._has_text = _run(_open(uri, str(table.name), self.version))
         self._lock = threading.Lock()
         self._asked = False
         self._vectors: Vectors | None = None
-        self._passages = Passages(self._read)
+        self._passages = Passages(partial(_read, self._rows))  # no method: who is let go is out of memory at once
 
     def full_text(self, words: str, *, where: Any | None, limit: int) -> dict[int, float]:
         """Row id -> BM25 score of the best matches of some words, best first.
@@ -82,11 +84,11 @@ class Snapshot:
                 self._asked = True
             return self._vectors
 
-    def _read(self, row_ids: Collection[int]) -> dict[int, Chunk]:
-        names = chunk_columns()
-        query = self._rows.take_row_ids(list(row_ids)).select(list(names)).with_row_id()
-        found = _run(query.to_arrow()).to_pylist()
-        return {row.pop("_rowid"): Chunk.from_dict(row) for row in found}
+
+def _read(table: Any, row_ids: Collection[int]) -> dict[int, Chunk]:
+    query = table.take_row_ids(list(row_ids)).select(list(chunk_columns())).with_row_id()
+    found = _run(query.to_arrow()).to_pylist()
+    return {row.pop("_rowid"): Chunk.from_dict(row) for row in found}
 
 
 def _run(work: Coroutine[Any, Any, Any]) -> Any:

@@ -183,7 +183,7 @@ def test_a_fall_in_recall_is_not_published_and_says_what_is_lost(house: House) -
     assert "from 0.500 to 0.000" in told or "from 1.000 to 0.500" in told
     index = house.opened()
     assert index.live_digest() == before and NOTE in house.found("stufe")
-    table = index._live(strict=True)
+    table = index._live(index.uri, strict=True)
     table.checkout_latest()
     assert table.version == int(table.tags.list()["live"]["version"])  # the head is the good rows again
     house.embedded()

@@ -17,7 +17,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 from flipping import states  # noqa: E402
 from support import Embedder, cut, note  # noqa: E402
 
-from components.index import Hit, Index, chunks_digest, vectors  # noqa: E402
+from components.errors import TerminalError  # noqa: E402
+from components.index import Hit, Index, chunks_digest, purge, vectors  # noqa: E402
+from components.index import index as index_module  # noqa: E402
 from components.index import sync as sync_module  # noqa: E402
 from components.index import table as tables  # noqa: E402
 from components.index.chunk import Chunk  # noqa: E402
@@ -142,7 +144,7 @@ def test_a_table_is_opened_once_for_many_searches_and_anew_when_something_is_pub
         hits, digest = reader.searched("stato secondo", k=50)
         assert {hit.path for hit in hits} & {"new.md"} and digest == chunks_digest(both[1], Embedder().id)
         assert not {hit.path for hit in hits} & {"gone.md"}
-        assert reader.live_version() == reader._live(strict=True).version
+        assert reader.live_version() == reader._live(uri, strict=True).version
     assert len(opened) == 1 + 5  # one, and those that this test asks for
 
 
@@ -164,16 +166,133 @@ def test_rows_are_seen_also_when_the_publication_was_killed_before_the_pointer(
     assert hits[0].path in {"new.md", "x.md"} and digest == chunks_digest(both[1], Embedder().id)
 
 
-def test_what_was_published_before_is_let_go(tmp_path: Path) -> None:
+@pytest.mark.parametrize("syncs", [1, 3])
+@pytest.mark.parametrize("how", ["built anew", "forgotten"])
+def test_the_digest_is_that_of_the_rows_when_a_table_that_begins_again_was_killed_before_the_pointer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str, syncs: int
+) -> None:
+    uri, chunks = tmp_path / "index", notes(60)
+    for end in range(1, syncs + 1):
+        Index.open(uri, Embedder()).sync(chunks[: 10 * end])
+
+    def killed(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sync_module.live if how == "built anew" else purge, "write_published", killed)
+    with pytest.raises(KeyboardInterrupt):
+        if how == "forgotten":
+            purge.forget_rows(uri, holds=lambda row: row["path"] == chunks[0].path)
+        for file in uri.glob("chunks-*.lance/data/*"):
+            file.write_bytes(b"damaged")
+        Index.open(uri, Embedder()).sync(chunks[::2])
+    reader = Index.open(uri, Embedder())
+    shown = chunks[::2]
+    if how == "forgotten":
+        shown = [chunk for chunk in chunks[: 10 * syncs] if chunk.path != chunks[0].path]
+    assert reader.searched("pane")[1] == reader.live_digest() == chunks_digest(shown, Embedder().id)
+
+
+def test_a_search_stays_in_the_folder_that_it_began_with_when_another_thread_is_told_of_a_newer_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both, uris = states(), [tmp_path / "a", tmp_path / "b"]
+    Index.open(uris[0], Embedder()).sync(both[1])
+    Index.open(uris[0], Embedder()).sync(both[0])  # a version that the other folder has not
+    Index.open(uris[1], Embedder()).sync(both[1])
+    named = [uris[0]]
+    reader = Index.open(uris[0], Embedder(), newest=lambda: named[0])
+    real, of_others = tables.open_table, list[Any]()
+
+    def in_between(database: Any, name: str) -> Any:
+        if threading.current_thread() is threading.main_thread() and named[0] != uris[1]:
+            named[0] = uris[1]
+            other = threading.Thread(target=lambda: of_others.append(reader.live_digest()))
+            other.start()
+            other.join()
+        return real(database, name)
+
+    monkeypatch.setattr(tables, "open_table", in_between)
+    digests = [chunks_digest(state, Embedder().id) for state in both]
+    hits, digest = reader.searched("alfa", k=50)
+    assert digest == digests[0] and "gone.md" in {hit.path for hit in hits} and of_others == [digests[1]]
+    assert reader.searched("alfa")[1] == digests[1] and reader.status()["uri"] == str(uris[1])
+
+
+@pytest.mark.parametrize("stale", [False, True], ids=["named a moment ago", "named long ago"])
+def test_while_one_thread_asks_a_slow_storage_the_others_read_what_was_named_last(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, stale: bool
+) -> None:
+    storage_answers, asked = threading.Event(), threading.Event()
+    storage_answers.set()
+
+    def newest() -> Path:
+        asked.set()
+        assert storage_answers.wait(60)
+        return folder
+
+    reader = Index.open(folder, Embedder(), newest=newest)
+    reader.search("pane")
+    storage_answers.clear()
+    asked.clear()
+    found: list[list[Hit]] = []
+    threads = [threading.Thread(target=lambda: found.append(reader.search("pane"))) for _ in range(2)]
+    threads[0].start()
+    assert asked.wait(60)
+    if stale:
+        monkeypatch.setattr(index_module, "_OLD_SECONDS", -1.0)
+    threads[1].start()
+    threads[1].join(0.5 if stale else 60)
+    waits, before = threads[1].is_alive(), len(found)
+    storage_answers.set()
+    for thread in threads:
+        thread.join()
+    assert (waits, before, len(found)) == (stale, 0 if stale else 1, 2)
+
+
+def test_what_was_published_before_is_let_go_at_once(tmp_path: Path) -> None:
     both, uri = states(), tmp_path / "index"
     Index.open(uri, Embedder()).sync(both[0])
     reader = Index.open(uri, Embedder())
-    reader.search("nota")
-    before = weakref.ref(reader._snapshot())
-    Index.open(uri, Embedder()).sync(both[1])
-    reader.search("nota")
-    gc.collect()
-    assert before() is None
+    gc.disable()
+    try:
+        for turn, again in enumerate([lambda: reader.search("nota"), reader.let_go_of_old], 1):
+            reader.search("nota")
+            before = weakref.ref(reader._snapshot())
+            reader.let_go_of_old()
+            assert before() is reader._snapshot()  # it is what is published
+            Index.open(uri, Embedder()).sync(both[turn % 2])
+            assert before() is not None
+            again()
+            assert before() is None
+        reader.search("nota")
+        before = weakref.ref(reader._snapshot())
+        purge.forget_rows(uri, holds=lambda row: True)
+        reader.let_go_of_old()
+        assert before() is None
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize("elsewhere", [False, True], ids=["made here", "made elsewhere"])
+@pytest.mark.parametrize(
+    ("built_with", "ours", "same"),
+    [
+        ("local/e5@1.0+int8", "local/e5@1.0+fp32", True), ("local/e5@1.0+fp32", "local/e5@1.0", True),
+        ("local/e5@1.0", "local/e5@1.0+int8", True), ("local/e5@1.0+int8", "local/e5@2.0+int8", False),
+        ("house/a+b", "house/a+c", False),
+    ],
+)  # fmt: skip
+def test_another_engine_of_the_same_model_is_not_asked_to_be_named(
+    tmp_path: Path, built_with: str, ours: str, same: bool, elsewhere: bool
+) -> None:
+    Index.open(tmp_path, Embedder(built_with)).sync(states()[0])
+    with pytest.raises(TerminalError, match="was built with the embedder") as refused:
+        Index.open(tmp_path, Embedder(ours), newest=(lambda: tmp_path) if elsewhere else None).search("nota")
+    told = str(refused.value)
+    assert built_with in told and ours in told
+    assert ("cervella doctor" in told and "processor" in told) is same
+    assert ("name that one" in told) is (elsewhere and not same)
+    assert ("leave index.uri out" in told) is (elsewhere and same) and ("reindex" in told) is not elsewhere
 
 
 def test_threads_that_search_while_others_publish_see_one_state_or_the_other(tmp_path: Path) -> None:

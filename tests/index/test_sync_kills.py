@@ -133,7 +133,7 @@ def test_a_reader_of_an_old_version_goes_on_while_it_is_cleaned_up(
     for turn in range(8):
         Index.open(uri, Embedder()).sync(both[turn % 2])
     time.sleep(4)  # what is published now is older than is kept, and has been published all the time
-    reading = Index.open(uri, Embedder())._live(strict=True)
+    reading = Index.open(uri, Embedder())._live(uri, strict=True)
     versions = len(reading.list_versions())
     Index.open(uri, Embedder()).sync(both[0])
     assert len(reading.list_versions()) < versions
@@ -141,4 +141,4 @@ def test_a_reader_of_an_old_version_goes_on_while_it_is_cleaned_up(
     time.sleep(4)
     for turn in range(1, 9):
         Index.open(uri, Embedder()).sync(both[turn % 2])
-    assert set(Index.open(uri, Embedder())._live(strict=True).tags.list()) == {"live"}
+    assert set(Index.open(uri, Embedder())._live(uri, strict=True).tags.list()) == {"live"}
