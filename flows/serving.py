@@ -16,6 +16,7 @@ from flows.commands.partners import in_service, open_release, partner_of
 
 if TYPE_CHECKING:
     from components.answer.partner import Partner
+    from components.index import Index
     from components.registry.champion import Champion
     from components.serve.live import InService
 
@@ -40,9 +41,13 @@ class InRecipe:
         self._loaded = self._now = loaded
         self._reload, self._backends = reload, backends
         self._seen: tuple[tuple[object, ...], str] | None = None
+        self._index: Index | None = None
 
     def look(self) -> str:
-        """Who is in service on which publication. Files are read only when they are not those of the last look."""
+        """Who is in service on which publication. Files are read only when they are not those of the last look.
+
+        Rows of an index that is published no more go out of memory then, also where the next one cannot be opened.
+        """
         from components.index.steps import index_uri
         from components.registry.champion.record import champion_file
 
@@ -54,6 +59,8 @@ class InRecipe:
         )  # fmt: skip
         stats = tuple(map(_stat, files))
         if self._seen is None or self._seen[0] != stats:
+            if self._index is not None:
+                self._index.let_go_of_old()
             self._seen = (stats, self._mark(stats))
         return self._seen[1]
 
@@ -90,7 +97,7 @@ class InRecipe:
             else:
                 partner = partner_of(now, before=kept, serves=serves)
             partner.chat.warm()  # else the first question waits for it
-            self._now = now
+            self._now, self._index = now, partner.index
             return Holding(
                 partner=partner, release=champion.digest if champion else None, index=index,
                 about=self._about(partner, champion), serving=serves, let_go=held.pop_all().close,

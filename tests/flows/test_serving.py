@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -69,3 +71,16 @@ def test_an_edit_that_cannot_be_followed_is_told_and_the_old_one_stays(
     assert not live.look() and str(live.told()["fault"]).startswith(f"{kind}: ") and k(live) == 7
     mine.write_text(good + "index: {search: {k: 11}}\n", encoding="utf-8")
     assert live.look() and live.told()["fault"] is None and k(live) == 11
+
+
+def test_rows_that_are_published_no_more_go_out_of_memory_at_the_next_look(
+    files: tuple[Path, Path], live: InService, published: Workspace
+) -> None:
+    with live.use() as opened:
+        index = opened.partner.index
+        index.search("riunione")
+        before = weakref.ref(index._snapshot())
+        assert not live.look() and before() is index._snapshot()
+        os.utime(index.uri / "live.json")  # as another publication leaves it
+        live.look()
+        assert before() is None
