@@ -19,6 +19,7 @@ from components.index.table import NO_EMBEDDER
 from components.index.terms import SyncReport, Terms
 from components.index.wanted import CHUNKS, Wanted
 from components.llm import load_embedder
+from components.llm.counting import embedder_id
 from components.llm.lookup import embedded_before
 from components.llm.spread.lending import workers_of
 from components.sncp.steps import read_documents
@@ -57,6 +58,7 @@ __all__ = [
     "read_wanted",
     "roll_back",
     "settings_digest",
+    "why_another_embedder",
     "write_chunks",
     "write_index",
 ]
@@ -177,7 +179,8 @@ def build_index(
     """Make the published table equal to the chunks; seals `index.json`.
 
     The table is mutable: a sealed step is only skipped while what is published is what the step said, so a table that
-    was deleted, rolled back or moved on by another run is brought back, mostly without a single embedding.
+    was deleted, rolled back or moved on by another run is brought back, mostly without a single embedding. It is not
+    skipped either where the recipe's model has become another embedder, by an upgrade or on another processor.
 
     Args:
         run: the run that this is a step of; forced with `--force index.build`, it publishes what was rolled back.
@@ -194,7 +197,8 @@ def build_index(
     spec = build_spec(params, chunks=chunks.digest)
     # Only what is sealed can be stale; what another run is building at this moment is waited for, not built twice.
     sealed = Store(run.workspace).find(spec)
-    with recorded_step(run, spec, force=sealed is not None and not is_published(sealed, uri=uri)) as step:
+    stale = sealed is not None and (not is_published(sealed, uri=uri) or why_another_embedder(sealed, params) != "")
+    with recorded_step(run, spec, force=stale) as step:
         if not step.sealed:
             wanted = read_wanted(chunks)
             embedder = open_embedder(
@@ -244,6 +248,17 @@ def is_published(built: Artefact, *, uri: Path) -> bool:
     if published is None or (published.now.digest, published.now.embedder) != (told["digest"], told["embedder"]):
         return False
     return published.seal == seal_of(uri, published.now.table)
+
+
+def why_another_embedder(built: Artefact, params: IndexParams, *, guess: bool = False) -> str:
+    """How the embedder is another than that of a sealed `index.build`, as after an upgrade; empty: it is the same.
+
+    `guess`: see `embedder_id`.
+    """
+    there = str(built.read_json("index.json")["embedder"])
+    values = params.embedding.model_dump(include={"model", "dimensions", "api_base"})
+    here = embedder_id(**values, guess=guess) or NO_EMBEDDER
+    return "" if there == here else f"the embedder is another: {there} → {here}"
 
 
 def _reader(workspace: Path) -> Callable[[str], Wanted | None]:

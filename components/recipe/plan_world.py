@@ -67,7 +67,9 @@ class World:
             return "nothing is published"
         if published != digest:
             return "another index is published"
-        return None if index.is_published(built, uri=uri) else "the published table was changed by another hand"
+        if not index.is_published(built, uri=uri):
+            return "the published table was changed by another hand"
+        return index.why_another_embedder(built, params, guess=True) or None
 
     def published(self, params: IndexParams) -> str | None:
         """Digest of what will be published; None: nothing."""

@@ -22,6 +22,7 @@ from components.errors import CervellaError, InputError, TerminalError  # noqa: 
 from components.evaluate import EvaluateParams  # noqa: E402
 from components.evaluate.probe import golden_probe  # noqa: E402
 from components.index.published import read_published  # noqa: E402
+from components.llm.fake import FakeEmbedder  # noqa: E402
 
 IDEAS = ".sncp/idee/"
 TWIN = ".sncp/idee/da_rivedere/IDEA_VOCE_ERSILIA.md"
@@ -282,3 +283,19 @@ def test_real_notes_through_every_change(tmp_path: Path, shared: Path) -> None:
     assert house.is_right()
     assert house.reindex()["status"] == "skipped"
     assert house.embedded() == 0
+
+
+def test_an_embedder_that_an_upgrade_made_another_embeds_everything_anew_once(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = FakeEmbedder.__init__
+
+    def newer(self: FakeEmbedder, *args: Any, **options: Any) -> None:
+        made(self, *args, **options)
+        self.id += "+newer"
+
+    monkeypatch.setattr(FakeEmbedder, "__init__", newer)
+    report = house.reindex()
+    assert (report["status"], house.embedded()) == ("done", report["added"])
+    assert report["added"] > 100 and house.is_right()
+    assert house.reindex()["status"] == "skipped"

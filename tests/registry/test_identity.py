@@ -1,6 +1,6 @@
 """What phase mvp has sealed and recorded stays what it is: its steps, releases and records keep their digests.
 
-The digests are those of the version before phase optimize, and of `evaluate.answers` 4. Where one changes, all that
+The digests are those of the version before phase optimize, and of `evaluate.answers` 4, ranking 4. Where one changes, all that
 workspaces hold of that step is done again: change it only with the step's version, and say so in CHANGELOG.md.
 """
 
@@ -51,9 +51,9 @@ SEALED: dict[str, str] = {
     "0 index.chunk": "f7b00f125f14fff168053a2c8b294ed224c5d9a274268e039d42425218bdbeca",
     "1 index.build": "9231e56bda4f1133229008874547f196b088b7e7e49d537cb2d8582dad252062",
     "2 persona.compile": "4be8c265db6473b3d3fadd9dc73420d280b3d121f2d746fa792a87f33f59d6df",
-    "3 evaluate.retrieval": "bc932d748297c5abcabab7669933289847454796e2ed7d8f7fc94f880f73f668",
-    "4 evaluate.answers": "6671ea63f7e48f937b6c0c6c0bb838aa58663ebe98bab7fcd1e894fd87c2300e",
-    "5 evaluate.answers": "68dbf763a543d80b51132ced014bc89ca8a60e9108c15da4bad4a9b501048aa4",
+    "3 evaluate.retrieval": "ae87979cb08a40359e1c313cb70355584627f7330f4e1730af5b35136253a2d9",
+    "4 evaluate.answers": "3badeef837985cdb060f4df7724146845f343405a3dc84bfefd46f8cb7095258",
+    "5 evaluate.answers": "2c87b19d963790903233c01edc7167b16f18f85f6e3a35e5481ab3aa0f8bf682",
     "6 evaluate.score": "f1f3ba439ed7dfa0c794b0f469d915b872a73c4c9b0c328380d50cebdcef2264",
     "7 registry.gate": "8b808056eedc0344f94a681ae69b8791d0f7e825a1fb3e7a2b944959d3ebafa4",
 }
