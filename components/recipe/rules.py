@@ -244,7 +244,7 @@ def check_rules(resolved: Resolved, *, faulty: frozenset[str]) -> list[Fault]:
     for rule in RULES:
         try:
             problems = list(rule(get))
-        except _Unknown:
+        except (_Unknown, TypeError):  # a value of another kind than its key asks for is told by a fault of its own
             continue
         for problem in problems:
             place, _ = resolved.place(tuple(problem.key.split(".")))

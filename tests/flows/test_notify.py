@@ -113,7 +113,7 @@ def test_what_a_worker_runs_is_told_once_however_it_ends(told: tuple[House, Web]
     # Ended by a signal that nobody announced, as at a restart of the machine: it tells of itself before it goes.
     ended = house.start("run-recipe", recipe="reindex", overrides=[SLOW])
     os.kill(began(house, ended), signal.SIGTERM)
-    assert house.ended(ended, seconds=60)["state"]["type"] == "CRASHED"
+    assert house.ended(ended)["state"]["type"] == "CRASHED"
     outside = here.soon(3, seconds=60)[-1]
     assert (outside["event"], outside["flow_run"], outside["status"]) == ("failure", ended, "interrupted"), here.told
 

@@ -7,7 +7,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.recipe.mutations import complaint, copy_project, mutated, try_many
@@ -42,6 +42,7 @@ def test_a_mutated_recipe(project: tuple[Path, dict[str, bytes]], seed: int, nam
 
 @settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 2**32))
+@example(seed=534)
 def test_a_mutated_override(project: tuple[Path, dict[str, bytes]], seed: int) -> None:
     folder, _ = project
     rng = random.Random(seed)

@@ -26,6 +26,8 @@ class Engine:
 
     def __init__(self, model: bytes, *, weights: Weights, tokenizer: UnigramTokenizer) -> None:
         """`model`: as of `build_graph`, from these weights."""
+        # Later versions than the locked one call their makers, unless this is set before they are loaded.
+        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
