@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+import yaml
 
 from components.services.supervisor.processes import end_marked, mark_of
 from components.store import is_held
@@ -37,7 +38,9 @@ RECIPES = {
 """Recipes of the test -> what is in them beside workspace, notes and embedder."""
 BASES = {"mvp-slowly": "mvp", "mvp-with-a-fault": "mvp"}
 LONG = 240  # seconds of what takes 20 s on a machine that does nothing else
-PICTURES = Path(__file__).parents[2] / "docs" / "images"
+ROOT = Path(__file__).parents[2]
+PICTURES = ROOT / "docs" / "images"
+DEPLOYMENTS = len(yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"])
 
 
 def said(selector: str, text: str) -> str:
@@ -73,7 +76,7 @@ class Ui:
         browser = self.browser
         self.home()
         browser.click(said("a", "Deployments"), until=link_to("deployment/", "run-recipe"))
-        browser.wait(said("h1, h2, p, span, div", "4 Deployments"))
+        browser.wait(said("h1, h2, p, span, div", f"{DEPLOYMENTS} Deployments"))
         self.picture("deployments")
         browser.click(link_to("deployment/", "run-recipe"), until=said("button", "Run"))
         browser.click(said("button", "Run"), until=said("[role=menuitem]", "Custom run"))
