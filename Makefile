@@ -12,6 +12,8 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export HF_HUB_OFFLINE := 1
+# Tests start hundreds of Pythons; where nothing compiled may be kept, each of them compiles every module again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup setup-ray demo up down test test-fast check format lock bench bench-retrieval bench-overhead bench-compare bench-reindex bench-growth bench-peers bench-validation bench-planning bench-embedding bench-training bench-serving bench-page clean
 

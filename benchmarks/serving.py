@@ -79,14 +79,10 @@ def publish(notes: Path, workspace: Path, *, embedding: str) -> list[str]:
 
 
 @contextmanager
-def served(overrides: Sequence[str], *, latency: float, log: Path) -> Iterator[tuple[str, int]]:
-    """A `cervella serve` over this recipe, until the end of the block; its address and its pid."""
-    model = f"fake/chat?reply={'+'.join(['parola'] * WORDS)}&delay={latency / WORDS}"
-    own = [
-        f"llm.chat.model={model}", "llm.cache=false", "serve.answers=recipe", "serve.limits.per_minute=1000000",
-    ]  # fmt: skip
-    options = [part for value in (*overrides, *own) for part in ("-o", value)]
-    command = [sys.executable, "-m", "flows.cli", "serve", RECIPE, *options, "--port", "0"]
+def endpoint(recipe: str, overrides: Sequence[str], *, log: Path) -> Iterator[tuple[str, int]]:
+    """A `cervella serve` over a recipe, until the end of the block; its address, once it answers, and its pid."""
+    options = [part for value in overrides for part in ("-o", value)]
+    command = [sys.executable, "-m", "flows.cli", "serve", recipe, *options, "--port", "0"]
     with log.open("w", encoding="utf-8") as lines:
         process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=lines, text=True)  # noqa: S603
     try:
@@ -98,6 +94,17 @@ def served(overrides: Sequence[str], *, latency: float, log: Path) -> Iterator[t
     finally:
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=60)
+
+
+@contextmanager
+def served(overrides: Sequence[str], *, latency: float, log: Path) -> Iterator[tuple[str, int]]:
+    """A `cervella serve` over this recipe with a model of so many seconds; see `endpoint`."""
+    model = f"fake/chat?reply={'+'.join(['parola'] * WORDS)}&delay={latency / WORDS}"
+    own = [
+        f"llm.chat.model={model}", "llm.cache=false", "serve.answers=recipe", "serve.limits.per_minute=1000000",
+    ]  # fmt: skip
+    with endpoint(RECIPE, [*overrides, *own], log=log) as found:
+        yield found
 
 
 def questions(notes: Path) -> Iterator[str]:

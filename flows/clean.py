@@ -16,9 +16,11 @@ from components.errors import CervellaError
 from components.recipe import load_recipe
 from components.recipe.cleaning import bytes_in_words, clean_workspace, cleaned_markdown
 from components.recipe.forget import AtWorkError
+from components.recipe.unused import KEEP_RUNS
 from components.store import logger
 from components.store.machine import machine_faults_told
 from flows.logs import ready_logs
+from flows.names import OURS, tag_this_run
 from flows.notify import tell_uncleaned
 from flows.run import RECIPES, RecipeName
 
@@ -30,7 +32,7 @@ _WAIT_MINUTES = 60
 @flow(name="clean", flow_run_name="clean {recipe}", on_failure=[tell_uncleaned], on_crashed=[tell_uncleaned])
 def clean(
     recipe: RecipeName,
-    keep: Annotated[int, Field(ge=1)] = 10,
+    keep: Annotated[int, Field(ge=1)] = KEEP_RUNS,
     dry_run: bool = False,
     wait_minutes: Annotated[int, Field(ge=0)] = _WAIT_MINUTES,
 ) -> dict[str, Any] | State[Any]:
@@ -48,6 +50,7 @@ def clean(
     ready_logs()
     try:
         loaded = load_recipe(RECIPES / f"{recipe}.yaml", overrides=()).recipe
+        tag_this_run([OURS, f"recipe:{loaded.name}"])
         with machine_faults_told(loaded.workspace):
             unused = clean_workspace(loaded, keep=keep, dry_run=dry_run, wait_seconds=60 * wait_minutes)
     except AtWorkError as error:
@@ -57,7 +60,8 @@ def clean(
         logger.error("%s", error)
         return Failed(message=str(error))
     size = sum(one.size for one in unused)
-    told = f"{'would remove' if dry_run else 'removed'} {len(unused)} things, {bytes_in_words(size)}"
+    things = f"{len(unused)} thing{'' if len(unused) == 1 else 's'}"
+    told = f"{'would remove' if dry_run else 'removed'} {things}, {bytes_in_words(size)}"
     logger.info("%s", told)
     if flow_run.id:
         page = cleaned_markdown(unused, workspace=loaded.workspace, keep=keep, dry_run=dry_run)

@@ -10,7 +10,7 @@ from prefect.runtime import flow_run
 
 from components.sncp.redact import mask_secrets
 
-__all__ = ["asked_name", "run_name", "tag_this_run", "tags_of", "work_pool"]
+__all__ = ["OURS", "asked_name", "run_name", "tag_this_run", "tags_of", "work_pool"]
 
 OURS = "cervella"
 """Tag of every run: the automation that marks silent runs as crashed looks for it."""

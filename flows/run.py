@@ -38,6 +38,7 @@ __all__ = ["PHASES", "phase_flow", "run_phase", "run_recipe"]
 PHASES = ("mvp", "reindex", "dataset", "optimize", "scale", MATRIX)
 """Each is a flow of the same name in the module of the same name."""
 TRAINING_POOL = "training"
+_SCHEDULED = "auto-scheduled"  # Prefect's tag of runs that nobody asked for at this moment
 RECIPES = Path(os.environ.get("CERVELLA_RECIPES", Path(__file__).resolve().parent.parent / "recipes"))
 # A Literal that is built when this file is imported becomes a dropdown in the UI's run form.
 NAMES = tuple(sorted(path.stem for path in RECIPES.glob("[!_]*.yaml")))
@@ -95,6 +96,8 @@ def run_recipe(
         _check_pool(loaded)
         run = start_run(loaded, force=force)
         to_be_told(run, loaded.recipe.execution, flow_run=str(flow_run.id) if flow_run.id else None)
+        if _SCHEDULED in flow_run.tags:
+            run.update(by_schedule=True)
         return _run(run)
     except CervellaError as error:  # told as in the terminal, without a traceback
         logger.error("%s", error)

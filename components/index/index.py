@@ -123,9 +123,9 @@ class Index:
         with tables.told_as_damage(uri):
             return rows_digest(read_head(table).hashes, self.generation.embedder)
 
-    def live_version(self) -> int:
-        """Version of the table that is published: while it is the same, so are the rows. Raises as `search` does."""
-        return self._snapshot().version
+    def published_rows(self) -> Snapshot:
+        """The published rows: another object once anything else is published. Raises as `search` does."""
+        return self._snapshot()
 
     def paths(self) -> list[str]:
         """All paths of the published notes, exact duplicates included, sorted. Raises as `search` does."""

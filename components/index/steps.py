@@ -186,7 +186,7 @@ def build_index(
         run: the run that this is a step of; forced with `--force index.build`, it publishes what was rolled back.
         params: section `index`.
         chunks: sealed `index.chunk`.
-        root: the folder that the notes are from.
+        root: the folder that the notes are from. A run that a schedule began does not replace those of another.
         budget: what embedding may cost.
         probe: golden questions that are asked before publishing.
         settings_are_judged: see `Terms`.
@@ -205,7 +205,8 @@ def build_index(
                 params, workspace=run.workspace, budget=budget, trusted_hosts=trusted_hosts, workers=workers_of(run)
             )
             embedder_id = embedder.id if embedder else NO_EMBEDDER
-            forced = spec.name in run.read().get("force", [])
+            told = run.read()
+            forced = spec.name in told.get("force", [])
             if not forced:
                 held = held_back(readable(uri), wanted, embedder=embedder_id, read=_reader(run.workspace))
                 if held:
@@ -224,7 +225,8 @@ def build_index(
             report = Index.open(uri, embedder).sync(
                 wanted,
                 terms=Terms(
-                    root=str(root) if root else None, max_removed_share=params.max_removed_share,
+                    root=str(root) if root else None, keep_root=told.get("by_schedule", False) and not forced,
+                    max_removed_share=params.max_removed_share,
                     max_recall_drop=params.max_recall_drop, settings_are_judged=settings_are_judged,
                     settings=settings_digest(params), chunks_id=chunks.id, verify=forced,
                 ),
@@ -342,8 +344,11 @@ def published_digest(params: IndexParams, *, workspace: Path) -> str | None:
 
 
 def history_artefacts(params: IndexParams, *, workspace: Path) -> set[str]:
-    """Ids of the sealed chunks that a rollback may need: those of the publications in the history."""
-    published = readable(index_uri(params, workspace=workspace))
+    """Ids of the sealed chunks that a rollback may need: those of the publications in the history.
+
+    Raises TerminalError where nobody can tell; see `read_published`.
+    """
+    published = read_published(index_uri(params, workspace=workspace))
     return {entry.chunks_id for entry in published.history if entry.chunks_id} if published else set()
 
 
@@ -362,7 +367,7 @@ def open_index(params: IndexParams, *, workspace: Path, built: Artefact | None =
     if params.read_from:  # what is newest in the bucket, now and at each question
         newest = mirror_of(params.read_from, workspace=workspace).newest
         index = Index.open(newest(), embedder, newest=newest)
-        index.live_version()  # else it tells which embedder it takes
+        index.published_rows()  # else it tells which embedder it takes
     else:
         index = Index.open(index_uri(params, workspace=workspace), embedder)
         if built is not None and is_published(built, uri=index.uri):  # told without importing LanceDB

@@ -189,8 +189,15 @@ class _Sync:
         rows that are published, none when they are not those that were just read.
         """
         known = self.published.root if self.published else None
-        if known not in (None, self.root):  # those of another folder do not vanish
-            return
+        if known not in (None, self.root):
+            if self.terms.keep_root:
+                raise HeldBackError(
+                    f"the index in {self.uri} has the notes of {known}, and this scheduled run would replace them by "
+                    f"those of {self.root}; nothing was changed. Name one sncp.root for all scheduled recipes, such as "
+                    "in recipes/_base.yaml, or give this recipe an index.uri of its own. If it is meant, run it once "
+                    "by hand"
+                )
+            return  # those of another folder do not vanish
         name = self.published.now.table if self.published else self.generation.table
         try:
             with tables.told_as_damage(self.uri):

@@ -15,6 +15,7 @@ class Terms:
     Attributes:
         root: the folder that the notes are from; none: not known. Where the published ones are known to be from
             another folder, all of them may vanish.
+        keep_root: refuse to replace notes of another folder: nobody is there who could have meant it.
         max_removed_share: of the published notes (0..1) that may vanish, once there are 10 of them.
         max_recall_drop: by how much the recall of the golden questions may fall (0..1).
         settings_are_judged: a fall that comes with other settings is only told, because a scorecard follows.
@@ -26,6 +27,7 @@ class Terms:
     """
 
     root: str | None = None
+    keep_root: bool = False
     max_removed_share: float = 1.0
     max_recall_drop: float = 0.0
     settings_are_judged: bool = False

@@ -37,6 +37,9 @@ _DATABASES = {
     "cache/embeddings.sqlite": "nothing to do: the next run moves it aside and begins anew, which costs embedding time",
     "cache/responses.sqlite": "nothing to do: the next run moves it aside and begins anew, which costs calls",
     "prefect/prefect.db": "nothing to do: the next run moves it aside; only the history in the Prefect UI is lost",
+    "usage/usage.sqlite": "bring it back from a copy; else the next question moves it aside: what was spent is lost",
+    "usage/conversations.sqlite": "bring it back from a copy; else the next one that is kept moves it aside",
+    "serve/comparisons.sqlite": "bring it back from a copy; else the comparison begins anew",
     "mlflow/mlflow.db": "bring it back from a copy, or move mlflow/ away: the next run begins a new record",
 }
 
@@ -168,7 +171,8 @@ def check_leftovers(workspace: Path, *, index: Path | None = None) -> Iterator[C
     """What kills and damage have left: half-written artefacts, scratch of unfinished steps, files put aside."""
     hidden = [path for path in (workspace / "store").glob("*/.*") if path.is_dir()]
     scratch = list((workspace / "scratch").glob("*"))
-    folders = [workspace / "cache", workspace / "prefect", workspace / "mlflow", index or workspace / "index"]
+    named = ("cache", "prefect", "mlflow", "usage", "serve")
+    folders = [*(workspace / name for name in named), index or workspace / "index"]
     aside = [path for folder in folders for mark in ("corrupt", "damaged") for path in folder.glob(f"*.{mark}-*")]
     busy = any(is_held(file) for file in (workspace / "locks").glob("*") if file.is_file())
     if (hidden or scratch) and not busy:

@@ -118,6 +118,12 @@ def _looks(
             "index.embedding.api_key_env": params.index.embedding.api_key_env,
             "llm.chat.api_key_env": params.llm.chat.api_key_env,
             "llm.judge.api_key_env": params.llm.judge.api_key_env if params.llm.judge else None,
+            "serve.router.helper.api_key_env": params.serve.router.helper.api_key_env if params.serve.router else None,
+            "serve.router.classifier.api_key_env": (
+                params.serve.router.classifier.api_key_env
+                if params.serve.router and params.serve.router.classifier
+                else None
+            ),
         }
         yield "keys", lambda: check_keys(names)
         yield "notify", lambda: check_notify(params.execution.notify, workspace=workspace)

@@ -138,9 +138,10 @@ def test_the_record_of_a_run_that_is_damaged(tmp_path: Path) -> None:
     assert found.level == "warning" and "run.json" in found.says
 
 
-def test_what_was_put_aside(tmp_path: Path) -> None:
-    (tmp_path / "cache").mkdir()
-    (tmp_path / "cache" / "embeddings.sqlite.corrupt-1").write_bytes(b"x" * 2_000_000)
+@pytest.mark.parametrize("name", ["cache/embeddings.sqlite", "usage/usage.sqlite"])
+def test_what_was_put_aside(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).parent.mkdir()
+    (tmp_path / f"{name}.corrupt-1").write_bytes(b"x" * 2_000_000)
     found = only(workspaces.check_leftovers(tmp_path))
     assert found.level == "warning" and "2.0 MB" in found.says
 
@@ -153,7 +154,8 @@ def database(path: Path) -> None:
     opened.close()
 
 
-@pytest.mark.parametrize("name", ["cache/embeddings.sqlite", "mlflow/mlflow.db", "prefect/prefect.db"])
+@pytest.mark.parametrize("name", ["cache/embeddings.sqlite", "mlflow/mlflow.db", "prefect/prefect.db",
+                                  "usage/usage.sqlite", "serve/comparisons.sqlite"])  # fmt: skip
 def test_a_damaged_database(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     database(path)

@@ -144,7 +144,7 @@ def test_a_table_is_opened_once_for_many_searches_and_anew_when_something_is_pub
         hits, digest = reader.searched("stato secondo", k=50)
         assert {hit.path for hit in hits} & {"new.md"} and digest == chunks_digest(both[1], Embedder().id)
         assert not {hit.path for hit in hits} & {"gone.md"}
-        assert reader.live_version() == reader._live(uri, strict=True).version
+        assert reader.published_rows().version == reader._live(uri, strict=True).version
     assert len(opened) == 1 + 5  # one, and those that this test asks for
 
 

@@ -13,7 +13,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 from support import Embedder, cut, note  # noqa: E402
 
-from components.errors import InputError, TerminalError  # noqa: E402
+from components.errors import HeldBackError, InputError, TerminalError  # noqa: E402
 from components.index import (  # noqa: E402
     NO_EMBEDDER,
     Chunk,
@@ -21,6 +21,7 @@ from components.index import (  # noqa: E402
     checks,  # noqa: E402
     chunks_digest,
 )
+from components.index.terms import Terms  # noqa: E402
 from components.llm import CachedEmbedder  # noqa: E402
 
 WORDS = "forno pane vino olio neve sole mare lago nave treno porta muro tetto cane gatto libro penna carta".split()
@@ -171,6 +172,27 @@ def test_the_notes_of_another_folder_may_replace_all_and_then_are_guarded_themse
     for root in (str(tmp_path / "b"), None):
         with pytest.raises(TerminalError, match="would vanish"):
             index.sync(chunks_of(notes()), max_removed_share=0.5, root=root)
+
+
+def test_notes_of_another_folder_are_not_taken_where_nobody_is_there_who_could_mean_it(
+    index: Index, tmp_path: Path
+) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        for path, text in notes().items():
+            (tmp_path / folder / path).write_text(text, encoding="utf-8")
+    here, there = (Terms(root=str(tmp_path / folder), keep_root=True) for folder in ("a", "b"))
+    index.sync(chunks_of(notes()), terms=here)  # nothing was there before
+    changed = chunks_of(notes() | {"n0.md": body(0) + "Altro.\n"})
+    with pytest.raises(
+        HeldBackError, match=f"has the notes of {here.root}.*would replace them by those of {there.root}"
+    ):
+        index.sync(changed, terms=there)
+    assert index.live_digest() == chunks_digest(chunks_of(notes()), index.embedder.id)
+    index.sync(changed, terms=here)
+    index.sync(changed, root=there.root)
+    with pytest.raises(HeldBackError, match="run it once by hand"):
+        index.sync(chunks_of(notes()), terms=here)
 
 
 def test_a_small_index_may_lose_any_share(tmp_path: Path, embedder: Embedder) -> None:

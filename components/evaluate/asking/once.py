@@ -37,7 +37,7 @@ class Turn:
         """`built`: the `index.build` that is searched."""
         self._index = index
         self._lock = threading.Lock()
-        self._version = index.live_version()
+        self._rows = index.published_rows()
         self._digest = built.read_json("index.json")["digest"]
         self.check_digest()
 
@@ -54,8 +54,8 @@ class Turn:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            # Versions only grow: one that is the same now was the same when it was searched.
-            if error is None and self._index.live_version() != self._version:
+            # While they are the same now, they were the same when they were searched.
+            if error is None and self._index.published_rows() is not self._rows:
                 raise IndexMovedError(_MOVED)
         finally:
             self._lock.release()

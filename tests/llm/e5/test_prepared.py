@@ -136,6 +136,24 @@ def test_where_onnxruntime_fails_at_its_work_the_next_engine_embeds(
     assert not list(cache.rglob("*.onnx"))
 
 
+def test_an_engine_that_fails_once_is_chosen_again_at_the_next_start(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as today:
+        works, calls = prepared._of_graph, iter([MemoryError("no room")])
+
+        def once(*given: Any) -> Any:
+            for error in calls:
+                raise error
+            return works(*given)
+
+        today.setattr(prepared, "_of_graph", once)
+        embedder = E5Embedder()
+        assert (embedder.id, embedder.embed_queries(["ciao"]).shape) == (f"{MODEL}@0.3.0+fp32", (1, 384))
+    assert prepared.prepared_before() is None
+    assert E5Embedder().id == f"{MODEL}@0.3.0+int8"
+
+
 def test_a_user_without_a_home_prepares_in_memory(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def no_home() -> Path:
         raise RuntimeError("Could not determine home directory.")
