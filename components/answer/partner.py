@@ -6,15 +6,15 @@ import time
 from collections import Counter
 from collections.abc import Generator, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
-from contextvars import copy_context
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypedDict, TypeVar, Unpack
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from components.answer.answer import Answer, Material, answer, stream_answer
 from components.answer.history import conversation, search_text, within
 from components.answer.language import detect_language
 from components.answer.messages import MAX_QUESTION_CHARS, check_question
 from components.answer.params import AnswerParams
+from components.llm.budget import in_own_context
 from components.sncp.redact import redact
 from components.store import logger
 
@@ -27,7 +27,6 @@ __all__ = ["HISTORY_TOKENS", "Asked", "Asking", "Partner"]
 
 HISTORY_TOKENS = 1000
 _CHECKED = 10**9  # characters: the question was checked before the search, and masks may have made it longer
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -130,9 +129,7 @@ class Partner:
                 waits can close the stream; None: never.
             asking: see `Asking`.
         """
-        # The budget of a question is a variable of the context. Its value must neither be seen by whoever takes the
-        # pieces, between two of them, nor be lost when another thread takes the next.
-        return _in_own_context(self._stream(question, max_tokens, beat_seconds, **asking))
+        return in_own_context(self._stream(question, max_tokens, beat_seconds, **asking))
 
     def _stream(
         self, question: str, max_tokens: int | None, beat_seconds: float | None, **asking: Unpack[Asking]
@@ -207,20 +204,6 @@ class _Searched:
         if given.reply is not None and given.reply.cached:
             seconds += given.reply.seconds
         return Asked(given, self.seconds, seconds, self.left_out, self.index)
-
-
-def _in_own_context(items: Generator[T, None, None]) -> Generator[T, None, None]:
-    """The same items, made in one context of their own, whoever takes or closes them."""
-    context = copy_context()
-    try:
-        while True:
-            try:
-                item = context.run(next, items)
-            except StopIteration:
-                return
-            yield item
-    finally:
-        context.run(items.close)
 
 
 def _without_secrets(texts: Sequence[str]) -> list[str]:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
+from copy import copy
+from typing import TypeVar
 
 from components.errors import TerminalError
 
-__all__ = ["Budget", "BudgetError", "Reservation"]
+__all__ = ["Budget", "BudgetError", "Reservation", "in_own_context"]
+
+_T = TypeVar("_T")
 
 # Each query has a purse of its own; threads that a query starts must copy its context to share it.
 _query: ContextVar[_Purse | None] = ContextVar("cervella_llm_query", default=None)
@@ -25,6 +29,7 @@ class _Purse:
         self.limit = limit
         self.spent = 0.0
         self.reserved = 0.0
+        self.unknown = False  # whether nobody knows what one of its calls cost
 
 
 class Reservation:
@@ -53,6 +58,7 @@ class Budget:
         self.per_query_usd = per_query_usd
         self._run = _Purse("per_run_usd", per_run_usd)
         self._lock = threading.Lock()
+        self._question: _Purse | None = None
         self.unknown_calls = 0
         """Calls that were made although their price is unknown."""
         self.exhausted = False
@@ -69,10 +75,26 @@ class Budget:
         with self._lock:
             return self._run.spent
 
+    def for_question(self) -> Budget:
+        """The same money, for one question alone: what that came to is its `question_usd`."""
+        one = copy(self)
+        one._question = _Purse("per_query_usd", self.per_query_usd)
+        return one
+
+    @property
+    def question_usd(self) -> tuple[float | None, float]:
+        """Of a budget for one question: what its calls cost (US dollars; None: not known), and what was charged.
+
+        Where the cost is not known, the most that it may be was charged, by the listed price.
+        """
+        purse = self._question or _Purse("", 0.0)
+        with self._lock:
+            return None if purse.unknown else purse.spent, purse.spent
+
     @contextmanager
     def query(self) -> Iterator[None]:
         """All calls within the block belong to one question and share its limit."""
-        token = _query.set(_Purse("per_query_usd", self.per_query_usd))
+        token = _query.set(self._question or _Purse("per_query_usd", self.per_query_usd))
         try:
             yield
         finally:
@@ -100,6 +122,7 @@ class Budget:
                 for purse in purses:
                     purse.reserved -= estimate_usd or 0.0
                     purse.spent += reservation.charged_usd
+                    purse.unknown = purse.unknown or reservation.unknown
 
     def _check(self, purse: _Purse, estimate_usd: float | None, what: str) -> None:
         used = purse.spent + purse.reserved
@@ -110,3 +133,21 @@ class Budget:
                 f"${purse.limit:.4f} is spent or reserved. Nothing was sent. Raise llm.budget.{purse.name} or "
                 "shorten max_tokens."
             )
+
+
+def in_own_context(items: Generator[_T, None, None]) -> Generator[_T, None, None]:
+    """The same items, made in one context of their own, whoever takes or closes them.
+
+    For generators that enter `Budget.query`: it is a variable of the context, which must neither be seen by whoever
+    takes the items, between two of them, nor be lost when another thread takes the next.
+    """
+    context = copy_context()
+    try:
+        while True:
+            try:
+                item = context.run(next, items)
+            except StopIteration:
+                return
+            yield item
+    finally:
+        context.run(items.close)

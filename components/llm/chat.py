@@ -247,7 +247,6 @@ class _Chat:
             except Exception as error:
                 if given or getattr(error, "may_be_charged", False):
                     money.settle(0.0 if self.is_local else None)
-                    error.may_be_charged = not self.is_local  # type: ignore[attr-defined]  # for who tells the cost
                 raise
             except GeneratorExit:  # closed early: what it cost by then nobody tells
                 money.settle(0.0 if self.is_local else None)

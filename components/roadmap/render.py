@@ -130,10 +130,10 @@ def _served(spent: Spent) -> str:
     if spent.usage is None or not parts:
         return ""
     told = []
-    for who in dict.fromkeys(part.who for part in parts):
+    for who in sorted({part.who for part in parts}, key=lambda who: (not who, who)):
         own = [part for part in parts if part.who == who]
         tiers = ", ".join(f"{part.queries:,} {part.tier}" for part in own if part.tier)
-        told.append(f"{who} {sum(part.queries for part in own):,}" + (f" ({tiers})" if tiers else ""))
+        told.append(f"{who or 'nobody'} {sum(part.queries for part in own):,}" + (f" ({tiers})" if tiers else ""))
     good, bad = sum(part.good for part in parts), sum(part.bad for part in parts)
     said = f"answers at the endpoint: {', '.join(told)}"
     said += f"; the helper cost ${sum(part.helper_usd for part in parts):.2f}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from components.answer.messages import check_question
 from components.errors import TerminalError
@@ -19,7 +19,13 @@ if TYPE_CHECKING:
     from components.answer.partner import Asked, Partner
     from components.llm import Message
 
-__all__ = ["OF_CANDIDATE", "Desk", "Live", "NotInServiceError", "Opened", "Served", "Tried", "Wanted", "check_wanted"]
+__all__ = [
+    "ANSWERED", "GIVEN_UP", "OF_CANDIDATE", "Bill", "Desk", "Live", "NotInServiceError", "Opened", "Served", "Tried",
+    "Wanted", "check_wanted",
+]  # fmt: skip
+
+ANSWERED, GIVEN_UP = "it answered", "nobody waited for it any more"
+"""`Tried.why` of one whose answer was given, and of one that was ended before."""
 
 OF_CANDIDATE = "the candidate: "
 """How `Tried.why` begins where it was a release that is compared with the one that answered."""
@@ -27,6 +33,52 @@ OF_CANDIDATE = "the candidate: "
 
 class NotInServiceError(TerminalError):
     """Nothing is in service, so nobody can be asked."""
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A model that was asked, or was to be.
+
+    Attributes:
+        who: own, helper, or the one that says how hard a question is.
+        model: its name.
+        why: what became of it, for people; no text of a note.
+        seconds: that it took.
+        cost_usd: US dollars; None: not known.
+        charged_usd: of these, what counts against what may be spent: where the cost is not known the most that it may
+            be, by the listed price.
+    """
+
+    who: Who | Literal["classifier"]
+    model: str
+    why: str
+    seconds: float
+    cost_usd: float | None = 0.0
+    charged_usd: float = 0.0
+
+
+@dataclass
+class Bill:
+    """What a question came to, whatever became of it. Whoever asks a model adds it at its end.
+
+    Attributes:
+        tier: see `Served`.
+        asked: each model, the one that answered too.
+    """
+
+    tier: Tier | None = None
+    asked: list[Tried] = field(default_factory=list)
+
+    @property
+    def cost_usd(self) -> float | None:
+        """Of all of them (US dollars); None: not known of one."""
+        known = [one.cost_usd for one in self.asked if one.cost_usd is not None]
+        return sum(known) if len(known) == len(self.asked) else None
+
+    @property
+    def helper_usd(self) -> float:
+        """What is charged to the money of the router (US dollars)."""
+        return sum(one.charged_usd for one in self.asked if one.who != "own")
 
 
 @dataclass(frozen=True)
@@ -41,7 +93,10 @@ class Wanted:
         max_tokens: longest answer; None, or more than the recipe's: the recipe's.
         key: name of the key that asks ("" where none is needed); never the key.
         deadline: when nobody waits any more (`time.monotonic()`); None: never.
+        begun_by: when an answer has to have begun, or to be at its end where it is wanted whole, since another desk is
+            asked then (`time.monotonic()`); None: by the deadline.
         whole: nobody sees a piece before the answer is whole, so until then another model may be asked.
+        bill: what it came to so far.
     """
 
     id: str
@@ -51,7 +106,9 @@ class Wanted:
     max_tokens: int | None = None
     key: str = ""
     deadline: float | None = None
+    begun_by: float | None = None
     whole: bool = False
+    bill: Bill = field(default_factory=Bill, compare=False)
 
     def tokens_of(self, partner: Partner) -> int:
         """Longest answer of this partner (tokens): what is wanted, at most what her model's recipe says."""
@@ -68,21 +125,6 @@ def check_wanted(wanted: Wanted, *, max_chars: int) -> None:
         InputError: nothing is left of it, or it has more than `max_chars` characters, also once its secrets are masked.
     """
     check_question(mask_secrets(wanted.question), max_chars=max_chars)
-
-
-@dataclass(frozen=True)
-class Tried:
-    """A model that was asked, or was to be, before the one that answered.
-
-    `why`: of going on, for people; no text of a note. `cost_usd`: of an answer that was not given (US dollars); None:
-    not known.
-    """
-
-    who: Who
-    model: str
-    why: str
-    seconds: float
-    cost_usd: float | None = 0.0
 
 
 @dataclass(frozen=True)

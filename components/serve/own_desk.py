@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Generator
 from contextlib import closing
+from dataclasses import replace
 
 from components.errors import InputError, TerminalError
-from components.serve.desk import Live, Served, Wanted, check_wanted
+from components.serve.desk import ANSWERED, GIVEN_UP, Live, Served, Tried, Wanted, check_wanted
 from components.serve.router.faults import why_of
 from components.store import logger
 
@@ -31,20 +33,32 @@ class OwnDesk:
         """See `Desk`; while the model has nothing to show, an empty piece is given now and then."""
         check_wanted(wanted, max_chars=self._max_chars)
         with self._live.use() as opened:
-            pieces = opened.partner.stream(
+            begun, why, model = time.monotonic(), GIVEN_UP, opened.partner.chat.model
+            money = opened.partner.budget.for_question()
+            pieces = replace(opened.partner, budget=money).stream(
                 wanted.question, history=wanted.history, max_tokens=wanted.tokens_of(opened.partner),
                 history_tokens=self._history_tokens, max_chars=self._max_chars, beat_seconds=_BEAT_SECONDS,
             )  # fmt: skip
             try:
                 with closing(pieces):
                     for piece in pieces:
-                        yield piece if isinstance(piece, str) else Served(
+                        if isinstance(piece, str):
+                            yield piece
+                            continue
+                        why = ANSWERED
+                        yield Served(
                             asked=piece, who="own", tier=None, because="there is no router", tried=(),
                             release=opened.release, index=piece.index,
                         )  # fmt: skip
-            except InputError as error:  # it is not the question's fault
+            except Exception as error:
+                why = why_of(error)
+                if not isinstance(error, InputError):
+                    raise
                 logger.warning("%s: %s: %s", wanted.id, type(error).__name__, error)
-                raise TerminalError(f"{opened.partner.chat.model}: {why_of(error)}") from error
+                raise TerminalError(f"{model}: {why}") from error  # it is not the question's fault
+            finally:
+                seconds = round(time.monotonic() - begun, 3)
+                wanted.bill.asked.append(Tried("own", model, why, seconds, *money.question_usd))
 
     def ask(self, wanted: Wanted) -> Served:
         """See `Desk`."""

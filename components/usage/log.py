@@ -106,7 +106,8 @@ class UsageLog(SqliteFile):
             who: own or helper: who answered; None: nobody, or there is one alone.
             side: A or B where two releases are compared.
             first_token_seconds: that the person waited for the first piece.
-            helper_usd: of `cost_usd`, what the helper cost, its answers that were not given included.
+            helper_usd: what is charged to the money of the router, for answers that were not given and questions that
+                failed too: of a call whose cost nobody knows the most that it may be.
             request: id of the request, which feedback names.
             error: kind of the error that ended it (a class name, no text); None: it was answered.
             at: when; None: now.
@@ -163,7 +164,7 @@ class UsageLog(SqliteFile):
         return self._read(lambda connection: {str(request): int(score) for request, score in connection.execute(query)})
 
     def helper_usd(self, month: str) -> float:
-        """What the helper cost in a month such as 2026-11 (US dollars, as far as prices are known).
+        """What was charged for the helper in a month such as 2026-11 (US dollars, as far as prices are listed).
 
         Raises:
             TerminalError: the log cannot be read.

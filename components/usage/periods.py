@@ -20,7 +20,8 @@ SUMS = """
     count(*), coalesce(sum(error IS NOT NULL), 0), coalesce(sum(begins), 0), coalesce(sum(repeats), 0),
     coalesce(sum(CASE WHEN cached THEN 0 ELSE prompt_tokens END), 0),
     coalesce(sum(CASE WHEN cached THEN 0 ELSE completion_tokens END), 0),
-    coalesce(sum(cost_usd), 0.0), coalesce(sum(error IS NULL AND cost_usd IS NULL), 0)"""
+    coalesce(sum(cost_usd), 0.0),
+    coalesce(sum(cost_usd IS NULL AND (error IS NULL OR door = 'serve')), 0)"""
 """Of rows of the table `query`, in the order of the columns of the table `month` and of the numbers of `Use`."""
 _Times = dict[str, list[tuple[float, int]]]
 """Model -> its times in seconds, each with how many there are."""
@@ -31,8 +32,9 @@ TO_SECONDS = "error IS NULL AND seconds IS NOT NULL"
 FIRST = "error IS NULL AND first_token_seconds IS NOT NULL"
 """Which have a time of their first piece."""
 PARTS = """
-    who, coalesce(tier, ''), count(*), coalesce(sum(cost_usd), 0.0), coalesce(sum(helper_usd), 0.0),
-    coalesce(sum(score = 1), 0), coalesce(sum(score = -1), 0) FROM query WHERE who IS NOT NULL"""
+    coalesce(who, ''), coalesce(tier, ''), count(*), coalesce(sum(cost_usd), 0.0), coalesce(sum(helper_usd), 0.0),
+    coalesce(sum(score = 1), 0), coalesce(sum(score = -1), 0) FROM query
+    WHERE (who IS NOT NULL OR helper_usd IS NOT NULL)"""
 """Of these rows, in the order of the columns of the table `month_part` and of the fields of `Part`."""
 
 
@@ -48,7 +50,7 @@ class Use:
         repeated: whose question had been asked before.
         prompt_tokens, completion_tokens: that a model read and wrote; answers from the cache took none.
         cost_usd: of the queries whose cost is known (US dollars).
-        cost_unknown: answered queries whose cost nobody knows.
+        cost_unknown: queries that a model answered, or began to, whose cost nobody knows.
         p50_seconds, p95_seconds: question to answer, of those that were answered (nearest rank); None: there are none.
             Of months that were folded they are right within 10 %.
         p50_first_seconds, p95_first_seconds: question to the first piece of the answer, of those that came in pieces.
@@ -70,14 +72,15 @@ class Use:
 
 @dataclass(frozen=True)
 class Part:
-    """Answers of the endpoint, by who gave them to how hard a question.
+    """Questions at the endpoint, by who answered how hard a question.
 
     Attributes:
-        who: own or helper.
+        who: own or helper; "" where nobody did.
         tier: simple, medium or complex; "" where there is no router.
-        queries: that were answered.
+        queries: of these.
         cost_usd: of those whose cost is known (US dollars).
-        helper_usd: of these, what the helper cost, its answers that were not given included.
+        helper_usd: charged to the money of the router, for answers that were not given too; of a call whose cost
+            nobody knows the most that it may be.
         good, bad: that people judged so.
     """
 
@@ -128,7 +131,7 @@ def _middle(bucket: int) -> float:
 
 
 def helper_usd(connection: sqlite3.Connection, month: str) -> float:
-    """What the helper cost in a month such as 2026-11 (US dollars)."""
+    """What was charged for the helper in a month such as 2026-11 (US dollars)."""
     if version_of(connection) != VERSION:
         return 0.0  # there was no helper
     found = connection.execute(

@@ -87,3 +87,17 @@ def test_local_model_is_free_whatever_the_budget() -> None:
         load_chat(model="fake/chat?cost=0.1", budget=budget, **options).chat(
             [{"role": "user", "content": "Ciao"}], local_notes=()
         )  # type: ignore[arg-type]
+
+
+def test_a_budget_of_one_question_tells_what_came_of_it_and_is_the_same_money() -> None:
+    budget = Budget(per_run_usd=1.0, per_query_usd=0.5)
+    one, other = budget.for_question(), budget.for_question()
+    assert one.question_usd == (0.0, 0.0)
+    with one.query():
+        spend(budget, 0.2, 0.1)
+    with one.query():
+        spend(one, 0.2, None)
+        with pytest.raises(TerminalError, match="per_query_usd"):
+            spend(budget, 0.3, 0.3)
+    assert one.question_usd == (None, pytest.approx(0.3)), "what nobody knows is charged as the most that it may be"
+    assert other.question_usd == (0.0, 0.0) and budget.spent_usd == one.spent_usd == pytest.approx(0.3)

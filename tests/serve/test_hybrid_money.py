@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from components.answer.partner import Partner
-from components.errors import TerminalError
+from components.errors import TerminalError, TransientError
 from components.llm.budget import BudgetError
-from components.serve.http.answers import cost_of, helper_cost_of
+from components.serve.http.answers import cost_of
+from components.serve.http.metrics import Metrics
+from components.serve.http.work import Ended
 from components.serve.router.money import MonthMoney
 from tests.serve.hybrid_house import FAILS, Clock
 from tests.serve.router_house import EASY, HARD, HELPER, LONG, desk, wanted
@@ -30,11 +32,12 @@ def test_what_a_dearer_answer_cost_that_was_not_given_is_told(partner: Partner) 
 def test_what_the_helper_may_charge_for_an_answer_that_failed_is_not_known(
     partner: Partner, faults: str, cost: float | None
 ) -> None:
-    here = desk(partner, helper="fake/chat?cost=0.01" + faults, seconds=8.0, min_confidence=0.05)
-    served = here.ask(wanted(HARD))
+    here, asked = desk(partner, helper="fake/chat?cost=0.01" + faults, seconds=8.0, min_confidence=0.05), wanted(HARD)
+    served = here.ask(asked)
     assert served.who == "own" and served.tried[0].cost_usd == cost
-    assert here._helper.money.spent_usd() == (0.01 if cost is None else 0.0), "what it may have been is set aside"
-    assert cost_of(served) == cost and helper_cost_of(served) == 0.0
+    charged = 0.01 if cost is None else 0.0
+    assert here._helper.money.spent_usd() == asked.bill.helper_usd == charged, "what it may have been is set aside"
+    assert cost_of(served) == asked.bill.cost_usd == cost
 
 
 @pytest.mark.parametrize("faults", ["&delay=30", f"&break_at=90&reply={LONG}"], ids=["late", "broken off"])
@@ -100,3 +103,48 @@ def test_a_new_month_has_new_money_and_the_log_of_others_counts() -> None:
     logged[0] = 0.1
     clock.now = 121
     assert money.spent_usd() == 0.1
+
+
+@pytest.mark.parametrize("how", ["breaks off in a stream", "breaks off whole", "is left", "hangs"])
+def test_what_a_question_cost_that_nobody_answered_is_in_its_bill(partner: Partner, how: str) -> None:
+    faults = {"hangs": "&delay=30", "is left": f"&reply={LONG}"}.get(how, f"&reply={LONG}&break_at=90")
+    here = desk(partner, helper="fake/chat?cost=0.01" + faults, complex=["helper"], seconds=3.0)
+    asked = wanted(HARD, whole=how == "breaks off whole")
+    stream = here.stream(asked)
+    if how == "is left":
+        while not next(stream):
+            pass
+        stream.close()
+    else:
+        with pytest.raises(TransientError):
+            list(stream)
+    [one] = asked.bill.asked
+    assert (one.who, one.cost_usd, one.charged_usd, asked.bill.tier) == ("helper", None, 0.01, "complex")
+    assert here._helper.money.spent_usd() == asked.bill.helper_usd == 0.01
+    numbers = Metrics(at_work=lambda: 0, waiting=lambda: 0, breakers=dict)
+    numbers.answer(Ended(asked, None, "TimedOut", 3.0, None))
+    assert 'cervella_dollars_total{who="helper"} 0.01' in numbers.text().decode()
+
+
+def test_a_bill_has_each_model_once_and_the_one_that_answered(partner: Partner) -> None:
+    asked = wanted(HARD)
+    desk(partner, helper="fake/chat?cost=0.01&reply=Mah", min_confidence=0.05).ask(asked)
+    assert [(one.who, one.why.partition(":")[0], one.charged_usd) for one in asked.bill.asked] == [
+        ("helper", "it is not sure enough", 0.01), ("own", "it answered", 0.0),
+    ]  # fmt: skip
+
+
+def test_an_unsure_answer_that_is_given_in_the_end_is_in_the_bill_once(partner: Partner) -> None:
+    asked = wanted(HARD)
+    here = desk(partner, helper="fake/chat?cost=0.01&reply=Mah", own="fake/chat?reply=Mia" + FAILS, min_confidence=0.05)
+    assert here.ask(asked).who == "helper" and asked.bill.cost_usd == asked.bill.helper_usd == 0.01
+
+
+def test_an_answer_whose_cost_nobody_tells_is_charged_as_the_most_that_it_may_be(
+    partner: Partner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("components.llm.fake.FakeChat.estimate_usd", lambda *_: 0.01)
+    asked = wanted(HARD)
+    served = desk(partner, helper="fake/chat?cost=unknown&reply=Aiuto [1]").ask(asked)
+    assert served.who == "helper" and cost_of(served) is None
+    assert (asked.bill.cost_usd, asked.bill.helper_usd) == (None, 0.01)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from router_house import EASY, One, chat, make_partner, wanted  # noqa: E402
 
 from components.answer.partner import Partner  # noqa: E402
-from components.errors import InputError, TerminalError  # noqa: E402
+from components.errors import InputError, TerminalError, TransientError  # noqa: E402
 from components.llm import load_chat  # noqa: E402
 from components.serve.own_desk import OwnDesk  # noqa: E402
 
@@ -61,3 +62,23 @@ def test_a_question_that_nobody_takes_is_told_as_such(partner: Partner, question
     with pytest.raises(InputError, match="the question"):
         OwnDesk(live, max_chars=8000, history_tokens=1000).ask(wanted(question))
     assert live.most == 0, "nobody was asked"
+
+
+@pytest.mark.parametrize(
+    ("faults", "left", "cost"),
+    [("", False, 0.01), ("", True, None), ("&break_at=90", False, None), ("&fail_prob=1", False, 0.0)],
+    ids=["answered", "left", "broken off", "refused at once"],
+)
+def test_what_the_own_model_cost_is_in_the_bill_whatever_became_of_it(
+    partner: Partner, faults: str, left: bool, cost: float | None
+) -> None:
+    paid = replace(partner, chat=chat(f"fake/chat?cost=0.01&reply={LONG}{faults}"))
+    asked = wanted(EASY)
+    stream = own(paid).stream(asked)
+    with suppress(TransientError):
+        for piece in stream:
+            if piece and left:
+                stream.close()
+    [one] = asked.bill.asked
+    assert (one.who, one.cost_usd, one.charged_usd) == ("own", cost, 0.01 if cost is None else cost)
+    assert asked.bill.helper_usd == 0.0

@@ -200,3 +200,17 @@ def test_a_log_of_a_newer_version_is_told_and_left_alone(path: Path, caplog: pyt
             forget_paths(path, {"a.md"}, do=do)
     assert not UsageLog(path).record(door="ask", question="b") and "newer version" in caplog.text
     assert rows(path, "SELECT count(*) FROM query") == [(1,)] and not list(path.parent.glob("*.corrupt-*"))
+
+
+def test_a_question_that_failed_counts_with_what_was_charged_for_it_also_once_it_is_folded(tmp_path: Path) -> None:
+    small, large = UsageLog(tmp_path / "small", max_rows=1), UsageLog(tmp_path / "large")
+    for log in (small, large):
+        for cost, charged in ((None, 0.25), (0.5, 0.5), (0.0, 0.0)):
+            asked(log, "a", who=None, tier="complex", cost_usd=cost, helper_usd=charged, error="TimedOut", at=NOW)
+        assert log.record(door="ask", question="no model was asked", error="InputError", at=NOW)
+        asked(log, "b", cost_usd=0.0, helper_usd=0.0, at=NOW)
+        log.close()
+    for log in (small, large):
+        [month] = log.months()
+        assert log.helper_usd(month.name) == 0.75 and (month.use.cost_usd, month.use.cost_unknown) == (0.5, 1)
+        assert month.parts == (Part("", "complex", 3, 0.5, 0.75, 0, 0), Part("own", "simple", 1, 0.0, 0.0, 0, 0))

@@ -51,7 +51,10 @@ class Metrics:
             "cervella_search_seconds", "For searching the notes", buckets=_SECONDS, registry=self.registry
         )
         self._tokens = Counter("cervella_tokens", "Tokens", ["who", "kind"], registry=self.registry)
-        self._dollars = Counter("cervella_dollars", "US dollars of known price", ["who"], registry=self.registry)
+        self._dollars = Counter(
+            "cervella_dollars", "US dollars; of a call whose cost nobody tells the most that it may be", ["who"],
+            registry=self.registry,
+        )  # fmt: skip
         self._feedback = Counter("cervella_feedback", "Feedback", ["score"], registry=self.registry)
         for name, text, value in (
             ("cervella_in_flight", "Answers that are being made, also those that nobody waits for any more", at_work),
@@ -74,6 +77,8 @@ class Metrics:
 
     def answer(self, ended: Ended) -> None:
         """Count an answer, or why there is none."""
+        for one in ended.wanted.bill.asked:
+            self._dollars.labels(one.who).inc(one.charged_usd)
         served = ended.served
         if served is None:
             self._failed.labels(ended.fault or "unknown").inc()
@@ -86,9 +91,6 @@ class Metrics:
         if reply := served.asked.answer.reply:
             self._tokens.labels(served.who, "prompt").inc(reply.prompt_tokens)
             self._tokens.labels(served.who, "completion").inc(reply.completion_tokens)
-            self._dollars.labels(served.who).inc(max(reply.cost_usd or 0.0, 0.0))
-        for one in served.tried:
-            self._dollars.labels(one.who).inc(max(one.cost_usd or 0.0, 0.0))
 
     def text(self) -> bytes:
         """All of it, in Prometheus' text format."""

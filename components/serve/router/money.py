@@ -4,9 +4,10 @@ What this process spends is counted as it is spent, and before each call the mos
 others spent is read from the usage log, every minute.
 
 State after a hard crash: none; the month is read from the usage log, where the calls under way at the kill are missing.
+What failed or was given up is in the log as what was set aside for it, where nobody tells what it cost.
 
 **Not covered**: a call whose price nobody lists; several processes that ask in the same minute may together go over the
-limit; what was paid for and never recorded (an answer that was given up) counts until the process ends.
+limit; what was asked while the usage log could not be written counts until the process ends.
 """
 
 from __future__ import annotations
