@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from components.registry.champion.candidate import Proposed
     from components.serve.desk import Desk
     from components.serve.live import InService
-    from components.serve.params import RouterParams, Tier
     from flows.backends import Backends
 
 __all__ = ["Comparing", "compared"]
@@ -88,8 +87,9 @@ def _none(desk: Desk, about: Mapping[str, Any], error: Exception) -> Comparing:
 def _candidate(loaded: LoadedRecipe, *, run: str | None) -> Proposed:
     from components.registry.champion.candidate import proposed
 
-    recipe = loaded.recipe
-    return proposed(recipe.workspace, recipe=recipe.name, model_name=recipe.registry.model_name, run=run)
+    recipe = loaded.recipe  # one of phase scale registers nothing: it takes releases of others
+    of = recipe.scale.candidate if recipe.phase == "scale" else recipe.name
+    return proposed(recipe.workspace, recipe=of, model_name=recipe.registry.model_name, run=run)
 
 
 def _begun(
@@ -151,9 +151,9 @@ def _begun(
         )  # fmt: skip
     else:
         asked = AbDesk(
-            desk, routed or own, params=compare, records=records, candidate=candidate.digest, model=model,
-            is_local=is_local, max_chars=limits.question_chars, keep_texts=serve.keep_conversations, why_not=why_not,
-            classified=_classified(serve.router) if serve.router else None, patience=None if routed else 0.5,
+            desk, routed or own, params=compare, records=records, candidate=candidate.digest,
+            max_chars=limits.question_chars, keep_texts=serve.keep_conversations, why_not=why_not,
+            own_first=lambda tier: serve.router is None or getattr(serve.router, tier)[0] == "own",
         )  # fmt: skip
 
     def told() -> Mapping[str, Any]:
@@ -206,16 +206,3 @@ class _WhyNot:
         if why:
             logger.warning("serve.compare: the comparison with run %s has ended: %s", self._candidate.run, why)
         return why
-
-
-def _classified(router: RouterParams) -> Callable[[str], tuple[Tier, bool]]:
-    """Of a question, how hard it is and whether the own model is asked first."""
-    from components.serve.router.classify import classify
-
-    def classified(question: str) -> tuple[Tier, bool]:
-        tier = classify(
-            question, complex_words=router.complex_words, long_question_chars=router.long_question_chars
-        ).tier
-        return tier, getattr(router, tier)[0] == "own"
-
-    return classified

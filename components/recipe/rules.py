@@ -182,6 +182,8 @@ _MODELS: tuple[tuple[str, ModelKind], ...] = (
     ("index.embedding.model", "embedding"),
     ("llm.chat.model", "chat"),
     ("llm.judge.model", "chat"),
+    ("serve.router.helper.model", "chat"),
+    ("serve.router.classifier.model", "chat"),
 )
 
 

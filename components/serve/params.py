@@ -10,6 +10,7 @@ from components.params import Params
 
 __all__ = [
     "BreakerParams",
+    "ClassifierParams",
     "CompareParams",
     "HelperParams",
     "LimitParams",
@@ -40,6 +41,16 @@ class HelperParams(Params):
     timeout_seconds: float = Field(default=30.0, gt=0, description="for one call, connection included")
 
 
+class ClassifierParams(HelperParams):
+    """The model that is asked how hard a question is, where the points of the rules lie on a border of two tiers."""
+
+    max_tokens: int = Field(default=16, gt=0, description="longest answer (tokens of the model); it says one word")
+    context_tokens: int = Field(default=4096, gt=0, description="context window (tokens of the model)")
+    timeout_seconds: float = Field(
+        default=3.0, gt=0, description="for its word; without one by then the rules decide alone"
+    )
+
+
 class BreakerParams(Params):
     """When a model that fails is left alone for a while."""
 
@@ -68,13 +79,20 @@ class RouterParams(Params):
         ],
         description="words that make a question harder; whole words, any case",
     )  # fmt: skip
+    classifier: ClassifierParams | None = Field(
+        default=None,
+        description="a model that has the word where the rules find one or two points, each a border of two tiers; it "
+        "is given the question alone; none: the rules alone",
+    )
     min_confidence: float = Field(
         default=0.0, ge=0, le=1,
         description="an answer of less goes on to the next: cosine of the best note that it cites; 0: never",
     )  # fmt: skip
     breaker: BreakerParams = BreakerParams()
     per_month_usd: float = Field(
-        default=50.0, ge=0, description="for the helper, by the usage log; above it only `own` is asked (US dollars)"
+        default=50.0,
+        ge=0,
+        description="for the helper and the classifier, by the usage log; above it only `own` is asked (US dollars)",
     )
 
     @model_validator(mode="after")
@@ -94,7 +112,10 @@ class CompareParams(Params):
         "conversations"
     )
     share: float = Field(default=0.1, gt=0, le=1, description="of the conversations (0 to 1), chosen by their id")
-    run: str | None = Field(default=None, description="of this run, the release; none: the newest of this recipe")
+    run: str | None = Field(
+        default=None,
+        description="of this run, the release; none: the newest of this recipe, in phase scale that of scale.candidate",
+    )
     questions: int = Field(default=200, ge=1, description="are enough: then comparing ends")
 
 

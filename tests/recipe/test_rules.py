@@ -30,6 +30,15 @@ def keys(error) -> list[str]:
         (["registry.tracking_uri=postgresql://me:pa55word@host/db"], "registry.tracking_uri"),
         (["index.embedding.model=local/e5"], "index.embedding.model"),
         (["llm.chat.model=local/gpt"], "llm.chat.model"),
+        (["serve.router={helper: {model: local/gpt}}"], "serve.router.helper.model"),
+        (
+            ["serve.router={helper: {model: fake/chat}, classifier: {model: local/gpt}}"],
+            "serve.router.classifier.model",
+        ),
+        (
+            ["serve.router={helper: {model: x}, classifier: {model: x, api_key_env: AKIAABCDEFGHIJKLMNOP}}"],
+            "serve.router.classifier.api_key_env",
+        ),
         (["privacy.local=['../a.md']"], "privacy.local"),
         (["privacy.trusted_hosts=['http://192.168.1.5']"], "privacy.trusted_hosts"),
     ],

@@ -42,7 +42,7 @@ def ab(partner: Partner, records: Comparisons, *, a: Any = OWN, b: Any = OTHER, 
     return AbDesk(
         own(partner, a) if isinstance(a, str) else a, own(partner, b, release=CANDIDATE) if isinstance(b, str) else b,
         params=CompareParams(mode="ab", share=share, questions=questions), records=records, candidate=CANDIDATE,
-        **{"max_chars": 8000, "model": "fake/other", "is_local": False, **more},
+        max_chars=8000, **more,
     )  # fmt: skip
 
 

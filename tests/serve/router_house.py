@@ -17,6 +17,8 @@ from components.persona import PersonaParams
 from components.persona.steps import compile_texts, persona_texts
 from components.serve.desk import Opened, Served, Wanted
 from components.serve.params import HelperParams, RouterParams
+from components.serve.router.breaker import Breaker
+from components.serve.router.classifier import Classifier
 from components.serve.router.helper import Helper
 from components.serve.router.hybrid import HybridDesk
 from components.serve.router.money import MonthMoney
@@ -116,9 +118,14 @@ def desk(
     """A desk with a router: doubles, the recipe's rules, and `router` for what is not by default."""
     params = RouterParams.model_validate({"helper": HelperParams(model=helper), **router})
     money = MonthMoney(per_month_usd=params.per_month_usd, per_query_usd=per_query_usd, spent=spent)
+    classifier = None
+    if there := params.classifier:
+        breaker = Breaker(**params.breaker.model_dump())
+        classifier = Classifier(Helper(there, money=money), breaker=breaker, seconds=there.timeout_seconds)
     return HybridDesk(
         One(replace(partner, chat=chat(own))), router=params, helper=Helper(params.helper, money=money),
-        seconds=seconds, max_chars=8000, history_tokens=1000, **({"clock": clock} if clock else {}),
+        seconds=seconds, max_chars=8000, history_tokens=1000, classifier=classifier,
+        **({"clock": clock} if clock else {}),
     )  # fmt: skip
 
 

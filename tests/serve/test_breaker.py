@@ -21,7 +21,7 @@ def clock() -> Clock:
     return Clock()
 
 
-def asked(breaker: Breaker) -> int:
+def asked(breaker: Breaker) -> tuple[int, int]:
     turn = breaker.may_ask()
     assert turn is not None
     return turn
@@ -118,7 +118,7 @@ def test_a_try_that_was_given_up_says_no_more(clock: Clock) -> None:
 def test_of_many_threads_one_tries(clock: Clock) -> None:
     breaker = opened(clock)
     clock.now += 30
-    gate, said = threading.Barrier(16), list[int | None]()
+    gate, said = threading.Barrier(16), list[tuple[int, int] | None]()
 
     def ask() -> None:
         gate.wait()
@@ -130,3 +130,15 @@ def test_of_many_threads_one_tries(clock: Clock) -> None:
     for thread in threads:
         thread.join()
     assert sum(turn is not None for turn in said) == 1
+
+
+def test_a_model_that_answered_another_question_meanwhile_is_busy_and_not_broken(clock: Clock) -> None:
+    breaker = Breaker(failures=1, seconds=30, clock=clock)
+    queue = [asked(breaker) for _ in range(5)]
+    for done, late in zip(queue[:2], queue[2:4], strict=True):
+        breaker.worked(done)
+        breaker.failed(late)
+    breaker.failed(queue[4])
+    assert breaker.state() == "closed"
+    breaker.failed(asked(breaker))
+    assert breaker.state() == "open", "nothing was answered since that one was begun"

@@ -15,7 +15,7 @@ from components.llm import Budget
 from components.llm.budget import BudgetError
 from components.serve.compare import Comparisons
 from components.serve.compare.share import in_share
-from components.serve.desk import Served, Wanted
+from components.serve.desk import Served, Tried, Wanted
 from components.serve.http.answers import cost_of
 from components.serve.own_desk import OwnDesk
 from tests.serve.compare_house import CANDIDATE, OTHER, ab, of_side, poor
@@ -74,31 +74,37 @@ def test_of_an_answer_that_is_wanted_whole_what_is_in_service_follows_in_the_mid
 class Stalls:
     """A desk that begins an answer, and goes on with nothing until the time is up."""
 
+    cost: float | None = None
+
     def stream(self, wanted: Wanted) -> Iterator[str | Served]:
         assert wanted.deadline is not None
-        yield "Comincia"
-        while time.monotonic() < wanted.deadline:
-            time.sleep(0.02)
-            yield ""
-        raise TransientError("its time is up")
+        try:
+            yield "Comincia"
+            while time.monotonic() < wanted.deadline:
+                time.sleep(0.02)
+                yield ""
+            raise TransientError("its time is up")
+        finally:
+            wanted.bill.asked.append(Tried("own", "fake/other", "it stalled", 0.6, self.cost, 0.01))
 
     def ask(self, wanted: Wanted) -> Served:
         raise AssertionError("it is asked in pieces")
 
 
-@pytest.mark.parametrize(("is_local", "cost"), [(True, 0.0), (False, None)], ids=["local", "paid"])
+@pytest.mark.parametrize("cost", [0.0, None], ids=["local", "paid"])
 def test_a_whole_answer_that_begins_and_stalls_is_followed_in_time_and_its_cost_is_told(
-    partner: Partner, records: Comparisons, is_local: bool, cost: float | None
+    partner: Partner, records: Comparisons, cost: float | None
 ) -> None:
-    here = ab(partner, records, b=Stalls(), share=1.0, patience=0.01, is_local=is_local)
+    here = ab(partner, records, b=Stalls(cost), share=1.0, patience=0.01)
     deadline = time.monotonic() + 60
-    served = here.ask(wanted(EASY, deadline=deadline))
+    asked = wanted(EASY, deadline=deadline)
+    served = here.ask(asked)
     assert (served.side, served.asked.answer.text) == ("A", "Mia [1]") and time.monotonic() < deadline
     assert [(one.side, one.error) for one in records.answers(CANDIDATE)] == [("B", "LateError"), ("A", None)]
     [tried] = served.tried
-    assert (tried.who, tried.model, tried.cost_usd) == ("own", "fake/other", cost) and tried.seconds >= 0.6
-    assert tried.why.startswith("the candidate: no answer within")
-    assert cost_of(served) == cost
+    assert (tried.who, tried.model, tried.cost_usd) == ("own", "fake/other", cost)
+    assert tried.why == "the candidate: it stalled" and cost_of(served) == asked.bill.cost_usd == cost
+    assert [one.why for one in asked.bill.asked] == [tried.why, "it answered"]
 
 
 def test_an_answer_in_pieces_that_has_begun_has_all_the_time_that_there_is(
@@ -114,10 +120,11 @@ def test_what_each_model_of_the_candidate_cost_in_vain_is_told_with_the_answer_t
     partner: Partner, records: Comparisons
 ) -> None:
     b = desk(partner, own=OTHER + "&fail_prob=1", helper=f"fake/chat?cost=0.01&reply={LONG}&break_at=90")
-    served = ab(partner, records, b=b, share=1.0, patience=None).ask(wanted(EASY))
+    asked = wanted(EASY)
+    served = ab(partner, records, b=b, share=1.0).ask(asked)
     assert [(one.who, one.cost_usd) for one in served.tried] == [("own", 0.0), ("helper", None)]
     assert all(one.why.startswith("the candidate: no connection") for one in served.tried)
-    assert (served.side, cost_of(served)) == ("A", None)
+    assert (served.side, cost_of(served), asked.bill.cost_usd, asked.bill.helper_usd) == ("A", None, None, 0.01)
 
 
 def test_what_was_not_asked_before_is_not_told(partner: Partner, records: Comparisons) -> None:
@@ -231,7 +238,7 @@ def test_with_a_router_both_sides_have_the_helper_and_its_answers_count_to_neith
     a = desk(partner, helper=HELPER)
     broken = One(replace(partner, chat=chat(OTHER + "&fail_prob=1")), release=CANDIDATE)
     b, failing = a.beside(One(replace(partner, chat=chat(OTHER)), release=CANDIDATE)), a.beside(broken)
-    more: dict[str, Any] = {"a": a, "patience": None, "classified": lambda asked: ("simple", asked == EASY)}
+    more: dict[str, Any] = {"a": a, "own_first": lambda tier: tier == "simple"}
     here = ab(partner, records, b=b, **more)
     for side, text in (("A", "Mia [1]"), ("B", "Altra [1]")):
         for question, who, said in ((EASY, "own", text), (HARD, "helper", "Aiuto [1]")):
@@ -260,3 +267,33 @@ def test_a_client_that_goes_away_is_no_fault_and_no_answer(partner: Partner, rec
     next(stream)
     stream.close()
     assert records.answers(CANDIDATE) == []
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["whole", "in pieces"])
+def test_a_candidate_that_hangs_behind_a_router_leaves_time_and_is_left_alone(
+    partner: Partner, records: Comparisons, whole: bool
+) -> None:
+    a = desk(partner, seconds=4, spent=lambda: 50.0, breaker={"failures": 1, "seconds": 60})  # no helper any more
+    b = a.beside(One(replace(partner, chat=chat(OTHER + "&delay=60")), release=CANDIDATE))
+    here = ab(partner, records, a=a, b=b, share=1.0)
+    for number, why in enumerate(("nobody waited", "it failed several times")):
+        *_, served = here.stream(wanted(EASY, id=f"r{number}", deadline=time.monotonic() + 4, whole=whole))
+        assert isinstance(served, Served) and (served.side, served.asked.answer.text) == ("A", "Mia [1]")
+        assert served.tried[0].why.startswith(f"the candidate: {why}")
+    assert (a.states()["own"], b.states()["own"]) == ("closed", "open")
+
+
+def test_what_both_sides_cost_in_vain_is_in_the_bill(partner: Partner, records: Comparisons) -> None:
+    breaks, asked = f"fake/chat?cost=0.01&reply={LONG}&break_at=90", wanted(EASY, whole=True)
+    with pytest.raises(TransientError):
+        list(ab(partner, records, a=breaks, b=breaks, share=1.0).stream(asked))
+    assert [(one.why.startswith("the candidate: "), one.cost_usd, one.charged_usd) for one in asked.bill.asked] == [
+        (True, None, 0.01), (False, None, 0.01),
+    ]  # fmt: skip
+    assert asked.bill.helper_usd == 0.0, "both are own models"
+
+
+def test_what_a_candidate_that_answered_cost_is_in_the_bill(partner: Partner, records: Comparisons) -> None:
+    b, asked = desk(partner, own=OTHER, helper="fake/chat?cost=0.01&reply=Aiuto [1]"), wanted(HARD)
+    assert ab(partner, records, b=b, share=1.0).ask(asked).side == "B"
+    assert (asked.bill.cost_usd, asked.bill.helper_usd, asked.bill.tier) == (0.01, 0.01, "complex")

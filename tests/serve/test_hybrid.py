@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 
@@ -16,6 +18,22 @@ from components.serve.router.helper import Helper
 from components.serve.router.money import MonthMoney
 from tests.serve.hybrid_house import FAILS
 from tests.serve.router_house import EASY, HARD, HELPER, LONG, MIDDLE, OWN, One, chat, desk, streamed, wanted
+
+
+@dataclass
+class Stalls:
+    """A model that says all that it has to say, and never ends."""
+
+    of: Any
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.of, name)
+
+    def stream(self, *given: Any, **more: Any) -> Iterator[Any]:
+        yield from (item for item in self.of.stream(*given, **more) if isinstance(item, str))
+        while True:
+            time.sleep(0.02)
+            yield ""
 
 
 @pytest.mark.parametrize(
@@ -81,6 +99,16 @@ def test_a_whole_answer_has_the_time_of_one_in_pieces_once_it_has_begun(partner:
     here = desk(partner, own=f"fake/chat?reply={LONG}&delay=0.02", seconds=3)
     served = here.ask(wanted(EASY))
     assert served.who == "own" and not served.tried, "in more than half of the time"
+
+
+@pytest.mark.parametrize("min_confidence", [0.0, 0.05], ids=["given", "held back"])
+def test_a_whole_answer_that_begins_and_stalls_leaves_time_for_the_next(
+    partner: Partner, min_confidence: float
+) -> None:
+    here = desk(partner, seconds=4, min_confidence=min_confidence)
+    here._live = One(replace(partner, chat=Stalls(chat(f"fake/chat?reply={LONG}"))))
+    served = here.ask(wanted(EASY))
+    assert served.who == "helper" and served.tried[0].why.startswith("no answer within")
 
 
 def test_while_a_whole_answer_is_made_it_can_be_stopped_at_each_piece(partner: Partner) -> None:

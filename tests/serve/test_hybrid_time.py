@@ -10,7 +10,7 @@ from components.answer.partner import Partner
 from components.errors import TransientError
 from components.serve.desk import Served
 from tests.serve.http.conftest import up
-from tests.serve.hybrid_house import hanging
+from tests.serve.hybrid_house import Clock, hanging
 from tests.serve.router_house import EASY, HARD, HELPER, LONG, OWN, desk, wanted
 
 
@@ -90,3 +90,20 @@ def test_a_model_that_hangs_in_the_middle_is_ended_when_the_time_is_up(partner: 
             given.append(piece)
     assert "parola0" in "".join(map(str, given)) and "parola99" not in "".join(map(str, given))
     assert time.monotonic() - begun < 4.5, "it did not go on to its end"
+
+
+@pytest.mark.parametrize("begun", [True, False], ids=["begun", "not begun"])
+def test_an_answer_that_has_to_begin_by_a_time_has_all_of_it_once_it_has_begun(partner: Partner, begun: bool) -> None:
+    clock = Clock()
+    own = f"fake/chat?reply={LONG}" + ("" if begun else "&delay=60")
+    here = desk(partner, own=own, simple=["own"], seconds=10.0, clock=clock, breaker={"failures": 1, "seconds": 30})
+    stream = here.stream(wanted(EASY, deadline=10.0, begun_by=5.0))
+    while not next(stream) and begun:
+        pass
+    clock.now = 7.0
+    if begun:
+        *_, served = stream
+        assert isinstance(served, Served)
+    else:
+        stream.close()
+        assert here.states()["own"] == "open", "another desk is asked: it had its time"

@@ -2,8 +2,8 @@
 
 Where the candidate fails before its first piece, or has not begun in its share of the time (is not at its end, where an
 answer is wanted whole), the release in service answers: a comparison fails no question. What the candidate cost by then
-is told with that answer. When enough was asked, or the candidate may be asked no more, all conversations are answered
-by the release in service again, and nothing more is recorded.
+is told with that answer, and counted where nobody answers. When enough was asked, or the candidate may be asked no
+more, all conversations are answered by the release in service again, and nothing more is recorded.
 
 Both sides are recorded alike: answers of the own model, and its failures where it was to be asked first. A time that
 was up is a failure, a client that went away is not; neither is money that was not there.
@@ -11,8 +11,7 @@ was up is a failure, a client that went away is not; neither is money that was n
 State after a hard crash: none; the share is told from the conversation's id, and what was recorded counts.
 
 **Not covered**: people who come back under another conversation may meet both; answers that the helper gave first count
-to neither; what the release in service answers in place of the candidate is a row of its side; what both cost where
-both fail.
+to neither; what the release in service answers in place of the candidate is a row of its side.
 """
 
 from __future__ import annotations
@@ -27,9 +26,9 @@ from components.errors import TerminalError
 from components.llm.budget import BudgetError
 from components.serve.compare.records import Compared, Comparisons, Side
 from components.serve.compare.share import closable, in_share
-from components.serve.desk import OF_CANDIDATE, Desk, Served, Tried, Wanted, check_wanted
+from components.serve.desk import OF_CANDIDATE, Bill, Desk, Served, Tried, Wanted, check_wanted
 from components.serve.params import CompareParams, Tier
-from components.serve.router.faults import LateError, why_of
+from components.serve.router.faults import LateError
 from components.store import logger
 
 __all__ = ["AbDesk", "HandedOnError"]
@@ -48,26 +47,23 @@ class AbDesk:
         params: of the recipe.
         records: where answers go, after they were given.
         candidate: digest of the candidate's release.
-        model: of the candidate.
-        is_local: whether that model is on this machine, and costs nothing.
         max_chars: longest question (characters).
         keep_texts: whether the record has the texts.
         why_not: why the candidate is not to be asked now, in words; None: it may be.
-        classified: of a question, how hard it is and whether the own model is asked first; None: there is no router.
+        own_first: of a tier, whether the own model is asked first, where there is a router.
         patience: share of the time that is left, in which the candidate has to begin, or to be at its end where an
-            answer is wanted whole; None: its desk sees to that.
+            answer is wanted whole.
     """
 
     def __init__(
-        self, a: Desk, b: Desk, *, params: CompareParams, records: Comparisons, candidate: str, model: str,
-        is_local: bool, max_chars: int, keep_texts: bool = False, why_not: Callable[[], str | None] = lambda: None,
-        classified: Callable[[str], tuple[Tier, bool]] | None = None, patience: float | None = 0.5,
+        self, a: Desk, b: Desk, *, params: CompareParams, records: Comparisons, candidate: str, max_chars: int,
+        keep_texts: bool = False, why_not: Callable[[], str | None] = lambda: None,
+        own_first: Callable[[Tier], bool] = lambda tier: True, patience: float = 0.5,
     ) -> None:  # fmt: skip
         self._desks: dict[Side, Desk] = {"A": a, "B": b}
         self._params, self._records, self._max_chars = params, records, max_chars
-        self._candidate, self._model, self._is_local = candidate, model, is_local
-        self._keep_texts, self._why_not = keep_texts, why_not
-        self._classified, self._patience = classified, patience
+        self._candidate, self._keep_texts, self._why_not = candidate, keep_texts, why_not
+        self._own_first, self._patience = own_first, patience
         self._lock = threading.Lock()
         self._compared = records.count(candidate, "ab")
 
@@ -84,11 +80,11 @@ class AbDesk:
     def stream(self, wanted: Wanted) -> Generator[str | Served]:
         """See `Desk`; `Served.side` says who answered."""
         check_wanted(wanted, max_chars=self._max_chars)  # what is wrong with it is no fault of either
-        tried: tuple[Tried, ...] = ()
+        tried: list[Tried] = []
         if self.side(wanted) == "B":
-            begun, given, held = time.monotonic(), False, list[str]()
+            given, held, bill = False, list[str](), Bill()
             try:
-                with closing(self._one("B", wanted)) as pieces:
+                with closing(self._one("B", replace(wanted, bill=bill))) as pieces:
                     for piece in pieces:
                         if wanted.whole and piece and isinstance(piece, str):
                             held.append(piece)
@@ -103,7 +99,10 @@ class AbDesk:
                 if given:
                     raise
                 logger.warning("%s: the candidate did not answer, so what is in service does: %s", wanted.id, error)
-                tried = self._tried(error, seconds=time.monotonic() - begun)
+            finally:
+                tried = [replace(one, why=OF_CANDIDATE + one.why) for one in bill.asked]
+                wanted.bill.asked += tried
+                wanted.bill.tier = bill.tier
         with closing(self._one("A", wanted)) as pieces:
             for piece in pieces:
                 yield replace(piece, tried=(*tried, *piece.tried)) if isinstance(piece, Served) else piece
@@ -119,7 +118,7 @@ class AbDesk:
         outcome: Served | Exception | None = None
         until = self._until(side, wanted, begun)
         try:
-            with closing(closable(self._desks[side], wanted)) as made:
+            with closing(closable(self._desks[side], replace(wanted, begun_by=until))) as made:
                 for piece in made:
                     if isinstance(piece, Served):
                         outcome = replace(piece, side=side)
@@ -127,7 +126,7 @@ class AbDesk:
                         continue
                     given = given or bool(piece)
                     yield piece
-                    if (wanted.whole or not given) and time.monotonic() > until:
+                    if until is not None and (wanted.whole or not given) and time.monotonic() > until:
                         raise LateError(time.monotonic() - begun)
         except GeneratorExit:
             if outcome is None and wanted.deadline is not None and time.monotonic() >= wanted.deadline:
@@ -140,21 +139,15 @@ class AbDesk:
             if outcome is not None:
                 self._record(wanted, outcome, side)
 
-    def _until(self, side: Side, wanted: Wanted, begun: float) -> float:
+    def _until(self, side: Side, wanted: Wanted, begun: float) -> float | None:
         """When an answer has to have begun, or be at its end where it is wanted whole (of the monotonic clock)."""
-        if side == "A" or self._patience is None or wanted.deadline is None:
-            return float("inf")
+        if side == "A" or wanted.deadline is None:
+            return wanted.begun_by
         return begun + self._patience * (wanted.deadline - begun)
 
-    def _tried(self, error: Exception, *, seconds: float) -> tuple[Tried, ...]:
-        """What asking the candidate came to: each of its router's models, or its own."""
-        cost = None if getattr(error, "may_be_charged", False) and not self._is_local else 0.0
-        own = Tried("own", self._model, why_of(error), round(seconds, 3), cost_usd=cost)
-        asked: tuple[Tried, ...] = getattr(error, "tried", ()) or (own,)
-        return tuple(replace(one, why=OF_CANDIDATE + one.why) for one in asked)
-
     def _record(self, wanted: Wanted, given: Served | Exception, side: Side) -> None:
-        tier, own_first = self._classified(wanted.question) if self._classified else (None, True)
+        tier = wanted.bill.tier
+        own_first = tier is None or self._own_first(tier)
         if isinstance(given, Served) and given.who != "own":
             given = HandedOnError("the helper answered")
         if isinstance(given, BudgetError) or (isinstance(given, Exception) and not own_first) or not self._goes_on():

@@ -16,12 +16,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from dataclasses import replace
 
 from components.errors import CervellaError
 from components.llm.budget import BudgetError
 from components.serve.compare.records import Compared, Comparisons, Side
 from components.serve.compare.share import closable, in_share
-from components.serve.desk import Desk, Served, Wanted
+from components.serve.desk import Bill, Desk, Served, Wanted
 from components.serve.params import CompareParams
 from components.store import logger
 
@@ -122,7 +123,7 @@ class ShadowDesk:
             if len(self._waiting) >= _WAITING:
                 self._left_out += 1
                 return
-            self._waiting.append((wanted, served, self._since()))
+            self._waiting.append((replace(wanted, bill=Bill()), served, self._since()))  # its money is its own
             self._change.notify_all()
 
     def _disturbs(self) -> bool:

@@ -1,6 +1,7 @@
 """A model that keeps failing is left alone for a while, so that nobody waits for it in vain.
 
 Closed: it is asked. Open: it is not. Half open: one question tries it; if that works it is closed, else open again.
+A failure tells nothing where the model answered another one since that was begun: it is busy, not broken.
 State after a hard crash: none; after a start every model is asked.
 """
 
@@ -28,38 +29,40 @@ class Breaker:
         self._failed = 0
         self._opened: float | None = None
         self._trying = False
+        self._worked = 0
         self._turn = 1  # one more with each change: what was asked before it tells nothing of now
 
-    def may_ask(self) -> int | None:
-        """Whether to ask it now: None is no, else a number, which `worked`, `failed` or `gave_up` is given, once."""
+    def may_ask(self) -> tuple[int, int] | None:
+        """Whether to ask it now: None is no, else a mark, which `worked`, `failed` or `gave_up` is given, once."""
         with self._lock:
             if self._opened is not None:
                 if self._trying or self._left() > 0:
                     return None
                 self._trying = True
                 self._turn += 1
-            return self._turn
+            return self._turn, self._worked
 
-    def worked(self, turn: int) -> None:
+    def worked(self, turn: tuple[int, int]) -> None:
         """It answered. Who was asked before it last opened, or was tried, is not listened to; nor below."""
         with self._lock:
-            if turn == self._turn:
+            if turn[0] == self._turn:
                 self._failed = 0
+                self._worked += 1
                 if self._trying:
                     self._change(opened=None)
 
-    def failed(self, turn: int) -> None:
+    def failed(self, turn: tuple[int, int]) -> None:
         """It did not answer, by its own fault (time-out, no connection, an error of the server)."""
         with self._lock:
-            if turn == self._turn:
+            if turn == (self._turn, self._worked):
                 self._failed += 1
                 if self._trying or self._failed >= self._most:
                     self._change(opened=self._clock())
 
-    def gave_up(self, turn: int) -> None:
+    def gave_up(self, turn: tuple[int, int]) -> None:
         """Nobody knows: the client went away, or the question was at fault."""
         with self._lock:
-            if turn == self._turn and self._trying:
+            if turn[0] == self._turn and self._trying:
                 self._change(opened=self._opened)
 
     def _change(self, *, opened: float | None) -> None:

@@ -25,7 +25,7 @@ __all__ = ["Helper"]
 
 
 class Helper:
-    """The model of `serve.router.helper`. Threads may share it.
+    """The model of `serve.router.helper`, or that of `serve.router.classifier`. Threads may share it.
 
     Args:
         params: of the recipe.
@@ -66,8 +66,8 @@ class Helper:
         with suppress(CervellaError):
             self._load().warm()
 
-    def partner(self, own: Partner) -> Partner:
-        """The partner with this model in place of her own, without what must not leave this machine.
+    def chat(self) -> tuple[Chat, Budget]:
+        """The model itself, and what its calls are charged to.
 
         Raises:
             BudgetError: what was spent is not known.
@@ -79,5 +79,9 @@ class Helper:
         with self._lock:
             if self._loaded is None or self._loaded[0] is not budget:  # another month
                 self._loaded = budget, self._load(budget=budget)
-            chat = self._loaded[1]
+            return self._loaded[1], budget
+
+    def partner(self, own: Partner) -> Partner:
+        """The partner with this model, without what must not leave this machine. Raises as `chat`."""
+        chat, budget = self.chat()
         return replace(own, chat=chat, budget=budget, leave_out_local=True)
