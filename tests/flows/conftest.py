@@ -5,20 +5,25 @@ A run starts a Prefect server, which takes its time: one finished run is shared 
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from components.services import prefect_server
 from flows import cli
+from tests.processes import clean_environment, processes_of
 from tests.waiting import soon
 
 DOUBLES = ("-o", "index.embedding.model=fake/embedding", "-o", "llm.chat.model=fake/chat")
@@ -56,11 +61,10 @@ class Program:
 
     def start(self, *arguments: object) -> subprocess.Popen[str]:
         """Begin a command, in a process group of its own, as a terminal would have it."""
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "MLFLOW"))}
         return subprocess.Popen(
             [sys.executable, "-m", "flows.cli", *map(str, arguments)],
             cwd=self.root,
-            env=environment | {"MLFLOW_DISABLE_TELEMETRY": "true", "PREFECT_SERVER_ANALYTICS_ENABLED": "false"},
+            env=clean_environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -90,18 +94,20 @@ def program(root: Path) -> Program:
     return Program(root)
 
 
-@pytest.fixture
-def here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], root: Path) -> Callable[..., Done]:
+@pytest.fixture(scope="session")
+def here(root: Path) -> Callable[..., Done]:
     """`cervella` in this process, for commands that start nothing: libraries are imported once for all tests."""
 
     def command(*arguments: object) -> Done:
-        monkeypatch.chdir(root)
-        monkeypatch.setattr(sys, "argv", ["cervella", *map(str, arguments)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        written = capsys.readouterr()
-        return Done(int(ended.value.code or 0), written.out, written.err)
+        out, err = io.BytesIO(), io.BytesIO()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(root)
+            patch.setattr(sys, "argv", ["cervella", *map(str, arguments)])
+            for name, stream in (("stdout", out), ("stderr", err)):
+                patch.setattr(sys, name, io.TextIOWrapper(stream, encoding="utf-8", newline="", write_through=True))
+            with pytest.raises(SystemExit) as ended:
+                cli.main()
+            return Done(int(ended.value.code or 0), out.getvalue().decode(), err.getvalue().decode())
 
     return command
 
@@ -121,15 +127,7 @@ class Workspace:
 
     def processes(self) -> list[str]:
         """Command lines of the processes that have this workspace among their arguments."""
-        found = []
-        for entry in Path("/proc").glob("[0-9]*"):
-            try:
-                words = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
-            except OSError:  # it has just ended
-                continue
-            if any(str(self.path) in word for word in words):
-                found.append(" ".join(words))
-        return found
+        return processes_of(self.path, environment=False)
 
     def is_quiet(self) -> bool:
         """Whether nothing that belongs to the workspace runs any more, ten seconds from now at the latest."""
@@ -159,16 +157,35 @@ def new_workspace(
     return make
 
 
+@pytest.fixture
+def one_server() -> Iterator[Callable[[Workspace], None]]:
+    """Keep a Prefect server for a workspace until the test ends, where several commands would each start one.
+
+    Then nothing that belongs to the workspace runs any more.
+    """
+    with ExitStack() as servers:
+        kept: list[Workspace] = []
+
+        def keep(workspace: Workspace) -> None:
+            servers.enter_context(prefect_server(workspace=workspace.path))
+            kept.append(workspace)
+
+        yield keep
+    for workspace in kept:
+        assert workspace.is_quiet(), workspace.processes()
+
+
 @dataclass(frozen=True)
 class Finished:
     """A first run of recipes/mvp.yaml: what the plan said before, how it ended, and where.
 
-    `workspace` may have gone on since, with the tests of test_run.py; `as_it_was` has not.
+    `workspace` may have gone on since, with the tests of test_run.py; `as_it_was` has not. `seconds`: how long it took.
     """
 
     workspace: Workspace
     plan: Done
     run: Done
+    seconds: float
     as_it_was: Workspace
 
 
@@ -177,10 +194,12 @@ def finished(program: Program, new_workspace: Callable[..., Workspace]) -> Finis
     workspace = new_workspace()
     plan = program("plan", "mvp", *workspace.options, "--json")
     assert not workspace.path.exists()  # a plan writes nothing
+    begun = time.monotonic()
     run = program("run", "recipes/mvp.yaml", *workspace.options, "--json")
+    seconds = time.monotonic() - begun
     copy = new_workspace()
     shutil.copytree(workspace.path, copy.path, ignore=shutil.ignore_patterns("prefect", "mlflow"))
-    return Finished(workspace, plan, run, copy)
+    return Finished(workspace, plan, run, seconds, copy)
 
 
 @pytest.fixture(scope="session")
