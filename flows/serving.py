@@ -48,11 +48,12 @@ class InRecipe:
 
         Rows of an index that is published no more go out of memory then, also where the next one cannot be opened.
         """
+        from components.index.published import LIVE_FILE
         from components.index.steps import index_uri
         from components.registry.champion.record import champion_file
 
         recipe = self._loaded.recipe
-        live = index_uri(recipe.index, workspace=recipe.workspace) / "live.json"
+        live = index_uri(recipe.index, workspace=recipe.workspace) / LIVE_FILE
         files = (
             [live, champion_file(recipe.workspace)] if recipe.serve.answers == "champion"
             else [live, *_files(self._now), *self._now.recipe.persona.files]

@@ -16,8 +16,8 @@ from typing import Any
 
 from components.errors import TerminalError, TransientError
 from components.index.bucket.objects import Bucket, Changed, Missing, with_each
-from components.index.bucket.state import LIVE_FILE, POINTER, State, StoredFile, object_name
-from components.index.published import Published, read_published, seal_of
+from components.index.bucket.state import POINTER, State, StoredFile, object_name
+from components.index.published import LIVE_FILE, Published, read_published, seal_of
 from components.index.purge import without_local
 from components.store import file_digest, hold, logger
 

@@ -15,15 +15,15 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from components.errors import TerminalError
+from components.index.published import LIVE_FILE
 from components.store import canonical_json, sha256_hex
 
-__all__ = ["LIVE_FILE", "POINTER", "State", "StoredFile", "object_name"]
+__all__ = ["POINTER", "State", "StoredFile", "object_name"]
 
 POINTER = "published.json"
-LIVE_FILE = "live.json"
 _FORMAT = 1
 _DIGEST = re.compile(r"[0-9a-f]{64}")
-_NAME = re.compile(r"(live\.json|chunks-[0-9a-f]{16}\.lance/.+)")
+_NAME = re.compile(rf"({re.escape(LIVE_FILE)}|chunks-[0-9a-f]{{16}}\.lance/.+)")
 
 
 def object_name(sha256: str) -> str:
