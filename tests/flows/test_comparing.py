@@ -18,6 +18,7 @@ import flows.comparing
 from components.errors import InputError, TerminalError
 from components.llm import load_chat
 from components.recipe.forget import asking_in
+from components.scale.answers import recorded_answers
 from components.serve.compare import ShadowDesk, comparisons_file
 from components.serve.desk import Desk, Opened, Wanted
 from components.serve.live import InService
@@ -31,6 +32,7 @@ from flows.commands.options import load
 from flows.comparing import Comparing, compared
 from flows.serving import InRecipe
 from tests.flows.conftest import Done, Program, Workspace
+from tests.flows.released import put_in_service
 from tests.flows.test_serve import RECIPE, serving
 
 QUESTION = "Quanto è la caparra ad agosto?"
@@ -41,9 +43,10 @@ def comparing(
     space: Workspace, root: Path, monkeypatch: pytest.MonkeyPatch, *options: str,
     as_served: Callable[[Opened], Opened] = lambda opened: opened,
     desk: Callable[[InService, Any], Desk] = lambda live, _: OwnDesk(live, max_chars=8000, history_tokens=1000),
+    recipe: str = "mvp",
 ) -> Iterator[Comparing]:  # fmt: skip
     monkeypatch.chdir(root)
-    loaded = load("mvp", (*space.options[1::2], *options))
+    loaded = load(recipe, (*space.options[1::2], *options))
     source = InRecipe(loaded)
     live = InService(look=source.look, open_now=lambda before: as_served(source.open_now(before)))
     live.start()
@@ -98,6 +101,41 @@ def test_the_release_in_service_is_not_compared_with_itself(
         assert found.told()["why_not"] == "the candidate is in service"
         assert found.desk.ask(Wanted(id="r1", question=QUESTION)).asked.answer.found
     assert not comparisons_file(spoiled.path).exists()
+
+
+@pytest.mark.parametrize("mode", ["shadow", "ab"])
+def test_a_recipe_of_phase_scale_compares_a_release_of_another_recipe(
+    spoiled: Workspace, root: Path, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    champion = put_in_service(spoiled, chat={"model": "fake/chat?reply=Di+casa+[1]"})
+    options = (f"serve.compare={{mode: {mode}, share: 1.0}}", "serve.router=null")
+    with comparing(spoiled, root, monkeypatch, *options, recipe="scale-hybrid") as found:
+        told = dict(found.told())
+        assert "why_not" not in told and told["release"] != champion
+        with asking_in(spoiled.path):  # as the endpoint does
+            served = found.desk.ask(Wanted(id="r1", question=QUESTION))
+        assert (served.side, served.release) == ((None, champion) if mode == "shadow" else ("B", told["release"]))
+        assert not isinstance(found.desk, ShadowDesk) or found.desk.wait(60)
+    answered = recorded_answers(spoiled.path, candidate=str(told["release"]), champion=champion)
+    assert [one.side for one in answered] == (["champion", "candidate"] if mode == "shadow" else ["candidate"])
+
+
+@pytest.mark.parametrize("named", ["scale.candidate=mvp", "scale.candidate=null", "serve.compare.run"])
+def test_in_phase_scale_the_candidate_is_the_one_that_the_run_would_take(
+    spoiled: Workspace, root: Path, monkeypatch: pytest.MonkeyPatch, named: str
+) -> None:
+    put_in_service(spoiled, chat={"model": "fake/chat?reply=Di+casa+[1]"})
+    [run] = spoiled.runs()
+    options = (named if "=" in named else f"{named}={run}", "serve.router=null")
+    with comparing(
+        spoiled, root, monkeypatch, "serve.compare={mode: shadow}", *options, recipe="scale-hybrid"
+    ) as found:  # fmt: skip
+        assert found.told()["run"] == run
+    nowhere = (*options[1:], "scale.candidate=nowhere")
+    with comparing(
+        spoiled, root, monkeypatch, "serve.compare={mode: shadow}", *nowhere, recipe="scale-hybrid"
+    ) as found:  # fmt: skip
+        assert "cannot be opened" in found.told()["why_not"]
 
 
 def test_with_a_router_the_candidate_is_under_the_same_one(
