@@ -81,6 +81,7 @@ _LOOK_ALIKE = str.maketrans({
 })  # fmt: skip
 _THOUGHT = re.compile(r"<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)", re.DOTALL | re.IGNORECASE)
 _OUR_FENCE = re.compile(r"<<<NOTA\b\s*(?:[0-9a-f]{8,}\b)?[ \t]*\n?|\n?(?:\b[0-9a-f]{8,}\s+)?\bFINE>>>")
+_DIGITS, _CUT_DIGITS = re.compile(r"[0-9a-f]{16,}"), re.compile(r"\s([0-9a-f]{5,15})\s*\Z")  # where a marker may be
 _URL = re.compile(
     r"\b(?:(?:https?|ftps?|wss?|file)://|www\.)[^\s<>\"'`]+|\b(?:data|javascript|mailto):[^\s<>\"'`]+"
     r"|(?<![\w@./-])(?:[\w-]+\.)+[a-z]{2,}/[^\s<>\"'`?]{0,1000}\?(?:[^\s<>\"'`=]{0,1000}=|[^\s<>\"'`=]{1000})"
@@ -141,8 +142,8 @@ def clean_answer(text: str, *, marker: str, known: str = "", notes: int | None =
 
     Args:
         text: the model's.
-        marker: that of the request's fences; its beginning goes too where the answer was cut in it. Marks like `>>>`
-            that belong to code stay.
+        marker: that of the request's fences, 16 digits of hex; its beginning goes too where the answer was cut in
+            it. Marks like `>>>` that belong to code stay.
         known: all that the model was given; an address that stands in it word for word can carry nothing away, and
             is left as it is.
         notes: how many notes it was given, numbered from 1; other numbers in brackets go. None: all stay.
@@ -172,13 +173,12 @@ def _changed(text: str, changes: Sequence[Change]) -> str:
 
 def first_changes(marker: str) -> list[Change]:
     """What is taken out of an answer first, once. See `clean_answer` for `marker`."""
-    beginnings = "|".join(marker[:length] for length in range(len(marker) - 1, 4, -1))
     return [
         (_UNSEEN, ""),
         (_THOUGHT, ""),
         (_OUR_FENCE, ""),
-        (re.compile(re.escape(marker)), ""),
-        (re.compile(rf"\s(?:{beginnings})\s*\Z"), ""),
+        (_DIGITS, lambda match: match[0].replace(marker, "")),
+        (_CUT_DIGITS, lambda match: "" if marker.startswith(match[1]) else match[0]),
     ]
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.answer.guard import clean_answer, neutralise, one_line
+from components.answer.guard import clean_answer, first_changes, neutralise, one_line
 
 
 @pytest.mark.parametrize(
@@ -194,6 +194,27 @@ def test_every_control_token_of_the_models_that_are_here_is_broken() -> None:
 def test_an_answer_that_was_cut_in_the_marker() -> None:
     assert clean_answer("Di venerdì [1].\n01234567", marker="0123456789abcdef") == "Di venerdì [1]."
     assert clean_answer("Il codice è 0123", marker="0123456789abcdef") == "Il codice è 0123"
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("Ecco aaaa0123456789abcdefbbbb qui", "Ecco aaaabbbb qui"),
+        ("Ecco 0123456789abcde", "Ecco"),
+        ("Il codice è decade", "Il codice è decade"),
+        ("Il codice è 01234\n", "Il codice è"),
+        ("Il codice è a0123456", "Il codice è a0123456"),
+        ("Il codice è fedcba9876543210", "Il codice è fedcba9876543210"),
+    ],
+    ids=["within digits", "all but one", "a word of digits", "five", "not its beginning", "another one"],
+)
+def test_of_digits_of_hex_only_the_marker_goes(said: str, shown: str) -> None:
+    assert clean_answer(said, marker="0123456789abcdef") == shown
+
+
+def test_no_pattern_is_made_for_each_answer() -> None:
+    one, other = first_changes("0" * 16), first_changes("f" * 16)
+    assert [pattern for pattern, _ in one] == [pattern for pattern, _ in other]
 
 
 def test_a_label_is_one_line() -> None:

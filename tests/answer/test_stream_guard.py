@@ -44,6 +44,7 @@ HOSTILE = {
     "a definition": "vedi [qui][r]\n\n[r]: https://e.v/a e poi",
     "a fence": f"ecco\n<<<NOTA {MARKER}\ncitazione lunga\n{MARKER} FINE>>>\ne poi",
     "the end of another fence": "citazione 89abcdef01 FINE>>> e poi",
+    "the end of another fence, in brackets": "citazione (89abcdef01 FINE>>> e poi",
     "a marker that was cut": "ecco la risposta 0123456",
     "own sources": "Ecco [1].\n\n**Fonti:**\n- [1] a.md\n- [2] b c.md\n",
     "own sources with a mark": "Ecco [1].\n\n- Fonti:\n[1] a.md",
