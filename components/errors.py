@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 __all__ = [
-    "CervellaError", "HeldBackError", "InputError", "RefusedError", "TerminalError", "TransientError", "is_transient",
+    "CervellaError", "HeldBackError", "InputError", "RefusedError", "TerminalError", "TooLongError", "TransientError",
+    "is_transient",
 ]  # fmt: skip
 
 
@@ -36,6 +37,10 @@ class RefusedError(TerminalError):
 
 class HeldBackError(TerminalError):
     """What was made may not take the place of what is in use, which stays as it is: an index that lost too much."""
+
+
+class TooLongError(TerminalError):
+    """More than a model can read at once: a shorter question, or less said before it, may be answered."""
 
 
 class TransientError(CervellaError):

@@ -17,7 +17,7 @@ from contextlib import suppress
 from functools import cache
 from typing import Any
 
-from components.errors import CervellaError, InputError, TerminalError, TransientError
+from components.errors import CervellaError, InputError, TerminalError, TooLongError, TransientError
 from components.llm.retry import RetryLater, with_deadline
 
 __all__ = [
@@ -35,7 +35,7 @@ _ISSUE_LINK = re.compile(r"https?://github\.com/BerriAI/\S*|\S*docs\.litellm\.ai
 
 
 class _UnansweredError(TransientError):
-    """No answer in time: whoever was asked may have worked, and charge for it."""
+    """No answer, or none in time: whoever was asked may have worked, and charge for it."""
 
     may_be_charged = True
 
@@ -227,11 +227,15 @@ def _translate(error: Exception, *, model: str, key_name: str | None, secret: st
     status = answer.status_code if answer is not None else getattr(error, "status_code", None)
     if isinstance(error, theirs.Timeout):
         return _UnansweredError(said)
+    if isinstance(error, theirs.ContextWindowExceededError):
+        return TooLongError(said)
     if status in (401, 403):
         return TerminalError(f"{said} - the key in {key_name or 'the environment'} was refused (api_key_env)")
     if status == 404:
         return TerminalError(f"{said} - check the model's name and api_base")
     if answer is None:
+        if any(isinstance(e, httpx.ReadError | httpx.RemoteProtocolError) for e in chain):  # it had been asked
+            return _UnansweredError(said)
         if any(isinstance(e, (httpx.TransportError, ConnectionError, TimeoutError)) for e in chain):
             return TransientError(said)
         if "LLM Provider NOT provided" in str(error):

@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from components.errors import TerminalError, TransientError
+from components.errors import TerminalError, TooLongError, TransientError
 from components.llm.chat import Message, RawReply
 from components.llm.llama_cpp import start_llama
 from components.llm.packages import package_file, package_version
@@ -69,7 +69,7 @@ class SmolLM2Chat:
         Control tokens of the chat format within a message are broken up, so that no note can open a turn.
 
         Raises:
-            TerminalError: the prompt is longer than the context.
+            TooLongError: the prompt is longer than the context.
             TransientError: not done within the time-out; the call is really ended, at most one piece of prompt later.
         """
         *_, reply = self.stream(messages, max_tokens=max_tokens)
@@ -118,7 +118,7 @@ class _Call:
     def reply(self, *, model: str, context: int) -> RawReply:
         self._work()
         if isinstance(self._error, dict) and self._error.get("type") == "exceed_context_size_error":
-            raise TerminalError(
+            raise TooLongError(
                 f"{model}: the prompt has {self._error.get('n_prompt_tokens')} tokens, the context is {context}. "
                 f"Raise context_tokens ({_MODEL_CONTEXT} at most) or put fewer notes in front of the question."
             )

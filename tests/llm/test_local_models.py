@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.errors import InputError, TerminalError, TransientError
+from components.errors import InputError, TerminalError, TooLongError, TransientError
 from components.llm import load_chat, load_embedder, load_tokenizer
 from components.llm.gguf import read_metadata
 from components.llm.packages import package_file
@@ -158,7 +158,7 @@ def test_note_cannot_open_a_turn() -> None:
 
 
 def test_prompt_longer_than_the_context_is_told() -> None:
-    with pytest.raises(TerminalError, match=r"has \d+ tokens, the context is 1024"):
+    with pytest.raises(TooLongError, match=r"has \d+ tokens, the context is 1024"):
         smol("parola " * 2000)
 
 

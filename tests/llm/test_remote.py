@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from components.errors import CervellaError, InputError, TerminalError, TransientError
+from components.errors import CervellaError, InputError, TerminalError, TooLongError, TransientError
 from components.llm import Budget, Chat, load_chat, load_embedder
 from components.llm.litellm_door import clean_error
 from components.llm.retry import with_retries
@@ -95,6 +95,13 @@ def test_final_error_is_not_tried_again(openai: Any, key: str, answer: Any, said
     assert len(openai.requests) == 1
     text = "".join(traceback.format_exception(caught.value)) + repr(caught.value)
     assert key not in text and "github.com" not in text
+
+
+def test_a_prompt_that_is_too_long_for_it_is_told_as_such(openai: Any) -> None:
+    said = "This model's maximum context length is 8192 tokens. However, your messages resulted in 9001 tokens."
+    openai.plan = [(400, {"error": {"message": said, "code": "context_length_exceeded"}})]
+    with pytest.raises(TooLongError, match="9001 tokens"):
+        chat_with(openai).chat(HELLO, local_notes=())
 
 
 @pytest.mark.parametrize("step", [5.0, "drip"], ids=["silence", "a byte now and then"])

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from components.answer.partner import Partner
-from components.errors import InputError, TerminalError, TransientError
+from components.errors import InputError, TerminalError, TooLongError, TransientError
 from components.llm import load_chat
 from components.llm.budget import BudgetError
 from components.llm.retry import RetryLater
+from components.serve.desk import Tried
 from components.serve.params import HelperParams
-from components.serve.router.faults import is_its_fault
+from components.serve.router.faults import is_its_fault, nobody
 from components.serve.router.helper import Helper
 from components.serve.router.money import MonthMoney
 from tests.serve.hybrid_house import FAILS, Clock, fail_once
@@ -50,6 +51,19 @@ def test_what_is_wrong_with_one_question_closes_the_model_to_nobody_else(partner
 )  # fmt: skip
 def test_whose_fault_an_error_is(error: Exception, fault: bool) -> None:
     assert is_its_fault(error) is fault
+
+
+@pytest.mark.parametrize(
+    ("other", "kind"),
+    [(BudgetError("x"), TooLongError), (TerminalError("x"), TooLongError), (TransientError("x"), RetryLater)],
+    ids=["no money", "refused", "may pass"],
+)  # fmt: skip
+def test_a_question_that_is_too_long_for_one_is_told_as_such_unless_another_may_answer_it(
+    other: Exception, kind: type[Exception]
+) -> None:
+    tried = [Tried("own", "m", "x", 0.1), Tried("helper", "n", "y", 0.1)]
+    assert type(nobody(tried, [TooLongError("x"), other])) is kind
+    assert not is_its_fault(TooLongError("x"))
 
 
 def test_a_helper_without_its_key_is_no_fault_of_the_question(partner: Partner, monkeypatch: Any) -> None:

@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from components.errors import TerminalError
+from components.errors import TooLongError
 from components.llm.chat import Message, RawReply
 from components.llm.counting import count_remote_tokens
 from components.llm.local_chat import harmless
@@ -83,7 +83,8 @@ class ServedChat:
         Raises:
             RetryLater: the server is not up, or does not serve the adapter yet.
             TransientError: it went down, or took too long.
-            TerminalError: the prompt is longer than the context, or the server refuses it.
+            TooLongError: the prompt is longer than the context.
+            TerminalError: the server refuses it.
         """
         remote, asked, most = self._request(messages, max_tokens)
         with self._told() as begun:
@@ -124,7 +125,7 @@ class ServedChat:
         used = sum(self.count_tokens(one["content"]) + _OF_A_TURN for one in asked)
         room = self._server.context - used
         if room < 1:
-            raise TerminalError(
+            raise TooLongError(
                 f"{self.model}: the prompt has about {used} tokens, the context is {self._server.context}. Raise "
                 "llm.chat.context_tokens or put fewer notes in front of the question"
             )

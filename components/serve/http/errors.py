@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from components.errors import CervellaError, InputError, TransientError
+from components.errors import CervellaError, InputError, TooLongError, TransientError
 from components.llm.budget import BudgetError
 from components.serve.desk import NotInServiceError
 from components.sncp.redact import mask_secrets
@@ -71,6 +71,11 @@ def http_error(error: BaseException, *, id: str) -> HttpError:
         return HttpError(
             503, "Nothing is in service yet.", type="service_unavailable", code="not_ready", retry_after=10
         )
+    if isinstance(error, TooLongError):
+        return invalid(
+            f"The question and what was said before it are longer than the model can read. {more}", param="messages",
+            code="context_length_exceeded",
+        )  # fmt: skip
     if isinstance(error, TransientError):
         return HttpError(
             503, f"Nobody could answer now; ask again in a while. {more}", type="service_unavailable",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from components.errors import CervellaError, InputError, TerminalError, TransientError
+from components.errors import CervellaError, InputError, TerminalError, TooLongError, TransientError
 from components.llm.budget import BudgetError
 from components.llm.retry import RetryLater
 from components.serve.desk import Tried
@@ -16,7 +16,6 @@ class LateError(TransientError):
     """No answer in the time that it had. `seconds`: so long was waited; None: it was not asked, no time was left."""
 
     def __init__(self, seconds: float | None) -> None:
-        self.may_be_charged = seconds is not None  # what is closed early is charged as the most that it may cost
         super().__init__("no time was left for it" if seconds is None else f"no answer within {seconds:.3g} s")
 
 
@@ -44,6 +43,8 @@ def why_of(error: Exception) -> str:
             return "it would go over what a question or the month may cost"
         case RetryLater():
             return "it has too much to do, or asks to come back later"
+        case TooLongError():
+            return "it is more than it can read at once"
         case TransientError():
             return "no connection, no answer in time, or a fault of its server"
         case InputError():
@@ -62,7 +63,7 @@ def is_its_fault(error: Exception) -> bool:
 
 
 def nobody(tried: Sequence[Tried], errors: Sequence[Exception]) -> Exception:
-    """What is raised when all were tried: it may pass, it is the money, or asking again will not help.
+    """What is raised when all were tried: it may pass, it is the money, the length, or asking again will not help.
 
     `errors`: of those in `tried`, in the same order; one at least.
     """
@@ -72,6 +73,8 @@ def nobody(tried: Sequence[Tried], errors: Sequence[Exception]) -> Exception:
         return RetryLater(text, after_seconds=min(waits) if waits else None)
     if all(isinstance(error, BudgetError) for error in errors):
         return BudgetError(text)
+    if any(isinstance(error, TooLongError) for error in errors):
+        return TooLongError(text)
     if all(isinstance(error, CervellaError) for error in errors):
         return TerminalError(text)
     return errors[-1]

@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from components.errors import TerminalError, TransientError
+from components.errors import TerminalError, TooLongError, TransientError
 from components.llm import load_chat
 from components.llm.chat import Chat, Message, Reply
 from components.llm.params import ChatParams
@@ -62,7 +62,7 @@ def test_it_is_asked_as_a_model_of_this_machine_that_costs_nothing(
 def test_a_question_without_room_in_the_context_is_refused_before_it_is_asked(pool: Pool, house: House) -> None:
     chat = chat_of(pool.take(house.base(), None, chat=CHAT))
     long: list[Message] = [{"role": "user", "content": "parola " * 600}]
-    with pytest.raises(TerminalError, match="the context is 512"):
+    with pytest.raises(TooLongError, match="the context is 512"):
         chat.chat(long, local_notes=())
     most = chat.chat([{"role": "user", "content": "sì " * 150}], max_tokens=400, local_notes=()).text
     assert 0 < int(most.split()[4]) < 400
