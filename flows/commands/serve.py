@@ -23,10 +23,12 @@ if TYPE_CHECKING:
     from components.serve.http.schema import Scored
     from components.serve.http.work import Ended
     from components.serve.live import InService
+    from components.serve.params import HelperParams
     from components.usage import UsageLog
     from components.usage.conversations import Conversations
 
 _GRACE_SECONDS = 30.0  # for questions that are being answered when the end is asked for
+_SETTLE_SECONDS = 3.0  # then, for their threads to hear of it and to write down what they took
 
 
 @click.command("serve")
@@ -98,6 +100,7 @@ def serve_command(
             _tell(address_of(listening), wanted=wanted, has=has, model=model, keyed=bool(keys))
 
         run(app, listening, grace_seconds=_GRACE_SECONDS, ready=ready)
+        app.settle(_SETTLE_SECONDS)
     finally:
         remove_endpoint(workspace)
         if backends:
@@ -130,6 +133,8 @@ def _keys(recipe: Recipe, *, host: str) -> Keys:
 def _desk(recipe: Recipe, live: InService, log: UsageLog) -> tuple[Desk, Callable[[], Mapping[str, str]]]:
     """Who answers, and who of them is left alone now."""
     from components.serve.own_desk import OwnDesk
+    from components.serve.router.breaker import Breaker
+    from components.serve.router.classifier import Classifier
     from components.serve.router.helper import Helper
     from components.serve.router.hybrid import HybridDesk
     from components.serve.router.money import MonthMoney
@@ -139,31 +144,39 @@ def _desk(recipe: Recipe, live: InService, log: UsageLog) -> tuple[Desk, Callabl
     if router is None:
         return OwnDesk(live, max_chars=chars, history_tokens=tokens), dict
 
-    helper = Helper(
-        router.helper,
-        money=MonthMoney(
-            per_month_usd=router.per_month_usd, per_query_usd=recipe.llm.budget.per_query_usd,
-            spent=lambda: log.helper_usd(f"{datetime.now(UTC):%Y-%m}"),
-        ),
-        cache=recipe.workspace / "cache" / "responses.sqlite" if recipe.llm.cache else None,
-        trusted_hosts=recipe.privacy.trusted_hosts, temperature=recipe.llm.chat.temperature, seed=recipe.llm.chat.seed,
+    money = MonthMoney(
+        per_month_usd=router.per_month_usd, per_query_usd=recipe.llm.budget.per_query_usd,
+        spent=lambda: log.helper_usd(f"{datetime.now(UTC):%Y-%m}"),
     )  # fmt: skip
-    helper.warm()
-    desk = HybridDesk(live, router=router, helper=helper, seconds=limits.seconds, max_chars=chars,
-                      history_tokens=tokens)  # fmt: skip
+
+    def model(params: HelperParams) -> Helper:
+        made = Helper(
+            params, money=money, cache=recipe.workspace / "cache" / "responses.sqlite" if recipe.llm.cache else None,
+            trusted_hosts=recipe.privacy.trusted_hosts, temperature=recipe.llm.chat.temperature,
+            seed=recipe.llm.chat.seed,
+        )  # fmt: skip
+        made.warm()
+        return made
+
+    classifier = None
+    if asked := router.classifier:
+        breaker = Breaker(**router.breaker.model_dump())
+        classifier = Classifier(model(asked), breaker=breaker, seconds=asked.timeout_seconds)
+    desk = HybridDesk(live, router=router, helper=model(router.helper), seconds=limits.seconds, max_chars=chars,
+                      history_tokens=tokens, classifier=classifier)  # fmt: skip
     return desk, lambda: {str(who): state for who, state in desk.states().items()}
 
 
 def _record(log: UsageLog, *, recipe: str, kept: Conversations | None) -> Callable[[Ended], object]:
     """Keeps each question in the usage log, as `ask` does; and what was said, where the recipe keeps conversations."""
-    from components.serve.http.answers import cost_of, helper_cost_of
     from components.serve.kept import keep_turn
 
     def record(ended: Ended) -> None:
-        wanted, served = ended.wanted, ended.served
+        wanted, served, bill = ended.wanted, ended.served, ended.wanted.bill
         told: dict[str, Any] = {
             "door": "serve", "recipe": recipe, "question": wanted.question, "conversation": wanted.conversation,
             "seconds": ended.seconds, "first_token_seconds": ended.first_seconds, "request": wanted.id,
+            "tier": bill.tier, "cost_usd": bill.cost_usd, "helper_usd": bill.helper_usd,
         }  # fmt: skip
         if served is None:
             log.record(**told, error=ended.fault)
@@ -171,8 +184,7 @@ def _record(log: UsageLog, *, recipe: str, kept: Conversations | None) -> Callab
         answer, reply = served.asked.answer, served.asked.answer.reply
         told |= {
             "release": served.release, "search_seconds": served.asked.search_seconds, "found": answer.found,
-            "sources": [source.path for source in answer.sources], "tier": served.tier, "cost_usd": cost_of(served),
-            "who": served.who, "side": served.side, "helper_usd": helper_cost_of(served),
+            "sources": [source.path for source in answer.sources], "who": served.who, "side": served.side,
         }  # fmt: skip
         if reply is not None:
             told |= {

@@ -9,8 +9,9 @@ import shutil
 import signal
 import sqlite3
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,9 @@ from components.sncp.params import DEFAULT_SOURCES
 from components.usage import usage_file
 from flows.commands.options import load
 from flows.serving import InRecipe
+from tests.claude import CLAUDE, CLAUDE_KEY, claude_here
 from tests.flows.conftest import Done, Program, Workspace
+from tests.waiting import soon
 
 ASK = [{"role": "user", "content": "Quanto è la caparra ad agosto?"}]
 RECIPE = ("-o", "serve.answers=recipe", "-o", "serve.look_seconds=0.1")
@@ -113,6 +116,35 @@ def test_it_answers_streams_records_and_ends_cleanly(program: Program, spoiled: 
 
 
 @pytest.mark.slow
+def test_a_question_that_the_end_cuts_off_is_recorded(program: Program, spoiled: Workspace) -> None:
+    slow = ("-o", "llm.chat.model=fake/chat?delay=300")
+    with serving(program, "mvp", *spoiled.options, *RECIPE, *slow) as up:
+
+        def ask() -> None:
+            with suppress(httpx.HTTPError):
+                httpx.post(f"{up.url}/v1/chat/completions", json={"messages": ASK}, timeout=60)
+
+        def is_closed() -> bool:
+            try:
+                return not up.health()
+            except httpx.HTTPError:
+                return True
+
+        asking = threading.Thread(target=ask)
+        asking.start()
+        assert soon(lambda: up.health()["at_work"] == 1)
+        up.process.send_signal(signal.SIGINT)
+        assert soon(is_closed)
+        up.process.send_signal(signal.SIGINT)  # it does not wait until the grace is over
+        done = program.end(up.process, seconds=60)
+        asking.join()
+    assert (done.code, done.out.splitlines()[-1]) == (0, "Ended.")
+    with closing(sqlite3.connect(usage_file(spoiled.path))) as log:
+        rows = log.execute("SELECT door, error FROM query WHERE door = 'serve'").fetchall()
+    assert rows == [("serve", "ServerEnds")]
+
+
+@pytest.mark.slow
 def test_keys_and_a_port_that_is_taken(program: Program, spoiled: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SERVE_KEYS", f"anna:{'k' * 16}")
     with serving(program, "mvp", *spoiled.options, *RECIPE, "-o", "serve.keys_env=SERVE_KEYS") as up:
@@ -141,6 +173,35 @@ def test_with_a_router_a_hard_question_goes_to_the_helper(program: Program, spoi
         helped = client.chat.completions.create(model="cervella", messages=hard)
         assert (easy.cervella["who"], helped.cervella["who"], helped.cervella["tier"]) == ("own", "helper", "complex")
         assert "Dalla aiutante." in helped.choices[0].message.content and helped.cervella["cost_usd"] == 0.001
+
+
+@pytest.mark.slow
+def test_claude_as_the_helper_answers_is_charged_and_fails_without_its_key_being_told(
+    program: Program, spoiled: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MY_CLAUDE_KEY", CLAUDE_KEY)
+    hard = [{"role": "user", "content": "Confronta e valuta le due strategie, e pianifica i passi."}]
+    with claude_here() as claude:
+        claude.said_of_errors = f"no such key: {CLAUDE_KEY}"
+        about = f"model: {CLAUDE}, api_base: '{claude.url}', api_key_env: MY_CLAUDE_KEY"
+        router = ("-o", f"serve.router={{helper: {{{about}}}}}", "-o", "llm.cache=false")
+        with serving(program, "mvp", *spoiled.options, *RECIPE, *router) as up:
+            with up.client() as client:
+                pieces = client.chat.completions.create(model="cervella", messages=hard, stream=True)
+                text = "".join(chunk.choices[0].delta.content or "" for chunk in pieces)
+                claude.plan = [401]
+                own = client.chat.completions.create(model="cervella", messages=hard)
+            metrics = httpx.get(f"{up.url}/metrics", timeout=30).text
+            up.process.send_signal(signal.SIGINT)
+            done = program.end(up.process, seconds=60)
+    assert "Una risposta in pezzi." in text and len(claude.requests) == 2
+    assert own.cervella["who"] == "own" and own.cervella["tried"][0]["who"] == "helper"
+    assert CLAUDE_KEY not in done.err + done.out + own.to_json() + metrics
+    with closing(sqlite3.connect(usage_file(spoiled.path))) as log:
+        rows = log.execute(
+            "SELECT who, tier, round(helper_usd, 6), is_local FROM query WHERE door = 'serve'"
+        ).fetchall()
+    assert rows == [("helper", "complex", 0.0045, 0), ("own", "complex", 0.0, 1)]
 
 
 def test_another_publication_is_seen_and_takes_over_what_stays_the_same(

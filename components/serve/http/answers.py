@@ -15,9 +15,10 @@ from urllib.parse import quote
 
 from components.answer import render
 from components.answer.answer import Answer, Source
+from components.answer.guard import one_line
 from components.serve.desk import Served
 
-__all__ = ["Form", "cost_of", "helper_cost_of"]
+__all__ = ["Form", "cost_of"]
 
 _CITATION = re.compile(r"\[(\d{1,3}(?:\s*[,;]\s*\d{1,3})*)\]")
 
@@ -107,13 +108,6 @@ def cost_of(served: Served) -> float | None:
     return None if None in costs else sum(cost or 0.0 for cost in costs)
 
 
-def helper_cost_of(served: Served) -> float:
-    """Of these, what the helper cost, as far as its price is known (US dollars)."""
-    reply = served.asked.answer.reply
-    given = reply.cost_usd if reply and served.who == "helper" else 0.0
-    return sum(one.cost_usd or 0.0 for one in served.tried if one.who == "helper") + (given or 0.0)
-
-
 def _finish(served: Served) -> str:
     reply = served.asked.answer.reply
     return "length" if reply and reply.finish_reason == "length" else "stop"
@@ -133,8 +127,8 @@ def _url(source: Source) -> str:
 def _source(source: Source) -> dict[str, Any]:
     return {
         "number": source.number, "path": source.path, "first_line": source.first_line, "last_line": source.last_line,
-        "heading": list(source.heading), "date": source.date, "status": source.status, "cited": source.cited,
-        "score": round(source.score, 4),
+        "heading": [one_line(part) for part in source.heading], "date": source.date, "status": source.status,
+        "cited": source.cited, "score": round(source.score, 4),
     }  # fmt: skip
 
 
@@ -145,7 +139,7 @@ def _annotations(answer: Answer) -> list[dict[str, Any]]:
     for place in _CITATION.finditer(answer.text):
         for number in re.findall(r"\d+", place[1]):
             if source := sources.get(int(number)):
-                title = " > ".join(source.heading) or source.path
+                title = one_line(" > ".join(source.heading) or source.path)
                 found.append({
                     "type": "url_citation",
                     "url_citation": {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["make_app"]
 
 _T = TypeVar("_T")
-_SLOW_CLIENT = 5.0  # seconds beyond the time of a request in which its end can still be sent
+_SLOW_CLIENT = 8.0  # seconds beyond the time of a request in which its end can be sent: a locked usage log takes 5
 
 
 class ClientGone(Exception):  # noqa: N818 - no error: nobody waits
@@ -80,7 +81,7 @@ def make_app(
     ):
         app.add_route(path, _told_as_errors(answer), methods=[method])
     app.add_exception_handler(HTTPException, _no_such_path)
-    return Door(app, keyless=not keys, counted=endpoint.metrics.request)
+    return Door(app, keyless=not keys, counted=endpoint.metrics.request, settle=endpoint.settle)
 
 
 def _told_as_errors(answer: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
@@ -123,14 +124,25 @@ class _Endpoint:
         self._rate = Rate(limits.per_minute)
         self._slots = Slots(at_once=limits.at_once, waiting=limits.waiting)
         self._since = int(time.time())
-        self._at_work = 0
+        self._works: set[Work] = set()
         self.metrics = Metrics(
-            at_work=lambda: self._at_work, waiting=lambda: self._slots.waiting, breakers=breakers
+            at_work=lambda: len(self._works), waiting=lambda: self._slots.waiting, breakers=breakers
         )  # fmt: skip
+
+    def settle(self, seconds: float) -> None:
+        """See `Door`. A thread that ended when the loop was gone already is still among them."""
+        end = time.monotonic() + seconds
+        for work in self._works:
+            work.join(end - time.monotonic())
 
     async def page(self, request: Request) -> Response:
         """A page to talk with the partner; it holds nothing of hers."""
-        return HTMLResponse(page(model=self._model, feedback=self._feedback is not None), headers=POLICY)
+        return HTMLResponse(
+            page(
+                model=self._model, feedback=self._feedback is not None, messages=self._limits.messages,
+                kilobytes=self._limits.body_kilobytes,
+            ), headers=POLICY,
+        )  # fmt: skip
 
     async def health(self, request: Request) -> Response:
         """200 when questions can be answered, else 503; what is in service is for who has a key."""
@@ -139,7 +151,7 @@ class _Endpoint:
         if self._key(request) is not None:
             # Why something newer is not in service may hold paths: its kind, and the log.
             fault = str(told["fault"]).partition(":")[0] if told["fault"] else None
-            shown |= {**told, "fault": fault, "model": self._model, "at_work": self._at_work}
+            shown |= {**told, "fault": fault, "model": self._model, "at_work": len(self._works)}
             shown |= {"waiting": self._slots.waiting}
         return JSONResponse(shown, status_code=200 if shown["ready"] else 503)
 
@@ -213,23 +225,24 @@ class _Endpoint:
             max_tokens=asking.max_tokens, key=key, deadline=time.monotonic() + left, whole=not asking.stream,
         )  # fmt: skip
         work = Work(
-            self._desk, wanted, begun=begun, held=self._held, ended=self._ended, free=lambda: self._done(timer, gone)
-        )
+            self._desk, wanted, begun=begun, held=self._held, ended=self._ended,
+            free=lambda: self._done(work, timer, gone),
+        )  # fmt: skip
         loop = asyncio.get_running_loop()
         timer = loop.call_later(left, lambda: work.stop("TimedOut", _too_long()))
         gone.add_done_callback(lambda task: None if task.cancelled() else work.stop("ClientGone", ClientGone()))
-        self._at_work += 1
+        self._works.add(work)
         try:
             work.start()
         except RuntimeError:  # no more threads on this machine
-            self._done(timer, gone)
+            self._done(work, timer, gone)
             raise
         return work
 
-    def _done(self, timer: asyncio.TimerHandle, gone: asyncio.Task[None]) -> None:
+    def _done(self, work: Work, timer: asyncio.TimerHandle, gone: asyncio.Task[None]) -> None:
         timer.cancel()
         gone.cancel()
-        self._at_work -= 1
+        self._works.discard(work)
         self._slots.give()
 
     def _ended(self, ended: Ended) -> None:
@@ -244,7 +257,9 @@ class _Endpoint:
         finally:
             work.stop("ServerEnds")
         assert served is not None  # noqa: S101 - else `next` has raised
-        return JSONResponse(form.whole(served, first_seconds=work.first_seconds))
+        told = form.whole(served, first_seconds=work.first_seconds)
+        # Escaped: a model may give half a character, which UTF-8 cannot hold.
+        return Response(json.dumps(told).encode(), media_type="application/json")
 
     async def _events(self, work: Work, form: Form, asking: Asking) -> AsyncGenerator[bytes]:
         """First nothing, once there is an answer; then its events."""

@@ -39,10 +39,14 @@ class Door:
         app: the application.
         keyless: whether no key is needed.
         counted: called with path and status of each answer.
+        settle: waits for answers that are still at work when the server has ended, so many seconds at most: then they
+            are in the usage log.
     """
 
-    def __init__(self, app: ASGIApp, *, keyless: bool, counted: Callable[[str, int], None]) -> None:
-        self._app, self._keyless, self._counted = app, keyless, counted
+    def __init__(
+        self, app: ASGIApp, *, keyless: bool, counted: Callable[[str, int], None], settle: Callable[[float], None]
+    ) -> None:
+        self._app, self._keyless, self._counted, self.settle = app, keyless, counted, settle
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""

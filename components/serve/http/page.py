@@ -36,7 +36,8 @@ button:disabled { opacity: .5; cursor: default; }
 
 _BODY = """\
 <header><h1>{{ model }}</h1><p class="soft" id="about"></p></header>
-<main data-model="{{ model }}" data-feedback="{{ 'yes' if feedback else 'no' }}">
+<main data-model="{{ model }}" data-feedback="{{ 'yes' if feedback else 'no' }}" data-messages="{{ messages }}"
+ data-kilobytes="{{ kilobytes }}">
 <div id="talk" role="log" aria-live="polite" aria-atomic="false"></div>
 <form id="ask"><textarea id="question" rows="2" required></textarea>
 <button id="send" type="submit"></button><button id="stop" type="button" hidden></button></form>
@@ -130,6 +131,12 @@ function tell(box, own, id) {
     });
   }
 }
+function newest() {  // of the turns, the newest that a request may hold, from a question on
+  let from = Math.max(0, turns.length - (main.dataset.messages - 1 | 1));
+  const bytes = () => new Blob([JSON.stringify(turns.slice(from))]).size;
+  while (from < turns.length - 1 && bytes() > main.dataset.kilobytes * 1000 - 1000) from += 2;
+  return turns.slice(from);
+}
 async function ask(text) {
   add(talk, "div", text, "turn mine");
   const box = add(talk, "div", "", "turn hers");
@@ -140,7 +147,7 @@ async function ask(text) {
   stop.hidden = false;
   turns.push({ role: "user", content: text });
   try {
-    const answer = await post("/v1/chat/completions", { model: main.dataset.model, messages: turns, stream: true,
+    const answer = await post("/v1/chat/completions", { model: main.dataset.model, messages: newest(), stream: true,
       conversation }, ending.signal);
     if (!answer.ok) throw new Error((await answer.json()).error.message);
     let last = null;
@@ -194,13 +201,16 @@ question.focus();
 
 
 @cache
-def page(*, model: str, feedback: bool) -> str:
+def page(*, model: str, feedback: bool, messages: int, kilobytes: int) -> str:
     """The page as HTML.
 
     Args:
         model: the name that the endpoint goes by.
         feedback: whether answers can be judged.
+        messages: most of a request; of a longer conversation the newest are sent.
+        kilobytes: largest request.
     """
     return render_page(
-        _BODY, title=model, style=STYLE + _STYLE, script=_SCRIPT, asks=True, model=model, feedback=feedback
+        _BODY, title=model, style=STYLE + _STYLE, script=_SCRIPT, asks=True, model=model, feedback=feedback,
+        messages=messages, kilobytes=kilobytes,
     )  # fmt: skip

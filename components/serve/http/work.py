@@ -66,7 +66,9 @@ class Work:
         self._desk, self._begun, self._held, self._ended, self._free = desk, begun, held, ended, free
         self._loop = asyncio.get_running_loop()
         self._pieces: asyncio.Queue[Piece] = asyncio.Queue()
+        self._lock = threading.Lock()  # one of them is first: the whole answer, or that nobody waits any more
         self._why: str | None = None
+        self._complete = False
         self._first: float | None = None
         self._thread = threading.Thread(target=self._work, name=f"answer {wanted.id}", daemon=True)
 
@@ -79,6 +81,10 @@ class Work:
         """Begin."""
         self._thread.start()
 
+    def join(self, seconds: float) -> None:
+        """Wait for its end, so long at most; of one that was stopped that is soon, see above."""
+        self._thread.join(max(seconds, 0.0))
+
     async def next(self) -> str | Served | None:
         """The next piece, `Served` after the last one, then None. Raises HttpError for what the desk raises."""
         piece = await self._pieces.get()
@@ -87,15 +93,18 @@ class Work:
         return piece
 
     def stop(self, why: str, error: BaseException | None = None) -> None:
-        """Nobody waits any more. After the end it does nothing.
+        """Nobody waits any more. Once the whole answer was handed over it does nothing.
 
         Args:
             why: TimedOut, ClientGone or ServerEnds.
             error: what `next` raises after the pieces that are there; None: nobody calls it again.
         """
-        self._why = self._why or why
-        if error:
-            self._pieces.put_nowait(error)
+        with self._lock:
+            if self._complete:
+                return
+            self._why = self._why or why
+            if error:
+                self._pieces.put_nowait(error)
 
     def _work(self) -> None:
         served: Served | None = None
@@ -131,8 +140,10 @@ class Work:
         stream: Iterator[str | Served] = self._desk.stream(self.wanted)
         try:
             for piece in stream:
-                if self._why is not None:
-                    return None
+                with self._lock:
+                    if self._why is not None:
+                        return None
+                    self._complete = isinstance(piece, Served)
                 if not piece:
                     continue  # a beat: the model is at work and has nothing to show yet
                 if isinstance(piece, Served):

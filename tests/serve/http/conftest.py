@@ -70,6 +70,7 @@ class Answers:
                     yield ""
                 if piece is not None:
                     yield piece
+            wanted.bill.asked.append(Tried("own", "fake/own", "it answered", 0.2, 0.002, 0.002))
             yield served("".join(self.pieces))
         finally:
             self.closed += 1
@@ -87,6 +88,7 @@ class Endpoint:
     ended: list[Ended]
     scored: list[Scored]
     told: dict[str, Any]
+    settle: Callable[[float], None]
     clients: list[OpenAI] = field(default_factory=list)
 
     def openai(self, key: str = "none", **options: Any) -> OpenAI:
@@ -111,8 +113,11 @@ Opening = Callable[..., AbstractContextManager[Endpoint]]
 
 
 @contextmanager
-def up(desk: Desk, *, keys: Keys | None = None, grace: float = 2, **limits: Any) -> Iterator[Endpoint]:
-    """An endpoint over this desk, until the end of the block."""
+def up(
+    desk: Desk, *, keys: Keys | None = None, grace: float = 2, record: Callable[[Ended], object] = lambda ended: None,
+    **limits: Any,
+) -> Iterator[Endpoint]:  # fmt: skip
+    """An endpoint over this desk, until the end of the block; `record` is called before an end is kept."""
     ended: list[Ended] = []
     scored: list[Scored] = []
     told = {"ready": True, "release": "r" * 64, "index": "i" * 64, "about": {"recipe": "test"}, "changes": 0,
@@ -123,9 +128,13 @@ def up(desk: Desk, *, keys: Keys | None = None, grace: float = 2, **limits: Any)
         scored.extend([one] if known else [])
         return known
 
+    def keep(one: Ended) -> None:
+        record(one)
+        ended.append(one)
+
     app = make_app(
         desk, limits=LimitParams(**limits), keys=keys or Keys({}), model="cervella", told=lambda: told,
-        record=ended.append, feedback=feedback, breakers=lambda: {"helper": "open"},
+        record=keep, feedback=feedback, breakers=lambda: {"helper": "open"},
     )  # fmt: skip
     listening, until = bind("127.0.0.1", 0), threading.Event()
     thread = threading.Thread(
@@ -133,7 +142,7 @@ def up(desk: Desk, *, keys: Keys | None = None, grace: float = 2, **limits: Any)
     )
     thread.start()
     try:
-        yield (here := Endpoint(address_of(listening), cast(Answers, desk), ended, scored, told))
+        yield (here := Endpoint(address_of(listening), cast(Answers, desk), ended, scored, told, app.settle))
     finally:
         for client in here.clients:
             client.close()

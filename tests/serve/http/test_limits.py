@@ -234,3 +234,29 @@ def test_the_end_waits_for_answers_and_takes_nothing_new() -> None:
     assert json.loads(given[0])["choices"][0]["finish_reason"] == "stop"
     with pytest.raises(httpx.ConnectError):
         here.post(json=ASK)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_is_still_at_work_after_the_grace_is_recorded_before_the_end(stream: bool) -> None:
+    desk = Answers(waits_at=1)
+
+    def ask() -> None:
+        with contextlib.suppress(httpx.HTTPError):  # the server breaks it off
+            here.post(json={**ASK, "stream": stream})
+
+    with up(desk, grace=1, record=lambda ended: time.sleep(0.5)) as here:
+        thread = threading.Thread(target=ask)
+        thread.start()
+        assert soon(lambda: desk.begun == 1)
+    here.settle(60)
+    assert [one.fault for one in here.ended] == ["ServerEnds"] and desk.closed == 1
+    thread.join()
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_whole_answer_is_given_although_its_time_is_up_before_it_is_recorded(stream: bool) -> None:
+    with up(Answers(), seconds=1, record=lambda ended: time.sleep(1.5)) as here:
+        answer = here.post(json={**ASK, "stream": stream})
+        assert answer.status_code == 200 and "timeout" not in answer.text
+        assert answer.text.endswith("data: [DONE]\n\n" if stream else "}")
+        assert [one.fault for one in here.ended] == [None]

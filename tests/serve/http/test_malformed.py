@@ -6,9 +6,11 @@ import http.client
 import json
 import random
 import socket
+import threading
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,7 +18,7 @@ from hypothesis import strategies as st
 from components.serve.http.errors import HttpError
 from components.serve.http.schema import Asking, read_asking
 from components.serve.params import LimitParams
-from tests.serve.http.conftest import Endpoint
+from tests.serve.http.conftest import Answers, Endpoint, up
 
 LIMITS = LimitParams()
 ASK = {"role": "user", "content": "Ciao"}
@@ -125,8 +127,6 @@ def test_any_json_is_a_question_or_an_error_of_the_client(body: Any) -> None:
 
 def test_thousands_of_broken_requests_are_all_answered(endpoint: Endpoint) -> None:
     """A whole request with some bytes changed; the endpoint answers each, and a good one after all of them."""
-    import httpx
-
     whole = json.dumps({"messages": [{"role": "user", "content": "Quanto è la caparra?"}], "stream": False}).encode()
     dice = random.Random(7)  # noqa: S311
     statuses: dict[int, int] = {}
@@ -181,3 +181,31 @@ def test_what_is_no_http_behind_a_request_that_is_being_answered_ends_it(
         got = b"".join(iter(lambda: line.recv(65536), b""))
     assert got.startswith(b"HTTP/1.1 200 ") and b"[DONE]" in got and b"invalid_http" in got
     assert endpoint.is_idle() and not [one for one in caplog.records if one.exc_info]
+
+
+@pytest.mark.parametrize(
+    "parts", [[b""], [b"POST /v1/chat/comple"], [b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", b"GET /hea"]],
+    ids=["nothing", "half a line", "half of the next one"],
+)  # fmt: skip
+def test_a_connection_without_a_whole_request_is_closed(parts: list[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("components.serve.http.protocol._REQUEST_SECONDS", 0.5)
+    with up(Answers()) as here:
+        url = urlsplit(here.url)
+        with socket.create_connection((url.hostname, url.port), timeout=20) as line:
+            *whole, begun = parts
+            for part in whole:
+                line.sendall(part)
+                assert line.recv(65536).startswith(b"HTTP/1.1 200 ")
+            line.sendall(begun)
+            while line.recv(65536):
+                pass
+
+
+def test_a_request_that_is_whole_has_the_time_of_its_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("components.serve.http.protocol._REQUEST_SECONDS", 0.2)
+    desk = Answers(waits_at=0)
+    with up(desk) as here, httpx.Client(timeout=20) as client:
+        threading.Timer(1.0, desk.until.set).start()
+        for _ in range(2):  # on one connection
+            answer = client.post(f"{here.url}/v1/chat/completions", json={"messages": [ASK]})
+            assert answer.status_code == 200

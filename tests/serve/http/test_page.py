@@ -68,3 +68,22 @@ def test_it_can_be_stopped(tmp_path: Path) -> None:
         until(page, "!send.disabled")
         assert soon(lambda: here.desk.closed == 1) and here.is_idle()
         assert here.ended[0].fault == "ClientGone"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "limits", [{"messages": 6}, {"body_kilobytes": 8}], ids=["more turns than are taken", "more bytes than are taken"]
+)
+def test_of_a_long_conversation_the_newest_turns_are_sent(limits: dict[str, int], tmp_path: Path) -> None:
+    browser = installed()
+    if browser is None:
+        pytest.skip("no Chromium is installed")
+    desk = Answers(pieces=(f"La caparra {'e ancora ' * 300}", "[1]."))
+    with up(desk, **limits) as here, tab(browser, tmp_path / "profile") as page:
+        page.open(here.url, width=400)
+        for number in range(1, 6):
+            ask(page, f"Domanda {number}?")
+            until(page, f"document.querySelectorAll('.foot').length == {number}")
+        assert [len(wanted.history) for wanted in desk.wanted] == [0, 2, 4, 4, 4]
+        assert desk.wanted[-1].history[0] == {"role": "user", "content": "Domanda 3?"}
+        assert desk.wanted[-1].question == "Domanda 5?"
