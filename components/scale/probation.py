@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from components.errors import TerminalError
@@ -48,13 +48,13 @@ class Asker:
 
     Attributes:
         endpoint: to be asked.
-        key: None: it needs none.
+        key: None: it needs none; it is in no text of this object.
         model: name that the endpoint goes by.
         seconds: longest wait for an answer.
     """
 
     endpoint: Endpoint
-    key: str | None
+    key: str | None = field(repr=False)
     model: str
     seconds: float
 

@@ -6,6 +6,7 @@ State after a hard crash: none of its own; it is read anew from the champion's r
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,6 +16,8 @@ from components.serve.desk import NotInServiceError, Opened
 from components.store import logger
 
 __all__ = ["InService"]
+
+_AGAIN_SECONDS = 600.0  # what could not be opened may be possible by then: memory, a disk that was away
 
 
 class _Lease:
@@ -30,7 +33,7 @@ class InService:
     """The partner in service, changed without a request that fails.
 
     A request keeps what it began with; what was in service before is closed when its last request is done. Something
-    new that cannot be opened is told once, and what is in service stays.
+    new that cannot be opened is told once and tried again now and then; what is in service stays.
 
     Args:
         look: a short text that differs when something else is in service (champion, published index). Cheap: it is
@@ -47,6 +50,7 @@ class InService:
         self._lock = threading.Lock()
         self._lease: _Lease | None = None
         self._refused: str | None = None
+        self._refused_at = 0.0
         self._fault: str | None = None
         self._faulty: str | None = None  # whose fault it is; None: nobody could tell what is in service
         self._swaps = 0
@@ -110,8 +114,9 @@ class InService:
                 if self._lease and mark == self._lease.mark:
                     self._fault = self._refused = None  # gone back to what is in service
                     return False
-                if mark == self._refused and not strict:
-                    return False  # told already; it is opened again when it is another
+                lately = time.monotonic() - self._refused_at < _AGAIN_SECONDS
+                if mark == self._refused and lately and not strict:
+                    return False  # told already
                 if mark != self._faulty:
                     self._fault = None  # of another one: of this one nothing is known until it is open
                 opened = self._open(self._lease.opened if self._lease else None)
@@ -132,9 +137,10 @@ class InService:
                 "what is in service now cannot be opened, the one before stays: %s", error,
                 exc_info=None if foreseen else error,
             )  # fmt: skip
-        # A fault of the disk or of a lock may pass: it is tried again. What cannot be understood stays so.
+        # A fault of the disk or of a lock may pass: it is tried again. What cannot be understood stays so for a while.
         passes = foreseen and not isinstance(error, TerminalError)
         self._fault, self._faulty, self._refused = told, mark, None if passes else mark
+        self._refused_at = time.monotonic()
 
     def _replace(self, lease: _Lease | None) -> None:
         with self._lock:

@@ -233,3 +233,8 @@ def given(errors: int = 0, seconds: float = 0.1, n: int = 20) -> Callable[[], li
 )
 def test_the_limits_are_held_as_measured(answers: Any, says: list[str]) -> None:
     assert faults_of(ScaleParams(), numbers_of(answers())) == says
+
+
+def test_a_key_is_in_no_text_of_who_asks() -> None:
+    asker = Asker(Endpoint(1, "now", "http://127.0.0.1:9", "mvp"), key="k" * 20, model="m", seconds=1)
+    assert "k" * 20 not in f"{asker!r} {asker}" and asker.key == "k" * 20

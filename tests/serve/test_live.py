@@ -125,9 +125,24 @@ def test_a_fault_that_may_pass_is_tried_again_and_one_that_stays_is_not(world: W
     world.name, world.fault = "bad", TerminalError("no such model")
     assert not here.look()
     world.fault = None
-    assert not here.look()  # the same mark is not opened again
+    assert not here.look()  # the same mark is not opened again at once
     world.name = "two"
     assert not here.look() and here.told()["fault"] is None  # a rollback to what is in service
+    here.close()
+
+
+def test_what_cannot_be_opened_is_tried_again_after_a_while(
+    world: World, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = live(world)
+    here.start()
+    world.name, world.fault = "two", TerminalError("there was no memory for it")
+    assert not here.look()
+    monkeypatch.setattr("components.serve.live._AGAIN_SECONDS", 0.0)
+    assert not here.look() and "no memory" in here.told()["fault"]
+    assert sum("cannot be opened" in line.message for line in caplog.records) == 1, "told once"
+    world.fault = None
+    assert here.look() and here.told()["release"] == "two" and here.told()["fault"] is None
     here.close()
 
 
