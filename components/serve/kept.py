@@ -30,7 +30,7 @@ def keep_turn(file: Conversations, wanted: Wanted, served: Served) -> bool:
     return file.keep(
         whose=wanted.key, said=[*before, (wanted.question, answer.text)], question=masked(wanted.question),
         answer=masked(answer.text), sources=sources,
-        model=answer.reply.model if answer.reply else None,
+        model=answer.reply.model if answer.reply else None, request=wanted.id,
     )  # fmt: skip
 
 

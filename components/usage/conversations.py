@@ -15,7 +15,7 @@ import json
 import secrets
 import sqlite3
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -54,6 +54,7 @@ class Conversation:
         model: that gave the last answer; None: not known.
         at: when (ISO, UTC).
         sources: paths of the notes that its answers were made from.
+        requests: of its answers, which feedback names; without those that were kept before these were.
     """
 
     id: int
@@ -61,6 +62,7 @@ class Conversation:
     model: str | None
     at: str
     sources: tuple[str, ...]
+    requests: tuple[str, ...] = ()
 
 
 class Conversations(SqliteFile):
@@ -77,7 +79,7 @@ class Conversations(SqliteFile):
 
     def keep(
         self, *, whose: str, said: Sequence[tuple[str, str]], question: str, answer: str, sources: Sequence[str],
-        model: str | None = None,
+        model: str | None = None, request: str | None = None,
     ) -> bool:  # fmt: skip
         """Keep a turn; False when it could not be kept or goes on from none that is, which is no error.
 
@@ -89,6 +91,7 @@ class Conversations(SqliteFile):
             answer: of this turn, masked.
             sources: paths of the notes that the model read; all of them, since forgetting goes by them.
             model: that answered.
+            request: id of its request, which feedback names.
         """
         kept: list[bool] = []
 
@@ -101,9 +104,10 @@ class Conversations(SqliteFile):
                 if parent is None:
                     return
             connection.execute(
-                "INSERT INTO turn (parent, at, model, sources, said, question, answer) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO turn (parent, at, model, request, sources, said, question, answer) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (
-                    parent, datetime.now(UTC).isoformat(), label_of(model),
+                    parent, datetime.now(UTC).isoformat(), label_of(model), label_of(request),
                     json.dumps([label_of(path) for path in dict.fromkeys(sources)], ensure_ascii=False),
                     _digest(connection, whose, said), _text(question), _text(answer),
                 ),
@@ -112,6 +116,14 @@ class Conversations(SqliteFile):
             kept.append(True)
 
         return self._try_write(write) and bool(kept)
+
+    def _open(self) -> sqlite3.Connection:
+        opened = self._connection is None
+        connection = super()._open()
+        if opened:  # by an earlier version it may have been made without
+            with suppress(sqlite3.OperationalError):  # it has one
+                connection.execute("ALTER TABLE turn ADD COLUMN request TEXT")
+        return connection
 
 
 def read_conversations(path: Path) -> Iterator[Conversation]:
@@ -122,8 +134,9 @@ def read_conversations(path: Path) -> Iterator[Conversation]:
     """
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5)) as connection:
+            request = "request" if _has_requests(connection) else "NULL"  # of a file of an earlier version
             rows = connection.execute(
-                "SELECT id, parent, at, model, sources, question, answer FROM turn ORDER BY id"
+                f"SELECT id, parent, at, model, sources, question, answer, {request} FROM turn ORDER BY id"  # noqa: S608
             ).fetchall()
     except sqlite3.Error as error:
         raise TerminalError(f"{path}: the kept conversations cannot be read ({error})") from error
@@ -137,7 +150,10 @@ def read_conversations(path: Path) -> Iterator[Conversation]:
             continue
         line.reverse()
         paths = dict.fromkeys(path for row in line for path in json.loads(row[4]))
-        yield Conversation(end, tuple((row[5], row[6]) for row in line), line[-1][3], line[-1][2], tuple(paths))
+        yield Conversation(
+            end, tuple((row[5], row[6]) for row in line), line[-1][3], line[-1][2], tuple(paths),
+            requests=tuple(row[7] for row in line if row[7]),
+        )  # fmt: skip
 
 
 def forget_conversations(file: Path, paths: Collection[str], *, do: bool) -> int:
@@ -167,6 +183,10 @@ def forget_conversations(file: Path, paths: Collection[str], *, do: bool) -> int
     except (sqlite3.Error, ValueError) as error:
         raise TerminalError(f"{file}: {error}; end what uses it, or remove the file") from error
     return len(gone)
+
+
+def _has_requests(connection: sqlite3.Connection) -> bool:
+    return any(row[1] == "request" for row in connection.execute("PRAGMA table_info(turn)"))
 
 
 def _text(text: str) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,19 +20,21 @@ from components.answer.partner import Partner  # noqa: E402
 from components.dataset.curation.gather import gather  # noqa: E402
 from components.dataset.files.chat_exports import ExportReport, read_export  # noqa: E402
 from components.errors import TerminalError  # noqa: E402
+from components.llm import Message  # noqa: E402
 from components.serve.desk import Served  # noqa: E402
 from components.serve.http.schema import read_asking  # noqa: E402
 from components.serve.kept import keep_turn  # noqa: E402
 from components.serve.own_desk import OwnDesk  # noqa: E402
 from components.serve.params import LimitParams  # noqa: E402
 from components.store import canonical_json  # noqa: E402
+from components.usage import UsageLog, usage_file  # noqa: E402
 from components.usage.conversations import (  # noqa: E402
     Conversations,
     conversations_file,
     forget_conversations,
     read_conversations,
 )
-from tests.recipe.test_forget import House  # noqa: E402
+from tests.recipe.forget_house import House  # noqa: E402
 
 ASKED = "Quando si paga la caparra?"
 
@@ -140,3 +144,38 @@ def test_a_forgotten_note_takes_its_turns_and_those_after_them(tmp_path: Path) -
     assert forgetting.left() == [] and turns(file) == [(other,)]
     assert b"Vedi la casa" not in b"".join(one.read_bytes() for one in file.path.parent.iterdir())
     assert forget_conversations(tmp_path / "none.sqlite", {"casa.md"}, do=True) == 0
+
+
+def test_a_conversation_with_an_answer_that_was_judged_not_helpful_is_no_example(
+    partner: Partner, file: Conversations, tmp_path: Path
+) -> None:
+    served, bad = answered(partner, ASKED), "Quando si paga?"
+    with closing(UsageLog(usage_file(tmp_path))) as log:
+        for question, id, score in ((ASKED, "good", 1), (bad, "bad", -1), ("E il saldo?", "none", None)):
+            assert keep_turn(file, wanted(question, id=id), served)
+            log.record(door="serve", question=question, request=id)
+            assert score is None or log.feedback(id, score=score)
+    before: tuple[Message, ...] = (
+        {"role": "user", "content": bad}, {"role": "assistant", "content": served.asked.answer.text},
+    )  # fmt: skip
+    assert keep_turn(file, wanted("Perché?", id="after", history=before), served)
+    assert [one.requests for one in read_conversations(file.path)] == [("good",), ("none",), ("bad", "after")]
+    report = ExportReport(str(file.path))
+    asked = [row["conversations"][0]["value"] for row in read_export(file.path, report=report)]
+    assert asked == [ASKED, "E il saldo?"] and (report.conversations, report.taken) == (3, 2)
+    assert dict(report.left_out) == {"with an answer that was judged not helpful": 1}
+
+
+def test_a_file_of_an_earlier_version_is_read_and_goes_on(file: Conversations) -> None:
+    assert turn(file, ("Quando?", "Ad agosto."))
+    file.close()
+    with closing(sqlite3.connect(file.path)) as connection:
+        connection.execute("ALTER TABLE turn DROP COLUMN request")
+    assert [one.requests for one in read_conversations(file.path)] == [()]
+    assert list(read_export(file.path, report=ExportReport(str(file.path))))
+    after = Conversations(file.path)
+    said = (("Quando?", "Ad agosto."), ("Quanto?", "Cento."))
+    assert after.keep(whose="", said=said, question="Quanto?", answer="Cento.", sources=["a.md"], request="r2")
+    [talked] = read_conversations(file.path)
+    assert len(talked.turns) == 2 and talked.requests == ("r2",)
+    after.close()

@@ -19,7 +19,8 @@ Neither maker documents its format; both change it. What was read, in October 20
   root. Sources: mohamed-chs/convoviz docs/dev/chatgpt-spec.md 3.0 (February 2026), mitkury/chatgpt-export-parser
   docs/chatgpt-data-export-format.md, elizaOS/eliza pull 12007, MonkeyRun-com/monkeyrun-open-brain issue 2.
 
-- What an endpoint of a recipe with `serve.keep_conversations` has kept: `usage/conversations.sqlite` of its workspace.
+- What an endpoint of a recipe with `serve.keep_conversations` has kept: `usage/conversations.sqlite` of its workspace;
+  without conversations of which somebody said at the endpoint that an answer is not helpful (`usage.sqlite` beside it).
 
 **Not caught**: personal data of others in a conversation beyond the kinds that are asked for; whether an answer is
 worth learning: another assistant wrote it, so a person reviews each (`cervella data review`).
@@ -40,6 +41,7 @@ from components.dataset.files.reading import Reader
 from components.errors import InputError
 from components.sncp.params import PersonalData
 from components.sncp.redact import redact
+from components.usage import UsageLog, usage_file
 from components.usage.conversations import NAME, read_conversations
 
 __all__ = ["ExportReport", "read_export"]
@@ -112,7 +114,7 @@ def read_export(
 
     Raises:
         InputError: there is no export at `path`, or it is a file of something else.
-        TerminalError: `conversations.sqlite` cannot be read.
+        TerminalError: `conversations.sqlite`, or the usage log beside it, cannot be read.
     """
     if path.name == NAME:
         yield from _kept(
@@ -151,9 +153,13 @@ def _kept(
     path: Path, report: ExportReport, *, author: str | None, licence: str | None, stage: str,
     personal_data: Collection[PersonalData], allow: Sequence[str],
 ) -> Iterator[dict[str, Any]]:  # fmt: skip
+    scores = UsageLog(path.with_name(usage_file(path).name)).scores()
     for one in read_conversations(path):
         report.maker = "cervella"
         report.conversations += 1
+        if any(scores.get(request, 0) < 0 for request in one.requests):
+            report.left_out["with an answer that was judged not helpful"] += 1
+            continue
         report.taken += 1
         turns = [
             {"from": role, "value": text}
