@@ -38,7 +38,10 @@ class StoppedError(Exception):
 
 
 class Asking:
-    """What `search` and `ask` do. Several threads may call it; they search one after the other.
+    """What `search` and `ask` do, on one index. Several threads may call it.
+
+    Texts and vectors of what is published no more leave the memory within `serve.look_seconds`; where it is in a
+    bucket, with the next search.
 
     Args:
         loaded: the recipe.
@@ -50,24 +53,21 @@ class Asking:
         source = InRecipe(loaded)
         self._live = InService(look=source.look, open_now=lambda before: self._guarded(source.open_now(before)))
         self._index: Index | None = None
-        self._turn = threading.Lock()
+        self._opening = threading.Lock()  # one thread opens it
+        self._end = threading.Event()
+        threading.Thread(target=self._let_go_of_old, name="old rows", daemon=True).start()
 
     def search(self, question: str, *, k: int | None, **filters: Any) -> tuple[Found, str]:
         """The passages for a question, secrets in it masked, as `cervella search` finds them.
 
         Raises as `Index.search`.
         """
-        from components.index.steps import open_index
-
         recipe = self._loaded.recipe
         params, wanted = recipe.index.search, k or recipe.index.search.k
-        with self._turn:
-            if self._index is None or self._index.live_digest() is None:
-                self._index = open_index(recipe.index, workspace=recipe.workspace)
-            hits = self._index.search(
-                mask_secrets(question), k=2 * wanted, fusion=params.fusion, dense_weight=params.dense_weight,
-                candidates=max(params.candidates, 2 * wanted), **filters,
-            )  # fmt: skip
+        hits = self._opened_index().search(
+            mask_secrets(question), k=2 * wanted, fusion=params.fusion, dense_weight=params.dense_weight,
+            candidates=max(params.candidates, 2 * wanted), **filters,
+        )  # fmt: skip
         given = [hit for hit in hits if self._with_local or not hit.local]
         left_out = set() if self._with_local else {hit.path for hit in hits[:wanted] if hit.local}
         return found(given[:wanted], root=str(recipe.sncp.root), left_out=len(left_out))
@@ -86,6 +86,7 @@ class Asking:
             with asking_in(workspace):
                 self._live.look(strict=not self._live.told()["ready"])
                 with self._live.use() as opened:
+                    self._index = opened.partner.index  # one in memory is enough
                     told["release"] = opened.release
                     asked = self._asked(opened, question, stop)
         except Exception as error:
@@ -102,12 +103,28 @@ class Asking:
 
     def close(self) -> None:
         """Let go of what is open."""
+        self._end.set()
         self._live.close()
+
+    def _opened_index(self) -> Index:
+        from components.index.steps import open_index
+
+        recipe, index = self._loaded.recipe, self._index
+        if index is None or index.live_digest() is None:
+            with self._opening:
+                if self._index is index:  # no other thread was quicker
+                    self._index = open_index(recipe.index, workspace=recipe.workspace)
+                index = self._index
+        return index
+
+    def _let_go_of_old(self) -> None:
+        while not self._end.wait(self._loaded.recipe.serve.look_seconds):
+            if self._index is not None:
+                self._index.let_go_of_old()
 
     def _asked(self, opened: Opened, question: str, stop: threading.Event) -> Asked:
         pieces = opened.partner.stream(
-            question, turn=self._turn, beat_seconds=_BEAT_SECONDS,
-            max_chars=self._loaded.recipe.serve.limits.question_chars,
+            question, beat_seconds=_BEAT_SECONDS, max_chars=self._loaded.recipe.serve.limits.question_chars,
         )  # fmt: skip
         with closing(pieces):
             for piece in pieces:
