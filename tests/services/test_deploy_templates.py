@@ -95,8 +95,9 @@ def test_the_image_has_what_the_templates_expect(folder: Path, root: Path) -> No
     assert {".venv", ".cervella", ".env"} <= set(ignored)
 
 
-@pytest.mark.parametrize("name", ["cervella-worker.service", "cervella-tunnel.service"])
-def test_a_unit_starts_a_command_that_is_there(folder: Path, name: str) -> None:
+@pytest.mark.parametrize("name", ["cervella-worker.service", "cervella-tunnel.service", "cervella-serve.service"])
+def test_a_unit_starts_a_command_that_is_there(folder: Path, root: Path, name: str) -> None:
+    from flows.commands import serve
     from flows.commands.worker import worker_command
 
     unit = configparser.ConfigParser(interpolation=None, strict=True)
@@ -107,7 +108,14 @@ def test_a_unit_starts_a_command_that_is_there(folder: Path, name: str) -> None:
     if name == "cervella-tunnel.service":
         assert program == "/usr/bin/ssh" and arguments[-1] == "first-machine"
         return
-    assert program.endswith("/.venv/bin/cervella") and arguments[0] == "worker"
+    assert program.endswith("/.venv/bin/cervella")
+    if name == "cervella-serve.service":
+        found = serve.serve_command.make_context("serve", arguments[1:]).params
+        assert arguments[0] == "serve" and (root / found["recipe"]).is_file()
+        assert unit["Service"]["Restart"] == "on-failure" and unit["Service"]["KillMode"] == "mixed"
+        assert int(unit["Service"]["TimeoutStopSec"]) > serve._GRACE_SECONDS + serve._SETTLE_SECONDS
+        return
+    assert arguments[0] == "worker"
     found = worker_command.make_context("worker", arguments[1:]).params
     assert (found["pool"], found["api_url"]) == ("training", "http://127.0.0.1:4200/api")
     assert unit["Unit"]["After"] == "cervella-tunnel.service" and int(unit["Service"]["TimeoutStopSec"]) > 12
