@@ -19,7 +19,15 @@ from typing import Any
 from components.errors import TerminalError
 from components.index import table as tables
 from components.index.cleanup import cover, generation_folders
-from components.index.published import Published, read_published, readable, seal_of, utc_now, write_published
+from components.index.published import (
+    LIVE_FILE,
+    Published,
+    read_published,
+    readable,
+    seal_of,
+    utc_now,
+    write_published,
+)
 from components.index.rows import FTS_COLUMN, rows_digest
 from components.store import hold
 
@@ -67,10 +75,11 @@ def indexed(uri: Path) -> list[dict[str, Any]]:
 
 
 def old_tables(uri: Path) -> list[Path]:
-    """Folders of tables that are not the published one."""
+    """Folders of tables that are not the published one; none while nobody can tell which that is."""
     published = readable(uri)
-    keep = f"{published.now.table}.lance" if published else None
-    return [folder for folder in generation_folders(uri) if folder.name != keep] if uri.is_dir() else []
+    if published is None:
+        return []
+    return [folder for folder in generation_folders(uri) if folder.name != f"{published.now.table}.lance"]
 
 
 def forget_rows(uri: Path, *, holds: Holds) -> int:
@@ -98,7 +107,7 @@ def forget_rows(uri: Path, *, holds: Holds) -> int:
         if published is None or kept is None or not kept.num_rows:
             for folder in generation_folders(uri):
                 shutil.rmtree(folder)
-            (uri / "live.json").unlink(missing_ok=True)
+            (uri / LIVE_FILE).unlink(missing_ok=True)
             _put_aside_files(uri)
             return removed
         for folder in generation_folders(uri):

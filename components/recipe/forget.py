@@ -12,7 +12,6 @@ elsewhere), a model's own wording of it in what was recorded, vectors of texts t
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -20,10 +19,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from components.errors import InputError, TerminalError
+from components.errors import CervellaError, InputError, TerminalError
 from components.index.place import forget_copy, index_uri, mirror_of
+from components.index.published import readable
 from components.index.purge import forget_rows, indexed
 from components.index.steps import read_chunks
+from components.llm.counting import embedder_id, ids_of_engines
 from components.llm.purge import count_answers, forget_answers, forget_vectors
 from components.recipe.forget_trained import copies_of, trained_on
 from components.recipe.model import Recipe
@@ -33,19 +34,18 @@ from components.serve.compare.records import comparisons_file
 from components.sncp.globs import Glob
 from components.sncp.steps import read_documents
 from components.store import Artefact, FileLock, Store, hold, is_held, read_runs
-from components.store.purge import Words, blot_database, blot_file, files_with, is_database, remove_folder
+from components.store.files import FORGOTTEN, delete_aside, remove_folder
+from components.store.purge import Words, blot_database, blot_file, files_with, is_database
 from components.store.runs import KEEP
 from components.usage import usage_file
 from components.usage.conversations import conversations_file, forget_conversations
 from components.usage.purge import forget_paths
 
 __all__ = [
-    "TRASH", "AtWorkError", "Forgetting", "alone_in", "asking_in", "index_folders", "note_words", "notes_on_disk",
+    "AtWorkError", "Forgetting", "alone_in", "asking_in", "index_folders", "left_aside", "note_words", "notes_on_disk",
 ]  # fmt: skip
 
-TRASH = ".trash."
-"""How the names of folders begin in which a cleaning puts what it removes; what follows is random."""
-_COLLECT, _CHUNK = "sncp.collect", "index.chunk"
+_COLLECT, _CHUNK, _BUILD = "sncp.collect", "index.chunk", "index.build"
 _SHORT_PATH = 8  # characters: shorter ones stand in other words by chance
 
 
@@ -118,27 +118,23 @@ def _refuse_beside_runs(workspace: Path, what: str) -> None:
 def index_folders(recipe: Recipe) -> list[Path]:
     """Folders of the recipe's index and of those of its matrix, as far as they are there and written here."""
     folder = recipe.workspace / "matrix"
-    own = sorted(folder.iterdir()) if folder.is_dir() else []
+    own = [uri for uri in sorted(folder.iterdir()) if not uri.name.startswith(".")] if folder.is_dir() else []
     here = [] if recipe.index.read_from else [index_uri(recipe.index, workspace=recipe.workspace)]
-    return [uri for uri in [*here, *own] if uri.is_dir()]
+    return [uri for uri in dict.fromkeys([*here, *own]) if uri.is_dir()]
+
+
+def left_aside(recipe: Recipe) -> list[Path]:
+    """Folders that a removal has set aside, which was killed or is deleting them now."""
+    workspace = recipe.workspace
+    named = [workspace / name for name in ("matrix", "runs", "scratch")]
+    homes = [*sorted((workspace / "store").glob("*")), *named, *index_folders(recipe)]
+    found = [path for home in homes for path in sorted(home.glob(f".*{FORGOTTEN}"))]
+    return [path for path in found if path.is_dir() and not path.is_symlink()]
 
 
 def searched_folders(recipe: Recipe) -> list[Path]:
     """These, and what was brought of an index that is in a bucket."""
     return list(dict.fromkeys([*index_folders(recipe), index_uri(recipe.index, workspace=recipe.workspace)]))
-
-
-def artefacts(workspace: Path, step: str) -> list[Artefact]:
-    """Every artefact of a step whose seal holds."""
-    folder, store = workspace / "store" / step, Store(workspace)
-    found = []
-    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
-        if not path.name.startswith("."):
-            try:
-                found.append(store.open(f"{step}/{path.name}"))
-            except TerminalError:
-                continue
-    return found
 
 
 def notes_on_disk(root: Path, globs: Sequence[Glob], *, leave_out: Path) -> list[Path]:
@@ -162,7 +158,7 @@ def note_words(recipe: Recipe, notes: Sequence[str]) -> tuple[Words, frozenset[s
     paths: set[str] = set()
     others: dict[str, str] = {}
     newest = _newest(workspace)
-    for artefact in artefacts(workspace, _COLLECT):
+    for artefact in Store(workspace).newest(_COLLECT):
         for document in read_documents(artefact):
             if any(map(named, document.paths)):
                 twins = [path for path in document.paths if not named(path)]
@@ -228,7 +224,7 @@ class Forgetting:
         searched = searched_folders(self.recipe)
         self.rows = {uri: [row for row in indexed(uri) if self.holds(row)] for uri in searched}
         self.texts = {row["embed_text"] for rows in self.rows.values() for row in rows}
-        for artefact in artefacts(self.workspace, _CHUNK):
+        for artefact in Store(self.workspace).newest(_CHUNK):
             for chunk in read_chunks(artefact):
                 if self.paths.intersection(chunk.paths) or self.words.in_text(chunk.embed_text):
                     self.texts.add(chunk.embed_text)
@@ -240,8 +236,14 @@ class Forgetting:
 
     @cached_property
     def embedders(self) -> set[str]:
-        """Ids of every embedder that a sealed index was made with."""
-        return {str(built.read_json("index.json")["embedder"]) for built in artefacts(self.workspace, "index.build")}
+        """Ids of every embedder that a sealed index, or one in a history, was made with, and of the recipe's."""
+        told = {str(built.read_json("index.json")["embedder"]) for built in Store(self.workspace).newest(_BUILD)}
+        for published in filter(None, map(readable, self.rows)):
+            told.update(entry.embedder for entry in published.history)
+        params = self.recipe.index.embedding.model_dump(include={"model", "dimensions", "api_base"})
+        with suppress(CervellaError):  # it cannot be loaded here
+            told.add(embedder_id(**params, guess=True) or "")
+        return {name for one in told for name in ids_of_engines(one)}
 
     def files(self) -> list[Path]:
         """Files that hold the words, those of indexes aside."""
@@ -311,9 +313,8 @@ class Forgetting:
             TransientError: that bucket cannot be reached. Then all but the copy is done.
         """
         cache = self.workspace / "cache"
-        # What a killed cleaning has left goes as a whole: nothing could look into its tables.
-        for path in self.workspace.glob(f"{TRASH}*"):
-            shutil.rmtree(path, ignore_errors=True)
+        for path in left_aside(self.recipe):  # as a whole: nothing could look into its tables
+            delete_aside(path)
         if address := self.recipe.index.read_from:
             mirror_of(address, workspace=self.workspace).remove()
         forget_vectors(cache / "embeddings.sqlite", embedders=self.embedders, texts=self.texts, do=True)

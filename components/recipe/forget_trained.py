@@ -7,7 +7,7 @@ copies of these files in this workspace's MLflow.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from pathlib import Path
 
 from components.errors import TerminalError
@@ -38,23 +38,13 @@ def trained_on(workspace: Path, folders: Collection[Path]) -> list[Artefact]:
             weights |= _weights(gone)
     found: list[Artefact] = []
     for step in _STEPS:
-        for artefact in _sealed(store, step):
+        for artefact in store.newest(step):
             if digests.intersection(map(str, artefact.manifest["inputs"].values())):
                 digests.add(artefact.digest)
                 weights |= _weights(artefact)
                 found.append(artefact)
-    found += [one for one in _sealed(store, _RELEASES) if weights & {*_weights(one), one.read_json(RELEASE)["adapter"]}]
+    found += [one for one in store.newest(_RELEASES) if weights & {*_weights(one), one.read_json(RELEASE)["adapter"]}]
     return found[::-1]
-
-
-def _sealed(store: Store, step: str) -> Iterator[Artefact]:
-    home = store.workspace / "store" / step
-    for path in sorted(home.iterdir()) if home.is_dir() else []:
-        if not path.name.startswith("."):
-            try:
-                yield store.open(f"{step}/{path.name}")
-            except TerminalError:
-                continue
 
 
 def _weights(artefact: Artefact) -> set[str]:

@@ -1,13 +1,13 @@
 """What a workspace need not keep: artefacts of old runs, indexes of an old matrix, scratch and halves of dead runs.
 
 Kept are the artefacts of the newest runs of each recipe, of the newest run of each release that was registered, of the
-runs that the champion and those before it came from, the scratch of steps that the next run of a recipe goes on from,
-and the chunks that `index rollback` may need, of every index that a kept run has used. `run.json` files stay: they are
-small, and the record of what was done.
+runs that the champion and those before it came from, what steps that did not end have left for the next run of a
+recipe, and the chunks that `index rollback` may need, of every index that a kept run has used. `run.json` files stay:
+they are small, and the record of what was done. What nobody can tell to be unneeded stays.
 
 Nothing is changed here, so it may be looked beside runs and questions; what is found then is looked at once more by who
 removes it. NOT covered: a step that was left by a version which did not record its fingerprint (its scratch goes by its
-age), and what lies outside workspace and index.
+age), what a run made whose record is damaged, and what lies outside workspace and index.
 """
 
 from __future__ import annotations
@@ -24,18 +24,23 @@ from pathlib import Path
 from typing import Any
 
 from components.errors import CervellaError
+from components.index.cleanup import generation_folders
+from components.index.published import DamagedFile
 from components.index.purge import old_tables
 from components.index.steps import history_artefacts, index_uri
-from components.recipe.forget import TRASH, index_folders
+from components.recipe.forget import index_folders, left_aside
 from components.recipe.frozen import load_frozen
 from components.recipe.model import Recipe
 from components.registry.champion.record import Champion, line_of, read_champions
 from components.serve.backends.weights import BASE, is_serving
 from components.store import is_held, read_runs
 from components.store.artefact import MANIFEST
+from components.store.files import FORGOTTEN
 
-__all__ = ["Look", "Unused", "find_unused", "locks_of"]
+__all__ = ["KEEP_RUNS", "Look", "Unused", "locks_of"]
 
+KEEP_RUNS = 10
+"""Runs of each recipe whose artefacts stay, where nobody says otherwise."""
 _CHAMPIONS = 10
 """Champions of each registered model that are kept with their scores: of the newest changes, and of the line back."""
 _FRESH, _FRESH_UNATTENDED = timedelta(days=1), timedelta(weeks=4)
@@ -43,9 +48,8 @@ _FRESH, _FRESH_UNATTENDED = timedelta(days=1), timedelta(weeks=4)
 _BEING_WRITTEN = timedelta(hours=1)
 """A file beside another that is younger may be of a write that is under way."""
 _HALF_WRITTEN = re.compile(r"\..+\.(json|yaml)\.[a-z0-9_]{8}")  # as `write_atomic` names them
-_TRASH = re.compile(re.escape(TRASH) + "[a-z0-9_]{8}")
-_FORGOTTEN = ".forgotten"  # as `remove_folder` names what it removes
 _CHUNK = "index.chunk"
+_HALF_TABLE = ".forget"  # as a table is called that is being written anew
 _Found = tuple[str, Path, str]  # kind, path, why
 
 
@@ -71,7 +75,7 @@ class Look:
     """
 
     recipe: Recipe
-    keep: int = 10
+    keep: int = KEEP_RUNS
     older_than: timedelta | None = None
     unattended: bool = False
     _frozen: dict[str, Recipe | None] = field(default_factory=dict, init=False)  # run -> its recipe, if it can be read
@@ -80,41 +84,70 @@ class Look:
         """What the workspace need not keep.
 
         Raises:
-            TerminalError: the file of champions cannot be read, so nobody knows what is needed.
+            TerminalError: the file of champions or an index cannot be read, so nobody knows what is needed.
         """
-        return [Unused(kind, path, why, _size(path)) for kind, path, why in self._look()]
+        there = list(self._there())  # before the runs are read: what is sealed after that is in no record yet
+        needs = self._needs()
+        return [Unused(kind, path, why, _size(path)) for kind, path, why in there if needs.let_go(kind, path)]
 
     def still(self, unused: Sequence[Unused]) -> list[Unused]:
-        """Those of what was found before that are unused now; quick, since nothing is measured again."""
-        now = {(kind, path) for kind, path, _ in self._look()}
-        return [item for item in unused if (item.kind, item.path) in now]
+        """Those of what was found before that are unused now; quick, since nothing else is looked at. Raises alike."""
+        needs = self._needs()
+        return [item for item in unused if needs.let_go(item.kind, item.path)]
 
-    def _look(self) -> Iterator[_Found]:
+    def _there(self) -> Iterator[_Found]:
+        """All that goes unless something needs it."""
+        workspace = self.recipe.workspace
+        for step in _entries(workspace / "store"):
+            for path in _entries(step) if step.is_dir() else []:
+                if path.name.startswith("."):
+                    yield "half-made", path, "left by a step that was killed"
+                else:
+                    yield "artefact", path, "of no run that is kept, no release and no published index"
+        fresh = _FRESH_UNATTENDED if self.unattended else _FRESH
+        for path in _entries(workspace / "scratch"):
+            if datetime.now(UTC) - _touched(path) > fresh:
+                yield "scratch", path, f"of a run that did not end, untouched for {_in_words(fresh)}"
+        yield from self._files()
+        for path in left_aside(self.recipe):
+            yield "half-made", path, "left by a removal that was killed"
+        for uri in index_folders(self.recipe):
+            if uri.parent == workspace / "matrix":
+                yield "index", uri, "of combinations of a matrix, and no run of them is kept"
+            for path in (uri / _HALF_TABLE, *generation_folders(uri)):
+                if path.is_dir():
+                    yield "table", path, "not the one that is published"
+
+    def _files(self) -> Iterator[_Found]:
+        """Databases that were put aside, and halves of files."""
+        workspace, cache = self.recipe.workspace, self.recipe.workspace / "cache"
+        # What is whole there is bounded by itself. What was used and said may be in the broken file alone.
+        for folder in [cache] if self.unattended else [cache, workspace / "usage", workspace / "serve"]:
+            for path in sorted(folder.glob("*.corrupt-*")):
+                yield "cache" if folder == cache else folder.name, path, "was broken and put aside"
+        beside = [*cache.glob(".*"), *(workspace / "registry").glob(".champion.json.*"),
+                  *(workspace / "serve" / "endpoints").glob(".*")]  # fmt: skip
+        for path in [*sorted(beside), *sorted((workspace / "runs").rglob(".*"))]:
+            if _HALF_WRITTEN.fullmatch(path.name) and _is_old_file(path):
+                yield "half-made", path, "left by a write that was killed"
+
+    def _needs(self) -> _Needs:
         recipe, workspace = self.recipe, self.recipe.workspace
-        # Listed before the runs are read: what is sealed after that is in no record yet.
-        in_store = [path for step in _entries(workspace / "store") if step.is_dir() for path in _entries(step)]
         states = read_runs(workspace)  # newest first
         kept = _kept_runs(recipe, states, keep=self.keep, older_than=self.older_than)
         recipes, are_all = self._recipes(kept)
-        used = {index_uri(one.index, workspace=workspace) for one in recipes}
-        matrix = workspace / "matrix"
+        used = {_index_of(one, workspace=workspace) for one in (recipe, *recipes)}
+        names = {uri.name for uri in used}  # as those of a matrix have it, wherever the workspace was then
         indexes = index_folders(recipe)
-        unused = [uri for uri in indexes if uri.parent == matrix and uri not in used] if are_all else []
-        published = [uri for uri in indexes if uri not in unused]
-        needed, left = _needed(recipe, kept, indexes={*published, *used}), _left_behind(states)
-        spared = set() if are_all else {_CHUNK, BASE}  # of an index, or for a server, that nobody can tell
-        if is_serving(workspace) or any(one.serve.backend == "vllm" for one in (recipe, *recipes)):
+        unused = {uri for uri in indexes if are_all and uri.parent == workspace / "matrix" and uri.name not in names}
+        chunks, are_all_chunks = _chunks(recipe, {*indexes, *used} - unused)
+        spared = set() if are_all and are_all_chunks else {_CHUNK}
+        if not are_all or is_serving(workspace) or any(one.serve.backend == "vllm" for one in (recipe, *recipes)):
             spared.add(BASE)
-        for path in in_store:
-            yield from _in_store(path, workspace=workspace, needed=needed, left=left, spared=spared)
-        yield from self._scratch(left)
-        yield from self._files()
-        for uri in unused:
-            yield "index", uri, "of combinations of a matrix, and no run of them is kept"
-        for uri in published:
-            dead = [path for path in [uri / ".forget", *sorted(uri.glob(f".*.lance{_FORGOTTEN}"))] if path.exists()]
-            for path in [*old_tables(uri), *dead]:
-                yield "table", path, "not the one that is published"
+        made = {step["artefact"] for state in kept for step in state["steps"] if step.get("artefact")}
+        for one in _champions(workspace):
+            made.update(artefact for artefact in (one.release, one.scorecard, one.gate) if artefact)
+        return _Needs(workspace, made | chunks, _left_behind(states), spared, unused)
 
     def _recipes(self, kept: list[dict[str, Any]]) -> tuple[list[Recipe], bool]:
         """Recipes of kept runs, and whether these are all: one may be unreadable, after an upgrade for example."""
@@ -127,40 +160,46 @@ class Look:
         found = [self._frozen[state["run"]] for state in kept if state["steps"]]
         return [one for one in found if one is not None], None not in found
 
-    def _scratch(self, left: set[str]) -> Iterator[_Found]:
-        """Scratch folders from which no run goes on."""
-        workspace, now = self.recipe.workspace, datetime.now(UTC)
-        fresh = _FRESH_UNATTENDED if self.unattended else _FRESH
-        for path in _entries(workspace / "scratch"):
-            if path.name.endswith(_FORGOTTEN):
-                yield "half-made", path, "left by a removal that was killed"
-            elif path.name in left or any(map(is_held, locks_of("scratch", path, workspace=workspace))):
-                continue
-            elif now - _touched(path) > fresh:
-                yield "scratch", path, f"of a run that did not end, untouched for {_in_words(fresh)}"
 
-    def _files(self) -> Iterator[_Found]:
-        """Databases that were put aside, halves of files, and what a killed cleaning has left."""
-        workspace, cache = self.recipe.workspace, self.recipe.workspace / "cache"
-        # What is whole there is bounded by itself. What was used and said may be in the broken file alone.
-        for folder in [cache] if self.unattended else [cache, workspace / "usage", workspace / "serve"]:
-            for path in sorted(folder.glob("*.corrupt-*")):
-                yield "cache" if folder == cache else folder.name, path, "was broken and put aside"
-        beside = [*cache.glob(".*"), *(workspace / "registry").glob(".champion.json.*"),
-                  *(workspace / "serve" / "endpoints").glob(".*")]  # fmt: skip
-        for path in [*sorted(beside), *sorted((workspace / "runs").rglob(".*"))]:
-            if _HALF_WRITTEN.fullmatch(path.name) and _is_old_file(path):
-                yield "half-made", path, "left by a write that was killed"
-        for path in _entries(workspace):
-            if _TRASH.fullmatch(path.name):
-                yield "half-made", path, "left by a cleaning that was killed"
+@dataclass(frozen=True)
+class _Needs:
+    """What is needed at one moment.
 
+    Attributes:
+        workspace: of all this.
+        artefacts: ids.
+        left: fingerprints of steps that the next run of a recipe goes on from, or finds sealed.
+        spared: steps of which no artefact goes: of an index, or for a server, that nobody can tell.
+        unused: indexes of combinations of a matrix that no kept run has used.
+    """
 
-def find_unused(
-    recipe: Recipe, *, keep: int = 10, older_than: timedelta | None = None, unattended: bool = False
-) -> list[Unused]:
-    """What the workspace need not keep; see `Look`."""
-    return Look(recipe, keep, older_than, unattended).find()
+    workspace: Path
+    artefacts: set[str]
+    left: set[str]
+    spared: set[str]
+    unused: set[Path]
+
+    def let_go(self, kind: str, path: Path) -> bool:
+        """Whether nothing needs it, and nobody is at work on it."""
+        if path.name.endswith(FORGOTTEN):
+            return True
+        if any(map(is_held, locks_of(kind, path, workspace=self.workspace))):
+            return False
+        if kind == "index":
+            return path in self.unused
+        if kind == "table":
+            return path.parent not in self.unused and (path.name == _HALF_TABLE or path in old_tables(path.parent))
+        if kind == "scratch":
+            return path.name not in self.left
+        if path.parent.parent != self.workspace / "store":
+            return True
+        step, fingerprint = path.parent.name, _fingerprint(path)
+        wanted = fingerprint in self.left or f"{step}/{fingerprint}" in self.artefacts
+        if kind == "artefact":
+            return not wanted and step not in self.spared
+        # Whole, and only to be put in its place: the step's next holder does so.
+        whole = any((folder / MANIFEST).exists() for folder in (path, path / "old"))
+        return not (whole and wanted) or path.with_name(fingerprint).exists()
 
 
 def locks_of(kind: str, path: Path, *, workspace: Path) -> list[Path]:
@@ -175,26 +214,31 @@ def locks_of(kind: str, path: Path, *, workspace: Path) -> list[Path]:
     return []
 
 
-def _in_store(
-    path: Path, *, workspace: Path, needed: set[str], left: set[str], spared: set[str]
-) -> Iterator[_Found]:  # fmt: skip
-    """What is to be said of an entry of the store. `spared`: steps of which nothing goes."""
-    step, fingerprint = path.parent.name, _fingerprint(path)
-    if any(map(is_held, locks_of("artefact", path, workspace=workspace))):
-        return
-    if path.name.startswith("."):
-        # Whole, and only to be put in its place: the step's next holder does so.
-        whole = any((folder / MANIFEST).exists() for folder in (path, path / "old"))
-        wanted = fingerprint in left or f"{step}/{fingerprint}" in needed
-        if not (whole and wanted) or path.name.endswith(_FORGOTTEN) or path.with_name(fingerprint).exists():
-            yield "half-made", path, "left by a step that was killed"
-    elif f"{step}/{fingerprint}" not in needed and step not in spared:
-        yield "artefact", path, "of no run that is kept, no release and no published index"
-
-
 def _fingerprint(path: Path) -> str:
     """Of a sealed artefact, or of a hidden folder beside it."""
     return path.name.removeprefix(".").partition(".")[0]
+
+
+def _index_of(recipe: Recipe, *, workspace: Path) -> Path:
+    """The index of a kept run; where the workspace has moved since, or is mounted elsewhere, where it is now."""
+    uri = index_uri(recipe.index, workspace=workspace)
+    if not uri.is_relative_to(workspace) and uri.is_relative_to(recipe.workspace):
+        return workspace / uri.relative_to(recipe.workspace)
+    return uri
+
+
+def _chunks(recipe: Recipe, indexes: set[Path]) -> tuple[set[str], bool]:
+    """Ids of the chunks that a rollback of one of `indexes` may need, and whether these are all that can be known."""
+    found, are_all = set[str](), True
+    for uri in sorted(indexes):
+        if not uri.is_relative_to(recipe.workspace) and not uri.is_dir():  # elsewhere, or on a disk that is not here
+            are_all = False
+        try:
+            params = recipe.index.model_copy(update={"uri": uri})
+            found |= history_artefacts(params, workspace=recipe.workspace)
+        except DamagedFile:
+            are_all = False
+    return found, are_all
 
 
 def _left_behind(states: list[dict[str, Any]]) -> set[str]:
@@ -212,19 +256,6 @@ def _left_behind(states: list[dict[str, Any]]) -> set[str]:
 def _of(state: dict[str, Any]) -> tuple[str, str, str]:
     """Recipe, phase and combination of a matrix, which is a recipe of its own."""
     return state["recipe"], state["phase"], str((state.get("matrix") or {}).get("combination", ""))
-
-
-def _needed(recipe: Recipe, kept: list[dict[str, Any]], *, indexes: set[Path]) -> set[str]:
-    """Ids of artefacts that are kept. `indexes`: of other recipes of the workspace as well."""
-    needed: set[str] = set()
-    for uri in sorted(indexes):
-        params = recipe.index.model_copy(update={"uri": uri})
-        needed |= history_artefacts(params, workspace=recipe.workspace)
-    for state in kept:
-        needed.update(step["artefact"] for step in state["steps"] if step.get("artefact"))
-    for one in _champions(recipe.workspace):
-        needed.update(artefact for artefact in (one.release, one.scorecard, one.gate) if artefact)
-    return needed
 
 
 def _champions(workspace: Path) -> list[Champion]:
@@ -262,7 +293,8 @@ def _kept_runs(
 
 
 def _entries(folder: Path) -> list[Path]:
-    return sorted(folder.iterdir()) if folder.is_dir() else []
+    """What is in a folder, without what was set aside."""
+    return [path for path in sorted(folder.iterdir()) if not path.name.endswith(FORGOTTEN)] if folder.is_dir() else []
 
 
 def _is_old_file(path: Path) -> bool:

@@ -1,4 +1,4 @@
-"""Forgetting words: how they are recognised in any file, and how files, databases and artefacts lose them.
+"""Forgetting words: how they are recognised in any file, and how files and databases lose them.
 
 A `Words` is a set of byte strings. For a secret they are its spellings in the formats that are written here: as it is,
 in JSON, in JSON within JSON, in HTML, in a URL, in base64. For a note they are pieces of its lines that no escaping
@@ -7,8 +7,8 @@ changes and that stand in no other note.
 Not found: words that a compression hides (tables of LanceDB: their own room writes them anew), words that a model has
 put differently, a secret cut in two by a line break that it did not have.
 
-State after a hard crash: an artefact is first renamed to a hidden sibling, so it is there or it is not; a database is
-changed in one transaction; other files are replaced whole. Doing it again finishes.
+State after a hard crash: a database is changed in one transaction, other files are replaced whole. Doing it again
+finishes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ import json
 import mmap
 import os
 import re
-import shutil
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
@@ -29,7 +28,7 @@ from urllib.parse import quote
 from components.errors import InputError, TerminalError
 from components.store.files import write_atomic
 
-__all__ = ["BLOT", "Words", "blot_database", "blot_file", "files_with", "is_database", "remove_folder", "vacuum"]
+__all__ = ["BLOT", "Words", "blot_database", "blot_file", "files_with", "is_database", "vacuum"]
 
 BLOT = b"[forgotten]"
 _SHORTEST = 6  # characters of a secret: shorter ones stand everywhere by chance
@@ -130,15 +129,6 @@ def files_with(words: Words, folder: Path, *, leave_out: Collection[Path] = ()) 
             path = Path(at, name)
             if path.is_file() and not path.is_symlink() and words.in_file(path):
                 yield path
-
-
-def remove_folder(folder: Path) -> None:
-    """Remove a folder so that a crash leaves it whole, or hidden and to be removed by `gc`."""
-    aside = folder.with_name(f".{folder.name}.forgotten")
-    if folder.exists():
-        shutil.rmtree(aside, ignore_errors=True)
-        os.replace(folder, aside)
-    shutil.rmtree(aside, ignore_errors=True)
 
 
 def blot_file(words: Words, path: Path) -> None:

@@ -199,7 +199,8 @@ def list_runs(workspace: Path) -> list[Run]:
     folder = workspace / "runs"
     if not folder.is_dir():
         return []
-    return [Run(path) for path in sorted(folder.iterdir(), reverse=True) if os.path.lexists(path / "run.json")]
+    found = [path for path in sorted(folder.iterdir(), reverse=True) if not path.name.startswith(".")]  # of a removal
+    return [Run(path) for path in found if os.path.lexists(path / "run.json")]
 
 
 def read_runs(workspace: Path) -> list[dict[str, Any]]:

@@ -29,7 +29,7 @@ from typing import Any
 from components.errors import TerminalError
 from components.store import artefact as sealed
 from components.store.artefact import Artefact
-from components.store.files import sync_folder
+from components.store.files import FORGOTTEN, sync_folder
 from components.store.locks import FileLock, hold
 from components.store.spec import StepSpec
 from components.store.swap import exchange
@@ -57,6 +57,8 @@ def recover(home: Path) -> None:
     if sealed.load(home)[0] is not None:
         return
     for hidden in sorted(home.parent.glob(f".{home.name}.*")):
+        if hidden.name.endswith(FORGOTTEN):  # being deleted, perhaps at this moment
+            continue
         for folder in (hidden, hidden / "old"):
             found, _ = sealed.load_manifest(folder)
             if found is not None and found.fingerprint == home.name:

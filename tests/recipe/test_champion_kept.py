@@ -15,7 +15,7 @@ from components.errors import TerminalError
 from components.recipe.cleaning import remove_unused
 from components.recipe.forget import Forgetting
 from components.recipe.model import Recipe
-from components.recipe.unused import Look, find_unused
+from components.recipe.unused import Look
 from components.registry.champion.record import champion_file, read_champion
 from components.services.doctor_champion import check_champions
 from components.store import Store
@@ -93,7 +93,7 @@ class TestUnused:
         shelf.promote()
         champion_file(shelf.workspace).write_text("{}")
         with pytest.raises(TerminalError, match="champion.json"):
-            find_unused(recipe, keep=1)
+            Look(recipe, keep=1).find()
 
     def test_a_write_that_was_killed(self, shelf: Shelf, recipe: Recipe) -> None:
         shelf.run("Uno.")

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import errno
+import logging
 import os
 import shutil
+import subprocess
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from components.recipe import unused
+from components.recipe import cleaning, unused
 from components.recipe.cleaning import bytes_in_words, clean_workspace, cleaned_markdown, remove_unused
 from components.recipe.forget import AtWorkError, Forgetting, asking_in
 from components.recipe.model import Recipe
 from components.recipe.unused import Look
-from components.store import Run, StepSpec, Store, recorded_step
+from components.store import Run, StepSpec, Store, list_runs, recorded_step
+from components.store.files import set_aside
 from components.store.purge import Words
 
 
@@ -56,15 +60,18 @@ def test_a_workspace_that_is_not_there_is_not_made(recipe: Recipe, tmp_path: Pat
     assert clean_workspace(none) == [] and not none.workspace.exists()
 
 
-def test_what_is_at_work_is_waited_for(recipe: Recipe) -> None:
+def test_what_is_at_work_is_waited_for(
+    recipe: Recipe, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(cleaning, "_LOOK_SECONDS", 0.05)
     run = Run.create(recipe.workspace, recipe="casa", phase="reindex")
     ending = threading.Timer(0.3, lambda: run.update(status="done"))
     ending.start()
-    told: list[str] = []
-    removed = clean_workspace(recipe, wait_seconds=60, look_seconds=0.05, say=told.append)
+    with caplog.at_level(logging.INFO, "cervella"):
+        removed = clean_workspace(recipe, wait_seconds=60)
     ending.join()
     assert len(removed) == 2 and left(recipe) == []
-    assert told == [f"waiting: run {run.id} is at work in {recipe.workspace}; gc when it has ended"]
+    assert caplog.messages == [f"waiting: run {run.id} is at work in {recipe.workspace}; gc when it has ended"]
 
 
 @pytest.mark.parametrize("by", ["run", "question"])
@@ -87,26 +94,29 @@ def test_a_dry_run_needs_nobody_to_stop(recipe: Recipe) -> None:
 def test_questions_are_answered_while_it_looks_and_while_what_was_moved_is_removed(
     recipe: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    measured, asked = unused._size, list[str]()
+    old = recipe.workspace / "scratch" / "ab12" / "half.jsonl"
+    old.parent.mkdir(parents=True)
+    old.touch()
+    for path in (old, old.parent):
+        os.utime(path, (1, 1))
+    told, asked = unused._told, list[str]()
 
-    def measuring(path: Path) -> int:
+    def walking(path: Path) -> Iterator[os.stat_result]:
         with asking_in(recipe.workspace):
             asked.append("look")
-        return measured(path)
+        return told(path)
 
     def killed(path: Path, **options: Any) -> None:
         with asking_in(recipe.workspace):
             asked.append("removal")
 
-    monkeypatch.setattr(unused, "_size", measuring)
+    monkeypatch.setattr(unused, "_told", walking)
     monkeypatch.setattr(shutil, "rmtree", killed)
-    assert len(clean_workspace(recipe)) == 2
+    assert len(clean_workspace(recipe)) == 3
     monkeypatch.undo()
-    assert asked == ["look", "look", "removal"] and left(recipe) == []
-    [trash] = recipe.workspace.glob(".trash.*")
-    assert len(list(trash.iterdir())) == 2
-    assert [(one.kind, one.path) for one in clean_workspace(recipe)] == [("half-made", trash)]
-    assert list(recipe.workspace.glob(".trash.*")) == []
+    assert asked == ["look"] * 4 + ["removal"] * 2 and left(recipe) == [".0123.x.forgotten"]
+    again = [(one.kind, one.path.name) for one in clean_workspace(recipe)]
+    assert again == [("half-made", ".0123.x.forgotten"), ("half-made", ".ab12.forgotten")] and left(recipe) == []
 
 
 def test_what_is_needed_by_the_time_it_would_be_moved_stays(recipe: Recipe) -> None:
@@ -123,25 +133,73 @@ def test_what_is_needed_by_the_time_it_would_be_moved_stays(recipe: Recipe) -> N
     assert len(removed) == len(before) - 1 and Store(recipe.workspace).find(sealed)
 
 
-def test_on_another_disk_it_is_removed_where_it_is(recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
-    replace = os.replace
-
-    def replacing(one: Path, other: Path) -> None:
-        if ".trash." in str(other):
-            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
-        replace(one, other)
-
-    monkeypatch.setattr(os, "replace", replacing)
-    assert len(clean_workspace(recipe)) == 2
-    assert left(recipe) == [] and list(recipe.workspace.glob(".trash.*")) == []
+SET_ASIDE = (
+    "store/index.chunk/.ab12.forgotten", "scratch/.ab12.forgotten", "runs/.20261101-0300-casa.forgotten",
+    "matrix/.0123abcd.forgotten", "matrix/4567abcd/.chunks-0123456789abcdef.lance.forgotten",
+    "index/.chunks-0123456789abcdef.lance.forgotten",
+)  # fmt: skip
 
 
-def test_what_a_killed_cleaning_left_is_forgotten_as_a_whole(recipe: Recipe) -> None:
-    moved = recipe.workspace / ".trash.abcd_123" / "0" / "chunks.lance"
-    moved.parent.mkdir(parents=True)
-    moved.write_bytes(b"compressed")
-    Forgetting(recipe, Words.of_secret("una parola segreta")).forget()
-    assert not moved.parent.parent.exists()
+@pytest.mark.parametrize("by", ["gc", "forget"])
+def test_what_a_killed_removal_has_set_aside_goes_as_a_whole(recipe: Recipe, by: str) -> None:
+    for name in SET_ASIDE:
+        (recipe.workspace / name / "data").mkdir(parents=True)
+        (recipe.workspace / name / "data" / "rows").write_bytes(b"compressed")
+        (recipe.workspace / name / "run.json").write_text("{}")
+    mine = recipe.workspace / "scratch" / ".mine.forgotten"
+    mine.write_text("a file of a person")
+    assert len(list_runs(recipe.workspace)) == 1
+    if by == "gc":
+        assert sum(str(item.path).endswith(".forgotten") for item in clean_workspace(recipe)) == len(SET_ASIDE)
+    else:
+        Forgetting(recipe, Words.of_secret("una parola segreta")).forget()
+    assert list(recipe.workspace.rglob("*.forgotten")) == [mine]
+
+
+def test_what_is_being_deleted_is_not_taken_for_what_a_crash_left_whole(recipe: Recipe) -> None:
+    step = StepSpec("sncp.collect", 1)
+    store = Store(recipe.workspace)
+    with store.step(step) as at_work:
+        at_work.write_text("said", "x")
+    set_aside(at_work.artefact.path)
+    with store.step(step) as again:
+        assert not again.sealed
+        again.write_text("said", "x")
+
+
+@contextmanager
+def forbidden(folder: Path, *, below: Path) -> Iterator[None]:
+    """Let nothing in a folder be removed or renamed."""
+    as_root = os.geteuid() == 0
+    if not as_root:
+        folder.chmod(0o500)
+    elif shutil.which("chattr") is None or subprocess.run(["chattr", "+i", folder], capture_output=True).returncode:
+        pytest.skip("nothing can be forbidden to this user here")
+    try:
+        yield
+    finally:
+        [now] = below.rglob(folder.name)  # what it is in may have another name by then
+        subprocess.run(["chattr", "-i", now], check=True) if as_root else now.chmod(0o700)
+
+
+@pytest.mark.parametrize("where", ["store/index.chunk", "store/index.chunk/.0123.x/inner"])
+def test_what_may_not_be_removed_is_told_each_time_and_the_rest_goes(
+    recipe: Recipe, caplog: pytest.LogCaptureFixture, where: str
+) -> None:
+    folder = recipe.workspace / where
+    if not folder.exists():
+        folder.mkdir()
+        (folder / "file").write_text("of somebody else")
+    other = recipe.workspace / "store" / "sncp.collect" / ".4567.x"
+    other.mkdir(parents=True)
+    with forbidden(folder, below=recipe.workspace):
+        removed = [clean_workspace(recipe) for _ in range(3)]
+    assert [len(those) for those in removed] == [2, 0, 0] and not other.exists()
+    [stays] = [path for path in (recipe.workspace / "store" / "index.chunk").iterdir() if path.is_dir()]
+    assert stays.name == (".0123.x" if where.endswith("chunk") else ".0123.x.forgotten")
+    assert len(caplog.messages) == 3
+    assert all(".0123.x" in told and "cannot be removed" in told for told in caplog.messages)
+    assert [one.path for one in clean_workspace(recipe)] == [stays] and not stays.exists()
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
+from components.index.published import Publication, Published, write_published
 from components.recipe.cleaning import remove_unused
 from components.recipe.load import to_yaml
 from components.recipe.model import Recipe
-from components.recipe.unused import Look, find_unused
+from components.recipe.unused import Look
 from components.serve.backends.weights import serving_in
 from components.store import Run, StepSpec, Store, hold, recorded_step
 
@@ -68,7 +69,7 @@ def put(path: Path, *, days: float = 0.0) -> Path:
 
 
 def found(recipe: Recipe, **options: Any) -> list[str]:
-    return [item.path.relative_to(recipe.workspace).as_posix() for item in find_unused(recipe, **options)]
+    return [item.path.relative_to(recipe.workspace).as_posix() for item in Look(recipe, **options).find()]
 
 
 class TestScratch:
@@ -111,13 +112,17 @@ class TestStore:
         gone = [f"{step.name}/{step.fingerprint}" for step in old if readable or step.name != "index.chunk"]
         assert found(recipe, keep=1) == [f"store/{name}" for name in gone]
 
-    @pytest.mark.parametrize("because", ["nothing", "of the recipe", "of a kept run", "of a server that is up"])
+    @pytest.mark.parametrize(
+        "because",
+        ["nothing", "of the recipe", "of a kept run", "of a run that cannot be read", "of a server that is up"],
+    )
     def test_a_base_that_a_server_may_use_stays(self, recipe: Recipe, because: str) -> None:
         base = StepSpec("train.base", 1)
         with Store(recipe.workspace).step(base) as step:  # as a server does it, in no run
             step.write_text("config.json", "{}")
         vllm = recipe.model_copy(update={"serve": recipe.serve.model_copy(update={"backend": "vllm"})})
-        ended(vllm if because == "of a kept run" else recipe, StepSpec("sncp.collect", 1))
+        unreadable = {"a_key_of_a_newer_version": 1} if because == "of a run that cannot be read" else {}
+        ended(vllm if because == "of a kept run" else recipe, StepSpec("sncp.collect", 1), **unreadable)
         asked = vllm if because == "of the recipe" else recipe
         if because == "of a server that is up":
             with serving_in(recipe.workspace), serving_in(recipe.workspace):
@@ -133,6 +138,17 @@ class TestStore:
             assert look.find() == [] and remove_unused(look, unused) == [] and half.exists()
         assert remove_unused(look, unused) == unused and not half.exists()
 
+    def test_what_was_sealed_when_the_disk_was_too_full_to_record_it_stays(self, recipe: Recipe) -> None:
+        """As after a kill between the two; `gc` is what a person is told to do then."""
+        step, run = StepSpec("train.run", 1), begin(recipe)
+        run.record_step(step.name, status="running", fingerprint=step.fingerprint)
+        with Store(recipe.workspace).step(step) as at_work:
+            at_work.write_text("adapter", "of a night")
+        run.update(status="failed")
+        assert [found(recipe, unattended=unattended) for unattended in (False, True)] == [[], []]
+        ended(recipe)
+        assert found(recipe) == [f"store/train.run/{step.fingerprint}"]
+
     def test_what_was_killed_as_it_was_put_in_place_is_left_to_the_next_run(self, recipe: Recipe) -> None:
         """As between two renames, where the file system cannot let two names change places."""
         step = StepSpec("train.run", 1)
@@ -143,6 +159,72 @@ class TestStore:
         assert found(recipe) == []
         ended(recipe, step)
         assert home.is_dir() and not hidden.exists()
+
+
+OLD, NEW = (StepSpec("index.chunk", 1, {"of": of}) for of in ("old", "new"))
+TABLES = ("chunks-0123456789abcdef", "chunks-123456789abcdef0")
+
+
+def publish(uri: Path, table: str, *chunks: StepSpec) -> Path:
+    """An index that has this table, and these chunks in its history; the table's folder."""
+    history = [
+        Publication(number, "2026-11-01T03:00:00+00:00", "reindex", number, "d", table, "fake", 2, 1,
+                    chunks_id=f"index.chunk/{step.fingerprint}")
+        for number, step in enumerate(chunks, start=1)
+    ]  # fmt: skip
+    put(uri / f"{table}.lance" / "data")
+    write_published(uri, Published(None, "", {}, tuple(history)))
+    return uri / f"{table}.lance"
+
+
+class TestIndexes:
+    """Tables, and the chunks of what was published before."""
+
+    @pytest.mark.parametrize("file", ["readable", "damaged", "of an older version", "put aside"])
+    def test_no_table_and_no_chunks_go_while_nobody_can_tell_what_is_published(self, recipe: Recipe, file: str) -> None:
+        ended(recipe, OLD)
+        for number in range(10):
+            ended(recipe, StepSpec("index.chunk", 1, {"of": number}))
+        uri = recipe.workspace / "index"
+        former, published = (publish(uri, table, OLD) for table in TABLES)
+        live = uri / "live.json"
+        if file == "damaged":
+            live.write_text("{garbage")
+        elif file == "of an older version":
+            live.write_text(json.dumps(json.loads(live.read_text()) | {"format": 1}))
+        elif file == "put aside":  # by a sync that was killed then: it gave up the way back, not the rows
+            live.rename(uri / "live.json.damaged-1")
+        goes = {"readable": [f"index/{former.name}"], "put aside": [f"store/index.chunk/{OLD.fingerprint}"]}
+        assert found(recipe) == goes.get(file, [])
+        assert published.is_dir()
+
+    def test_indexes_of_a_workspace_that_has_moved_are_still_those_of_its_runs(
+        self, recipe: Recipe, tmp_path: Path
+    ) -> None:
+        """Or that is mounted elsewhere: frozen recipes tell where it was."""
+        for name, folder in (("casa", "matrix/0123abcd"), ("altra", "another index")):
+            uri, old = recipe.workspace / folder, StepSpec("index.chunk", 1, {"of": f"old {name}"})
+            one = recipe.model_copy(update={"name": name, "index": recipe.index.model_copy(update={"uri": uri})})
+            ended(one, old)
+            ended(one, NEW)
+            publish(uri, TABLES[0], old, NEW)
+        publish(recipe.workspace / "matrix" / "4567abcd", TABLES[0], NEW)
+        recipe.workspace.rename(tmp_path / "moved")
+        moved = recipe.model_copy(update={"workspace": tmp_path / "moved"})
+        assert found(moved, keep=1) == ["matrix/4567abcd"]
+
+    @pytest.mark.parametrize("there", [True, False], ids=["here", "on a disk that is not here"])
+    def test_chunks_stay_while_an_index_elsewhere_cannot_be_asked(
+        self, recipe: Recipe, tmp_path: Path, there: bool
+    ) -> None:
+        uri = tmp_path / "another disk"
+        one = recipe.model_copy(update={"index": recipe.index.model_copy(update={"uri": uri})})
+        ended(one, OLD)
+        ended(one, NEW)
+        publish(uri, TABLES[0], NEW)
+        if not there:
+            uri.rename(tmp_path / "away")
+        assert found(recipe, keep=1) == [f"store/index.chunk/{OLD.fingerprint}"] * there
 
 
 class TestFiles:
@@ -186,7 +268,7 @@ class TestFiles:
                 yield told
 
         monkeypatch.setattr("components.recipe.unused.os.walk", walking)
-        unused = find_unused(recipe)
+        unused = Look(recipe).find()
         monkeypatch.undo()
         assert [(item.kind, item.size > 0) for item in unused] == [("half-made", False), ("cache", True)]
         assert remove_unused(Look(recipe), unused) == unused and not dangling.is_symlink()
@@ -195,7 +277,7 @@ class TestFiles:
         (tmp_path / "large").write_bytes(bytes(100_000))
         half = put(recipe.workspace / "store" / "index.chunk" / ".0123.x" / "rows")
         half.with_name("link").symlink_to(tmp_path / "large")
-        [item] = find_unused(recipe)
+        [item] = Look(recipe).find()
         assert item.size < 10_000
         remove_unused(Look(recipe), [item])
         assert not half.parent.exists() and (tmp_path / "large").exists()

@@ -15,11 +15,11 @@ from router_house import EASY, OWN, One, chat, make_partner, wanted  # noqa: E40
 
 from components.answer.partner import Partner  # noqa: E402
 from components.errors import TerminalError  # noqa: E402
-from components.recipe.unused import find_unused  # noqa: E402
+from components.recipe.unused import Look  # noqa: E402
 from components.serve.compare import Compared, Comparisons, ShadowDesk, comparisons_file  # noqa: E402
 from components.serve.own_desk import OwnDesk  # noqa: E402
 from components.serve.params import CompareParams  # noqa: E402
-from tests.recipe.test_forget import House  # noqa: E402
+from tests.recipe.forget_house import House  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -73,5 +73,5 @@ def test_a_forgotten_note_is_in_no_comparison_and_gc_leaves_what_is_whole(tmp_pa
     assert (second.sources, second.text) == (("orari.md:1-3",), "Vedi orari.md")
     aside = file.with_name(f"{file.name}.corrupt-1")
     aside.write_bytes(b"broken")
-    unused = [one.path for one in find_unused(house.recipe)]
+    unused = [one.path for one in Look(house.recipe).find()]
     assert aside in unused and file not in unused
