@@ -37,8 +37,8 @@ def gc_command(
     recipe: str, overrides: tuple[str, ...], keep: int | None, older_than: int | None, yes: bool
 ) -> int:  # fmt: skip
     """Remove what no kept run, no release and no published index of RECIPE's workspace needs. Exit 1: not agreed."""
-    from components.recipe.cleaning import KEEP_RUNS, bytes_in_words, path_in_words, remove_unused
-    from components.recipe.unused import Look
+    from components.recipe.cleaning import bytes_in_words, path_in_words, remove_unused
+    from components.recipe.unused import KEEP_RUNS, Look
 
     if keep is not None and older_than is not None:
         raise InputError("--keep and --older-than are two answers to one question; give one of them")
@@ -61,7 +61,9 @@ def gc_command(
     removed = remove_unused(look, unused)
     click.echo(f"removed {bytes_in_words(sum(item.size for item in removed))}")
     if stay := len(unused) - len(removed):
-        click.echo(f"{stay} of them stay: they are needed by now, or somebody is at work on them")
+        click.echo(
+            f"{stay} of them stay: they are needed by now, somebody is at work on them, or they may not be removed"
+        )
     return 0
 
 
@@ -89,23 +91,19 @@ def forget_command(
     if not loaded.workspace.is_dir():
         click.echo(f"{loaded.workspace} is not there: nothing was ever kept")
         return 0
+    typed = Words.of_secret(_secret()) if secret else None
+
+    def search() -> Forgetting:
+        return Forgetting(loaded, typed) if typed else Forgetting(loaded, *note_words(loaded, notes))
+
     with alone_in(loaded.workspace, "forget"):
-        if secret:
-            forgetting = Forgetting(loaded, Words.of_secret(_secret()))
-        else:
-            forgetting = Forgetting(loaded, *note_words(loaded, notes))
-        found = forgetting.found()
-        for place, count in list(found.items())[:_SHOWN]:
-            click.echo(f"{count:>6}  {place}")
-        if len(found) > _SHOWN:
-            click.echo(f"... and {len(found) - _SHOWN} more places")
+        _tell_what_is_found(search())
+    # While a person thinks, runs and questions go on.
+    if not agreed("Remove it? What can be made again is made again by the next run.", yes=yes):
+        return 1
+    with alone_in(loaded.workspace, "forget"):
+        forgetting = search()
         champions = forgetting.champions()
-        for name, one in champions.items():
-            click.echo(f"among it is what is in service: {name} version {one.version}, release {one.digest[:12]}")
-        if not found:
-            click.echo("it is nowhere in the workspace; the tables of the index are written anew, to be sure")
-        if not agreed("Remove it? What can be made again is made again by the next run.", yes=yes):
-            return 1
         forgetting.forget()
         left = forgetting.left()
     if left:
@@ -118,6 +116,18 @@ def forget_command(
         )  # fmt: skip
     _tell_what_remains(forgetting)
     return 0
+
+
+def _tell_what_is_found(forgetting: Forgetting) -> None:
+    found = forgetting.found()
+    for place, count in list(found.items())[:_SHOWN]:
+        click.echo(f"{count:>6}  {place}")
+    if len(found) > _SHOWN:
+        click.echo(f"... and {len(found) - _SHOWN} more places")
+    for name, one in forgetting.champions().items():
+        click.echo(f"among it is what is in service: {name} version {one.version}, release {one.digest[:12]}")
+    if not found:
+        click.echo("it is nowhere in the workspace; the tables of the index are written anew, to be sure")
 
 
 def _secret() -> str:
