@@ -112,9 +112,9 @@ class Asking:
         recipe, index = self._loaded.recipe, self._index
         if index is None or index.live_digest() is None:
             with self._opening:
-                if self._index is index:  # no other thread was quicker
+                if self._index is None or self._index is index:  # no other thread was quicker
                     self._index = open_index(recipe.index, workspace=recipe.workspace)
-                index = self._index
+                return self._index
         return index
 
     def _let_go_of_old(self) -> None:
