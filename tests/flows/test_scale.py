@@ -17,6 +17,7 @@ import pytest
 from components.registry.champion.record import champion_file
 from components.scale.candidate import promoter
 from components.scale.endpoint import read_endpoints
+from components.services import prefect_server
 from tests.flows.conftest import Done, Program, Workspace
 from tests.flows.test_serve import Up, serving
 from tests.scale.scale_house import ScaleHouse
@@ -29,8 +30,10 @@ OLD, NEW = "fake/chat?reply=Sono+la+vecchia.", "fake/chat?reply=Sono+la+nuova."
 
 
 @pytest.fixture(scope="module")
-def first_house(tmp_path_factory: pytest.TempPathFactory) -> ScaleHouse:
-    return ScaleHouse.make(tmp_path_factory.mktemp("scale"))
+def first_house(tmp_path_factory: pytest.TempPathFactory, served: Callable[[Path], Path]) -> ScaleHouse:
+    house = ScaleHouse.make(tmp_path_factory.mktemp("scale"))
+    served(house.workspace)
+    return house
 
 
 @pytest.fixture
@@ -112,7 +115,7 @@ def test_an_endpoint_under_questions_is_switched_without_a_failed_request(progra
 
 
 def test_what_is_slow_on_probation_is_rolled_back_and_the_endpoint_answers_as_the_old_one(
-    program: Program, house: ScaleHouse
+    program: Program, house: ScaleHouse, here: Callable[..., Done]
 ) -> None:
     house.release(OLD)
     before = house.promote()
@@ -128,51 +131,52 @@ def test_what_is_slow_on_probation_is_rolled_back_and_the_endpoint_answers_as_th
         assert [release for _, release in talk.told[asked + 1 :]].count(before) > 0
     assert {status for status, _ in talk.told} == {200} and after in talk.releases()
     assert [one.what for one in house.history()] == ["promote", "promote", "rollback"]
-    shown = program("runs", "-w", house.workspace)
+    shown = here("runs", "-w", house.workspace)
     assert "into-service" in shown.out and "failed" in shown.out
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT], ids=["killed", "Ctrl-C"])
-def test_ended_between_promotion_and_switch_the_next_run_completes_it(
-    program: Program, house: ScaleHouse, number: signal.Signals
+def test_ended_between_promotion_and_switch_by_kill_and_by_ctrl_c_the_next_run_completes_it(
+    program: Program, house: ScaleHouse
 ) -> None:
     after = house.release(NEW)
     house.recorded(after)
-    running = program.start("run", house.recipe, *FEW)
+    begun = program.start("run", house.recipe, *FEW)
     try:
         assert soon(champion_file(house.workspace).exists, seconds=240)
-        if number == signal.SIGKILL:
-            os.killpg(running.pid, number)
-        else:
-            assert soon(lambda: "scale.switch" in steps_of(house), seconds=60)
-            running.send_signal(number)
+        os.killpg(begun.pid, signal.SIGKILL)
     finally:
-        ended: Done = program.end(running)
-    assert house.in_service() == after
-    if number == signal.SIGINT:
-        assert ended.code == 130 and "its probation has not ended: the same run again goes on with it" in ended.err
-    assert quiet(house)
+        program.end(begun)
+    assert house.in_service() == after and quiet(house)
+    begun = program.start("run", house.recipe, *FEW)
+    try:
+        assert soon(lambda: len(runs_of(house)) == 2 and "scale.switch" in runs_of(house)[1].read_text(), seconds=240)
+        begun.send_signal(signal.SIGINT)
+    finally:
+        ended = program.end(begun)
+    assert ended.code == 130 and "its probation has not ended: the same run again goes on with it" in ended.err
+    assert house.in_service() == after and quiet(house)
     done = program("run", house.recipe, *FEW, "--json")
     assert done.code == 0, done.err
     assert list(done.steps) == ["scale.candidate", "scale.switch"] and done.json["scale"]["standing"] == "pending"
     assert done.json["scale"]["switched"] is True and len(house.history()) == 1
-    [first, second] = sorted(house.workspace.glob("runs/*into-service*"))
-    assert house.history()[0].by == promoter(first.name) and second.name == done.json["run"]
+    [first, _, third] = [file.parent.name for file in runs_of(house)]
+    assert house.history()[0].by == promoter(first) and third == done.json["run"]
 
 
-def steps_of(house: ScaleHouse) -> str:
-    return "".join(file.read_text(encoding="utf-8") for file in house.workspace.glob("runs/*into-service*/run.json"))
+def runs_of(house: ScaleHouse) -> list[Path]:
+    """Records of the runs of this phase, oldest first."""
+    return sorted(house.workspace.glob("runs/*into-service*/run.json"))
 
 
 def test_an_endpoint_that_wants_a_key_which_is_not_known_here_is_told_before_anything_changes(
-    program: Program, house: ScaleHouse, here: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
+    program: Program, house: ScaleHouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     house.release(OLD)
     before = house.promote()
     house.release(NEW)
     monkeypatch.setenv("SCALE_KEYS", f"anna:{'k' * 16}")
     keys = ("-o", "serve.keys_env=SCALE_KEYS")
-    with serving(program, house.recipe, *keys):
+    with prefect_server(workspace=house.workspace), serving(program, house.recipe, *keys):
         done = program("run", house.recipe, *FEW)
         assert done.code == 3 and "lets nobody in without a key" in done.err and "serve.keys_env" in done.err
         assert house.in_service() == before
