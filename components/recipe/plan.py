@@ -227,7 +227,8 @@ def _told(
     order = {name: place for place, name in enumerate(STEPS[recipe.phase])}
     steps = sorted(planner.steps, key=lambda step: order[step.name])
     work = total(step.work for step in steps)
-    judges = any(step.name == "evaluate.judge" and step.work.calls_at_most for step in steps)
+    asked = {step.name for step in steps if step.work.calls_at_most}
+    judges = "evaluate.judge" in asked or (recipe.scale.judge and "scale.shadow" in asked)
     problems = [*_budget(recipe, work), *_keys(recipe, work, judges=judges), *problems]
     rest = measured_speed(speeds_file(recipe.workspace), model=recipe.phase, unit="runs")
     return Plan(

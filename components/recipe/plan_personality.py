@@ -34,7 +34,7 @@ from components.store import Artefact
 if TYPE_CHECKING:
     from components.recipe.plan_scores import Persona
 
-__all__ = ["plan_personality", "say_what_it_takes"]
+__all__ = ["judging", "plan_personality", "say_what_it_takes"]
 
 _AROUND = 600
 """Tokens of the judge's own words around persona, prompt and answer, at most."""
@@ -99,7 +99,7 @@ def plan_personality(
     )  # fmt: skip
     if planner.last.action == "run":
         new = _new(planner, recipe, "evaluate.judge", "evaluate.agreement")
-        work = _judging(recipe, len(labels), least=len(labels) if new else 0, world=world)
+        work = judging(recipe, len(labels), least=len(labels) if new else 0, world=world)
         planner.add(facts={"labels": len(labels)}, work=work)
     base = recipe.train.base.model if exported is not None else None
     said: dict[str, Any] = {name: made[name] for name in CONTESTANTS if name in made}
@@ -116,7 +116,7 @@ def plan_personality(
         pairs = 2 * len(asked.items) if "champion" in said else 0
         # Equal answers are one request, or none: those of the candidate alone are asked for certain.
         new = _new(planner, recipe, "evaluate.judge", "evaluate.agreement") and not labels
-        work = _judging(recipe, of_candidate + others, pairs=pairs, least=of_candidate if new else 0, world=world)
+        work = judging(recipe, of_candidate + others, pairs=pairs, least=of_candidate if new else 0, world=world)
         planner.add(facts={"verdicts": of_candidate + others + pairs}, work=work)
     return made, []
 
@@ -205,7 +205,7 @@ def _new(planner: Planner, recipe: Recipe, *steps: str) -> bool:
     return not kept and not scratch.exists() and not any(map(planner.past.manifests, steps))
 
 
-def _judging(recipe: Recipe, questions: int, *, pairs: int = 0, least: int, world: World) -> Work:
+def judging(recipe: Recipe, questions: int, *, pairs: int = 0, least: int, world: World) -> Work:
     """Work of a judge: `questions` are asked `repeats` times, `pairs` once; `least` questions are asked for certain."""
     if not questions + pairs:
         return NOTHING

@@ -10,12 +10,14 @@ from components.evaluate.asking.contestants import Champion, read_champion_relea
 from components.llm.counting import counter_of
 from components.recipe.model import Recipe
 from components.recipe.plan_money import chat_dollars, chat_seconds
+from components.recipe.plan_personality import judging
 from components.recipe.plan_steps import Input, Planner
 from components.recipe.plan_work import NOTHING, Seconds, Work
 from components.recipe.plan_world import World
 from components.registry.champion.compared import champion_beside
 from components.registry.champion.release_step import RELEASE
 from components.scale.candidate import Candidate, candidate_spec, check_candidate, find_candidate
+from components.scale.preferring import distrust_of
 from components.scale.questions import Question, choose_questions
 from components.store import Artefact, Store
 
@@ -88,8 +90,12 @@ def _plan_rest(
     work = NOTHING
     for one in asked:
         work = work + _work(read_champion_release(one, llm=recipe.llm), questions, world=world)
+    distrust = distrust_of(recipe.workspace, run=candidate.run, llm=recipe.llm) if recipe.scale.judge else None
+    if champion and recipe.scale.judge and not distrust:
+        work = work + judging(recipe, 0, pairs=2 * len(questions), least=0, world=world)
     planner.add(facts={"questions": len(questions)}, work=work)
-    planner.note("scale.gate", "run", "scale.shadow will make something new")
+    said = f"; INCONCLUSIVE for certain: {distrust}" if champion and distrust else ""
+    planner.note("scale.gate", "run", f"scale.shadow will make something new{said}")
     if recipe.scale.promote:
         planner.note("scale.promote", "depends", "on whether the gate says GO")
         said, work = _probation(recipe, release, on_probation, world=world)

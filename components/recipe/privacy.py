@@ -47,7 +47,7 @@ def leaving(recipe: Recipe, *, asked: bool = False) -> dict[str, str]:
     """Key of the recipe -> where the words of notes go by it, for all that is not on this machine.
 
     Of a run of the recipe's phase: the embedder and the bucket that gets a copy of the index, in dataset neither; in
-    phases mvp, optimize and scale also the chat model, and in the first two the judge where answers are judged; in
+    phases mvp, optimize and scale also the chat model, and the judge where answers are judged; in
     dataset and optimize the models that write examples; in all but reindex what records them (MLflow, and the Prefect
     server that the environment names). `asked`: of a question from the terminal, which is recorded nowhere.
     """
@@ -68,9 +68,8 @@ def leaving(recipe: Recipe, *, asked: bool = False) -> dict[str, str]:
     writes = recipe.phase in ("dataset", "optimize") and recipe.dataset.generate.per_note > 0
     answers = asked or recipe.phase in ("mvp", "optimize", "scale")
     chats = {"llm.chat.model": recipe.llm.chat} if answers or writes else {}
-    judges = (
-        answers and not asked and recipe.phase != "scale" and bool(recipe.evaluate.personality or recipe.evaluate.tasks)
-    )
+    judged = recipe.scale.judge if recipe.phase == "scale" else recipe.evaluate.personality or recipe.evaluate.tasks
+    judges = answers and not asked and bool(judged)
     if (writes or judges) and recipe.llm.judge is not None:
         chats["llm.judge.model"] = recipe.llm.judge
     for key, chat in chats.items():

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from components.evaluate.intervals import percentile_measure
+from components.evaluate.judged import Outcome
 from components.serve.compare.records import Comparisons, comparisons_file
 
 __all__ = ["SIDES", "Answered", "Numbers", "Side", "numbers_of", "recorded_answers"]
@@ -37,6 +38,7 @@ class Answered:
         confidence: see `components.serve.router.confidence`.
         model: that answered.
         error: kind of the error; None: there is an answer.
+        preferred: of the candidate's: whose answer the judge prefers; None: it was not asked, or came to no verdict.
     """
 
     question: str
@@ -50,6 +52,7 @@ class Answered:
     confidence: float | None = None
     model: str = ""
     error: str | None = None
+    preferred: Outcome | None = None
 
     @property
     def with_sources(self) -> bool:

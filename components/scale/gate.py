@@ -5,7 +5,8 @@ service it wants none: only what is clearly worse is a no, by McNemar's exact te
 differ (McNemar 1947, "Note on the sampling error of the difference between correlated proportions", Psychometrika 12:
 153-157; exact: binomial, two-sided at 5 %).
 
-Not covered: whether an answer is right or sounds like her; that is what the candidate's own gate is for, which must
+Not covered: whether an answer is right or sounds like her, beyond whose answer a judge prefers (`scale.judge`); that is
+what the candidate's own gate is for, which must
 have said GO, or a person gives a reason.
 """
 
@@ -15,6 +16,8 @@ import math
 from collections.abc import Iterable, Sequence
 
 from components.evaluate.intervals import Measure, mean_measure, percentile_measure, rate_measure
+from components.evaluate.judged import Outcome
+from components.evaluate.verdicts import MOST_UNREAD
 from components.registry.criteria import Rule
 from components.registry.gate import Criterion, GateReport, Verdict
 from components.registry.weighing import weigh
@@ -27,10 +30,12 @@ _ERRORS = Rule("errors", False, "rate")
 _P95 = Rule("latency_p95_seconds", False, "percentile")
 _COST = Rule("cost_per_query_usd", False, "cost")
 _FEWEST_PAIRS = 6  # of fewer, not even all of them worse are clearly worse: 2 * 0.5**5 > 5 %
+_POINTS: dict[Outcome, float] = {"candidate": 1.0, "tie": 0.5, "champion": 0.0}
 
 
 def decide(
-    params: ScaleParams, *, own: GateReport, run: str, answers: Iterable[Answered], samples: int, seed: int
+    params: ScaleParams, *, own: GateReport, run: str, answers: Iterable[Answered], samples: int, seed: int,
+    distrust: str | None = None,
 ) -> GateReport:  # fmt: skip
     """Hold what a candidate answered against the limits, and against what the release in service answered.
 
@@ -41,10 +46,12 @@ def decide(
         answers: of the candidate, and of the release in service where there is one.
         samples: of the bootstrap.
         seed: of the bootstrap.
+        distrust: why the judge's word on whose answer is better does not count, in words; None: it counts.
     """
     rows = list(answers)
     mine = [row for row in rows if row.side == "candidate"]
     given = [row for row in mine if row.error is None]
+    theirs = [row for row in rows if row.side == "champion"]
     costs = [row.cost_usd for row in given]
     known = [cost for cost in costs if cost is not None]
     criteria = [
@@ -58,7 +65,8 @@ def decide(
             _COST, params.max_usd_per_query,
             mean_measure(known if len(known) == len(costs) else [], samples=samples, seed=seed),
         ),
-        *_beside(mine, [row for row in rows if row.side == "champion"], max_errors=params.max_errors),
+        *_beside(mine, theirs, max_errors=params.max_errors),
+        *(_preferred(mine, theirs, distrust=distrust, samples=samples, seed=seed) if params.judge else ()),
     ]  # fmt: skip
     verdicts = {criterion.verdict for criterion in criteria}
     verdict: Verdict = "NO-GO" if "NO-GO" in verdicts else "INCONCLUSIVE" if "INCONCLUSIVE" in verdicts else "GO"
@@ -119,6 +127,34 @@ def _beside(mine: Sequence[Answered], others: Sequence[Answered], *, max_errors:
             _FEWEST_PAIRS if len(both) < _FEWEST_PAIRS else None,
         )
     ]  # fmt: skip
+
+
+def _preferred(
+    mine: Sequence[Answered], others: Sequence[Answered], *, distrust: str | None, samples: int, seed: int
+) -> list[Criterion]:
+    """Whose answer the judge prefers, on the questions that this run had both answer; (wins + half of the ties) / all.
+
+    Nothing where the candidate stands alone. INCONCLUSIVE where the judge's word does not count, or it came to a
+    verdict on too few.
+    """
+    if not others:
+        return []
+    answered = {row.question for row in others if row.origin == "asked" and row.error is None}
+    both = [row for row in mine if row.origin == "asked" and row.error is None and row.question in answered]
+    read = [row.preferred for row in both if row.preferred is not None]
+    better, worse = read.count("candidate"), read.count("champion")
+    rate = mean_measure([_POINTS[one] for one in read], samples=samples, seed=seed)
+    lost = clearly_worse(better, worse)
+    told = f"the judge prefers the candidate's answer {better} times, the other {worse} times, neither "
+    told += f"{len(read) - better - worse} times; {'clearly worse' if lost else 'not clearly worse'}"
+    verdict: Verdict = "NO-GO" if lost else "GO"
+    if distrust:
+        verdict, told = "INCONCLUSIVE", f"{distrust}; it was asked nothing"
+    elif len(both) - len(read) > MOST_UNREAD * len(both):
+        verdict, told = "INCONCLUSIVE", f"the judge came to no verdict on {len(both) - len(read)} of {len(both)} pairs"
+    elif len(read) < _FEWEST_PAIRS:
+        verdict, told = "INCONCLUSIVE", f"the judge was asked of {len(read)} pairs: it takes {_FEWEST_PAIRS} or more"
+    return [Criterion("preferred", verdict, rate.value, rate.low, rate.high, 0.5, True, len(read), told)]
 
 
 def _missing(asked: int, answered: int, *, max_errors: float) -> str | None:

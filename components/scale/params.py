@@ -29,6 +29,11 @@ class ScaleParams(Params):
     max_usd_per_query: float = Field(
         default=0.10, ge=0, description="at most; mean of the answered questions (US dollars)"
     )
+    judge: bool = Field(
+        default=False,
+        description="have the judge (llm.judge) say of each question whose answer is better, in both orders; it counts "
+        "where people have checked this judge (evaluate.judge.labels)",
+    )
     force: str | None = Field(
         default=None, min_length=10,
         description="reason to go on although the candidate's own gate is not GO (10 characters or more); it is "

@@ -22,6 +22,7 @@ from components.store import Artefact, Run, StepSpec, Store, logger, progress_of
 if TYPE_CHECKING:
     from components.answer.partner import Partner
     from components.evaluate.params import EvaluateParams
+    from components.scale.preferring import Prefer
 
 __all__ = [
     "compare", "decide_gate", "gate_spec", "promote_candidate", "read_answers", "read_candidate", "seal_candidate",
@@ -59,16 +60,29 @@ def read_candidate(sealed: Artefact) -> Candidate:
     return Candidate(**sealed.read_json("candidate.json"))
 
 
-def shadow_spec(questions: list[Question], *, candidate: str, champion: str | None, index: str) -> StepSpec:
-    """Identity of a comparison. `candidate`, `champion`: digests of sealed releases; `index`: of what is published."""
+def shadow_spec(
+    questions: list[Question], *, candidate: str, champion: str | None, index: str,
+    judge: Mapping[str, Any] | None = None,
+) -> StepSpec:  # fmt: skip
+    """Identity of a comparison.
+
+    Args:
+        questions: that are asked.
+        candidate: digest of its sealed release.
+        champion: digest of that in service; None: the candidate stands alone.
+        index: digest of what is published.
+        judge: settings of the judge that says whose answer is better (`ChatParams.sampled`); None: nobody does.
+    """
     inputs = {"candidate": candidate, "index": index, "questions": questions_digest(questions)}
-    return StepSpec("scale.shadow", 1, {}, inputs | ({"champion": champion} if champion else {}))
+    params = {} if judge is None else {"judge": dict(judge)}
+    return StepSpec("scale.shadow", 1, params, inputs | ({"champion": champion} if champion else {}))
 
 
 def compare(
     run: Run, *, questions: list[Question], releases: Mapping[Side, Artefact], index: str,
     sides: Callable[[], Mapping[Side, Partner]], recorded: Callable[[], list[Answered]], max_chars: int,
-    alone: str | None = None,
+    alone: str | None = None, judge: Mapping[str, Any] | None = None,
+    prefer: Callable[[Mapping[Side, Partner]], Prefer] | None = None,
 ) -> Artefact:  # fmt: skip
     """Ask the questions of all sides, whatever is sealed: what an answer takes is measured each time.
 
@@ -84,17 +98,24 @@ def compare(
         recorded: what an endpoint has recorded of this candidate.
         max_chars: longest question that is taken (characters).
         alone: why there is no champion, in words.
+        judge: see `shadow_spec`; with it `prefer`.
+        prefer: of those who are asked, who says whose answer is better; None: nobody.
 
     Raises:
         As `ask_sides`.
     """
     champion = releases.get("champion")
     spec = shadow_spec(
-        questions, candidate=releases["candidate"].digest, champion=champion.digest if champion else None, index=index
-    )
+        questions, candidate=releases["candidate"].digest, champion=champion.digest if champion else None, index=index,
+        judge=judge,
+    )  # fmt: skip
     with recorded_step(run, spec, force=True) as step:
         log = open_log(step, run, before=None, output=ANSWERS, key=lambda row: f"{row['side']}/{row['question']}")
-        asked = ask_sides(questions, sides(), log=log, progress=progress_of(spec.name), max_chars=max_chars)
+        partners = sides()
+        asked = ask_sides(
+            questions, partners, log=log, progress=progress_of(spec.name), max_chars=max_chars,
+            prefer=prefer(partners) if prefer else None,
+        )  # fmt: skip
         rows = [Answered(**row) for row in asked]
         found = recorded()
         step.write_jsonl(ANSWERS, (row.to_dict() for row in [*rows, *found]))
@@ -113,24 +134,27 @@ def read_answers(shadow: Artefact) -> list[Answered]:
     return [Answered(**row) for row in shadow.read_jsonl(ANSWERS)]
 
 
-def gate_spec(params: ScaleParams, *, candidate: str, shadow: str) -> StepSpec:
-    """Identity of the verdict: the limits, and the digests of what is decided on."""
+def gate_spec(params: ScaleParams, *, candidate: str, shadow: str, distrust: str | None = None) -> StepSpec:
+    """Identity of the verdict: the limits, the digests of what is decided on, and why the judge does not count."""
     limits = params.model_dump(
-        mode="json", include={"max_p95_seconds", "max_errors", "max_usd_per_query", "force"}
+        mode="json", include={"max_p95_seconds", "max_errors", "max_usd_per_query", "force", "judge"}
     )  # fmt: skip
-    return StepSpec("scale.gate", 2, limits, {"candidate": candidate, "shadow": shadow})
+    return StepSpec("scale.gate", 3, limits | {"distrust": distrust}, {"candidate": candidate, "shadow": shadow})
 
 
 def decide_gate(
-    run: Run, params: ScaleParams, evaluate: EvaluateParams, *, candidate: Artefact, shadow: Artefact
+    run: Run, params: ScaleParams, evaluate: EvaluateParams, *, candidate: Artefact, shadow: Artefact,
+    distrust: str | None = None,
 ) -> GateReport:  # fmt: skip
-    """Decide GO, NO-GO or INCONCLUSIVE; seals `gate.json`."""
-    with recorded_step(run, gate_spec(params, candidate=candidate.digest, shadow=shadow.digest)) as step:
+    """Decide GO, NO-GO or INCONCLUSIVE; seals `gate.json`. `distrust`: why the judge's word does not count."""
+    spec = gate_spec(params, candidate=candidate.digest, shadow=shadow.digest, distrust=distrust)
+    with recorded_step(run, spec) as step:
         if not step.sealed:
             told = read_candidate(candidate)
             report = decide(
                 params, own=GateReport.from_dict(Store(run.workspace).open(told.gate).read_json("gate.json")),
                 run=told.run, answers=read_answers(shadow), samples=evaluate.bootstrap_samples, seed=evaluate.seed,
+                distrust=distrust,
             )  # fmt: skip
             step.write_json("gate.json", report.to_dict())
             step.note(verdict=report.verdict)

@@ -11,6 +11,7 @@ from components.answer.steps import open_partner
 from components.errors import InputError, TerminalError, is_transient
 from components.evaluate import EvaluateParams
 from components.evaluate.asking.contestants import read_champion_release
+from components.evaluate.judge.opening import judge_chat, open_judge
 from components.index import IndexParams
 from components.index.steps import open_index, published_digest
 from components.llm.params import LlmParams
@@ -23,9 +24,10 @@ from components.registry.params import RegistryParams
 from components.registry.render import gate_markdown
 from components.scale import steps
 from components.scale.answers import Side, recorded_answers
-from components.scale.candidate import Standing, check_candidate, switch_of
+from components.scale.candidate import Candidate, Standing, check_candidate, switch_of
 from components.scale.candidate import find_candidate as find
 from components.scale.params import ScaleParams
+from components.scale.preferring import Prefer, distrust_of, preference
 from components.scale.questions import Question, choose_questions
 from components.scale.render import scale_markdown
 from components.scale.switch import Endpoints
@@ -111,6 +113,7 @@ def compare(
     alone = None if champion else f"the candidate stands alone: {why}"
     if alone:
         logger.info("%s", alone)
+    judges = recipe.scale.judge and champion is not None and _distrust(run, recipe, told) is None
     releases: dict[Side, Artefact] = {"candidate": release}
     if champion:
         releases["champion"] = champion
@@ -132,9 +135,17 @@ def compare(
                 )  # fmt: skip
             return found
 
+        def prefer(sides: Mapping[Side, Partner]) -> Prefer:
+            judge = open_judge(
+                recipe.evaluate.judge, recipe.llm, workspace=run.workspace, budget=left, trusted_hosts=trusted_hosts,
+                workers=workers_of(run),
+            )  # fmt: skip
+            return preference(judge, sides=sides)
+
         shadow = steps.compare(
             run, questions=_questions(run, recipe, most=recipe.scale.questions), releases=releases, index=index,
             sides=opened, alone=alone, max_chars=recipe.serve.limits.question_chars,
+            judge=judge_chat(recipe.llm).sampled() if judges else None, prefer=prefer if judges else None,
             recorded=lambda: recorded_answers(
                 run.workspace, candidate=told.digest, champion=told.before if champion else None
             ),
@@ -147,8 +158,10 @@ def compare(
 def decide(run: Run, recipe: Sections, *, candidate: str, shadow: str) -> bool:
     """Decide GO, NO-GO or INCONCLUSIVE and show why; returns whether the candidate is to be promoted."""
     store = Store(run.workspace)
+    found = store.open(candidate)
+    distrust = _distrust(run, recipe, steps.read_candidate(found)) if recipe.scale.judge else None
     report = steps.decide_gate(
-        run, recipe.scale, recipe.evaluate, candidate=store.open(candidate), shadow=store.open(shadow)
+        run, recipe.scale, recipe.evaluate, candidate=found, shadow=store.open(shadow), distrust=distrust
     )  # fmt: skip
     show_markdown(run, "gate", gate_markdown(report), description=f"Gate: {report.verdict}")
     if report.verdict == "GO" and not recipe.scale.promote:
@@ -185,6 +198,11 @@ def switch(run: Run, recipe: Sections, *, promoted: str | None, endpoints: Endpo
     _show(run, "comparison", "Candidate, what was in service, and the endpoint")
     told = sealed.read_json("switch.json")
     return None if told["switched"] else str(told["said"])
+
+
+def _distrust(run: Run, recipe: Sections, candidate: Candidate) -> str | None:
+    """Why the judge is not to be asked whose answer is better; None: it may be."""
+    return distrust_of(run.workspace, run=candidate.run, llm=recipe.llm)
 
 
 def _questions(run: Run, recipe: Sections, *, most: int) -> list[Question]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -113,3 +114,45 @@ def test_mcnemar_is_the_exact_binomial_test() -> None:
         for other in range(12):
             wanted = mine < other and binomtest(mine, mine + other, 0.5).pvalue <= 0.05
             assert clearly_worse(mine, other) == wanted, (mine, other)
+
+
+def judged(outcomes: str, *, distrust: str | None = None, **values: Any) -> Any:
+    """The criterion of these outcomes: c the candidate, o the other, t a tie, - no verdict."""
+    of = {"c": "candidate", "o": "champion", "t": "tie", "-": None}
+    mine = [replace(row, preferred=of[one]) for row, one in zip(rows(len(outcomes)), outcomes, strict=True)]
+    both = [*mine, *rows(len(outcomes), side="champion")]
+    report = decide(
+        ScaleParams(judge=True), own=OWN, run="r", answers=both, samples=100, seed=1, distrust=distrust, **values
+    )
+    return next(one for one in report.criteria if one.name == "preferred")
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "verdict", "value"),
+    [
+        ("oooooo" + "t" * 14, "NO-GO", 0.35), ("ooooo" + "t" * 15, "GO", 0.375), ("cc" + "o" * 12, "NO-GO", 1 / 7),
+        ("t" * 20, "GO", 0.5), ("c" * 19 + "-", "GO", 1.0), ("c" * 18 + "--", "INCONCLUSIVE", 1.0),
+        ("ccccc", "INCONCLUSIVE", 1.0),
+    ],
+    ids=["six of six", "five of five", "two of fourteen", "ties", "one unread", "a tenth unread", "too few"],
+)  # fmt: skip
+def test_what_the_judge_prefers_is_no_go_where_it_is_clearly_the_other(
+    outcomes: str, verdict: str, value: float
+) -> None:
+    found = judged(outcomes)
+    assert found.verdict == verdict and found.value == pytest.approx(value)
+
+
+def test_a_judge_that_is_not_trusted_decides_nothing() -> None:
+    found = judged("o" * 20, distrust="the judge's word does not count: nobody has checked it")
+    assert found.verdict == "INCONCLUSIVE" and "nobody has checked it" in found.reason
+
+
+def test_what_an_endpoint_has_recorded_is_not_waited_for_by_the_judge() -> None:
+    both = [
+        *(replace(row, preferred="candidate") for row in rows(6)), *rows(6, side="champion"),
+        *(replace(row, origin="shadow") for row in [*rows(50), *rows(50, side="champion")]),
+    ]  # fmt: skip
+    report = decide(ScaleParams(judge=True), own=OWN, run="r", answers=both, samples=100, seed=1)
+    found = next(one for one in report.criteria if one.name == "preferred")
+    assert (found.verdict, found.n) == ("GO", 6)
