@@ -130,15 +130,16 @@ def test_who_answered_at_the_endpoint_is_said(house: Any) -> None:
                                         ("c", "helper", "complex", 0.5)):  # fmt: skip
         log.record(door="serve", question=request, request=request, who=who, tier=tier, cost_usd=dollars,
                    helper_usd=dollars, first_token_seconds=0.5, seconds=1.0)  # fmt: skip
+    log.record(door="serve", question="d", tier="complex", helper_usd=0.25, error="TimedOut")
     assert log.feedback("a", score=1) and log.feedback("c", score=-1)
     log.close()
     found = told(house, prompt=False)
     said = (
-        "answers at the endpoint: helper 1 (1 complex), own 2 (1 medium, 1 simple); the helper cost $0.75; "
-        "feedback: 1 good, 1 bad; first words after 0.5 s (p50), 0.5 s (p95)"
+        "answers at the endpoint: helper 1 (1 complex), own 2 (1 medium, 1 simple), nobody 1 (1 complex); "
+        "the helper cost $1.00; feedback: 1 good, 1 bad; first words after 0.5 s (p50), 0.5 s (p95)"
     )
     assert said in " ".join(render_roadmap(found).split()) and said in roadmap_markdown(found)
-    assert [part["queries"] for part in found.to_dict()["spent"]["usage"]["parts"]] == [1, 1, 1]
+    assert [part["queries"] for part in found.to_dict()["spent"]["usage"]["parts"]] == [1, 1, 1, 1]
 
 
 def test_an_unreadable_usage_log_hides_nothing_else(house: Any) -> None:
