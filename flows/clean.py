@@ -14,10 +14,10 @@ from pydantic import Field
 
 from components.errors import CervellaError
 from components.recipe import load_recipe
-from components.recipe.cleaning import bytes_in_words, clean_workspace, cleaned_markdown
+from components.recipe.cleaning import clean_workspace, cleaned_markdown
 from components.recipe.forget import AtWorkError
 from components.recipe.unused import KEEP_RUNS
-from components.store import logger
+from components.store import bytes_in_words, logger
 from components.store.machine import machine_faults_told
 from flows.logs import ready_logs
 from flows.names import OURS, tag_this_run

@@ -21,11 +21,11 @@ from components.page import markdown_cell
 from components.recipe.forget import AtWorkError, alone_in
 from components.recipe.model import Recipe
 from components.recipe.unused import KEEP_RUNS, Look, Unused, locks_of
-from components.store import FileLock, logger
+from components.store import FileLock, bytes_in_words, logger
 from components.store.files import delete_aside, set_aside
 from components.store.locks import tidy_locks
 
-__all__ = ["bytes_in_words", "clean_workspace", "cleaned_markdown", "path_in_words", "remove_unused"]
+__all__ = ["clean_workspace", "cleaned_markdown", "path_in_words", "remove_unused"]
 
 _LOOK_SECONDS = 15.0
 _SHOWN = 20
@@ -161,13 +161,3 @@ def cleaned_markdown(unused: Sequence[Unused], *, workspace: Path, keep: int, dr
 def path_in_words(path: Path, *, below: Path) -> str:
     """A path below a folder; of one that is elsewhere (an index with a place of its own) all of it."""
     return str(path.relative_to(below) if path.is_relative_to(below) else path)
-
-
-def bytes_in_words(size: int) -> str:
-    """A number of bytes in the unit that people would use."""
-    amount = float(size)
-    for unit in ("B", "kB", "MB"):
-        if amount < 1000:
-            return f"{amount:.0f} {unit}"
-        amount /= 1000
-    return f"{amount:.1f} GB"

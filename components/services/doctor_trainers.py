@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from components.services.doctor import Check, Level
+from components.store import bytes_in_words
 from components.train.environments.find import BACKENDS, NAMES, EnvironmentName, install_command
-from components.train.environments.machine import size
 from components.train.environments.state import states
 
 __all__ = ["check_backends", "check_trainers"]
@@ -30,7 +30,7 @@ def _check(what: str, names: tuple[EnvironmentName, ...], *, needed: str | None,
         about = f"{state.name} {state.version}"
         mend = install_command(state.name)
         if state.state == "installed":
-            build = f"torch {state.torch}, {size(state.bytes)}, {state.folder}"
+            build = f"torch {state.torch}, {bytes_in_words(state.bytes)}, {state.folder}"
             yield Check(what, "ok", f"{about}: {build}")
         elif state.state == "installing":
             yield Check(what, "warning", f"{about} is being installed now", "wait until it is done")

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from components.services.doctor import Check
-from components.store import is_held, read_runs
+from components.store import bytes_in_words, is_held, read_runs
 from components.store.artefact import load
 
 __all__ = [
@@ -191,7 +191,7 @@ def _size(paths: list[Path]) -> str:
     for file in files:
         with suppress(OSError):
             total += file.lstat().st_size
-    return f"{total / 1e6:,.1f} MB"
+    return bytes_in_words(total)
 
 
 def check_databases(workspace: Path) -> Iterator[Check]:

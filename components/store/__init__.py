@@ -5,7 +5,7 @@ from components.store.collector import imported, seldom_collecting
 from components.store.files import sync_folder, write_atomic
 from components.store.locks import FileLock, hold, is_held, tidy_locks
 from components.store.log import AppendLog
-from components.store.machine import machine_fault, machine_faults_told
+from components.store.machine import bytes_in_words, machine_fault, machine_faults_told
 from components.store.progress import (
     Pace,
     logger,
@@ -29,6 +29,7 @@ __all__ = [
     "Step",
     "StepSpec",
     "Store",
+    "bytes_in_words",
     "canonical_json",
     "content_digest",
     "file_digest",

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from components.errors import TerminalError
 
-__all__ = ["machine_fault", "machine_faults_told"]
+__all__ = ["bytes_in_words", "machine_fault", "machine_faults_told"]
 
 _ROOM = "free some space (`cervella gc` removes what no run needs), or put the workspace on another disk with"
 _RIGHT = "give yourself the right to write there, or put the workspace elsewhere with"
@@ -120,11 +120,13 @@ def _room(path: Path) -> str:
             here = here.parent
     except OSError:
         return "how much is free cannot be told"
-    return f"{_size(usage.free)} of {_size(usage.total)} are free on {here}"
+    return f"{bytes_in_words(usage.free)} of {bytes_in_words(usage.total)} are free on {here}"
 
 
-def _size(count: int) -> str:
-    for unit, step in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
-        if count >= step:
-            return f"{count / step:.1f} {unit}"
-    return f"{count} bytes"
+def bytes_in_words(size: float) -> str:
+    """A number of bytes in the unit that people would use (a GB is 10^9)."""
+    for unit in ("B", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}"
+        size /= 1000
+    return f"{size:.1f} GB"

@@ -37,8 +37,9 @@ def gc_command(
     recipe: str, overrides: tuple[str, ...], keep: int | None, older_than: int | None, yes: bool
 ) -> int:  # fmt: skip
     """Remove what no kept run, no release and no published index of RECIPE's workspace needs. Exit 1: not agreed."""
-    from components.recipe.cleaning import bytes_in_words, path_in_words, remove_unused
+    from components.recipe.cleaning import path_in_words, remove_unused
     from components.recipe.unused import KEEP_RUNS, Look
+    from components.store import bytes_in_words
 
     if keep is not None and older_than is not None:
         raise InputError("--keep and --older-than are two answers to one question; give one of them")

@@ -48,13 +48,13 @@ def trainers_command(context: click.Context, as_json: bool) -> int:
 
 def table(found: Sequence[State], kind: str) -> str:
     """Environments, a row each, for people; `kind`: of program."""
+    from components.store import bytes_in_words
     from components.train.environments.find import install_command
-    from components.train.environments.machine import size
 
     rows = [f"{kind:<13} version     state      for   disk     where"]
     for state in found:
         build = "CUDA" if state.cuda else "CPU"
-        disk = size(state.bytes) if state.state != "missing" else f"~{size(state.bytes)}"
+        disk = bytes_in_words(state.bytes) if state.state != "missing" else f"~{bytes_in_words(state.bytes)}"
         where = str(state.folder) if state.state != "missing" else install_command(state.name)
         rows.append(f"{state.name:<13} {state.version:<11} {state.state:<10} {build:<5} {disk:<8} {where}")
         if state.state == "broken":

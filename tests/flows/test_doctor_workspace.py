@@ -143,7 +143,7 @@ def test_what_was_put_aside(tmp_path: Path, name: str) -> None:
     (tmp_path / name).parent.mkdir()
     (tmp_path / f"{name}.corrupt-1").write_bytes(b"x" * 2_000_000)
     found = only(workspaces.check_leftovers(tmp_path))
-    assert found.level == "warning" and "2.0 MB" in found.says
+    assert found.level == "warning" and "2 MB" in found.says
 
 
 def database(path: Path) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from components.recipe import cleaning, unused
-from components.recipe.cleaning import bytes_in_words, clean_workspace, cleaned_markdown, remove_unused
+from components.recipe.cleaning import clean_workspace, cleaned_markdown, remove_unused
 from components.recipe.forget import AtWorkError, Forgetting, asking_in
 from components.recipe.model import Recipe
 from components.recipe.unused import Look
@@ -200,10 +200,3 @@ def test_what_may_not_be_removed_is_told_each_time_and_the_rest_goes(
     assert len(caplog.messages) == 3
     assert all(".0123.x" in told and "cannot be removed" in told for told in caplog.messages)
     assert [one.path for one in clean_workspace(recipe)] == [stays] and not stays.exists()
-
-
-@pytest.mark.parametrize(
-    ("size", "words"), [(0, "0 B"), (999, "999 B"), (1500, "2 kB"), (34_000_000, "34 MB"), (2_340_000_000, "2.3 GB")]
-)
-def test_sizes_in_words(size: int, words: str) -> None:
-    assert bytes_in_words(size) == words

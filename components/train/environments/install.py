@@ -26,7 +26,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from components.errors import TerminalError
-from components.store import hold, write_atomic
+from components.store import bytes_in_words, hold, write_atomic
 from components.train.environments import find
 from components.train.environments.check import broken_imports, misfits
 from components.train.environments.child import run_logged, tail
@@ -37,7 +37,6 @@ from components.train.environments.machine import (
     free_bytes,
     has_nvidia_gpu,
     same_disk,
-    size,
     supported,
     uv_cache,
 )
@@ -157,7 +156,7 @@ class _Installation:
         told, cache = expected(self.name, cuda=self.cuda), uv_cache()
         self.say(
             f"{self.name} {find.trainer_version(self.name)} with torch {find.torch_version(self.name)} for "
-            f"{'NVIDIA GPUs' if self.cuda else 'the CPU'}: about {size(told.bytes)} on disk"
+            f"{'NVIDIA GPUs' if self.cuda else 'the CPU'}: about {bytes_in_words(told.bytes)} on disk"
             + ("" if same_disk(self.folder, cache) else f", as much in {cache}, which is on another one")
             + f", {told.time} where packages come fast"
         )
@@ -168,9 +167,9 @@ class _Installation:
         for place in (self.folder, uv_cache()):
             if (free := free_bytes(place)) < needed * 1.1:
                 raise TerminalError(
-                    f"{place}: {size(free)} are free, and {self.name} takes about {size(needed)}. Free some space "
-                    f"(`uv cache prune`, environments of older locks in {self.folder.parent}), or name folders on a "
-                    "larger disk with CERVELLA_TRAINERS (environments) and UV_CACHE_DIR (downloads)"
+                    f"{place}: {bytes_in_words(free)} are free, and {self.name} takes about "
+                    f"{bytes_in_words(needed)}. Free some space (`uv cache prune`, environments of older locks in "
+                    f"{self.folder.parent}), or name folders on a larger disk with CERVELLA_TRAINERS (environments) and UV_CACHE_DIR (downloads)"
                 )
 
     def uv_does(self, *arguments: str) -> None:

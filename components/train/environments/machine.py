@@ -13,7 +13,7 @@ from pathlib import Path
 from components.errors import TerminalError
 from components.llm.machine import user_cache
 
-__all__ = ["folder_bytes", "free_bytes", "has_nvidia_gpu", "same_disk", "size", "supported", "uv_cache"]
+__all__ = ["folder_bytes", "free_bytes", "has_nvidia_gpu", "same_disk", "supported", "uv_cache"]
 
 
 def supported() -> None:
@@ -73,8 +73,3 @@ def folder_bytes(folder: Path) -> int:
                 continue
             seen[told.st_dev, told.st_ino] = told.st_size
     return sum(seen.values())
-
-
-def size(count: float) -> str:
-    """Bytes for people."""
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
