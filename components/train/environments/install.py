@@ -169,7 +169,8 @@ class _Installation:
                 raise TerminalError(
                     f"{place}: {bytes_in_words(free)} are free, and {self.name} takes about "
                     f"{bytes_in_words(needed)}. Free some space (`uv cache prune`, environments of older locks in "
-                    f"{self.folder.parent}), or name folders on a larger disk with CERVELLA_TRAINERS (environments) and UV_CACHE_DIR (downloads)"
+                    f"{self.folder.parent}), or name folders on a larger disk with "
+                    "CERVELLA_TRAINERS (environments) and UV_CACHE_DIR (downloads)"
                 )
 
     def uv_does(self, *arguments: str) -> None:
