@@ -1,18 +1,20 @@
 """A workspace with an index of two notes, in which contestants are asked; here, or in a child that shall die.
 
-`python asking_house.py FOLDER STEP AT_ONCE [--chat MODEL] [--die N] [--items N] [--memory]`: does the step (`answers`,
-`candidate` or `control`), and writes a line to FOLDER/calls for each call of the chat model, before it answers. `--die
-N`: kills itself in its Nth call. `--memory`: says at the end how many MiB it grew from a fifth of the items on.
+Arguments of `main`: `FOLDER STEP AT_ONCE [--chat MODEL] [--die N] [--slow N SECONDS] [--items N] [--memory]`. It does
+the step (`answers`, `candidate` or `control`) and writes a line to FOLDER/calls for each call of the chat model, before
+it answers. `--die N`: it kills itself in its Nth call. `--slow N SECONDS`: from the Nth on, calls take so long.
+`--memory`: it says at the end how many MiB it grew from a fifth of the items on.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import signal
-import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,7 +30,7 @@ from components.evaluate.said import Item
 from components.index import IndexParams, SearchParams
 from components.index import steps as index
 from components.index.params import EmbeddingParams
-from components.llm import Budget, load_chat
+from components.llm import Budget, load_chat, load_tokenizer
 from components.llm.params import ChatParams, LlmParams
 from components.persona import PersonaParams
 from components.persona import steps as persona
@@ -123,8 +125,8 @@ class AskingHouse:
         return self.control(asked, at_once=at_once) if step == "control" else self.candidate(asked, at_once=at_once)
 
 
-def _watch(calls: Path, die: int) -> None:
-    """Write down each call of the chat model before it answers; die in the Nth."""
+def _watch(calls: Path, die: int, slow: tuple[int, float]) -> None:
+    """Write down each call of the chat model before it answers; die in the Nth, be slow from the Nth on."""
     from components.llm.fake import FakeChat
 
     real, lock, count = FakeChat.complete, threading.Lock(), 0
@@ -134,7 +136,9 @@ def _watch(calls: Path, die: int) -> None:
         with lock, calls.open("a", encoding="utf-8") as file:
             file.write("call\n")
             count += 1
-            dies = count == die
+            dies, is_slow = count == die, 0 < slow[0] <= count
+        if is_slow:
+            time.sleep(slow[1])
         found = real(self, messages, **options)
         if dies:
             os.kill(os.getpid(), signal.SIGKILL)
@@ -163,7 +167,21 @@ def _watch_memory() -> Callable[[], float]:
     return lambda: resident() - seen[0]
 
 
-def main() -> None:
+def prepare() -> None:
+    """Import and load what a life needs."""
+    for name in (
+        "lancedb.query",
+        "lancedb.expr",
+        "lancedb.index",
+        "components.index.lance",
+        "components.llm.fake",
+        "ftfy",
+    ):
+        importlib.import_module(name)
+    load_tokenizer(PersonaParams().tokenizer)
+
+
+def main(*arguments: str) -> None:
     """See above."""
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
@@ -171,15 +189,12 @@ def main() -> None:
     parser.add_argument("at_once", type=int)
     parser.add_argument("--chat", default="fake/chat")
     parser.add_argument("--die", type=int, default=0)
+    parser.add_argument("--slow", type=float, nargs=2, default=(0, 0))
     parser.add_argument("--items", type=int, default=24)
     parser.add_argument("--memory", action="store_true")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     house = AskingHouse(options.folder, chat=options.chat, temperature=0.7, cache=False)
-    _watch(options.folder / "calls", options.die)
+    _watch(options.folder / "calls", options.die, options.slow)
     grown = _watch_memory() if options.memory else None
     made = house.do(options.step, options.items, at_once=options.at_once)
     print(json.dumps({"artefact": made.id, "grown": grown() if grown else None}))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

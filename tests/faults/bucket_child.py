@@ -1,14 +1,14 @@
 """Copies an index to a bucket, or brings it, in a process of its own that may die at any of its requests or links.
 
-`python bucket_child.py copy URI ADDRESS` · `python bucket_child.py bring WORKSPACE ADDRESS [CALLS]`: dies by its own
-hand at the CALLS-th link or rename; else it prints how many there were.
+Arguments of `main`: `copy URI ADDRESS` · `bring WORKSPACE ADDRESS [CALLS]`: it dies by its own hand at the CALLS-th
+link or rename; else it prints how many there were.
 """
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,12 @@ def die_at(calls: int) -> list[int]:
     return left
 
 
+def prepare() -> None:
+    """Import what both need."""
+    for name in ("components.index.bucket.copying", "components.index.bucket.mirror", "boto3", "botocore.config"):
+        importlib.import_module(name)
+
+
 def main(what: str, folder: str, address: str, calls: str = "0") -> None:
     """Do it."""
     left = die_at(int(calls))
@@ -43,7 +49,3 @@ def main(what: str, folder: str, address: str, calls: str = "0") -> None:
 
         Mirror(address, workspace=Path(folder)).newest()
         print(int(calls) - left[0])
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,9 +22,8 @@ from components.index.status import index_status
 from components.llm import load_embedder
 from components.sncp import Document
 from tests.bucket import Storage, running_storage
+from tests.nursery import Child, Nursery
 
-CHILD = Path(__file__).with_name("bucket_child.py")
-ROOT = CHILD.parents[2]
 EMBEDDER = load_embedder(model="fake/embedding")
 
 pytestmark = pytest.mark.slow
@@ -37,6 +34,7 @@ class World:
     """A writer's index with two states, the first of which is in the bucket; and a reader's workspace."""
 
     storage: Storage
+    nursery: Nursery
     folder: Path
     bucket: str
 
@@ -52,10 +50,8 @@ class World:
     def reader(self) -> Path:
         return self.folder / "reader"
 
-    def start(self, *arguments: object) -> subprocess.Popen[bytes]:
-        environment = {**os.environ, **self.storage.environment, "PYTHONPATH": str(ROOT)}
-        command = [sys.executable, str(CHILD), *map(str, arguments)]
-        return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    def start(self, *arguments: object) -> Child:
+        return self.nursery.start(*arguments, environment=self.storage.environment)
 
     def killed_at(self, request: int, *, answered: bool, what: str, folder: Path) -> bool:
         """Run the child, and kill it when its request of this number comes, or before it is answered; whether it died.
@@ -63,25 +59,27 @@ class World:
         Requests that it has sent at the same time from other threads may be done or not, as in life.
         """
         self.storage.calm()
-        child = self.start(what, folder, self.address)
+        born = Future[Child]()  # it may ask before this process knows of it
 
         def kill(method: str, path: str) -> None:
             if len(self.storage.asked) >= request:
-                child.kill()
-                child.wait()
+                born.result().kill()
+                born.result().wait()
 
         def before(method: str, path: str) -> int | None:
             kill(method, path)
-            return None if child.poll() is None else 500
+            return None if born.result().poll() is None else 500
 
         if answered:
             self.storage.after = kill
         else:
             self.storage.refuse = before
-        _, errors = child.communicate(timeout=120)
+        child = self.start(what, folder, self.address)
+        born.set_result(child)
+        code = child.wait()
         self.storage.calm()
-        assert child.returncode in (0, -signal.SIGKILL), errors.decode()
-        return bool(child.returncode)
+        assert code in (0, -signal.SIGKILL), child.err
+        return bool(code)
 
     def look(self) -> int:
         """Which of the two states the bucket has, told by a new reader that reads every row and searches."""
@@ -130,13 +128,19 @@ def storage() -> Iterator[Storage]:
         yield made
 
 
+@pytest.fixture(scope="module")
+def nursery() -> Iterator[Nursery]:
+    with Nursery("tests.faults.bucket_child") as made:
+        yield made
+
+
 @pytest.fixture
-def world(tmp_path: Path, storage: Storage, monkeypatch: pytest.MonkeyPatch) -> World:
+def world(tmp_path: Path, storage: Storage, nursery: Nursery, monkeypatch: pytest.MonkeyPatch) -> World:
     for name, value in storage.environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(mirrors, "FRESH_SECONDS", 0.0)
     storage.calm()
-    made = World(storage, tmp_path, storage.new_bucket())
+    made = World(storage, nursery, tmp_path, storage.new_bucket())
     first, second = states()
     Index.open(made.writer, EMBEDDER).sync(first)
     copy_index(made.writer, made.address)
@@ -188,14 +192,14 @@ def test_a_reader_that_dies_at_any_rename_has_the_old_state_or_the_new_one(world
     copy_index(world.writer, world.address)
     kept = world.folder / "kept"
     shutil.copytree(world.reader, kept)
-    out, _ = world.start("bring", kept, world.address).communicate(timeout=120)
-    count, met = int(out), list[int]()
+    child = world.start("bring", kept, world.address)
+    assert child.wait() == 0, child.err
+    count, met = int(child.out), list[int]()
     for calls in points(count):
         workspace = world.folder / f"reader {calls}"
         shutil.copytree(world.reader, workspace)
         child = world.start("bring", workspace, world.address, calls)
-        _, errors = child.communicate(timeout=120)
-        assert child.returncode == -signal.SIGKILL, errors.decode()
+        assert child.wait() == -signal.SIGKILL, child.err
         mirror = Mirror(world.address, workspace=workspace)
         met.append(seen(mirror.uri))
         assert seen(mirror.newest()) == 1 and not list((mirror.folder / "states").glob(".*"))

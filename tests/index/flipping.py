@@ -1,11 +1,12 @@
 """A writer that reindexes without end between two states of the notes, and a reader that looks without end.
 
-`python flipping.py write URI POINT TURN`: dies by its own hand when it comes to POINT for the TURN-th time; POINT
-`none`: goes on until it is killed. `python flipping.py read URI STOP`: until the file STOP is there.
+Arguments of `main`: `write URI POINT TURN`, to die by its own hand when it comes to POINT for the TURN-th time; POINT
+`none`: to go on until it is killed. `read URI STOP`: until the file STOP is there.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import signal
@@ -108,8 +109,16 @@ def read(uri: Path, stop: Path) -> None:
     print(json.dumps({"seen": seen, "wrong": wrong[:5]}), flush=True)
 
 
-if __name__ == "__main__":
-    if sys.argv[1] == "write":
-        write(Path(sys.argv[2]), sys.argv[3], int(sys.argv[4]))
+def prepare() -> None:
+    """Import what an index needs."""
+    for name in ("lancedb.query", "lancedb.expr", "lancedb.index", "components.index.lance", "markdown_it"):
+        importlib.import_module(name)
+
+
+def main(what: str, uri: str, *more: str) -> None:
+    """See above."""
+    if what == "write":
+        point, turn = more
+        write(Path(uri), point, int(turn))
     else:
-        read(Path(sys.argv[2]), Path(sys.argv[3]))
+        read(Path(uri), Path(more[0]))

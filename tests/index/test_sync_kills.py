@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import signal
-import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -22,32 +22,26 @@ from components.errors import TerminalError  # noqa: E402
 from components.index import Index  # noqa: E402
 from components.index.checks import UNRECORDED  # noqa: E402
 from components.index.status import index_status  # noqa: E402
-
-ROOT = Path(__file__).parents[2]
-
-
-def start(*arguments: object) -> subprocess.Popen[str]:
-    process = subprocess.Popen(
-        [sys.executable, str(Path(__file__).parent / "flipping.py"), *map(str, arguments)],
-        env=os.environ | {"PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    assert process.stdout is not None
-    if process.stdout.readline() != "ready\n":
-        raise AssertionError(process.communicate()[1])
-    return process
+from tests.nursery import Nursery  # noqa: E402
 
 
-def killed(uri: Path, point: str, *, turn: int, seconds: float) -> None:
+@pytest.fixture(scope="module")
+def nursery() -> Iterator[Nursery]:
+    with Nursery("tests.index.flipping") as made:
+        yield made
+
+
+def killed(nursery: Nursery, uri: Path, point: str, *, turn: int, seconds: float) -> None:
     """Let a writer die, by its own hand at a named point, or by ours at some moment."""
-    process = start("write", uri, point, turn)
+    child = nursery.start("write", uri, point, turn)
+    child.says("ready\n")
     try:
         if point == "none":
             time.sleep(seconds)
-            process.kill()
-        _, errors = process.communicate(timeout=120)
+            child.kill()
+        assert child.wait() == -signal.SIGKILL, child.err
     finally:
-        process.kill()
-    assert process.returncode == -signal.SIGKILL, errors
+        child.kill()
 
 
 def look(uri: Path) -> str:
@@ -62,25 +56,25 @@ def look(uri: Path) -> str:
     return digest
 
 
-def lane(uri: Path, deaths: list[str], seed: int) -> set[str]:
+def lane(nursery: Nursery, uri: Path, deaths: list[str], seed: int) -> set[str]:
     """Deaths one after the other on one index; the digests that were published after each."""
     dice = random.Random(seed)
     first, _ = states()
     Index.open(uri, Embedder()).sync(first)
     seen = set()
     for point in deaths:
-        killed(uri, point, turn=dice.randint(1, 5), seconds=dice.uniform(0.0, 1.0))
+        killed(nursery, uri, point, turn=dice.randint(1, 5), seconds=dice.uniform(0.0, 1.0))
         seen.add(look(uri))
     return seen
 
 
 @pytest.mark.slow
-def test_sixty_kills_lose_tear_and_double_nothing(tmp_path: Path) -> None:
+def test_sixty_kills_lose_tear_and_double_nothing(nursery: Nursery, tmp_path: Path) -> None:
     deaths = [*POINTS, *POINTS, *["none"] * 30]
     random.Random(1).shuffle(deaths)
     lanes = [tmp_path / "a", tmp_path / "b"]
     with ThreadPoolExecutor(2) as pool:
-        seen = list(pool.map(lane, lanes, [deaths[::2], deaths[1::2]], [2, 3]))
+        seen = list(pool.map(partial(lane, nursery), lanes, [deaths[::2], deaths[1::2]], [2, 3]))
     assert seen[0] | seen[1] == set(digests())  # both states were met: the writers did work
     first, second = states()
     for uri in lanes:
@@ -93,9 +87,9 @@ def test_sixty_kills_lose_tear_and_double_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("point", ["before merge", "after merge", "before tag", "after tag", "before pointer"])
-def test_a_death_before_anything_is_published_publishes_nothing(tmp_path: Path, point: str) -> None:
+def test_a_death_before_anything_is_published_publishes_nothing(nursery: Nursery, tmp_path: Path, point: str) -> None:
     uri, embedder = tmp_path / "index", Embedder()
-    killed(uri, point, turn=1, seconds=0)
+    killed(nursery, uri, point, turn=1, seconds=0)
     with pytest.raises(TerminalError, match="nothing is published"):
         Index.open(uri, embedder).search("nota")
     first, _ = states()
@@ -104,17 +98,17 @@ def test_a_death_before_anything_is_published_publishes_nothing(tmp_path: Path, 
     assert len(embedder.texts) == (len(first) if point == "before merge" else 0)
 
 
-def test_a_reader_never_sees_anything_between_two_states(tmp_path: Path) -> None:
+def test_a_reader_never_sees_anything_between_two_states(nursery: Nursery, tmp_path: Path) -> None:
     uri, stop = tmp_path / "index", tmp_path / "stop"
     both = states()
     Index.open(uri, Embedder()).sync(both[0])
-    reader = start("read", uri, stop)
+    reader = nursery.start("read", uri, stop)
+    reader.says("ready\n")
     for turn in range(30):
         Index.open(uri, Embedder()).sync(both[(turn + 1) % 2])
     stop.touch()
-    out, errors = reader.communicate(timeout=60)
-    assert reader.returncode == 0, errors
-    told = json.loads(out)
+    assert reader.wait() == 0, reader.err
+    told = json.loads(reader.out.splitlines()[-1])
     assert told["wrong"] == []
     assert min(told["seen"]) > 0
 
