@@ -92,16 +92,10 @@ def measured(workspace: Path, backend: str, questions: Sequence[str]) -> dict[st
             ask(url, "Che ore sono?")  # what is loaded at the first question is not counted
             answers = [ask(url, question) for question in questions]
         texts[who] = [answer["text"] for answer in answers]
-        found[who] = {
-            "start_seconds": round(start, 2),
-            "first_piece_seconds": summed_up(answer["first"] for answer in answers),
-            "tokens_a_second": summed_up(answer["a_second"] for answer in answers),
-        }
-        print(
-            f"{backend:8}  {who:7}  start {start:6.1f} s"
-            f"  first piece {found[who]['first_piece_seconds']['median']:5.2f} s  {found[who]['tokens_a_second']['median']:5.1f} tokens a second",
-            flush=True,
-        )
+        first, speed = (summed_up(answer[key] for answer in answers) for key in ("first", "a_second"))
+        found[who] = {"start_seconds": round(start, 2), "first_piece_seconds": first, "tokens_a_second": speed}
+        told = f"first piece {first['median']:5.2f} s  {speed['median']:5.1f} tokens a second"
+        print(f"{backend:8}  {who:7}  start {start:6.1f} s  {told}", flush=True)
     found["questions"] = len(questions)
     found["other_answers"] = sum(base != adapted for base, adapted in zip(*texts.values(), strict=True))
     print(f"{backend:8}  {found['other_answers']} of {len(questions)} answers are others than the base's", flush=True)
