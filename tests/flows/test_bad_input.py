@@ -132,10 +132,11 @@ def test_a_cache_that_is_no_database_is_moved_aside(here: Any, spoiled: Any) -> 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_what_can_be_made_again_is_and_mlflow_s_loss_is_told(program: Any, spoiled: Any) -> None:
+def test_what_can_be_made_again_is_and_mlflow_s_loss_is_told(program: Any, spoiled: Any, served: Any) -> None:
     """A truncated artefact, no pointer to the index (removed, as its message says), an MLflow database that is none:
     all but the last are mended on the way, and the last costs no step before it.
     """
+    served(spoiled.path)
     (spoiled.path / "index" / "live.json").unlink()
     chunks = next((spoiled.path / "store" / "index.chunk").glob("*/chunks.jsonl"))
     whole = chunks.read_bytes()

@@ -53,9 +53,9 @@ def index_files(path: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="module")
-def tried(program: Any, published: Any, new_workspace: Callable[..., Any], examples: Path) -> Tried:
-    workspace = new_workspace()
-    shutil.copytree(published.path, workspace.path)
+def tried(program: Any, here: Any, published: Any, new_workspace: Callable[..., Any], examples: Path) -> Tried:
+    workspace = new_workspace(first=False)
+    shutil.copytree(published.path, workspace.path, dirs_exist_ok=True)
     lines = (examples / "golden.jsonl").read_text(encoding="utf-8").splitlines()
     good, faulty = workspace.path.parent / "good.jsonl", workspace.path.parent / "faulty.jsonl"
     good.write_text("\n".join(lines[:6]) + "\n", encoding="utf-8")
@@ -63,9 +63,10 @@ def tried(program: Any, published: Any, new_workspace: Callable[..., Any], examp
     matrix = {"index.chunk.max_tokens": [100, 200], "evaluate.golden": [str(good), str(faulty)]}
     options = (*workspace.options, "-o", f"matrix={json.dumps(matrix)}", "-o", "evaluate.answers=2")
     before = index_files(workspace.path)
-    plan = program("plan", "mvp", *options, "--json")
-    first = program("run", "mvp", *options, "--json")
-    half = program("run", "mvp", *options, "-o", f"evaluate.golden={good}")
+    plan = here("plan", "mvp", *options, "--json")
+    with prefect_server(workspace=workspace.path):
+        first = program("run", "mvp", *options, "--json")
+        half = program("run", "mvp", *options, "-o", f"evaluate.golden={good}")
     return Tried(workspace, before, plan, first, half, good, faulty)
 
 
@@ -188,8 +189,8 @@ def test_fail_fast_begins_no_other(program: Any, tried: Tried) -> None:
     assert index_files(tried.workspace.path) == tried.before
 
 
-def test_nothing_is_begun_when_a_combination_is_faulty(program: Any, tried: Tried) -> None:
+def test_nothing_is_begun_when_a_combination_is_faulty(here: Any, tried: Tried) -> None:
     runs = len(tried.workspace.runs())
-    done = program("run", "mvp", *tried.workspace.options, "-o", "matrix={index.search.k: [5, many]}")
+    done = here("run", "mvp", *tried.workspace.options, "-o", "matrix={index.search.k: [5, many]}")
     assert done.code == 2 and "index.search.k" in done.err
     assert len(tried.workspace.runs()) == runs

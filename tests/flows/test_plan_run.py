@@ -13,9 +13,10 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 @pytest.fixture
-def ready(spoiled: Any, tmp_path: Path, here: Any) -> Any:
+def ready(spoiled: Any, tmp_path: Path, here: Any, served: Any) -> Any:
     """A workspace and a plan file: its notes are its own."""
     shutil.copytree(spoiled.notes, tmp_path / "notes")
+    served(spoiled.path)
     options = (*spoiled.options, "-o", f"sncp.root={tmp_path / 'notes'}")
     planned = here("plan", "mvp", *options, "--out", tmp_path / "plan.json")
     assert planned.code == 0 and f"cervella run --plan {tmp_path / 'plan.json'}" in planned.out
