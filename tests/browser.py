@@ -23,6 +23,37 @@ FLAGS = (
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", "--remote-debugging-port=0",
 )  # fmt: skip
 
+VISIBLE = (
+    "[...document.querySelectorAll('.drawing > div')].filter(one => one.offsetHeight > 0).map(one => one.className)"
+)
+SMALLEST = (
+    "Math.min(...[...document.querySelectorAll('.drawing text')].map(one => one.getBoundingClientRect().height)"
+    ".filter(height => height > 0))"
+)
+LEAST_CONTRAST = """
+(() => {
+  const light = text => {
+    const [r, g, b] = text.match(/[\\d.]+/g).slice(0, 3).map(Number)
+      .map(one => one / 255).map(one => one <= 0.04045 ? one / 12.92 : ((one + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const ground = one => {
+    for (; one; one = one.parentElement) {
+      const found = getComputedStyle(one).backgroundColor;
+      if (!found.startsWith('rgba(0, 0, 0, 0')) { return found; }
+    }
+    return 'rgb(255, 255, 255)';
+  };
+  let least = 21;
+  for (const one of document.querySelectorAll('p, h1, h2, h3, li, dt, dd, td, th, small, mark, i, b, a, summary')) {
+    if (!one.offsetHeight || !one.textContent.trim()) { continue; }
+    const [a, b] = [light(getComputedStyle(one).color), light(ground(one))].sort((x, y) => y - x);
+    least = Math.min(least, (a + 0.05) / (b + 0.05));
+  }
+  return least;
+})()
+"""
+
 # The middle of an element; null unless it is the element there, twice at the same place.
 _MIDDLE = """(() => {
   const one = %s

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -51,23 +52,39 @@ def examples() -> Path:
 
 
 @pytest.fixture(scope="session")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Path]:
+def session_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all workers of this session have in common."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
+
+
+@pytest.fixture(scope="session")
+def served(session_folder: Path) -> Callable[[Path], Path]:
     """Make a workspace, and with it the database of a Prefect server that was there before; returns the workspace.
 
     For tests that start a server and are not about a first start: that takes twice as long.
     """
     from tests.migrated import migrated
 
-    base = tmp_path_factory.getbasetemp()
-    shared = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
-
     def make(workspace: Path) -> Path:
         home = workspace / "prefect"
         home.mkdir(parents=True, mode=0o700)
-        shutil.copy(migrated(shared), home)
+        shutil.copy(migrated(session_folder), home)
         return workspace
 
     return make
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A tab of a real browser (tests.browser.Tab)."""
+    from tests.browser import NAMES, installed, tab
+
+    command = installed()
+    if command is None:
+        pytest.skip(f"no browser here: none of {', '.join(NAMES)} is installed")
+    with tab(command, tmp_path_factory.mktemp("browser") / "profile") as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")

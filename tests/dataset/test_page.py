@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -17,37 +15,15 @@ from components.dataset.conversation import Conversation, Turn
 from components.dataset.report import Report
 from components.dataset.reports.page import page, write_page
 from components.dataset.reports.page_charts import bars
-from tests.browser import NAMES, Tab, installed, tab
+from tests.browser import Tab
 from tests.dataset.reports import report_of
+from tests.pages import ATTACK, Outline
 
 MADE = datetime(2026, 11, 29, 8, 30, tzinfo=UTC)
-ATTACK = (
-    "<script>document.title='broken into'</script></style></script><svg onload=\"document.title='broken into'\">"
-    '<img src=x onerror="document.title=\'broken into\'">"\'><a href="javascript:alert(1)">x</a>{{ 7 * 7 }}<!--'
-)
 
 
-class Outline(HTMLParser):
-    """Tags, attributes and text of a page, as a browser would read them."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[str] = [""]
-        self.attributes: list[tuple[str, str, str | None]] = []
-        self.words: list[str] = []
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.attributes += [(tag, name, value) for name, value in attrs]
-
-    def handle_data(self, data: str) -> None:
-        if self.tags[-1] not in ("script", "style"):
-            self.words.append(data)
-
-    @property
-    def text(self) -> str:
-        return " ".join(" ".join(self.words).split())
+def words(text: str) -> str:
+    return Outline(text, inline=()).text
 
 
 def conversation(index: int, *turns: tuple[Any, Any], **more: Any) -> Conversation:
@@ -60,21 +36,21 @@ def page_of(report: Report, *conversations: Conversation, **more: Any) -> str:
 
 
 def test_the_head_says_the_verdict_the_counts_and_when() -> None:
-    text = Outline(page_of(report_of([("B6", 2), ("C2", 3)]))).text
+    text = words(page_of(report_of([("B6", 2), ("C2", 3)])))
     assert "Dataset check of train.jsonl Not fit for training 1 error and 1 warning in 10 conversations" in text
     assert "Made 2026-11-29 08:30 UTC · template qwen3 · most tokens 2,048" in text
     assert "clean 8 · 80%" in text
     assert "tokens 1,045" in text
-    fit = Outline(page_of(report_of([("C2", 3)]), title="anteprima")).text
+    fit = words(page_of(report_of([("C2", 3)]), title="anteprima"))
     assert "anteprima Fit for training 1 warning in 10 conversations, of which 9 are clean." in fit
-    assert "Nothing found." in Outline(page_of(report_of())).text
+    assert "Nothing found." in words(page_of(report_of()))
     assert "Not fit for training" in page_of(report_of(conversations=0))
     assert "Not fit for training" in page_of(report_of([("C2", 3)]), fail_on="warning")
 
 
 def test_a_rule_says_why_it_matters_how_to_mend_it_and_where_it_is_broken() -> None:
     found = [("B6", number, {"turn": 1, "message": f"role number {number}"}) for number in range(30)]
-    text = Outline(page_of(report_of(found, conversations=40))).text
+    text = words(page_of(report_of(found, conversations=40)))
     assert "B6 role 30 times Why it matters the chat template leaves the turn out without a word" in text
     assert "How to mend it use system, human, gpt, function_call or observation" in text
     assert "train.jsonl:1 turn 1 role number 0" in text
@@ -83,12 +59,12 @@ def test_a_rule_says_why_it_matters_how_to_mend_it_and_where_it_is_broken() -> N
 
 
 def test_a_finding_with_a_fix_of_its_own_says_so() -> None:
-    assert "Mend: write 'human'" in Outline(page_of(report_of([("B6", 1, {"fix": "write 'human'"})]))).text
+    assert "Mend: write 'human'" in words(page_of(report_of([("B6", 1, {"fix": "write 'human'"})])))
 
 
 def test_the_worst_conversations_come_first_and_remarks_alone_are_not_shown() -> None:
     report = report_of([("C2", 1), ("C2", 2), ("C3", 2), ("B6", 3), ("E5", 4)])
-    text = Outline(page_of(report, *(conversation(number, ("human", f"testo {number}")) for number in range(10)))).text
+    text = words(page_of(report, *(conversation(number, ("human", f"testo {number}")) for number in range(10))))
     worst = text.partition("Worst conversations")[2]
     assert re.findall(r"testo \d", worst) == ["testo 3", "testo 2", "testo 1"]
 
@@ -97,7 +73,7 @@ def test_a_turn_shows_what_was_found_in_it_and_long_ones_are_cut() -> None:
     turns = [("human", f"domanda {number}") for number in range(40)]
     turns[30] = ("gpt", "parola " * 500)
     report = report_of([("C12", 0, {"turn": 30, "message": "the same word 500 times"})])
-    text = Outline(page_of(report, conversation(0, *turns, system="Sei Cervella."))).text.partition("Worst")[2]
+    text = words(page_of(report, conversation(0, *turns, system="Sei Cervella."))).partition("Worst")[2]
     assert "system the column Sei Cervella. human turn 0 domanda 0" in text
     assert "19 turns left out gpt turn 30 parola" in text
     assert "and 2,900 characters more" in text
@@ -105,9 +81,9 @@ def test_a_turn_shows_what_was_found_in_it_and_long_ones_are_cut() -> None:
 
 
 def test_a_conversation_that_cannot_be_read_is_told_without_it() -> None:
-    assert "The conversation itself cannot be shown." in Outline(page_of(report_of([("A1", 1)]))).text
+    assert "The conversation itself cannot be shown." in words(page_of(report_of([("A1", 1)])))
     rowless = Conversation(index=1, line=2, turns=None)
-    assert "The conversation itself cannot be shown." in Outline(page_of(report_of([("B1", 1)]), rowless)).text
+    assert "The conversation itself cannot be shown." in words(page_of(report_of([("B1", 1)]), rowless))
 
 
 def test_secrets_and_personal_data_are_masked() -> None:
@@ -190,15 +166,6 @@ def test_the_conversations_are_read_from_the_files_where_nobody_gives_them(examp
     text = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert "domanda 7" in text
     assert "domanda 6" not in text
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tab]:
-    command = installed()
-    if command is None:
-        pytest.skip(f"no browser here: none of {', '.join(NAMES)} is installed")
-    with tab(command, tmp_path_factory.mktemp("browser") / "profile") as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from components.registry.report.page import page
-from tests.browser import NAMES, Tab, installed, tab
-from tests.registry.pages import ATTACK
+from tests.browser import LEAST_CONTRAST, SMALLEST, VISIBLE, Tab
+from tests.pages import ATTACK
 from tests.registry.reports import gate_of, hostile_report, report_of, scorecard
-from tests.train.page_house import LEAST_CONTRAST, SMALLEST, VISIBLE
 
 pytestmark = pytest.mark.slow
 OPEN_ALL = "document.querySelectorAll('details').forEach(one => { one.open = true; })"
@@ -21,15 +19,6 @@ TOO_WIDE = """
   .map(one => `${one.tagName}.${one.getAttribute('class')}: ${one.textContent.slice(0, 40)}`)
 """
 IN_SIGHT = "[...document.querySelectorAll('{}')].every(one => one.offsetHeight > 0)"
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tab]:
-    command = installed()
-    if command is None:
-        pytest.skip(f"no browser here: none of {', '.join(NAMES)} is installed")
-    with tab(command, tmp_path_factory.mktemp("browser") / "profile") as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from components.registry.report.facts import RunReport
 from components.registry.report.page import page
-from tests.registry.pages import ATTACK, PARTS, Outline, bare, section
+from tests.pages import ATTACK, Outline, section
+from tests.registry.pages import PARTS, bare
 from tests.registry.reports import LONG, gate_of, hostile_report, report_of, scorecard, worst
 
 
@@ -62,12 +63,17 @@ def test_a_damaged_scorecard_is_still_shown(place: tuple[str, ...], value: Any) 
 @settings(deadline=None, max_examples=40)
 @given(value=JSON)
 def test_a_damaged_gate_is_still_shown(value: Any) -> None:
-    criterion = {"name": value, "verdict": value, "value": value, "threshold": value, "low": value, "n": value}
+    numbers = {"value": value, "threshold": value, "low": value, "n": value}
+    criterion = {"name": value, "verdict": value, **numbers}
     for gate in (
         {"verdict": value, "phase": value, "criteria": [criterion, value]},
         {"verdict": "INCONCLUSIVE", "criteria": value},
+        {"verdict": "GO", "criteria": [{"name": "x", "verdict": "GO", **numbers}]},
     ):
-        page(report_of(gate=gate, worst=(), curves=None)).encode()
+        text = page(report_of(gate=gate, worst=(), curves=None))
+        text.encode()
+        told = section(text, "gate")
+    assert "nan" not in told.lower()
 
 
 @given(numbers=st.lists(st.floats(allow_nan=True, allow_infinity=True) | st.none(), min_size=4, max_size=4))

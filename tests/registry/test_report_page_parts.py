@@ -13,8 +13,9 @@ from components.registry.params import GateParams
 from components.registry.report.facts import RunReport
 from components.registry.report.page import page
 from tests.evaluate.spoken import evaluated
+from tests.pages import section
 from tests.registry.conftest import make_scorecard
-from tests.registry.pages import PARTS, bare, head, open_card, section
+from tests.registry.pages import PARTS, bare, head, open_card
 from tests.registry.reports import gate_of, report_of, scorecard, worst
 
 

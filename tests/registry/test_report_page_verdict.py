@@ -7,7 +7,8 @@ import re
 import pytest
 
 from components.registry.report.page import page
-from tests.registry.pages import head, open_card, section
+from tests.pages import section
+from tests.registry.pages import head, open_card
 from tests.registry.reports import gate_of, measure, report_of, scorecard
 
 

@@ -6,6 +6,7 @@ import json
 import math
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,14 @@ from components.dataset.conversation import Conversation
 from components.llm.packages import package_file
 from components.train.job import DATA, EFFECTIVE, OUT, PROGRESS, Job, schedule
 from components.train.params import TrainParams
-from components.train.running.masks import MaskAudit, compare_masks
+from components.train.report.facts import Asked, TrainingReport
+from components.train.report.shown import shown_example
+from components.train.running.masks import MaskAudit, RowMask, compare_masks
 from components.train.running.outcome import Outcome
 from components.train.trainers import trainer
 from tests.dataset.trainer_rows import conversation
 
-__all__ = ["ENVIRONMENT", "JOB", "PARAMS", "events", "finished_job", "outcome_of", "talks"]
+__all__ = ["ENVIRONMENT", "JOB", "PARAMS", "events", "finished_job", "hostile_report", "outcome_of", "talks"]
 
 ENVIRONMENT: dict[str, Any] = {
     "name": "axolotl", "folder": "/somewhere/private", "python": "/somewhere/private/bin/python", "lock": "ab" * 32,
@@ -145,3 +148,22 @@ def finished_job(
                  for side, loss in (("base", 2.5), ("adapted", 1.0))}  # fmt: skip
         (folder / "measured.json").write_text(json.dumps({"splits": {"validation": sides}}))
     return {side: compare_masks(conversations, masks, "qwen3") for side in ("train", "validation")}
+
+
+def hostile_report(report: TrainingReport, decoder: Any, word: str) -> TrainingReport:
+    """Every text that somebody else could write is `word`."""
+    measurer = Measurer(template="qwen3")
+    ids, trained = measurer.mask(conversation(("human", word), ("gpt", word))) or ([], [])
+    example = shown_example({"ids": ids, "trained": trained}, side="train", place=0, decoder=decoder)
+    effective = {
+        **report.effective, word: word, "packages": {word: word}, "model": {"class": word, "gpu": word, "device": word},
+    }  # fmt: skip
+    audit = replace(report.audits["train"], rows=(RowMask(0, 1, 1, word or "-"),))
+    job = replace(JOB, params=PARAMS.model_copy(update={"base": PARAMS.base.model_copy(update={"model": word or "-"})}))
+    return replace(
+        report, job=job, effective=effective, examples=(example,), audits={"train": audit},
+        outcome=replace(report.outcome, trainer_version=word), differences=(word,),
+        settings=(Asked(word, word, [word, word], word, True), Asked(word, {word: word}, None, word, False)),
+        environment={**ENVIRONMENT, "torch": word, "trainer_version": word},
+        files=((word, 1, word),), data=((word, 1, word),),
+    )  # fmt: skip

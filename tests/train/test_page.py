@@ -13,7 +13,7 @@ from components.train.job import EFFECTIVE
 from components.train.report.facts import TrainingReport
 from components.train.report.page import page, run_page
 from components.train.report.text import size
-from tests.train.page_house import Outline, section
+from tests.pages import Outline, section
 from tests.train.reports import ENVIRONMENT, JOB, finished_job, outcome_of
 
 

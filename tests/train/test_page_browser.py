@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +9,9 @@ import pytest
 
 from components.train.report.facts import TrainingReport
 from components.train.report.page import page
-from tests.browser import NAMES, Tab, installed, tab
-from tests.train.page_house import ATTACK, LEAST_CONTRAST, SMALLEST, VISIBLE, hostile_report
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tab]:
-    command = installed()
-    if command is None:
-        pytest.skip(f"no browser here: none of {', '.join(NAMES)} is installed")
-    with tab(command, tmp_path_factory.mktemp("browser") / "profile") as opened:
-        yield opened
+from tests.browser import LEAST_CONTRAST, SMALLEST, VISIBLE, Tab
+from tests.pages import ATTACK
+from tests.train.reports import hostile_report
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from components.train.report.facts import TrainingReport
 from components.train.report.page import page, run_page
 from tests.dataset.trainer_rows import conversation
-from tests.train.page_house import ATTACK, Outline, hostile_report
-from tests.train.reports import ENVIRONMENT, JOB, finished_job, outcome_of
+from tests.pages import ATTACK, Outline
+from tests.train.reports import ENVIRONMENT, JOB, finished_job, hostile_report, outcome_of
 
 
 def test_secrets_and_personal_data_are_masked(tmp_path: Path, told: Any) -> None:

@@ -16,7 +16,7 @@ from components.train.report.page import page, run_page
 from components.train.report.shown import decode_tokens, shown_example
 from components.train.running.masks import compare_masks
 from tests.dataset.trainer_rows import conversation
-from tests.train.page_house import Outline, section
+from tests.pages import Outline, section
 from tests.train.reports import ENVIRONMENT, JOB, finished_job, outcome_of, talks
 
 
