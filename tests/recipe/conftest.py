@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from components.recipe import LoadedRecipe, RecipeError, load_recipe
+from tests.recipe.forget_house import House
 
 GOOD = """\
 name: soup
@@ -50,6 +51,12 @@ class Kitchen:
 def kitchen(tmp_path: Path) -> Kitchen:
     """A kitchen of its own for each test."""
     return Kitchen(tmp_path)
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    """A workspace that was lived in."""
+    return House(tmp_path)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from components.usage import UsageLog, usage_file
-from tests.recipe.test_forget import House
+from tests.recipe.forget_house import House
 
 
 def test_a_forgotten_note_is_no_source_of_any_question(tmp_path: Path) -> None:
