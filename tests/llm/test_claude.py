@@ -12,6 +12,7 @@ import pytest
 
 from components.errors import CervellaError, TerminalError, TooLongError, TransientError
 from components.llm import Budget, Chat, Reply, load_chat
+from components.llm.litellm_door import warm_litellm
 from components.llm.retry import RetryLater
 from tests.claude import CLAUDE, CLAUDE_KEY, Claude, claude_here
 from tests.waiting import soon
@@ -32,6 +33,7 @@ PRICE = 1000 * 3e-6 + 100 * 15e-6
 @pytest.fixture
 def claude(monkeypatch: pytest.MonkeyPatch) -> Iterator[Claude]:
     monkeypatch.setenv("MY_CLAUDE_KEY", CLAUDE_KEY)
+    warm_litellm(CLAUDE)  # seconds of imports are no part of what is measured
     with claude_here() as double:
         yield double
 

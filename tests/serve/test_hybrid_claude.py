@@ -28,13 +28,13 @@ def claude(monkeypatch: pytest.MonkeyPatch) -> Iterator[Claude]:
         yield double
 
 
-def hybrid(partner: Partner, claude: Claude, **helper: Any) -> tuple[HybridDesk, MonthMoney]:
-    params = HelperParams(
-        model=CLAUDE, api_base=claude.url, api_key_env="MY_CLAUDE_KEY", **{"timeout_seconds": 20.0, **helper}
-    )  # fmt: skip
+def hybrid(partner: Partner, claude: Claude) -> tuple[HybridDesk, MonthMoney]:
+    params = HelperParams(model=CLAUDE, api_base=claude.url, api_key_env="MY_CLAUDE_KEY", timeout_seconds=20.0)
     money = MonthMoney(per_month_usd=5, per_query_usd=1, spent=lambda: 0.0)
+    asked = Helper(params, money=money)
+    asked.warm()  # as the endpoint does
     here = HybridDesk(
-        One(replace(partner, chat=chat(OWN))), router=RouterParams(helper=params), helper=Helper(params, money=money),
+        One(replace(partner, chat=chat(OWN))), router=RouterParams(helper=params), helper=asked,
         seconds=30, max_chars=8000, history_tokens=1000,
     )  # fmt: skip
     return here, money
