@@ -30,7 +30,7 @@ Who = Literal["own", "helper"]
 class HelperParams(Params):
     """The model that is asked when a question is hard: `llm.chat` in short, since it answers with the same prompt."""
 
-    model: str = Field(description="a litellm model, such as anthropic/claude-sonnet-4-5, or fake/NAME")
+    model: str = Field(description="a litellm model, such as anthropic/claude-sonnet-4-6, or fake/NAME")
     api_key_env: str | None = Field(
         default=None, pattern=r"^[A-Z_][A-Z0-9_]*$",
         description="NAME of the environment variable that holds the key; read at the call, stored nowhere",
