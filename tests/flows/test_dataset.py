@@ -41,7 +41,7 @@ def examples_of_ours(examples: Path, tmp_path_factory: pytest.TempPathFactory) -
 
 
 def test_examples_are_written_reviewed_checked_and_split(
-    program: Any, new_workspace: Callable[..., Any], examples_of_ours: Path, root: Path
+    program: Any, here: Any, one_server: Any, new_workspace: Callable[..., Any], examples_of_ours: Path, root: Path
 ) -> None:
     folder = examples_of_ours
     workspace = new_workspace(
@@ -52,11 +52,12 @@ def test_examples_are_written_reviewed_checked_and_split(
     options = workspace.options
     written = sum(len(rows_of(path)) for path in folder.glob("*.jsonl"))
 
-    plan = program("plan", "dataset", *options, "--json").json
+    plan = here("plan", "dataset", *options, "--json").json
     steps = {step["name"]: step for step in plan["steps"]}
     assert (steps["dataset.generate"]["action"], steps["dataset.gather"]["action"]) == ("run", "run")
     assert plan["totals"]["calls_at_most"] == 2 * (1 + 4)
 
+    one_server(workspace)
     first = program("run", "dataset", *options, "--json")
     assert first.code == 0, first.err
     told = first.json["dataset"]
@@ -101,12 +102,11 @@ def test_examples_are_written_reviewed_checked_and_split(
 
     # Nothing changed: nothing is done, and the plan says so.
     assert set(program("run", "dataset", *options, "--json").steps.values()) == {"skipped"}
-    assert {step["action"] for step in program("plan", "dataset", *options, "--json").json["steps"]} == {"skip"}
-    assert workspace.is_quiet()
+    assert {step["action"] for step in here("plan", "dataset", *options, "--json").json["steps"]} == {"skip"}
 
 
 def test_what_is_bad_stops_the_dataset_and_leaks_are_left_out(
-    program: Any, new_workspace: Callable[..., Any], examples: Path, tmp_path: Path
+    program: Any, one_server: Any, new_workspace: Callable[..., Any], examples: Path, tmp_path: Path
 ) -> None:
     rows = rows_of(examples / "dataset" / "foundation.jsonl")
     golden = rows_of(examples / "golden.jsonl")[0]["question"]
@@ -115,6 +115,7 @@ def test_what_is_bad_stops_the_dataset_and_leaks_are_left_out(
     lines = [json.dumps(row, ensure_ascii=False) for row in [*rows, leak]]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     workspace = new_workspace("-o", f"dataset.examples=['{path}']", "-o", "dataset.reviews=null", first=False)
+    one_server(workspace)
 
     done = program("run", "dataset", *workspace.options, "--json")
     assert done.code == 0, done.err

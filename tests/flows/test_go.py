@@ -28,7 +28,7 @@ def write_labels(path: Path, checklist: Path) -> None:
 
 
 def test_a_checked_judge_and_good_answers_are_go_and_may_be_promoted(
-    program: Any, new_workspace: Any, tmp_path: Path, examples: Path
+    program: Any, here: Any, one_server: Any, new_workspace: Any, tmp_path: Path, examples: Path
 ) -> None:
     labels = tmp_path / "labels.jsonl"
     write_labels(labels, examples / "evaluation" / "checklist.yaml")
@@ -39,8 +39,9 @@ def test_a_checked_judge_and_good_answers_are_go_and_may_be_promoted(
         "-o", "evaluate.answers=80", "-o", "evaluate.golden=" + str(many(tmp_path / "golden.jsonl")),
         first=False,
     )  # fmt: skip
-    refused = program("promote", "mvp", *workspace.options)
+    refused = here("promote", "mvp", *workspace.options)
     assert refused.code == 3 and "cervella run" in refused.err
+    one_server(workspace)
     done = program("run", "mvp", *workspace.options, "--json")
     assert done.json["gate"]["verdict"] == "GO", [
         one for one in done.json["gate"]["criteria"] if one["verdict"] != "GO"
@@ -51,7 +52,7 @@ def test_a_checked_judge_and_good_answers_are_go_and_may_be_promoted(
     assert card["metrics"]["sounds_like_her"]["n"] == 100
     taken = program("promote", "mvp", *workspace.options, "--json")
     assert taken.code == 0, taken.err
-    stands = program("roadmap", "mvp", *workspace.options, "--json")
+    stands = here("roadmap", "mvp", *workspace.options, "--json")
     assert stands.json["reached"] == "mvp"
     again = program("run", "mvp", *workspace.options, "-o", "index.search.k=5", "--json")  # another release
     assert again.code == 0, again.err

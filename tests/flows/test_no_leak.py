@@ -18,6 +18,8 @@ from typing import Any
 
 import pytest
 
+from components.services import prefect_server
+
 sys.path.insert(0, str(Path(__file__).parent.parent / "sncp"))
 
 from secret_shapes import key  # noqa: E402
@@ -116,17 +118,16 @@ def leaky(program: Any, new_workspace: Callable[..., Any], examples: Path) -> Le
         "-o", "persona.session.max_tokens=600",
         "-o", "sncp.redact.personal_data=[codice_fiscale, iban, phone, email]",
     )  # fmt: skip
-    printed = {
-        "plan": program("plan", "mvp", *options),
-        "run": program("run", "mvp", *options),
-        "ask": program("ask", "mvp", f"Cosa apre la chiave {KEYS['asked']} di {_MARK}?", *options),
-        "search": program("search", "mvp", f"{KEYS['searched']} {_MARK}", *options, "--json"),
-    }
+    printed = {"plan": program("plan", "mvp", *options)}
     bad = home / "bad.jsonl"
     bad.write_text(json.dumps(question | {"gold": [f"{KEYS['golden fault']}.md"]}), encoding="utf-8")
-    printed["fault"] = program("run", "mvp", *options, "-o", f"evaluate.golden={bad}")
-    (workspace.notes / "NORD.md").write_text(f"# NORD\n\n{KEYS['quarantined']}\n", encoding="utf-8")
-    printed["quarantine"] = program("reindex", "mvp", *options, "-o", "sncp.redact.mode=quarantine")
+    with prefect_server(workspace=workspace.path):
+        printed["run"] = program("run", "mvp", *options)
+        printed["ask"] = program("ask", "mvp", f"Cosa apre la chiave {KEYS['asked']} di {_MARK}?", *options)
+        printed["search"] = program("search", "mvp", f"{KEYS['searched']} {_MARK}", *options, "--json")
+        printed["fault"] = program("run", "mvp", *options, "-o", f"evaluate.golden={bad}")
+        (workspace.notes / "NORD.md").write_text(f"# NORD\n\n{KEYS['quarantined']}\n", encoding="utf-8")
+        printed["quarantine"] = program("reindex", "mvp", *options, "-o", "sncp.redact.mode=quarantine")
     return Leaky(workspace.path, printed)
 
 

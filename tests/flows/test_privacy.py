@@ -20,7 +20,7 @@ pytestmark = [
 SENTENCE = "Agnese tiene il registro azzurro dietro la terza pentola di rame"
 
 
-def test_no_door_sends_a_local_note(program: Any, new_workspace: Any, here: Any) -> None:
+def test_no_door_sends_a_local_note(program: Any, one_server: Any, new_workspace: Any, here: Any) -> None:
     away = Heard()
     try:
         url = away.url("0.0.0.0")  # noqa: S104
@@ -37,6 +37,7 @@ def test_no_door_sends_a_local_note(program: Any, new_workspace: Any, here: Any)
         assert refused.code == 3 and ".sncp/idee/segreta.md" in refused.err and "when_remote" in refused.err
         assert not away.bytes and not workspace.runs()
         assert here("plan", "mvp", *workspace.options, *mvp).code == 3
+        one_server(workspace)
         leave = (*workspace.options, *mvp, "-o", "privacy.when_remote=leave_out")
         done = program("reindex", "mvp", *leave, "--json")
         assert done.code == 0, done.err
