@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -19,7 +18,9 @@ import pytest
 from components.recipe import load_recipe
 from components.recipe.faults import RecipeError
 from components.recipe.privacy import index_without_local, leaving
+from components.services import prefect_server
 from tests.bucket import Storage
+from tests.processes import clean_environment
 
 QUESTION = "Quanto si paga di caparra?"
 
@@ -44,10 +45,10 @@ class Machine:
     def __call__(self, *command: str) -> Done:
         words = [*command, "-o", f"workspace={self.folder}", *self.options]
         if command[0] == "reindex":
-            clean = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
             ended = subprocess.run(
-                [sys.executable, "-m", "flows.cli", *words], cwd=self.root, env=clean, capture_output=True, text=True
-            )
+                [sys.executable, "-m", "flows.cli", *words], cwd=self.root, env=clean_environment(),
+                capture_output=True, text=True,
+            )  # fmt: skip
             return Done(ended.returncode, ended.stdout, ended.stderr)
         from flows import cli
 
@@ -214,7 +215,7 @@ def test_what_is_no_address_is_told(root: Path, tmp_path: Path, text: str, told:
 
 @pytest.mark.slow
 def test_local_notes_do_not_go_into_a_bucket_elsewhere(
-    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, storage: Storage
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, storage: Storage, served: Callable[[Path], Path]
 ) -> None:
     for name, value in storage.environment.items():
         monkeypatch.setenv(name, value)
@@ -223,17 +224,18 @@ def test_local_notes_do_not_go_into_a_bucket_elsewhere(
     (tmp_path / "examples/sncp/diario.md").write_text("# Diario\n\nLa diagnosi di Marta: zafferano.\n")
     bucket, local = storage.new_bucket(), ("-o", "privacy.local=['diario.md']")
     to = ("-o", f"index.copy_to=s3://{bucket}/x")
-    machine = Machine(root, tmp_path / "workspace", local)
+    machine = Machine(root, served(tmp_path / "workspace"), local)
 
     def leaked() -> list[str]:
         return [key for key, body in storage.keys(bucket).items() if b"zafferano" in body]
 
-    machine.json("reindex", made)
-    for command in (["reindex", made], ["index", "copy", made]):
-        refused = machine(*command, *to)
-        assert refused.code == 3 and "diario.md" in refused.err and "must not leave" in refused.err, refused.err
-    assert storage.keys(bucket) == {}
-    done = machine.json("reindex", made, *to, "-o", "privacy.when_remote=leave_out")
+    with prefect_server(workspace=machine.folder):
+        machine.json("reindex", made)
+        for command in (["reindex", made], ["index", "copy", made]):
+            refused = machine(*command, *to)
+            assert refused.code == 3 and "diario.md" in refused.err and "must not leave" in refused.err, refused.err
+        assert storage.keys(bucket) == {}
+        done = machine.json("reindex", made, *to, "-o", "privacy.when_remote=leave_out")
     assert done["steps"][-1]["facts"]["uploaded"] and storage.keys(bucket) and not leaked()
     back = machine("index", "rollback", made, *to)
     assert back.code == 3 and "is published again" in back.out and "diario.md" in back.err and not leaked()

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -21,6 +21,7 @@ import pytest
 from components.errors import TerminalError
 from components.services import prefect_server
 from components.store import FileLock, is_held
+from tests.processes import clean_environment
 from tests.waiting import soon
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -63,11 +64,10 @@ class Process:
     """The program above, talked to."""
 
     def __init__(self, *, root: Path, workspace: Path, tasks: int = 3) -> None:
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
         self.process = subprocess.Popen(
             [sys.executable, "-W", "error::RuntimeWarning", "-c", RUN, str(workspace), str(tasks)],
             cwd=root,
-            env=environment,
+            env=clean_environment(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -137,9 +137,9 @@ def no_server_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One for all, so that the database is made once; a test that spoils it spoils the next one, as in life."""
-    return tmp_path_factory.mktemp("work") / "space of mine"
+def workspace(tmp_path_factory: pytest.TempPathFactory, served: Callable[[Path], Path]) -> Path:
+    """One for all; a test that spoils it spoils the next one, as in life."""
+    return served(tmp_path_factory.mktemp("work") / "space of mine")
 
 
 def test_the_whole_history_is_stored_before_the_server_ends(root: Path, workspace: Path) -> None:
