@@ -98,15 +98,21 @@ TEXTS = {
 }
 
 
-@pytest.mark.parametrize(
-    ("length", "seconds"), [(20_000, 10), pytest.param(250_000, 60, marks=pytest.mark.slow)], ids=["20k", "250k"]
-)
-@pytest.mark.parametrize("make", TEXTS.values(), ids=TEXTS.keys())
-@pytest.mark.parametrize("done", DONE.values(), ids=DONE.keys())
-def test_it_takes_no_long_time(
-    done: Callable[[str], object], make: Callable[[int], str], length: int, seconds: float
-) -> None:
-    text = make(length)
+def seconds(done: Callable[[str], object], text: str) -> float:
     started = time.process_time()
     done(text)
-    assert time.process_time() - started < seconds, "with the length alone it takes a tenth of this"
+    return time.process_time() - started
+
+
+@pytest.mark.parametrize("make", TEXTS.values(), ids=TEXTS.keys())
+@pytest.mark.parametrize("done", DONE.values(), ids=DONE.keys())
+def test_it_takes_no_long_time(done: Callable[[str], object], make: Callable[[int], str]) -> None:
+    assert seconds(done, make(20_000)) < 10, "with the length alone it takes a tenth of this"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("make", TEXTS.values(), ids=TEXTS.keys())
+@pytest.mark.parametrize("done", DONE.values(), ids=DONE.keys())
+def test_it_takes_time_in_the_length(done: Callable[[str], object], make: Callable[[int], str]) -> None:
+    short, long = seconds(done, make(20_000)), seconds(done, make(80_000))
+    assert long < max(2, 8 * short), "four times as long takes four times as long; sixteen times would be its square"
