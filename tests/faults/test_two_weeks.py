@@ -8,12 +8,11 @@ are within minutes here; and the way back is 4 publications instead of 50, so th
 from __future__ import annotations
 
 import json
-import os
 import random
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ import pytest
 
 from components.services import prefect_server
 from components.store import FileLock, read_runs
+from tests.processes import clean_environment, processes_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -60,9 +60,8 @@ class Nights:
         self.recipe.write_text(RECIPE, encoding="utf-8")
 
     def __call__(self, *arguments: object) -> str:
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
         done = subprocess.run(
-            [sys.executable, "-c", NIGHT, *map(str, arguments)], cwd=self.root, env=environment, check=False,
+            [sys.executable, "-c", NIGHT, *map(str, arguments)], cwd=self.root, env=clean_environment(), check=False,
             capture_output=True, text=True, stdin=subprocess.DEVNULL,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
@@ -95,24 +94,11 @@ class Nights:
 
 
 @pytest.fixture
-def nights(tmp_path: Path, root: Path, examples: Path) -> Iterator[Nights]:
+def nights(tmp_path: Path, root: Path, examples: Path, served: Callable[[Path], Path]) -> Iterator[Nights]:
     made = Nights(tmp_path, root, examples)
-    with prefect_server(workspace=made.workspace, api_url=None):
+    with prefect_server(workspace=served(made.workspace), api_url=None):
         yield made
     shutil.rmtree(tmp_path / "work", ignore_errors=True)
-
-
-def processes(folder: Path) -> list[str]:
-    """Command lines with this folder in them, but for the server."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (entry / "cmdline").read_bytes().decode(errors="replace")
-        except OSError:  # it has just ended
-            continue
-        if str(folder) in words and "prefect_process" not in words:
-            found.append(words)
-    return found
 
 
 def flow_runs(workspace: Path) -> list[str]:
@@ -149,14 +135,15 @@ def test_two_weeks_of_nights_leave_an_index_and_little_else(nights: Nights) -> N
     # no zombie runs, here and in Prefect; no processes, no locks that anybody holds
     assert [state["status"] for state in read_runs(workspace)] == ["done"] * NIGHTS
     assert flow_runs(workspace) == ["COMPLETED"] * NIGHTS
-    assert processes(nights.folder) == []
+    left = processes_of(nights.folder, environment=False)
+    assert [words for words in left if "prefect_process" not in words] == []  # but for the server
     locks = [path for path in workspace.rglob("*") if path.name in (".lock", "lock") or path.parent.name == "locks"]
     for path in locks:
         lock = FileLock(path)
         assert lock.try_exclusive(), path
         lock.close()
     assert [path.name for path in (workspace / "locks").iterdir()] in ([], ["keep"])  # the last gc's own
-    assert not list((workspace / "scratch").iterdir()) if (workspace / "scratch").is_dir() else True
+    assert list(workspace.glob("scratch/*")) == []
     assert not list((workspace / "store").glob("*/.*"))
 
     # disk: what a reindex needs does not grow with the nights; records of runs, of some kB each, stay

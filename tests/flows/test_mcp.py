@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import sqlite3
 import subprocess
@@ -22,6 +21,7 @@ from mcp.types import CallToolResult, TextContent
 from components.usage import usage_file
 from flows.mcp_tools.running import Progress
 from tests.flows.conftest import Done, Workspace
+from tests.processes import clean_environment
 from tests.waiting import soon
 
 SECRET = "Agnese tiene il registro azzurro dietro la terza pentola di rame"
@@ -48,9 +48,8 @@ class House:
 
 
 def started(root: Path, workspace: Workspace, *options: str, recipe: str = "mvp") -> StdioServerParameters:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "MLFLOW"))}
     return StdioServerParameters(
-        command=sys.executable, cwd=root, env=environment,
+        command=sys.executable, cwd=root, env=clean_environment(),
         args=["-m", "flows.cli", "mcp", f"recipes/{recipe}.yaml", *workspace.options, *options],
     )  # fmt: skip
 
@@ -254,7 +253,7 @@ def test_a_run_ends_with_the_server(
                 while not any(state["steps"] for state in workspace.runs().values()):
                     await anyio.sleep(0.05)
             process.send_signal(number)
-            with anyio.fail_after(10):
+            with anyio.fail_after(60):
                 await process.wait()
 
     anyio.run(whole)

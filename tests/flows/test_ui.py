@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,6 +22,7 @@ from components.store import is_held
 from tests.browser import NAMES, Tab, installed, tab
 from tests.flows.conftest import Program
 from tests.flows.test_up import two_ports
+from tests.processes import processes_of
 from tests.waiting import soon
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -170,19 +171,6 @@ class Ui:
         return {step["name"]: step["status"] for run in self.runs(workspace)[-1:] for step in run["steps"]}
 
 
-def processes(part: str) -> list[str]:
-    """Command lines of processes with this among their arguments or in their environment, but for this one."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            words, around = (entry / "cmdline").read_bytes(), (entry / "environ").read_bytes()
-        except OSError:  # it has just ended
-            continue
-        if words and os.fsencode(part) in words + around and int(entry.name) != os.getpid():
-            found.append(words.replace(b"\0", b" ").decode())
-    return found
-
-
 def recipe_text(root: Path, name: str) -> str:
     base = root / "recipes" / f"{BASES.get(name, name)}.yaml"
     own = "slow one" if name == "mvp-slowly" else "work space"
@@ -191,7 +179,10 @@ def recipe_text(root: Path, name: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def ui(program: Program, root: Path, examples: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
+def ui(
+    program: Program, root: Path, examples: Path, tmp_path_factory: pytest.TempPathFactory,
+    served: Callable[[Path], Path],
+) -> Iterator[Ui]:  # fmt: skip
     """Recipes of its own, all that `up` keeps up, and a browser; whatever a test did, nothing of it stays."""
     command = installed()
     if command is None:
@@ -204,7 +195,7 @@ def ui(program: Program, root: Path, examples: Path, tmp_path_factory: pytest.Te
     for name in RECIPES:
         (folder / "recipes" / f"{name}.yaml").write_text(recipe_text(root, name), encoding="utf-8")
     (folder / "recipes" / "_base.yaml").write_text("version: 1\n", encoding="utf-8")  # a base is not in the dropdown
-    workspace, ports = folder / "work space", two_ports()
+    workspace, ports = served(folder / "work space"), two_ports()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CERVELLA_RECIPES", str(folder / "recipes"))
         try:
@@ -217,7 +208,7 @@ def ui(program: Program, root: Path, examples: Path, tmp_path_factory: pytest.Te
             down = program("down", "-w", workspace, "--json")
             end_marked(mark_of(workspace), grace_seconds=0)
     assert down.code == 0, down.err
-    assert soon(lambda: not processes(str(folder)), seconds=120), processes(str(folder))
+    assert soon(lambda: not processes_of(folder), seconds=120), processes_of(folder)
 
 
 def test_a_recipe_is_picked_changed_and_run_and_its_scores_are_seen(ui: Ui) -> None:
@@ -263,18 +254,18 @@ def test_a_recipe_is_picked_changed_and_run_and_its_scores_are_seen(ui: Ui) -> N
     assert not ui.asked_elsewhere()
 
 
-def test_a_run_that_is_cancelled_leaves_nothing_behind_and_a_retry_goes_on(ui: Ui, program: Program) -> None:
+def test_a_run_that_is_cancelled_leaves_nothing_behind_and_a_retry_goes_on(ui: Ui, here: Any) -> None:
     ui.form()
     run = ui.start("mvp-slowly")
     assert soon(lambda: ui.steps("slow one").get("evaluate.answers") == "running", seconds=LONG), ui.steps("slow one")
-    assert processes(f"PREFECT__FLOW_RUN_ID={run}")
+    assert processes_of(f"PREFECT__FLOW_RUN_ID={run}")
     ui.menu("Cancel")
     ui.becomes("Cancelled")
     ui.open_run(run)
     ui.becomes("Cancelled")
     ui.picture("cancelled")
-    assert soon(lambda: not processes(f"PREFECT__FLOW_RUN_ID={run}"), seconds=60)
-    listed = program("runs", "-w", ui.folder / "slow one", "--json")
+    assert soon(lambda: not processes_of(f"PREFECT__FLOW_RUN_ID={run}"), seconds=60)
+    listed = here("runs", "-w", ui.folder / "slow one", "--json")
     assert [one["status"] for one in listed.json] == ["interrupted"], listed.out
     assert not [lock for lock in (ui.folder / "slow one" / "locks").glob("*.lock") if is_held(lock)]
 
