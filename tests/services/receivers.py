@@ -60,7 +60,7 @@ class Web:
         """Our part of what came."""
         return [one["cervella"] for one in self.got]
 
-    def soon(self, number: int, *, seconds: float) -> list[dict[str, Any]]:
+    def soon(self, number: int, *, seconds: float = 300.0) -> list[dict[str, Any]]:
         """What came, once there are so many, or when the time is over."""
         deadline = time.monotonic() + seconds
         while len(self.got) < number and time.monotonic() < deadline:
