@@ -10,8 +10,8 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,9 +39,22 @@ class Head:
 
 
 @pytest.fixture(scope="module")
-def head() -> Iterator[Head]:
-    with running_head() as made:
-        yield made
+def heads() -> Iterator[Callable[[], Head]]:
+    """Gives a head that lives: one is started, and another only where a test has killed it."""
+    made: list[Head] = []
+    with ExitStack() as ending:
+
+        def living() -> Head:
+            if not made or made[-1].process.poll() is not None:
+                made.append(ending.enter_context(running_head()))
+            return made[-1]
+
+        yield living
+
+
+@pytest.fixture
+def head(heads: Callable[[], Head]) -> Head:
+    return heads()
 
 
 @contextmanager
@@ -65,7 +78,9 @@ def running_head() -> Iterator[Head]:
         )  # fmt: skip
         try:
             told = Path(folder) / "ray" / "ray_current_cluster"
-            assert soon(lambda: told.exists() or process.poll() is not None, seconds=200) and process.poll() is None
+            # Its door for clients is a process of its own, which is open later.
+            assert soon(lambda: told.exists() and is_open(port) or process.poll() is not None, seconds=200)
+            assert process.poll() is None
             address = told.read_text(encoding="ascii").strip()
             yield Head(address, f"ray://127.0.0.1:{port}", environment, process, folder)
         finally:
@@ -73,6 +88,14 @@ def running_head() -> Iterator[Head]:
             process.terminate()
             process.wait(timeout=60)
             assert soon(lambda: not running(started), seconds=60)
+
+
+def is_open(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+    except OSError:
+        return False
+    return True
 
 
 JOINS = """
@@ -120,22 +143,21 @@ except TerminalError as error:
 """
 
 
-def test_a_cluster_whose_head_dies_is_told_by_its_address(root: Path) -> None:
-    with running_head() as head:
-        child = subprocess.Popen(
-            [sys.executable, "-c", STAYS, head.client], cwd=root, env=head.environment, stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-        try:
-            assert child.stdout is not None and child.stdout.readline() == b"ready\n"
-            for pid, _ in [(head.process.pid, 0), *descendants(head.process.pid)]:
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-            out, _ = child.communicate(timeout=200)
-        finally:
-            if child.poll() is None:
-                child.kill()
-                child.communicate()
+def test_a_cluster_whose_head_dies_is_told_by_its_address(root: Path, head: Head) -> None:
+    child = subprocess.Popen(
+        [sys.executable, "-c", STAYS, head.client], cwd=root, env=head.environment, stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        assert child.stdout is not None and child.stdout.readline() == b"ready\n"
+        for pid, _ in [(head.process.pid, 0), *descendants(head.process.pid)]:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        out, _ = child.communicate(timeout=200)
+    finally:
+        if child.poll() is None:
+            child.kill()
+            child.communicate()
     assert child.returncode == 3
     assert f"the Ray cluster at {head.client} is gone" in out.decode() and "run it again" in out.decode()
 
