@@ -15,7 +15,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +50,10 @@ class Started:
         return found | {"process": done.took()}
 
 
-def compared(contestants: Sequence[Started], *, source: Path, count: int, repeats: int) -> dict[str, Any]:
-    """All steps, all contestants, so many times.
+def compared(
+    contestants: Sequence[Started], *, source: Path, count: int, repeats: int, only: Collection[str] = ()
+) -> dict[str, Any]:
+    """All steps, all contestants, so many times. `only`: names of steps, to leave out the others.
 
     Returns `notes` (how many of which kind), `steps` (name and what it is), `results` (contestant -> step -> figures),
     `broken` (contestants that ended badly, with their last words; of them nothing else is told).
@@ -64,7 +66,7 @@ def compared(contestants: Sequence[Started], *, source: Path, count: int, repeat
         with tempfile.TemporaryDirectory() as folder:
             notes = Path(folder) / "notes"
             about = gather(source, notes, count)
-            told = steps(notes)
+            told = [step for step in steps(notes) if not only or step.name in only]
             wanted_before: dict[str, list[Any]] = {}
             for step in told:
                 step.prepare()
