@@ -21,6 +21,7 @@ from components.services.supervisor.prefect_api import _ask, make_pool
 from components.services.supervisor.processes import end_marked, mark_of
 from tests.flows.conftest import Done, Program, Workspace, new_workspace, program  # noqa: F401 (fixtures)
 from tests.flows.test_up import Services
+from tests.processes import processes_of
 from tests.services.postgres_server import PASSWORD, Postgres, postgres_server
 from tests.waiting import soon
 
@@ -170,37 +171,26 @@ def worker(shared: Shared, workspace: Path, *options: object) -> subprocess.Pope
     )  # fmt: skip
 
 
-def left(workspace: Path) -> list[str]:
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            words, around = (entry / "cmdline").read_bytes(), (entry / "environ").read_bytes()
-        except OSError:  # it has just ended
-            continue
-        if os.fsencode(workspace) in words + around and int(entry.name) != os.getpid():
-            found.append(words.replace(b"\0", b" ").decode())
-    return found
-
-
 def test_a_second_machine_takes_the_runs_of_its_pool(shared: Shared, tmp_path: Path) -> None:
     ran = shared.project / "ran"
     shared.start()
     time.sleep(3)
     assert not ran.exists()  # nobody here works on it
-    other = worker(shared, tmp_path / "other machine")
+    machine = tmp_path / "other machine"
+    other = worker(shared, machine)
     try:
         assert soon(ran.exists, seconds=120), other.poll()
         home = ran.read_text().partition(" ")[2]
-        assert Path(home).is_relative_to(tmp_path / "other machine" / "workers")
+        assert Path(home).is_relative_to(machine / "workers")
         assert soon(lambda: shared.states()[-1] == "COMPLETED", seconds=60)
-        twice = shared.program.end(worker(shared, tmp_path / "other machine"))
+        twice = shared.program.end(worker(shared, machine))
         assert twice.code == 3 and "works on the pool 'training' already" in twice.err
         other.send_signal(signal.SIGTERM)
         assert shared.program.end(other, seconds=60).code == 0
     finally:
         if other.poll() is None:
             other.kill()
-    assert soon(lambda: not left(tmp_path / "other machine"), seconds=120), left(tmp_path / "other machine")
+    assert soon(lambda: not processes_of(machine), seconds=120), processes_of(machine)
 
 
 @pytest.mark.parametrize(
@@ -218,7 +208,7 @@ def test_a_worker_that_is_ended_leaves_no_run_behind(shared: Shared, tmp_path: P
         if other.poll() is None:
             other.kill()
     assert done.code == (-signal.SIGKILL if number == signal.SIGKILL else 0), done
-    assert soon(lambda: not left(tmp_path), seconds=120), left(tmp_path)
+    assert soon(lambda: not processes_of(tmp_path), seconds=120), processes_of(tmp_path)
     if number != signal.SIGKILL:
         assert soon(lambda: shared.states()[-1] == "CRASHED", seconds=120), shared.states()
 
