@@ -26,7 +26,7 @@ from typing import Any
 
 from tests.waiting import soon
 
-__all__ = ["ROOT", "Child", "Nursery"]
+__all__ = ["Child", "Nursery"]
 
 ROOT = Path(__file__).resolve().parents[1]
 
