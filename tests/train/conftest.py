@@ -20,6 +20,7 @@ from components.train.report.facts import TrainingReport, gather
 from components.train.report.shown import load_decoder
 from tests.train.reports import ENVIRONMENT, JOB, events, finished_job, outcome_of
 from tests.train.small_trainers import environment, make
+from tests.train.tiny_model import shared_tiny_qwen3
 
 
 @pytest.fixture(scope="session")
@@ -38,6 +39,12 @@ def trainer_environment() -> Callable[[str], Environment]:
         return found[name]
 
     return get
+
+
+@pytest.fixture(scope="session")
+def tiny_qwen3(session_folder: Path, trainer_environment: Callable[[str], Environment]) -> Callable[[str], Path]:
+    """`tiny_qwen3("axolotl")`: folder of the tiny model, made once by that trainer's environment. For reading."""
+    return lambda name: shared_tiny_qwen3(session_folder, python=trainer_environment(name).python)
 
 
 def _installed(name: str) -> Environment:

@@ -10,13 +10,13 @@ from typing import Any
 
 from components.dataset.conversation import Conversation
 from components.dataset.files.formats import to_sharegpt
-from components.train.job import AUDITED, JOB, Job, schedule
+from components.train.job import AUDITED, INSIDE, JOB, Job, schedule
 from components.train.params import TrainParams
 from components.train.prepare import write_job
 from components.train.trainers import trainer
 from tests.dataset.trainer_rows import conversation
 
-__all__ = ["SMALL", "answers", "make_job", "small_params"]
+__all__ = ["SMALL", "answers", "let_wait", "make_job", "small_params", "waits"]
 
 SMALL: dict[str, Any] = {
     "hardware": "cpu", "epochs": 2, "batch_size": 2, "accumulation": 2, "learning_rate": 0.02, "max_tokens": 128,
@@ -89,3 +89,30 @@ def make_job(
         for name, text in texts.items():
             (folder / name).write_text(text, "utf-8")
     return found
+
+
+_WAITS = """
+
+def waiting(tell):
+    def told(event, **values):
+        tell(event, **values)
+        while os.path.exists(f"wait-{event}-{values['step']}"):
+            time.sleep(0.02)
+    return told
+
+_tell = waiting(_tell)
+"""
+
+
+def let_wait(folder: Path) -> None:
+    """Let the trainer of the job in this folder wait where `waits` says; its tiny steps end before one looks twice."""
+    with (folder / INSIDE / "telling.py").open("a", encoding="utf-8") as telling:
+        telling.write(_WAITS)
+
+
+def waits(folder: Path, event: str, step: int) -> Path:
+    """A file in the folder of a job: as long as it is there, the trainer does nothing once it has told this event."""
+    file = folder / f"wait-{event}-{step}"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.touch()
+    return file

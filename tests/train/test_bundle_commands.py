@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import zipfile
@@ -14,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from components.train.environments import Environment
-from tests.train.tiny_model import make_tiny_qwen3
+from tests.flows.conftest import Done, here  # noqa: F401 (a fixture)
+from tests.processes import clean_environment
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
@@ -33,10 +33,9 @@ class Packed:
 
 
 def cervella(*arguments: object) -> subprocess.CompletedProcess[str]:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "MLFLOW"))}
     return subprocess.run(
-        [sys.executable, "-m", "flows.cli", *map(str, arguments)], cwd=ROOT, env=clean, capture_output=True, text=True,
-        stdin=subprocess.DEVNULL, timeout=900, check=False,
+        [sys.executable, "-m", "flows.cli", *map(str, arguments)], cwd=ROOT, env=clean_environment(), text=True,
+        capture_output=True, stdin=subprocess.DEVNULL, timeout=900, check=False,
     )  # fmt: skip
 
 
@@ -45,9 +44,9 @@ def options_of(values: Sequence[str]) -> tuple[str, ...]:
 
 
 @pytest.fixture(scope="module")
-def packed(trainer_environment: Callable[[str], Environment], tmp_path_factory: pytest.TempPathFactory) -> Packed:
+def packed(tiny_qwen3: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Packed:
     folder = tmp_path_factory.mktemp("commands")
-    model = make_tiny_qwen3(folder / "model", python=trainer_environment("axolotl").python)
+    model = tiny_qwen3("axolotl")
     options = options_of([
         "llm.chat.model=fake/chat", f"workspace={folder / 'workspace'}", "train.base.model=null",
         f"train.base.folder={model}", "train.base.template=qwen3", "train.max_steps=2", "train.max_tokens=1024",
@@ -94,13 +93,21 @@ def test_an_example_of_a_note_that_must_stay_here_is_named(packed: Packed, tmp_p
     ],
     ids=["no recipe that trains", "no file", "no result"],
 )
-def test_what_cannot_be_done_is_said(arguments: tuple[str, ...], code: int, words: str) -> None:
-    done = cervella("train", *arguments)
-    assert done.returncode == code and words in done.stderr, done.stderr
+def test_what_cannot_be_done_is_said(
+    here: Callable[..., Done],  # noqa: F811
+    arguments: tuple[str, ...],
+    code: int,
+    words: str,
+) -> None:
+    done = here("train", *arguments)
+    assert done.code == code and words in done.err, done.err
 
 
 def test_the_result_is_taken_and_the_run_goes_on_from_it(
-    packed: Packed, trainer_environment: Callable[[str], Environment], tmp_path: Path
+    packed: Packed,
+    trainer_environment: Callable[[str], Environment],
+    here: Callable[..., Done],  # noqa: F811
+    tmp_path: Path,
 ) -> None:
     with zipfile.ZipFile(packed.bundle) as archive:
         archive.extractall(tmp_path)
@@ -122,6 +129,6 @@ def test_the_result_is_taken_and_the_run_goes_on_from_it(
     again = cervella("train", "unpack", result, "-r", RECIPE, *packed.options)
     assert again.returncode == 0 and "It was here already: 2 steps" in again.stdout
 
-    planned = json.loads(cervella("plan", RECIPE, *packed.options, "--json").stdout)
+    planned = here("plan", RECIPE, *packed.options, "--json").json
     actions = {step["name"]: step["action"] for step in planned["steps"]}
     assert actions["train.run"] == "skip" and actions["train.losses"] == "run"

@@ -28,13 +28,14 @@ from components.train.bundle.archive import read_manifest
 from components.train.bundle.pack import Bundle, pack
 from components.train.bundle.unpack import check_asked, take_home
 from components.train.environments import Environment
-from components.train.job import Job
+from components.train.job import PROGRESS, Job
 from components.train.params import TrainParams
 from components.train.prepare import write_job
+from components.train.running.progress import read_events
 from components.train.steps import MEASURED, run_spec
-from tests.train.jobs import make_job, small_params
+from tests.train.jobs import let_wait, make_job, small_params, waits
 from tests.train.test_bundle_archive import archive_of, member
-from tests.train.tiny_model import make_tiny_qwen3
+from tests.waiting import soon
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
@@ -52,16 +53,17 @@ class Home:
 
 
 @pytest.fixture(scope="module")
-def home(trainer_environment: Callable[[str], Environment], tmp_path_factory: pytest.TempPathFactory) -> Home:
+def home(tiny_qwen3: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Home:
     """A job for the tiny model, packed with its weights."""
     folder = tmp_path_factory.mktemp("home")
-    model = make_tiny_qwen3(folder / "model", python=trainer_environment("axolotl").python)
+    model = shutil.copytree(tiny_qwen3("axolotl"), folder / "model")  # a test writes into it
     make_job(folder / "made", small_params(), model=model)
     run = Run.create(folder / "workspace", recipe="smoke", phase="optimize")
     with recorded_step(run, StepSpec("train.prepare", 1, {}, {})) as step:
         for path in (folder / "made-prepared").iterdir():
             shutil.copyfile(path, step.path(path.name))
     job = write_job(folder / "job", prepared=step.artefact.path, model=model)
+    let_wait(folder / "job")
     base = base_identity(job.params.base.model_copy(update={"folder": model}))
     spec = run_spec(job.params, job=job, prepared=step.artefact.digest, base=base)
     bundle = pack(folder / "job", out=folder / "out", spec=spec, recipe="smoke", version="0.1.0")
@@ -72,6 +74,7 @@ def home(trainer_environment: Callable[[str], Environment], tmp_path_factory: py
 def result(home: Home, python: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The result of a training that was cut by a kill -9, and then went on, on another machine, to its end."""
     first, second, keep = (tmp_path_factory.mktemp(name) for name in ("first", "second", "drive"))
+    waits(first / home.bundle.file.stem / "job", "save", 4)
     cut = start(first, home.bundle, python, "--keep", str(keep))
     kept = keep / f"training-{home.spec.fingerprint[:16]}"
     wait_for(lambda: (kept / "checkpoint-4").is_dir(), cut)
@@ -79,7 +82,7 @@ def result(home: Home, python: Path, tmp_path_factory: pytest.TempPathFactory) -
     assert trainers, "the trainer is a child of train.py"
     cut.kill()
     cut.communicate(timeout=60)
-    wait_for(lambda: not any(map(alive, trainers)))
+    assert soon(lambda: not any(map(alive, trainers)))
     shutil.rmtree(first)  # the machine is gone; what was kept is all there is
 
     done = start(second, home.bundle, python, "--keep", str(keep))
@@ -115,10 +118,9 @@ def environment(python: Path) -> dict[str, str]:
             "OMP_NUM_THREADS": "1"}  # fmt: skip
 
 
-def wait_for(true: Callable[[], bool], process: subprocess.Popen[str] | None = None) -> None:
-    while not true():
-        assert process is None or process.poll() is None, process.stdout.read() if process.stdout else ""
-        time.sleep(0.05)
+def wait_for(true: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    assert soon(lambda: true() or process.poll() is not None, seconds=900)
+    assert process.poll() is None, process.stdout.read() if process.stdout else ""
 
 
 def children(pid: int) -> list[int]:
@@ -303,10 +305,13 @@ def test_the_notebook_trains_cell_by_cell_without_colab(home: Home, notebook: Pa
         return subprocess.Popen(command, cwd=notebook.parent, env=environment(python), stdout=subprocess.PIPE,
                                 stderr=subprocess.STDOUT, text=True)  # fmt: skip
 
+    job = notebook.parent / home.bundle.file.stem / "job"
+    waiting = waits(job, "log", 1)
     first = run()
-    progress = notebook.parent / home.bundle.file.stem / "job" / "progress.jsonl"
-    wait_for(lambda: progress.exists() and '"event": "log"' in progress.read_text("utf-8"), first)
+    wait_for(lambda: any(one["event"] == "log" for one in read_events(job / PROGRESS)), first)
     os.kill(first.pid, signal.SIGINT)  # Colab's stop button
+    wait_for(lambda: any(one["event"] == "stopping" for one in read_events(job / PROGRESS)), first)
+    waiting.unlink()
     told, _ = first.communicate(timeout=300)
     assert first.returncode and "Run this cell again: it goes on from the last checkpoint" in told
     second = run()

@@ -24,7 +24,6 @@ from components.train.job import Job, schedule
 from components.train.params import BaseModelParams, ExportParams, TrainParams
 from tests.train.adapters import by_hand, by_peft
 from tests.train.tiny_gguf import write_qwen3_gguf
-from tests.train.tiny_model import make_tiny_qwen3
 
 TEXTS = [
     "<|im_start|>user\nQuant'è la caparra?<|im_end|>\n<|im_start|>assistant\nIl trenta per cento.<|im_end|>\n",
@@ -63,10 +62,10 @@ def test_masks_without_a_place_are_told(tmp_path: Path) -> None:
 class Tiny:
     """A Qwen3 of two layers with an adapter, in all forms that a proof needs."""
 
-    def __init__(self, folder: Path, environment: Environment) -> None:
+    def __init__(self, folder: Path, environment: Environment, model: Path) -> None:
         self.environment = environment
         python = self.python = environment.python
-        self.model = make_tiny_qwen3(folder / "model", python=python)
+        self.model = model
         self.gguf = write_qwen3_gguf(self.model, folder / "base.gguf")
         self.quantized = write_qwen3_gguf(self.model, folder / "base-q8.gguf", quantized=True)
         self.adapter = by_peft(folder / "adapter", model=self.model, python=python, size=0.3)
@@ -89,8 +88,11 @@ def python(trainer_environment: Callable[[str], Any]) -> Path:
 
 
 @pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory, trainer_environment: Callable[[str], Environment]) -> Tiny:
-    return Tiny(tmp_path_factory.mktemp("tiny"), trainer_environment("axolotl"))
+def tiny(
+    tmp_path_factory: pytest.TempPathFactory, trainer_environment: Callable[[str], Environment],
+    tiny_qwen3: Callable[[str], Path],
+) -> Tiny:  # fmt: skip
+    return Tiny(tmp_path_factory.mktemp("tiny"), trainer_environment("axolotl"), tiny_qwen3("axolotl"))
 
 
 @pytest.mark.slow

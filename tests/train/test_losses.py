@@ -17,7 +17,6 @@ from components.errors import TerminalError
 from components.llm import load_tokenizer
 from components.train.losses import RowLoss, measure_losses, perplexity, perplexity_ratio
 from tests.train.adapters import by_peft
-from tests.train.tiny_model import make_tiny_qwen3
 
 TEXTS = ["La caparra ad agosto è del trenta per cento.", "Il forno si accende alle quattro, ogni giorno.", "Sì."]
 
@@ -93,8 +92,8 @@ def python(trainer_environment: Callable[[str], Any]) -> Path:
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory, python: Path) -> Path:
-    return make_tiny_qwen3(tmp_path_factory.mktemp("model"), python=python)
+def model(tiny_qwen3: Callable[[str], Path]) -> Path:
+    return tiny_qwen3("axolotl")
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -23,7 +24,6 @@ from components.train.running.outcome import Outcome
 from components.train.running.progress import Progress
 from tests.dataset.trainer_rows import conversation
 from tests.train.jobs import answers, make_job, small_params
-from tests.train.tiny_model import make_tiny_qwen3
 
 WORDS = "The key of the red door is under the stone beside the well, as it always was. "
 
@@ -203,10 +203,9 @@ def test_the_command_says_what_it_takes(root: Path, arguments: list[str], code: 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["axolotl", "llamafactory"])
 def test_three_real_steps_are_measured(
-    tmp_path: Path, trainer_environment: Callable[[str], Environment], name: str
+    tmp_path: Path, trainer_environment: Callable[[str], Environment], tiny_qwen3: Callable[[str], Path], name: str
 ) -> None:
-    python = trainer_environment(name).python
-    model = make_tiny_qwen3(tmp_path / "tiny", python=python)
+    python, model = trainer_environment(name).python, tiny_qwen3(name)
     params = small_params(trainer=name, base={"folder": str(model)})
     ready = prepared(tmp_path, params)
     heard: list[Progress] = []
@@ -226,10 +225,10 @@ def test_three_real_steps_are_measured(
 
 @pytest.mark.slow
 def test_a_training_that_cannot_begin_says_why(
-    tmp_path: Path, trainer_environment: Callable[[str], Environment]
+    tmp_path: Path, trainer_environment: Callable[[str], Environment], tiny_qwen3: Callable[[str], Path]
 ) -> None:
     python = trainer_environment("llamafactory").python
-    model = make_tiny_qwen3(tmp_path / "tiny", python=python)
+    model = shutil.copytree(tiny_qwen3("llamafactory"), tmp_path / "tiny")
     (model / "model.safetensors").write_bytes(b"no weights")
     params = small_params(trainer="llamafactory", base={"folder": str(model)})
     with pytest.raises(TerminalError, match="llamafactory did not get through 3 steps: "):

@@ -21,7 +21,6 @@ from components.train.running.process import run_trainer
 from components.train.trainers import unsloth
 from tests.dataset.trainer_rows import conversation, conversation_of
 from tests.train.jobs import make_job, small_params
-from tests.train.tiny_model import make_tiny_qwen3
 
 ROOT = Path(__file__).resolve().parents[2]
 OWNERS = TrainParams(trainer="unsloth")
@@ -124,8 +123,8 @@ def environment(trainer_environment: Callable[[str], Environment]) -> Environmen
 
 
 @pytest.fixture(scope="module")
-def tiny(environment: Environment, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_tiny_qwen3(tmp_path_factory.mktemp("model") / "tiny", python=environment.python)
+def tiny(tiny_qwen3: Callable[[str], Path]) -> Path:
+    return tiny_qwen3("unsloth")
 
 
 @pytest.mark.slow
