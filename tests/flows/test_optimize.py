@@ -43,7 +43,7 @@ def tiny(trainer_environment: Callable[[str], Any], tmp_path_factory: pytest.Tem
 
 @pytest.mark.parametrize("trainer", ["axolotl", "llamafactory"])
 def test_from_notes_to_a_registered_adapter(
-    program: Any, new_workspace: Callable[..., Any], tiny: Path, trainer: str,
+    program: Any, here: Any, one_server: Any, new_workspace: Callable[..., Any], tiny: Path, trainer: str,
     trainer_environment: Callable[[str], Any],
 ) -> None:  # fmt: skip
     trainer_environment(trainer)
@@ -52,6 +52,7 @@ def test_from_notes_to_a_registered_adapter(
         "-o", "train.base.template=qwen3", "-o", "dataset.check.template=qwen3", "-o", "train.learning_rate=0.01",
         "-o", "train.max_steps=6", "-o", "evaluate.answers=1", first=False,
     )  # fmt: skip
+    one_server(workspace)
     first = run(program, "optimize-smoke", *workspace.options, "--json")
     assert first.code == 1, first.err  # a random model of two layers is no partner
     assert list(first.steps) == STEPS and set(first.steps.values()) == {"done"}
@@ -82,7 +83,7 @@ def test_from_notes_to_a_registered_adapter(
 
     again = run(program, "optimize-smoke", *workspace.options, "--json")
     assert again.steps == dict.fromkeys(STEPS, "skipped") | {"roadmap.triggers": "done"}  # they are measured each time
-    plan = program("plan", "optimize-smoke", *workspace.options, "--json").json
+    plan = here("plan", "optimize-smoke", *workspace.options, "--json").json
     assert {step["name"] for step in plan["steps"] if step["action"] != "skip"} == {"roadmap.triggers"}
 
 
@@ -110,8 +111,8 @@ def test_the_packaged_model_answers_with_what_it_was_trained_to_say(
     assert "llama-server" in exported.read_text("serve.txt")
     assert done.json["scorecard"]["answers"]["scored"] == 1
     asked = program("ask", "optimize-smoke", *workspace.options, "Quanto è la caparra ad agosto?", "--json")
-    assert asked.code in (0, 1), asked.err
     told = json.loads(asked.out)
+    assert asked.code == (0 if told["found"] else 1), asked.err
     assert told["sources"]
 
 
