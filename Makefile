@@ -15,7 +15,7 @@ export HF_HUB_OFFLINE := 1
 # Tests start hundreds of Pythons; where nothing compiled may be kept, each of them compiles every module again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup setup-ray demo up down test test-fast check format lock bench bench-retrieval bench-overhead bench-compare bench-reindex bench-growth bench-peers bench-validation bench-planning bench-embedding bench-training bench-serving bench-page clean
+.PHONY: help setup setup-ray demo up down test test-fast check format lock bench bench-retrieval bench-overhead bench-compare bench-reindex bench-growth bench-peers bench-validation bench-planning bench-embedding bench-training bench-serving bench-backends bench-page clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -71,7 +71,7 @@ format: setup  ## write what check wants
 	$(BIN)/cervella schema --write
 	$(BIN)/python -m docs.reference
 
-bench: bench-retrieval bench-overhead bench-compare bench-reindex bench-growth bench-peers bench-validation bench-planning bench-embedding bench-training bench-serving bench-page  ## all benchmarks; those beside peers install these apart
+bench: bench-retrieval bench-overhead bench-compare bench-reindex bench-growth bench-peers bench-validation bench-planning bench-embedding bench-training bench-serving bench-backends bench-page  ## all benchmarks; those beside peers install these apart
 
 bench-retrieval: setup  ## recall, MRR, nDCG: full text, vectors, RRF, ours (NOTES=dir GOLDEN=file, or SQUAD=file)
 	$(BIN)/python -m benchmarks.retrieval $(if $(SQUAD),--squad-it $(SQUAD),--notes $(or $(NOTES),examples/sncp) --golden $(or $(GOLDEN),examples/golden.jsonl))
@@ -106,6 +106,9 @@ bench-training: setup  ## estimates of training (memory, time) against published
 bench-serving: setup  ## own overhead, requests a second and memory of the endpoint (NOTES=dir DURATION=60), and retrieval (CHUNKS=50000)
 	$(BIN)/python -m benchmarks.serving --notes $(or $(NOTES),examples/sncp) --duration $(or $(DURATION),60)
 	$(BIN)/python -m benchmarks.serving --chunks $(or $(CHUNKS),50000)
+
+bench-backends: setup  ## the adapter of recipes/optimize-smoke.yaml by llama.cpp and by vLLM, if installed (trains it first)
+	$(BIN)/python -m benchmarks.backends
 
 bench-page: setup  ## docs/comparison.md from the results that are there
 	$(BIN)/python -m benchmarks.page
