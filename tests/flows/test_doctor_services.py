@@ -164,20 +164,20 @@ def test_services_of_another_workspace_are_told(kept: Path, tmp_path_factory: py
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_services_that_are_up_and_a_server_that_is_not_as_the_file_says(
-    program: Any, here: Any, tmp_path: Path, served: Any
+    program: Any, tmp_path: Path, served: Any
 ) -> None:
     workspace = served(tmp_path / "work space")
     prefect, mlflow = two_ports()
     try:
         up = program("up", "-w", workspace, "--prefect-port", prefect, "--mlflow-port", mlflow, "--json")
         assert up.code == 0, up.err
-        found = findings(here, workspace)
+        found = findings(program, workspace)
         assert {check["level"] for checks in found.values() for check in checks} == {"ok"}
         assert f"prefect at {up.json['prefect']['url']}" in found["services"][0]["says"]
         assert "training (at most 1 at once" in found["work pools"][0]["says"]
 
         changed(up.json["prefect"]["url"], workspace)
-        found = findings(here, workspace)
+        found = findings(program, workspace)
         [different], [paused, _] = found["deployments"], found["work pools"]
         assert different["level"] == "warning" and "deployment run-recipe/run-recipe (new)" in different["says"]
         assert "work pool training (changed)" in different["says"] and "--dry-run" in different["mend"]
@@ -186,15 +186,16 @@ def test_services_that_are_up_and_a_server_that_is_not_as_the_file_says(
         keeper = json.loads((services_folder(workspace) / KEEPER_LOCK).read_text(encoding="utf-8"))["pid"]
         os.kill(keeper, signal.SIGKILL)
         # What it kept ends on its own, and until then is told as such.
-        assert soon(lambda: "without a `down`" in findings(here, workspace)["services"][0]["says"], seconds=60)
-        assert findings(here, workspace)["services"][0]["level"] == "warning"
+        assert soon(lambda: "without a `down`" in findings(program, workspace)["services"][0]["says"], seconds=60)
+        assert findings(program, workspace)["services"][0]["level"] == "warning"
     finally:
         program("down", "-w", workspace)
 
 
-def findings(here: Any, workspace: Path) -> dict[str, list[dict[str, Any]]]:
+def findings(program: Any, workspace: Path) -> dict[str, list[dict[str, Any]]]:
+    # In a process of its own: what this one has imported and set for other tests is no state of a user's.
     names = ("services", "deployments", "work pools")
-    checks = here("doctor", "-w", workspace, "--json").json["checks"]
+    checks = program("doctor", "-w", workspace, "--json").json["checks"]
     return {name: [check for check in checks if check["name"] == name] for name in names}
 
 
