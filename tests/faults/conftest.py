@@ -14,10 +14,9 @@ from faults_house import House, Nursery, Undisturbed, furnish  # noqa: E402
 
 
 @pytest.fixture(scope="session")
-def nursery(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
-    made = Nursery(root, tmp_path_factory.mktemp("prefect"))
-    yield made
-    made.close()
+def nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
+    with Nursery(tmp_path_factory.mktemp("prefect")) as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

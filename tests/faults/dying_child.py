@@ -1,9 +1,8 @@
 """The mvp flow without Prefect, in children that do something bad to themselves when they come to a named point.
 
-`python dying_child.py` imports all that a run needs, once, and then forks a child for each line of JSON on stdin:
-`{"arguments": [of cervella], "deed": DEED, "point": POINT, "ballast": FILE}`; the answer is a line of JSON with the
-child's return code, what it wrote to stderr, and the points that it came to. The child is `cervella` itself, with the
-flow's tasks called as functions: what is left out is Prefect alone.
+Arguments of `main`: DEED POINT FILE and those of cervella. The child is `cervella` itself, with the flow's tasks called
+as functions: what is left out is Prefect alone. Its standard output has a line of JSON for each point that it came to,
+and for each text that a model was given.
 
 Points are `STEP/WHAT`, with `#2` behind where the point is met a second time. Deeds: `kill` (SIGKILL), `interrupt`
 (SIGINT), `fill` (the disk that FILE lies on), `limit` (no file may grow: `ulimit -f 0`), `none`.
@@ -15,18 +14,15 @@ import importlib
 import json
 import os
 import resource
-import selectors
 import signal
 import sys
-import warnings
 from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from prefectless import FLOWS, called_as_functions  # noqa: E402
+from tests.prefectless import FLOWS, called_as_functions
 
 _KEPT = ExitStack()
 """What holds until this process ends."""
@@ -142,7 +138,7 @@ class Hooks:
         self.around(cleanup, "cover", after="covered")
 
 
-def import_all() -> None:
+def prepare() -> None:
     """What a run needs, and no thread of it: only this is done before children are forked."""
     for name in (
         "flows.cli", "flows.commands.run", *FLOWS, "ruamel.yaml", "markdown_it", "ftfy", "alembic.command",
@@ -174,22 +170,21 @@ def _walk(run: Any, server: Any) -> None:
     run.update(status="done")
 
 
-def _child(request: dict[str, Any], out: int) -> None:
-    """The rest of the child's life."""
+def main(deed: str, point: str, ballast: str, *arguments: str) -> None:
+    """See above."""
     from flows import cli
 
-    os.dup2(os.open(os.devnull, os.O_RDWR), 1)
+    without_prefect()
     # A pipe, not a file: what is told stays told when no file may grow any more.
-    with os.fdopen(out, "w", buffering=1) as pipe:
+    with os.fdopen(os.dup(1), "w", buffering=1) as pipe:
+        os.dup2(os.open(os.devnull, os.O_RDWR), 1)
 
         def tell(value: dict[str, str]) -> None:
             pipe.write(json.dumps(value) + "\n")
 
-        hooks = Hooks(
-            deed=request["deed"], point=request["point"], ballast=Path(request["ballast"]), tell=tell
-        )  # fmt: skip
+        hooks = Hooks(deed=deed, point=point, ballast=Path(ballast), tell=tell)
         hooks.install(lambda text: tell({"given": text}))
-        sys.argv = ["cervella", *request["arguments"]]
+        sys.argv = ["cervella", *arguments]
         code = 3
         try:
             cli.main()
@@ -197,43 +192,3 @@ def _child(request: dict[str, Any], out: int) -> None:
             code = int(ended.code or 0)
         sys.stderr.flush()
     os._exit(code)
-
-
-def _drained(**pipes: int) -> dict[str, str]:
-    """Everything that comes out of some pipes until their other ends are closed."""
-    found: dict[str, list[bytes]] = {name: [] for name in pipes}
-    with selectors.DefaultSelector() as waiting:
-        for name, pipe in pipes.items():
-            waiting.register(pipe, selectors.EVENT_READ, name)
-        while waiting.get_map():
-            for key, _ in waiting.select():
-                if some := os.read(key.fd, 1 << 16):
-                    found[key.data].append(some)
-                else:
-                    waiting.unregister(key.fd)
-                    os.close(key.fd)
-    return {name: b"".join(parts).decode(errors="replace") for name, parts in found.items()}
-
-
-def _serve() -> None:
-    warnings.filterwarnings("ignore", "lancedb fork support")  # its threads are not there yet, nor are MLflow's
-    import_all()
-    without_prefect()
-    for line in sys.stdin:
-        (told, tell), (err, stderr) = os.pipe(), os.pipe()
-        pid = os.fork()
-        if pid == 0:
-            os.close(told)
-            os.close(err)
-            os.dup2(stderr, 2)
-            os.close(stderr)
-            _child(json.loads(line), tell)
-        os.close(tell)
-        os.close(stderr)
-        drained = _drained(told=told, err=err)
-        _, status = os.waitpid(pid, 0)
-        print(json.dumps({"code": os.waitstatus_to_exitcode(status), **drained}), flush=True)
-
-
-if __name__ == "__main__":
-    _serve()

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sqlite3
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-CHILD = Path(__file__).with_name("dying_child.py")
+from tests import nursery
+from tests.processes import clean_environment
+
 NOTES = ("NORD.md", ".sncp/PROMPT_RIPRESA_MASTER.md", ".sncp/stato/oggi.md", ".sncp/memoria/decisioni/*.md")
 RECIPE = """\
 name: faults
@@ -40,32 +39,21 @@ class Ended:
     given: list[str]
 
 
-class Nursery:
-    """Forks children of `dying_child.py`."""
+class Nursery(nursery.Nursery):
+    """Whose children run `cervella` without Prefect, and do something bad to themselves."""
 
-    def __init__(self, root: Path, home: Path) -> None:
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "MLFLOW"))}
-        quiet = {"PREFECT_HOME": str(home), "MLFLOW_DISABLE_TELEMETRY": "true", "PYTHONPATH": str(root)}
-        self.process = subprocess.Popen(
-            [sys.executable, str(CHILD)], cwd=root, env=environment | quiet, text=True,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        )  # fmt: skip
+    def __init__(self, home: Path) -> None:
+        """`home`: Prefect's."""
+        super().__init__("tests.faults.dying_child", environment=clean_environment() | {"PREFECT_HOME": str(home)})
 
     def __call__(self, *arguments: object, deed: str = "none", at: str = "", ballast: Path | None = None) -> Ended:
-        assert self.process.stdin and self.process.stdout
-        request = {"arguments": list(map(str, arguments)), "deed": deed, "point": at, "ballast": str(ballast)}
-        self.process.stdin.write(json.dumps(request) + "\n")
-        self.process.stdin.flush()
-        answer = json.loads(self.process.stdout.readline())
-        told = [json.loads(line) for line in answer["told"].splitlines()]
+        child = self.start(deed, at, ballast, *arguments)
+        code = child.wait(1200)
+        told = [json.loads(line) for line in child.out.splitlines()]
         return Ended(
-            answer["code"], answer["err"], [one["point"] for one in told if "point" in one],
+            code, child.err, [one["point"] for one in told if "point" in one],
             [one["given"] for one in told if "given" in one],
         )  # fmt: skip
-
-    def close(self) -> None:
-        self.process.kill()
-        self.process.communicate()
 
 
 class House:
