@@ -12,10 +12,9 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import ThreadingHTTPServer
 from typing import Any
 
-from tests.loopback import JsonHandler
+from tests.loopback import JsonHandler, Loopback
 
 __all__ = ["CLAUDE", "CLAUDE_KEY", "Claude", "claude_here"]
 
@@ -61,20 +60,12 @@ class Claude:
                     double.hung_up.set()
                     self.close_connection = True
 
-        class Server(ThreadingHTTPServer):
-            daemon_threads = True
-
-            def handle_error(self, *_: Any) -> None:
-                pass
-
-        self.server = Server(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
-        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        self.server = Loopback(Handler)
+        self.url = self.server.url
 
     def close(self) -> None:
         self.heard.set()
-        self.server.shutdown()
-        self.server.server_close()
+        self.server.close()
 
     def refused(self, headers: dict[str, str], body: dict[str, Any]) -> int | None:
         """The status with which the service refuses such a request."""

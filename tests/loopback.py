@@ -3,10 +3,32 @@
 from __future__ import annotations
 
 import json
-from http.server import BaseHTTPRequestHandler
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-__all__ = ["JsonHandler"]
+__all__ = ["JsonHandler", "Loopback"]
+
+
+class Loopback(ThreadingHTTPServer):
+    """Answers from the moment it is made until `close`, in a thread for each connection."""
+
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self, handler: type[BaseHTTPRequestHandler], *, port: int = 0) -> None:
+        super().__init__(("127.0.0.1", port), handler)
+        self.port: int = self.server_address[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+
+    def handle_error(self, *_: Any) -> None:
+        """Nothing: clients that go away are what a test wants."""
+
+    def close(self) -> None:
+        """Listen no more: whoever connects is refused."""
+        self.shutdown()
+        self.server_close()
 
 
 class JsonHandler(BaseHTTPRequestHandler):

@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from http.server import ThreadingHTTPServer
 from pathlib import Path
 from resource import RLIMIT_FSIZE, prlimit
 from typing import Any
@@ -29,7 +28,7 @@ from components.sncp.collect import collect
 from components.sncp.params import DEFAULT_SOURCES
 from components.usage import usage_file
 from tests.flows.conftest import Done, Program
-from tests.loopback import JsonHandler
+from tests.loopback import JsonHandler, Loopback
 from tests.scale.scale_house import ScaleHouse
 from tests.waiting import soon
 
@@ -64,7 +63,7 @@ class Elsewhere:
         self.cut_at = 0
         self.asked: list[str] = []
         self._release = threading.Event()
-        self._server: ThreadingHTTPServer | None = None
+        self._server: Loopback | None = None
         self._port = 0
         self.open()
         self.url = f"http://127.0.0.1:{self._port}/v1"
@@ -80,21 +79,15 @@ class Elsewhere:
                 with suppress(OSError):
                     double._answer(self)
 
-        class Server(ThreadingHTTPServer):
-            daemon_threads = True
-            request_queue_size = 128
-
         self._release.clear()
-        self._server = Server(("127.0.0.1", self._port), Handler)
-        self._port = self._server.server_address[1]
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        self._server = Loopback(Handler, port=self._port)
+        self._port = self._server.port
 
     def close(self) -> None:
         """Listen no more: whoever connects is refused."""
         self._release.set()
         if self._server:
-            self._server.shutdown()
-            self._server.server_close()
+            self._server.close()
             self._server = None
 
     def _answer(self, handler: Any) -> None:

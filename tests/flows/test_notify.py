@@ -21,8 +21,8 @@ from components.services.deployments.server import connected
 from components.services.supervisor.processes import end_marked, mark_of
 from tests.flows.conftest import Done, Program, Workspace
 from tests.flows.test_up import Services
+from tests.services.nightly_house import LONG, House
 from tests.services.receivers import web
-from tests.services.test_deploy_nightly import LONG, House
 from tests.waiting import soon
 
 NEVER = "3 3 29 2 *"

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import threading
-from http.server import ThreadingHTTPServer
 
-from tests.loopback import JsonHandler
+from tests.loopback import JsonHandler, Loopback
 
 
 class Heard:
@@ -43,16 +41,11 @@ class Heard:
 
             do_GET = do_CONNECT = do_POST
 
-        class Server(ThreadingHTTPServer):
-            daemon_threads = True
-
-        self._server = Server(("127.0.0.1", 0), Handler)
-        self.port = self._server.server_address[1]
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        self._server = Loopback(Handler)
+        self.port = self._server.port
 
     def url(self, host: str = "127.0.0.1") -> str:
         return f"http://{host}:{self.port}/v1"
 
     def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        self._server.close()

@@ -7,7 +7,6 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ import pytest
 
 from components.errors import CervellaError, TerminalError, TransientError
 from components.llm import Budget, Chat, Reply, load_chat
-from tests.loopback import JsonHandler
+from tests.loopback import JsonHandler, Loopback
 from tests.waiting import soon
 
 pytestmark = [
@@ -57,15 +56,8 @@ class Streamer:
                     double.hung_up.set()
                     self.close_connection = True
 
-        class Server(ThreadingHTTPServer):
-            daemon_threads = True
-
-            def handle_error(self, *_: Any) -> None:
-                pass
-
-        self.server = Server(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/v1"
-        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        self.server = Loopback(Handler)
+        self.url = f"{self.server.url}/v1"
 
     def answer(self, handler: Any, step: Any) -> None:
         if isinstance(step, int) or step == "json":
@@ -123,8 +115,7 @@ def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[Streamer]:
     double = Streamer()
     yield double
     double.heard.set()
-    double.server.shutdown()
-    double.server.server_close()
+    double.server.close()
 
 
 def chat_at(endpoint: Streamer, **changes: Any) -> Chat:
