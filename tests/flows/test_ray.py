@@ -53,10 +53,13 @@ def test_a_run_on_ray_makes_the_same_index_and_the_same_answers(
         for name in [next(step["artefact"] for step in run.json["steps"] if step["name"] == "index.build")]
     ]
     assert digests[0] == digests[1]  # of the ids, texts and metadata of all chunks
-    assert vectors(workspace) == vectors(finished.as_it_was)
+    # Whoever asked the finished workspace something has left the vector of that question there besides.
+    ours, theirs = vectors(workspace), vectors(finished.as_it_was)
+    assert len(ours) >= done.facts("index.build")["embedded"]
+    assert sorted(ours.items() - theirs.items()) == []
     for step, name in (("evaluate.answers", "answers.jsonl"), ("evaluate.candidate", "said.jsonl")):
-        ours, theirs = rows(workspace, done, step, name), rows(finished.as_it_was, finished.run, step, name)
-        assert [row["text"] for row in ours] == [row["text"] for row in theirs]
+        spread_out, alone = rows(workspace, done, step, name), rows(finished.as_it_was, finished.run, step, name)
+        assert [row["text"] for row in spread_out] == [row["text"] for row in alone]
     assert workspace.is_quiet()
 
 
