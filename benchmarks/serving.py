@@ -164,15 +164,21 @@ def spread(seconds: Sequence[float]) -> dict[str, float]:
 
 
 def loaded(
-    url: str, pid: int, asked: Iterator[str], *, name: str, clients: int, seconds: float, stream: bool = False
-) -> Load:
-    """So many clients that ask for so long, each the next question as soon as it has its answer."""
+    url: str, pid: int, asked: Iterator[str], *, name: str, clients: int, seconds: float, begin_over: float,
+    stream: bool = False,
+) -> Load:  # fmt: skip
+    """So many clients that ask for so long, each the next question as soon as it has its answer.
+
+    They begin one after the other over `begin_over` seconds: a model of fixed time would keep those in step for ever
+    that begin together.
+    """
     load, lock = Load(name, clients, stream), threading.Lock()
     address = urlsplit(url)
     begun, used = time.perf_counter(), processor_seconds(pid) or 0.0
     end = begun + seconds
 
-    def talk() -> None:
+    def talk(number: int) -> None:
+        time.sleep(number / clients * begin_over)
         line = http.client.HTTPConnection(str(address.hostname), address.port, timeout=60)
         while time.perf_counter() < end:
             with lock:
@@ -202,7 +208,7 @@ def loaded(
                     load.first.append(first_seconds)
         line.close()
 
-    threads = [threading.Thread(target=talk) for _ in range(clients)]
+    threads = [threading.Thread(target=talk, args=(number,)) for number in range(clients)]
     for thread in threads:
         thread.start()
     for share in (0.1, 0.5, 1.0):
@@ -238,7 +244,9 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         overrides = publish(options.notes, workspace, embedding=embedding)
         asked = questions(options.notes)
         with served(overrides, latency=latency, log=workspace / "serve.log") as (url, pid):
-            loaded(url, pid, asked, name="warm up", clients=options.clients, seconds=max(2.0, 2 * latency))
+            loaded(
+                url, pid, asked, name="warm up", clients=options.clients, seconds=max(2.0, 2 * latency), begin_over=0
+            )
             is_main = embedding == options.embedding[0]
             phases = [
                 ("one client", 1, False, side),
@@ -246,7 +254,9 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
                 (f"{options.clients} clients, streamed", options.clients, True, side),
             ]
             for name, clients, stream, seconds in phases:
-                load = loaded(url, pid, asked, name=name, clients=clients, seconds=seconds, stream=stream)
+                load = loaded(
+                    url, pid, asked, name=name, clients=clients, seconds=seconds, begin_over=latency, stream=stream
+                )
                 found = {"embedding": embedding, **load.report(latency)}
                 report["phases"].append(found)
                 _show(found)

@@ -41,8 +41,8 @@ Change = tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]
 _COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 _UNSEEN = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u2800\u3164\ufeff"
-    "\uffa0\ufff9-\ufffb\ufe00-\ufe0e\U0001d173-\U0001d17a\U000e0000-\U000e0fff]|\ufe0f{2,}"
-    "|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]"
+    "\uffa0\ufff9-\ufffb\ufe00-\ufe0e\U0001d173-\U0001d17a\U000e0000-\U000e0fff\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]"
+    "|\ufe0f{2,}"
 )
 _TURN = rf"{TOKENS}|{TAGS}|{MARKS}|{HEADINGS}"
 _TURNS = re.compile(_TURN, re.IGNORECASE | re.MULTILINE)

@@ -196,9 +196,11 @@ class FakeChat:
     ) -> Generator[str | RawReply, None, None]:
         """Its answer word by word, after its faults."""
         self._faults.strike(wait=False)
+        begun, delay = time.monotonic(), float(self._options["delay"])
         raw = self._answer(messages, max_tokens)
         for number, piece in enumerate(re.findall(r"\s*\S+(?:\s+\Z)?|\s+\Z", raw.text), 1):
-            yield from resting(float(self._options["delay"]), beat_seconds=beat_seconds)
+            # Until its moment, not so long after the last one: else what each wait takes too long adds up.
+            yield from resting(begun + number * delay - time.monotonic(), beat_seconds=beat_seconds)
             if number == self._options["break_at"]:
                 raise TransientError(f"{self.model} failed at its piece {number}, as it was told to")
             yield piece

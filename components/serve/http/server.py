@@ -38,7 +38,9 @@ def bind(host: str, port: int) -> socket.socket:
     except OSError as error:
         raise InputError(f"serve.host {host}: no such address ({error.strerror or error})") from None
     for number in range(port, min(port + (_TRIES if port else 1), 65536)):
-        listening = socket.socket(family, socket.SOCK_STREAM)
+        # The protocol has to be named: asyncio sends small packets at once (TCP_NODELAY) only where it reads it there.
+        # Else the body of each answer waits until its head was acknowledged, which clients put off for 40 ms.
+        listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         try:
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # one that has just ended is gone
             listening.bind((address[0], number, *address[2:]))

@@ -86,7 +86,10 @@ class Work:
         self._thread.join(max(seconds, 0.0))
 
     async def next(self) -> str | Served | None:
-        """The next piece, `Served` after the last one, then None. Raises HttpError for what the desk raises."""
+        """The next piece, of a whole answer there is none; then `Served`, then None.
+
+        Raises HttpError for what the desk raises.
+        """
         piece = await self._pieces.get()
         if isinstance(piece, BaseException):
             raise piece
@@ -144,11 +147,11 @@ class Work:
                     if self._why is not None:
                         return None
                     self._complete = isinstance(piece, Served)
-                if not piece:
-                    continue  # a beat: the model is at work and has nothing to show yet
                 if isinstance(piece, Served):
                     served = piece
-                elif self._first is None and not self.wanted.whole:
+                elif not piece or self.wanted.whole:
+                    continue  # a beat: the model has nothing to show yet; or nobody looks before the end
+                elif self._first is None:
                     self._first = time.perf_counter() - self._begun
                 self._hand(piece)
         finally:

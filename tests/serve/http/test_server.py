@@ -13,6 +13,9 @@ from contextlib import contextmanager
 import httpx
 import pytest
 
+from components.serve.http.server import bind
+from tests.nagle import sends_at_once
+
 SERVER = """
 import signal, sys
 from starlette.responses import PlainTextResponse
@@ -55,3 +58,7 @@ def test_any_other_ends_it_cleanly(name: str) -> None:
     with server() as (_, process):
         process.send_signal(getattr(signal, name))
         assert (process.communicate(timeout=60)[0], process.returncode) == ("Ended.\n", 0)
+
+
+def test_an_answer_does_not_wait_until_its_head_was_acknowledged() -> None:
+    assert sends_at_once(bind("127.0.0.1", 0))
