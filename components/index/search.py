@@ -7,6 +7,7 @@ Filters are typed expressions whose values LanceDB quotes itself.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -125,6 +126,18 @@ def search_rows(
     if not question.strip():
         raise InputError("the question is empty")
     where = filters.expression()
+    elsewhere = embedder is not None and not embedder.is_local  # others need not wait for it
+    with nullcontext() if elsewhere else rows.turns:
+        return _found(
+            rows, question, embedder=embedder, k=k, fusion=fusion, dense_weight=dense_weight, candidates=candidates,
+            where=where,
+        )  # fmt: skip
+
+
+def _found(
+    rows: Snapshot, question: str, *, embedder: Embedder | None, k: int, fusion: Literal["minmax", "rrf"],
+    dense_weight: float | None, candidates: int, where: Any | None,
+) -> list[Hit]:  # fmt: skip
     words = content_words(question)
     dense: dict[int, float] = {}
     if embedder is not None:

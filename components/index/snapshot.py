@@ -16,6 +16,7 @@ from components.index.chunk import Chunk
 from components.index.passages import Passage, Passages
 from components.index.rows import FTS_COLUMN, chunk_columns
 from components.index.vectors import Vectors
+from components.llm.machine import usable_cpus
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,11 +37,14 @@ class Snapshot:
         table: as it was given.
         version: of it.
         digest: of its rows, once somebody has told it.
+        turns: one for each processor, for work in this process. Searches that begin together would else only interrupt
+            each other, and all end as late as the last.
     """
 
     def __init__(self, uri: Path, table: Any) -> None:
         self.uri, self.table, self.version = uri, table, int(table.version)
         self.digest: str | None = None
+        self.turns = threading.BoundedSemaphore(usable_cpus())
         self._rows, self._has_text = _run(_open(uri, str(table.name), self.version))
         self._lock = threading.Lock()
         self._asked = False

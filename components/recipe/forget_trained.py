@@ -34,13 +34,13 @@ def trained_on(workspace: Path, folders: Collection[Path]) -> list[Artefact]:
                 gone = store.open(f"{folder.parent.name}/{folder.name}")
             except TerminalError:  # it is broken: nothing can hang on it
                 continue
-            digests.add(gone.digest)
+            digests |= {gone.digest, gone.outputs_digest}
             weights |= _weights(gone)
     found: list[Artefact] = []
     for step in _STEPS:
         for artefact in store.newest(step):
             if digests.intersection(map(str, artefact.manifest["inputs"].values())):
-                digests.add(artefact.digest)
+                digests |= {artefact.digest, artefact.outputs_digest}
                 weights |= _weights(artefact)
                 found.append(artefact)
     found += [one for one in store.newest(_RELEASES) if weights & {*_weights(one), one.read_json(RELEASE)["adapter"]}]

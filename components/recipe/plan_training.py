@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -69,6 +69,8 @@ def plan_training(planner: Planner, recipe: Recipe, examples: PlannedExamples) -
     spec = train.base_spec(params)
     if spec is not None:
         planner.plan(lambda: spec)
+    if prepared.artefact is not None:  # a training hangs on the files alone
+        prepared = replace(prepared, digest=prepared.artefact.outputs_digest)
     trained = planner.plan(
         lambda prepared: train.run_spec(params, job=job, prepared=prepared, base=base), prepared=prepared
     )

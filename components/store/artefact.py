@@ -48,6 +48,15 @@ class Artefact:
         """What the step noted about itself (counts, seconds); not part of its identity."""
         return dict(self.manifest.get("facts", {}))
 
+    @property
+    def outputs_digest(self) -> str:
+        """Of the outputs alone: the same of all artefacts with the same files, whatever these were made from.
+
+        As the input of a step it keeps what took hours when only the way to its files has changed.
+        """
+        outputs = {name: entry["sha256"] for name, entry in self.manifest["outputs"].items()}
+        return sha256_hex(canonical_json(sorted(outputs.items())))
+
     def file(self, name: str) -> Path:
         """Path of an output.
 

@@ -70,7 +70,8 @@ def model_of(params: TrainParams, base: Artefact | None) -> Path | None:
 def run_spec(params: TrainParams, *, job: Job | None, prepared: str, base: Mapping[str, Any]) -> StepSpec:
     """Identity of a training.
 
-    `prepared`: digest of `train.prepare`, which `job` was read from; `base`: of `components.train.base.base_identity`.
+    `prepared`: `outputs_digest` of `train.prepare`, which `job` was read from: the same examples are trained once,
+    wherever their files lie and whatever was checked of them. `base`: of `components.train.base.base_identity`.
     Without a job, which is not known before the examples are, the identity is not known either: for plans only.
     """
     values = {
@@ -112,7 +113,7 @@ def train_adapter(
         TerminalError: the training failed, or is not what was asked for; what it left is kept, to go on from.
     """
     job = read_job(prepared)
-    spec = run_spec(params, job=job, prepared=prepared.digest, base=base_identity(params.base))
+    spec = run_spec(params, job=job, prepared=prepared.outputs_digest, base=base_identity(params.base))
     with recorded_step(run, spec) as step:
         if not step.sealed:
             found = environment()

@@ -13,7 +13,8 @@ from components.store import Artefact, StepSpec, Store
 
 
 def seal(workspace: Path, name: str, text: str, **inputs: Any) -> Artefact:
-    spec = StepSpec(name, 1, {}, {key: one.digest for key, one in inputs.items()} or {"text": text})
+    given = {key: one.outputs_digest if key == "prepared" else one.digest for key, one in inputs.items()}
+    spec = StepSpec(name, 1, {}, given or {"text": text})
     with Store(workspace).step(spec) as step:
         step.write_text("file", text)
     return step.artefact
@@ -55,3 +56,11 @@ def test_copies_in_mlflow_are_found_by_their_content(tmp_path: Path, chains: dic
     (folder / "another").write_text("adapter of two", encoding="utf-8")  # as long
     assert copies_of(tmp_path, chains["one"]) == [folder / "adapter.safetensors"]
     assert copies_of(tmp_path, chains["other"]) == []
+
+
+def test_a_training_goes_with_any_of_the_ways_to_its_files(tmp_path: Path, chains: dict[str, list[Artefact]]) -> None:
+    moved = seal(tmp_path, "dataset.split", "rows of one, from files that lie elsewhere")
+    again = seal(tmp_path, "train.prepare", "prepared one", split=moved)
+    _, prepared, trained, losses, exported = chains["one"]
+    assert again.digest != prepared.digest
+    assert [one.id for one in trained_on(tmp_path, [moved.path])] == [exported.id, losses.id, trained.id, again.id]

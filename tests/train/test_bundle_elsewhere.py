@@ -65,7 +65,7 @@ def home(tiny_qwen3: Callable[[str], Path], tmp_path_factory: pytest.TempPathFac
     job = write_job(folder / "job", prepared=step.artefact.path, model=model)
     let_wait(folder / "job")
     base = base_identity(job.params.base.model_copy(update={"folder": model}))
-    spec = run_spec(job.params, job=job, prepared=step.artefact.digest, base=base)
+    spec = run_spec(job.params, job=job, prepared=step.artefact.outputs_digest, base=base)
     bundle = pack(folder / "job", out=folder / "out", spec=spec, recipe="smoke", version="0.1.0")
     return Home(folder, model, step.artefact, job, spec, bundle)
 
@@ -179,7 +179,7 @@ def test_nothing_of_a_changed_recipe_is_taken(home: Home, result: Path) -> None:
     assert "the training examples" in refused(params, job=other)
     (home.model / "added_tokens.json").write_text("{}", "utf-8")
     try:
-        assert refused(params, prepared=home.prepared.digest) == "the weights of the base model"
+        assert refused(params, prepared=home.prepared.outputs_digest) == "the weights of the base model"
     finally:
         (home.model / "added_tokens.json").unlink()
 
