@@ -60,7 +60,7 @@ def ready(name: str, overrides: tuple[str, ...]) -> Iterator[Ready]:
             prepared = prepare(run, params, split=split, audit=audit, template=recipe.dataset.check.template)
             base = recover(run, params)
             job = read_job(prepared)
-            spec = run_spec(params, job=job, prepared=prepared.digest, base=base_identity(params.base))
+            spec = run_spec(params, job=job, prepared=prepared.outputs_digest, base=base_identity(params.base))
             yield Ready(loaded, run, split, prepared, model_of(params, base), job, spec)
     except BaseException as error:
         ended = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
