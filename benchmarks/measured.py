@@ -69,6 +69,15 @@ def load() -> float:
     return round(os.getloadavg()[0], 2)
 
 
+def stolen() -> float | None:
+    """Processor seconds since the machine began that its host gave to others while it wanted them; None: not told."""
+    try:
+        fields = Path("/proc/stat").read_text(encoding="ascii").splitlines()[0].split()
+        return int(fields[8]) / os.sysconf("SC_CLK_TCK")
+    except (OSError, IndexError, ValueError):
+        return None
+
+
 def versions(*packages: str) -> dict[str, str]:
     """Versions of packages of this environment; of what is not there, nothing."""
     found = {}

@@ -36,6 +36,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from benchmarks.measured import stolen
 from components.services.process_start import processor_seconds, ps
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -132,6 +133,7 @@ class Load:
     memory: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
     processor: float = 0.0
+    stolen: float | None = None
 
     def report(self, latency: float) -> dict[str, Any]:
         """In milliseconds and MB: overhead, and its parts as the server tells them."""
@@ -143,6 +145,9 @@ class Load:
             "requests": len(self.total), "a second": round(len(self.total) / self.seconds, 2),
             "errors": dict(self.errors),
             "processor of the server, ms a request": round(1000 * self.processor / max(1, len(self.total)), 1),
+            "processors of the machine that others had, %": (
+                None if self.stolen is None else round(100 * self.stolen / self.seconds / (os.cpu_count() or 1), 1)
+            ),
             "own overhead ms": spread([total - latency for total in self.total]),
             "of it, search ms": spread(search),
             "of it, around the model's time ms": spread(model),
@@ -174,7 +179,7 @@ def loaded(
     """
     load, lock = Load(name, clients, stream), threading.Lock()
     address = urlsplit(url)
-    begun, used = time.perf_counter(), processor_seconds(pid) or 0.0
+    begun, used, before = time.perf_counter(), processor_seconds(pid) or 0.0, stolen()
     end = begun + seconds
 
     def talk(number: int) -> None:
@@ -217,6 +222,8 @@ def loaded(
     for thread in threads:
         thread.join()
     load.seconds, load.processor = time.perf_counter() - begun, (processor_seconds(pid) or 0.0) - used
+    now = stolen()
+    load.stolen = None if before is None or now is None else now - before
     return load
 
 
@@ -266,7 +273,8 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 def _show(found: dict[str, Any]) -> None:
     print(f"{found['embedding']}, {found['phase']}: {found['requests']} requests in {found['seconds']} s", end="")
     print(f" ({found['a second']} a second), errors {found['errors'] or 'none'}, memory {found['memory MB']} MB")
-    print(f"  processor of the server: {found['processor of the server, ms a request']} ms a request")
+    print(f"  processor of the server: {found['processor of the server, ms a request']} ms a request, ", end="")
+    print(f"others had {found['processors of the machine that others had, %']} % of the machine's processors")
     for name, value in found.items():
         if name.endswith(" ms") and value:
             print(f"  {name}: " + ", ".join(f"{which} {number:.1f}" for which, number in value.items()), flush=True)
