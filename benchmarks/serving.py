@@ -22,6 +22,7 @@ import os
 import platform
 import random
 import re
+import secrets
 import signal
 import statistics
 import subprocess
@@ -109,14 +110,14 @@ def served(overrides: Sequence[str], *, latency: float, log: Path) -> Iterator[t
 
 
 def questions(notes: Path) -> Iterator[str]:
-    """Questions without end, each another one, of words that stand together in a note."""
-    rng = random.Random(SEED)  # noqa: S311
+    """Questions without end, each another one, of words that stand together in a note; in each run others."""
+    rng, run = random.Random(SEED), secrets.token_hex(3)  # noqa: S311
     texts = [file.read_text(encoding="utf-8", errors="replace") for file in sorted(notes.rglob("*.md"))]
     words = [found for found in (re.findall(r"[^\W\d_]{4,}", text) for text in texts) if len(found) > 4]
     for number in itertools.count(1):
         said = rng.choice(words)
         at = rng.randrange(len(said) - 4)
-        yield f"Che cosa dicono le note di {' '.join(said[at : at + 4])}? Pratica {number}."
+        yield f"Che cosa dicono le note di {' '.join(said[at : at + 4])}? Pratica {run}-{number}."
 
 
 @dataclass

@@ -66,11 +66,13 @@ __all__ = [
 
 def open_embedder(
     params: IndexParams, *, workspace: Path, budget: Budget | None = None, trusted_hosts: Sequence[str] = (),
-    workers: Workers | None = None,
+    workers: Workers | None = None, keep_questions: bool = True,
 ) -> CachedEmbedder | None:  # fmt: skip
-    """The recipe's embedder, with the workspace's cache of vectors; none for `none`."""
-    values = params.embedding.model_dump()
-    return load_embedder(**values, cache=_cache(workspace), budget=budget, trusted_hosts=trusted_hosts, workers=workers)
+    """The recipe's embedder, with the workspace's cache of vectors; none for `none`. `keep_questions`: in the cache."""
+    return load_embedder(
+        **params.embedding.model_dump(), cache=_cache(workspace), budget=budget, trusted_hosts=trusted_hosts,
+        workers=workers, keep_questions=keep_questions,
+    )  # fmt: skip
 
 
 def _cache(workspace: Path) -> Path:
@@ -352,18 +354,22 @@ def history_artefacts(params: IndexParams, *, workspace: Path) -> set[str]:
     return {entry.chunks_id for entry in published.history if entry.chunks_id} if published else set()
 
 
-def open_index(params: IndexParams, *, workspace: Path, built: Artefact | None = None) -> Index:
+def open_index(
+    params: IndexParams, *, workspace: Path, built: Artefact | None = None, keep_questions: bool = True
+) -> Index:
     """The published index, for searching.
 
     Args:
         params: section `index`.
         workspace: of the recipe.
         built: the `index.build` that it must be, so that a score is never of another index.
+        keep_questions: keep their vectors, for questions that are asked again and again. Those of people are ever new:
+            they would fill the disk, and stay there.
 
     Raises:
         TerminalError: nothing is published yet, or something else is.
     """
-    embedder = open_embedder(params, workspace=workspace)
+    embedder = open_embedder(params, workspace=workspace, keep_questions=keep_questions)
     if params.read_from:  # what is newest in the bucket, now and at each question
         newest = mirror_of(params.read_from, workspace=workspace).newest
         index = Index.open(newest(), embedder, newest=newest)

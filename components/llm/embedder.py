@@ -82,10 +82,11 @@ class CachedEmbedder:
         *,
         cache: Path | None,
         batch_size: int = 32,
+        keep_questions: bool = True,
         progress: Callable[[int, int], None] | None = None,
         spread: SpreadEmbedder | None = None,
     ) -> None:
-        """What embeds, and what is told of it.
+        """What embeds, and what is told of it. `keep_questions`: whether the file has their vectors, too.
 
         `progress(done, total)` is called after each batch with the texts that had to be embedded, where a call brings
         no other. `spread` embeds passages in the place of `inner`, several batches at a time; where there is one batch
@@ -94,6 +95,7 @@ class CachedEmbedder:
         self.inner = inner
         self.spread = spread
         self.batch_size = batch_size
+        self.keep_questions = keep_questions
         self.progress = progress
         self.calls = 0
         """Batches given to the model."""
@@ -174,7 +176,8 @@ class CachedEmbedder:
             return np.zeros((0, self.dimensions), dtype=np.float32)
         keys = [vector_key(self.inner.id, text, role) for text in texts]
         text_of = dict(zip(keys, texts, strict=True))
-        vectors = self._remembered(list(text_of))
+        file = self._file if role == "passage" or self.keep_questions else None
+        vectors = self._remembered(file, list(text_of))
         missing = [key for key in text_of if key not in vectors]
         batches = [missing[start : start + self.batch_size] for start in range(0, len(missing), self.batch_size)]
         spread = self.spread if role == "passage" and len(batches) > 1 else None
@@ -189,8 +192,8 @@ class CachedEmbedder:
                 made = (spread or self.inner).embed_passages(some, local_notes=local_notes)
             seconds = time.perf_counter() - begun
             fresh = dict(zip(batch, _checked(made, len(batch), self.inner), strict=True))
-            if self._file:
-                self._file.put({key: vector.tobytes() for key, vector in fresh.items()})
+            if file:
+                file.put({key: vector.tobytes() for key, vector in fresh.items()})
             return fresh, seconds
 
         def tell(done: int, _: int) -> None:
@@ -210,12 +213,12 @@ class CachedEmbedder:
         self.hits += len(texts) - len(missing)
         return np.stack([vectors[key] for key in keys])
 
-    def _remembered(self, keys: list[str]) -> dict[str, NDArray[np.float32]]:
+    def _remembered(self, file: CacheFile | None, keys: list[str]) -> dict[str, NDArray[np.float32]]:
         import numpy as np
 
-        if not self._file:
+        if not file:
             return {}
-        found = {key: np.frombuffer(blob, dtype="<f4") for key, blob in self._file.get(keys).items()}
+        found = {key: np.frombuffer(blob, dtype="<f4") for key, blob in file.get(keys).items()}
         return {key: vector for key, vector in found.items() if len(vector) == self.dimensions}
 
 
@@ -242,6 +245,7 @@ def load_embedder(
     batch_size: int = 32,
     timeout_seconds: float = 60.0,
     cache: Path | None = None,
+    keep_questions: bool = True,
     local_only: bool = False,
     trusted_hosts: Collection[str] = (),
     budget: Budget | None = None,
@@ -252,7 +256,8 @@ def load_embedder(
 
     `local/multilingual-e5-small`, `local/usem3` and `fake/embedding?...` run in this process; any other name is
     litellm's, at `api_base` if given, with the key in the environment variable `api_key_env`, read at each call.
-    `cache` is a SQLite file that several processes may share. `trusted_hosts` are names in `api_base` that count as
+    `cache` is a SQLite file that several processes may share; with `keep_questions` the vectors of questions are in it,
+    too. `trusted_hosts` are names in `api_base` that count as
     this machine. `workers` embed many texts in the place of a model of this process; cache and budget stay here.
 
     Raises:
@@ -280,7 +285,9 @@ def load_embedder(
         from components.llm.spread.models import SpreadEmbedder
 
         spread = SpreadEmbedder(inner, workers, model=model, dimensions=dimensions)
-    return CachedEmbedder(inner, cache=cache, batch_size=batch_size, progress=progress, spread=spread)
+    return CachedEmbedder(
+        inner, cache=cache, batch_size=batch_size, keep_questions=keep_questions, progress=progress, spread=spread
+    )
 
 
 def embedder_here(model: str, *, dimensions: int | None) -> Embedder:

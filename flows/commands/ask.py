@@ -36,7 +36,7 @@ def search_command(
 
     loaded = load(recipe, overrides).recipe
     search = loaded.index.search
-    hits = open_index(loaded.index, workspace=loaded.workspace).search(
+    hits = open_index(loaded.index, workspace=loaded.workspace, keep_questions=False).search(
         mask_secrets(question), k=k or search.k, fusion=search.fusion, dense_weight=search.dense_weight,
         candidates=max(search.candidates, k or search.k), **filters,
     )  # fmt: skip

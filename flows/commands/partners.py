@@ -139,7 +139,7 @@ def _index(recipe: Recipe, before: Partner | None) -> Index:
 
     if before is not None and before.index.live_digest() is not None:
         return before.index  # it follows what is published by itself
-    return open_index(recipe.index, workspace=recipe.workspace)
+    return open_index(recipe.index, workspace=recipe.workspace, keep_questions=False)
 
 
 def _adapter(loaded: LoadedRecipe) -> Path | None:

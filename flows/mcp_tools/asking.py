@@ -113,7 +113,7 @@ class Asking:
         if index is None or index.live_digest() is None:
             with self._opening:
                 if self._index is None or self._index is index:  # no other thread was quicker
-                    self._index = open_index(recipe.index, workspace=recipe.workspace)
+                    self._index = open_index(recipe.index, workspace=recipe.workspace, keep_questions=False)
                 return self._index
         return index
 

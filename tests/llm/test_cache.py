@@ -55,6 +55,20 @@ def test_each_text_is_embedded_once_ever(tmp_path: Path) -> None:
     assert other.embed_passages(["uno"], local_notes=()).shape == (1, 8) and other.hits == 0
 
 
+def test_questions_are_kept_only_where_they_are_asked_again(tmp_path: Path) -> None:
+    forgetful = embedder_of(cache=tmp_path / "e.sqlite", keep_questions=False)
+    for _ in range(2):
+        forgetful.embed_queries(["che cosa?"])
+    forgetful.embed_passages(["uno"], local_notes=())
+    assert (forgetful.texts_embedded, forgetful.hits) == (3, 0)
+    with sqlite3.connect(tmp_path / "e.sqlite") as file:
+        assert file.execute("SELECT count(*) FROM cache").fetchone() == (1,)  # the passage
+    embedder_of(cache=tmp_path / "e.sqlite").embed_queries(["che cosa?"])
+    again = embedder_of(cache=tmp_path / "e.sqlite")
+    again.embed_queries(["che cosa?"])
+    assert (again.texts_embedded, again.hits) == (0, 1)
+
+
 def test_no_texts() -> None:
     assert embedder_of().embed_passages([], local_notes=()).shape == (0, 16)
 
