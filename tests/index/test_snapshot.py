@@ -6,6 +6,7 @@ import gc
 import random
 import sys
 import threading
+import time
 import weakref
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from flipping import states  # noqa: E402
 from support import Embedder, cut, note  # noqa: E402
 
 from components.errors import TerminalError  # noqa: E402
-from components.index import Hit, Index, chunks_digest, purge, vectors  # noqa: E402
+from components.index import Hit, Index, chunks_digest, purge, snapshot, vectors  # noqa: E402
 from components.index import index as index_module  # noqa: E402
 from components.index import sync as sync_module  # noqa: E402
 from components.index import table as tables  # noqa: E402
@@ -326,9 +327,11 @@ def test_threads_that_search_while_others_publish_see_one_state_or_the_other(tmp
     assert not wrong and set(seen) == {0, 1}
 
 
-def test_two_questions_are_embedded_at_the_same_time(tmp_path: Path) -> None:
+def test_two_questions_are_embedded_at_the_same_time_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Meeting(Embedder):
         """Embeds a question when another one is embedded as well."""
+
+        is_local = False
 
         def __init__(self) -> None:
             super().__init__()
@@ -338,6 +341,7 @@ def test_two_questions_are_embedded_at_the_same_time(tmp_path: Path) -> None:
             self.both.wait(timeout=30)
             return super().embed_queries(texts)
 
+    monkeypatch.setattr(snapshot, "usable_cpus", lambda: 1)
     index = Index.open(tmp_path / "index", Meeting())
     index.sync(states()[0])
     found: list[str] = []
@@ -347,6 +351,34 @@ def test_two_questions_are_embedded_at_the_same_time(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert len(found) == 2 and set(found) <= {"gone.md", "x.md"}
+
+
+def test_here_as_many_are_searched_at_a_time_as_there_are_processors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Counting(Embedder):
+        """Tells how many questions are embedded at the same time."""
+
+        at_work: list[int] = []
+        most = 0
+
+        def embed_queries(self, texts: Any) -> Any:
+            self.at_work.append(1)
+            Counting.most = max(Counting.most, len(self.at_work))
+            time.sleep(0.05)
+            self.at_work.pop()
+            return super().embed_queries(texts)
+
+    monkeypatch.setattr(snapshot, "usable_cpus", lambda: 2)
+    index = Index.open(tmp_path / "index", Counting())
+    index.sync(states()[0])
+    found: list[str] = []
+    threads = [threading.Thread(target=lambda: found.append(index.search("alfa")[0].path)) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (len(found), Counting.most) == (6, 2)
 
 
 def test_the_passages_found_last_are_kept_and_no_more() -> None:
