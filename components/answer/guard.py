@@ -25,7 +25,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from components.llm.control_tokens import HEADINGS, LEFT, MARKS, RIGHT, TAGS, TOKENS
+from components.llm.control_tokens import AHEAD, HEADINGS, LEFT, MARKS, RIGHT, TAGS, TOKENS
 
 __all__ = [
     "ROUNDS", "Change", "clean_answer", "disarmed", "first_changes", "last_changes", "neutralise", "one_line",
@@ -45,19 +45,20 @@ _UNSEEN = re.compile(
     "|\ufe0f{2,}"
 )
 _TURN = rf"{TOKENS}|{TAGS}|{MARKS}|{HEADINGS}"
-_TURNS = re.compile(_TURN, re.IGNORECASE | re.MULTILINE)
+_TURNS = re.compile(rf"{AHEAD}(?:{_TURN})", re.IGNORECASE | re.MULTILINE)
 # Long attributes count as a tag, closed or not: to look for its end from each beginning would take the square.
 _TAG_END = rf"(?:/?{RIGHT}|\s(?:[^<>\n]{{0,200}}{RIGHT}|[^<>\n]{{200}}))"
 _CONTROL = re.compile(
-    _TURN + rf"|{LEFT}/?(?:system|developer|user|assistant|human|agent|tool|ai)[-_ ]?"
+    rf"{AHEAD}(?:{_TURN}|{LEFT}/?(?:system|developer|user|assistant|human|agent|tool|ai)[-_ ]?"
     rf"(?:instructions?|prompts?|messages?|turn|role|rules?|reminders?|override)?{_TAG_END}"
     rf"|{LEFT}/?(?:instructions?|prompts?|important|function_calls?|function_results?|invoke){_TAG_END}"
     rf"|{LEFT}(?:repo_?name|filename|file_sep|gh_stars|issue_\w{{1,20}}|jupyter_\w{{1,20}}|empty_output|fim_\w{{1,20}}"
-    rf"|commit_\w{{1,20}}){RIGHT}",
+    rf"|commit_\w{{1,20}}){RIGHT})",
     re.IGNORECASE | re.MULTILINE,
 )
-# Each begins with one class of characters, which is found five times as fast as one pattern of all four.
-_FENCE_LIKE = tuple(map(re.compile, (rf"{LEFT}{{3,}}", rf"{RIGHT}{{3,}}", "[≪⋘《]{2,}", "[≫⋙》]{2,}")))
+_FENCE_LIKE = re.compile(
+    rf"(?=[<＜﹤>＞﹥≪⋘《≫⋙》])(?:{LEFT}{{3,}}|{RIGHT}{{3,}}|[≪⋘《]{{2,}}|[≫⋙》]{{2,}})"  # looked ahead: see AHEAD
+)
 _IMAGE_TAGS = r"img|image|iframe|object|embed|video|audio|source|picture|track|link|svg|use|feimage"
 _HTML_IMAGE = re.compile(rf"<(?:{_IMAGE_TAGS})\b[^>]*>?", re.IGNORECASE)
 _FETCHES = r"src|srcset|href|xlink:href|style|background|poster|data|action|formaction|ping|on[a-z]+"
@@ -119,8 +120,8 @@ def neutralise(text: str, *, fence_marks: bool = True) -> tuple[str, Counter[str
         before = text
         text = _unlinked(text, found)
         text = _replace(_CONTROL, _look_alike, text, found, "control tokens")
-        for pattern in _FENCE_LIKE if fence_marks else ():
-            text = _replace(pattern, _look_alike, text, found, "fence marks")
+        if fence_marks:
+            text = _replace(_FENCE_LIKE, _look_alike, text, found, "fence marks")
         if text == before:
             return text, found
     found["signs in one another"] += 1

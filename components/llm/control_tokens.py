@@ -6,10 +6,12 @@ are to be compiled with IGNORECASE and MULTILINE.
 
 from __future__ import annotations
 
-__all__ = ["HEADINGS", "LEFT", "MARKS", "RIGHT", "TAGS", "TOKENS"]
+__all__ = ["AHEAD", "HEADINGS", "LEFT", "MARKS", "RIGHT", "TAGS", "TOKENS"]
 
 LEFT, RIGHT = "[<＜﹤]", "[>＞﹥]"
 _BAR, _OPEN, _CLOSE = "[|｜]", r"[\[［]", r"[\]］]"
+AHEAD = r"(?=[<＜﹤\[［\]#HA])"
+"""What stands where any of these begins: put before all of them, it makes looking for them five times as fast."""
 
 TOKENS = (
     rf"{LEFT}{_BAR}[^<>\s]{{1,60}}{RIGHT}|{LEFT}[^<>|｜\s]{{1,60}}{_BAR}{RIGHT}"  # <|im_start|>, <turn|>

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.answer.guard import clean_answer, first_changes, neutralise, one_line
+from components.llm.control_tokens import AHEAD, HEADINGS, MARKS, TAGS, TOKENS
 
 
 @pytest.mark.parametrize(
@@ -41,6 +42,15 @@ def test_control_tokens_are_written_otherwise(token: str) -> None:
 )  # fmt: skip
 def test_ordinary_text_stays(text: str) -> None:
     assert neutralise(text) == (text, {})
+
+
+ALL_TOKENS = "|".join((TOKENS, TAGS, MARKS, HEADINGS))
+
+
+@given(st.from_regex(re.compile(ALL_TOKENS, re.IGNORECASE | re.MULTILINE)))
+def test_wherever_a_control_token_begins_the_sign_that_is_looked_for_first_is_there(text: str) -> None:
+    for match in re.finditer(ALL_TOKENS, text, re.IGNORECASE | re.MULTILINE):
+        assert re.compile(AHEAD, re.IGNORECASE).match(text, match.start()), match[0]
 
 
 def test_unseen_characters_go() -> None:
