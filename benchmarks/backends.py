@@ -5,7 +5,8 @@
 
 By llama.cpp in the process of the endpoint (`embedded`) and by vLLM, the base alone and with its adapter: the same
 questions with the same prompt, streamed, one at a time. Told are seconds until the endpoint answers, seconds to the
-first piece of an answer, tokens a second after that, and how many answers are others than the base's.
+first piece of an answer and to its end, tokens a second between these, and how many answers are others than the
+base's.
 """
 
 from __future__ import annotations
@@ -57,7 +58,10 @@ def serving(workspace: Path, *, backend: str, who: str) -> Iterator[tuple[str, f
 
 
 def ask(url: str, question: str) -> dict[str, Any]:
-    """The words of an answer, seconds to its first piece, and tokens a second after that."""
+    """The words of an answer, seconds to its first piece and to its end, and tokens a second between these.
+
+    The guard may hold text back: what the first piece has is not counted; of an answer of one piece nothing is known.
+    """
     address = urlsplit(url)
     line = http.client.HTTPConnection(str(address.hostname), address.port, timeout=SECONDS)
     messages = [{"role": "user", "content": question}]
@@ -75,11 +79,13 @@ def ask(url: str, question: str) -> dict[str, Any]:
         if text := "".join(choice["delta"].get("content") or "" for choice in chunk["choices"]):
             first = first or time.perf_counter() - began
             pieces.append(text)
-    seconds = time.perf_counter() - began - first
+    whole = time.perf_counter() - began
     line.close()
     # What comes behind a blank line is the list of sources, which is no model's.
+    text = "".join(pieces).partition("\n\n")[0]
+    later = tokens * (1 - len(pieces[0]) / len(text)) if len(pieces) > 2 else None
     return {
-        "text": "".join(pieces).partition("\n\n")[0], "first": first, "a_second": tokens / seconds if seconds else 0.0
+        "text": text, "first": first, "whole": whole, "a_second": None if later is None else later / (whole - first)
     }  # fmt: skip
 
 
@@ -92,10 +98,16 @@ def measured(workspace: Path, backend: str, questions: Sequence[str]) -> dict[st
             ask(url, "Che ore sono?")  # what is loaded at the first question is not counted
             answers = [ask(url, question) for question in questions]
         texts[who] = [answer["text"] for answer in answers]
-        first, speed = (summed_up(answer[key] for answer in answers) for key in ("first", "a_second"))
-        found[who] = {"start_seconds": round(start, 2), "first_piece_seconds": first, "tokens_a_second": speed}
-        told = f"first piece {first['median']:5.2f} s  {speed['median']:5.1f} tokens a second"
-        print(f"{backend:8}  {who:7}  start {start:6.1f} s  {told}", flush=True)
+        first, whole = (summed_up(answer[key] for answer in answers) for key in ("first", "whole"))
+        speeds = [answer["a_second"] for answer in answers if answer["a_second"] is not None]
+        speed = summed_up(speeds) if speeds else None
+        found[who] = {
+            "start_seconds": round(start, 2), "first_piece_seconds": first, "whole_seconds": whole,
+            "tokens_a_second": speed,
+        }  # fmt: skip
+        told = f"first piece {first['median']:5.2f} s  whole {whole['median']:5.2f} s"
+        said = f"{speed['median']:5.1f} tokens a second" if speed else "all in one piece"
+        print(f"{backend:8}  {who:7}  start {start:6.1f} s  {told}  {said}", flush=True)
     found["questions"] = len(questions)
     found["other_answers"] = sum(base != adapted for base, adapted in zip(*texts.values(), strict=True))
     print(f"{backend:8}  {found['other_answers']} of {len(questions)} answers are others than the base's", flush=True)
