@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from components.llm.spread.cluster import _join
 from tests.llm.ray_processes import descendants, running
 from tests.waiting import soon
 
@@ -123,6 +124,29 @@ def test_a_cluster_that_is_there_is_joined_and_left_as_it_was(root: Path, head: 
     assert told["shape"] == [80, 64]
     assert len(told["told"]) == 2 and sum(counts["texts"] for counts in told["told"].values()) == 80
     assert head.process.poll() is None and running(before)
+
+
+@pytest.mark.parametrize(
+    ("error", "tries"),
+    [(ConnectionAbortedError("Starting Ray client server failed. See its log"), 3),
+     (ConnectionAbortedError("another version of Ray"), 1), (ConnectionError("ray client connection timeout"), 1)],
+    ids=["its process was too slow", "refused", "not reached"],
+)  # fmt: skip
+def test_only_a_door_that_was_too_slow_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, tries: int
+) -> None:
+    import ray
+
+    asked: list[dict[str, object]] = []
+
+    def init(**options: object) -> None:  # of the real one nobody can say when it will be too slow
+        asked.append(options)
+        raise error
+
+    monkeypatch.setattr(ray, "init", init)
+    with pytest.raises(type(error), match=str(error)[:20]):
+        _join(address="ray://127.0.0.1:1")
+    assert len(asked) == tries
 
 
 STAYS = """

@@ -35,6 +35,7 @@ __all__ = ["Cluster", "address_leaves_to", "check_installed", "machines_elsewher
 _TOO_LATE = "; leave_out needs execution.ray_address to be an address that is neither this machine's nor trusted"
 _OBJECT_STORE = 100 * 2**20  # bytes; batches of texts and vectors are some 100 kB
 _CONNECT_SECONDS = 10.0
+_TRIES, _NOT_STARTED = 3, "Starting Ray client server failed"
 _END_SECONDS = 60.0
 _PREFIX = "cervella-ray-"
 _TOKEN = secrets.token_hex(32)  # what Ray lets this process and its workers in by; it reads it once in a process
@@ -178,10 +179,26 @@ def _connected(**options: Any) -> Iterator[None]:
     if ray.is_initialized():
         raise TerminalError("this process is connected to a Ray cluster already: end that connection first")
     try:
-        ray.init(configure_logging=False, logging_level=logging.ERROR, log_to_driver=False, **options)
+        _join(configure_logging=False, logging_level=logging.ERROR, log_to_driver=False, **options)
         yield
     finally:
         ray.shutdown()
+
+
+def _join(**options: Any) -> None:
+    import ray
+
+    for left in reversed(range(_TRIES)):
+        try:
+            ray.init(**options)
+        except ConnectionAbortedError as error:
+            # The door of a cluster (ray://) starts a process for each client, and gives it 30 s to be there: less than
+            # it takes where all processors are at work.
+            if not left or _NOT_STARTED not in str(error):
+                raise
+            ray.shutdown()
+        else:
+            return
 
 
 @contextmanager
