@@ -139,10 +139,11 @@ def _found(
     dense_weight: float | None, candidates: int, where: Any | None,
 ) -> list[Hit]:  # fmt: skip
     words = content_words(question)
+    text_of = rows.begin_full_text(words, where=where, limit=candidates)  # while the question is embedded
     dense: dict[int, float] = {}
     if embedder is not None:
         dense = rows.nearest(embedder.embed_queries([question[:_LONGEST]])[0], where=where, limit=candidates)
-    text = rows.full_text(words, where=where, limit=candidates)
+    text = text_of()
     found = rows.passages({**dense, **text})
     weight = 0.0 if embedder is None else embedder.dense_weight if dense_weight is None else dense_weight
     coverage = _coverage(words, {key: found[key] for key in text})

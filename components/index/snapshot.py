@@ -6,8 +6,9 @@ What is made of them stays in memory: their vectors (`vectors.MOST_BYTES` at mos
 
 from __future__ import annotations
 
+import asyncio
 import threading
-from collections.abc import Collection, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,29 +57,46 @@ class Snapshot:
 
         `where`: a LanceDB expression that all must hold; None: any.
         """
+        return self.begin_full_text(words, where=where, limit=limit)()
+
+    def begin_full_text(self, words: str, *, where: Any | None, limit: int) -> Callable[[], dict[int, float]]:
+        """Begin `full_text` in LanceDB's own threads. What is returned waits for it; not called, it ends by itself."""
         from lancedb.query import MatchQuery
 
         if not words or not self._has_text:
-            return {}
-        return self._found(self._rows.query().nearest_to_text(MatchQuery(words, FTS_COLUMN)), where, limit, "_score")
+            return dict
+        query = self._rows.query().nearest_to_text(MatchQuery(words, FTS_COLUMN))
+        return self._begin(query, where, limit, "_score")
 
     def nearest(self, vector: NDArray[np.float32], *, where: Any | None, limit: int) -> dict[int, float]:
         """Row id -> cosine of the nearest rows, nearest first; every row is compared. `where`: see `full_text`."""
         if where is None and (vectors := self._in_memory(len(vector))) is not None:
             return vectors.nearest(vector, limit=limit)
         query = self._rows.query().nearest_to(vector).column("vector").distance_type("cosine").bypass_vector_index()
-        found = self._found(query, where, limit, "_distance")
+        found = self._begin(query, where, limit, "_distance")()
         return {key: 1.0 - value for key, value in found.items()}
 
     def passages(self, row_ids: Collection[int]) -> dict[int, Passage]:
         """What stands in these rows, by row id."""
         return self._passages.of(row_ids)
 
-    def _found(self, query: Any, where: Any | None, limit: int, value: str) -> dict[int, float]:
+    def _begin(self, query: Any, where: Any | None, limit: int, value: str) -> Callable[[], dict[int, float]]:
+        from lancedb.background_loop import LOOP
+
         if where is not None:
             query = query.where(where)
-        found = _run(query.select([value]).with_row_id().limit(limit).to_arrow())
-        return dict(zip(found["_rowid"].to_pylist(), found[value].to_pylist(), strict=True))
+        work = query.select([value]).with_row_id().limit(limit).to_arrow()
+        begun = asyncio.run_coroutine_threadsafe(work, LOOP.loop)
+
+        def found() -> dict[int, float]:
+            try:
+                rows = begun.result()
+            except BaseException:
+                begun.cancel()
+                raise
+            return dict(zip(rows["_rowid"].to_pylist(), rows[value].to_pylist(), strict=True))
+
+        return found
 
     def _in_memory(self, dimensions: int) -> Vectors | None:
         """The vectors, read by the first who asks; none: there are too many."""
