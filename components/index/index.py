@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -170,7 +171,8 @@ class Index:
         """
         filters = Filters(kind=kind, project=project, since=since, until=until, status=status, exclude=exclude)
         rows = self._snapshot()
-        with tables.told_as_damage(rows.uri):
+        elsewhere = self.embedder is not None and not self.embedder.is_local  # others need not wait for it
+        with nullcontext() if elsewhere else rows.turns, tables.told_as_damage(rows.uri):
             return search_rows(
                 rows,
                 mask_secrets(question),  # an embedder may be far away

@@ -7,7 +7,6 @@ Filters are typed expressions whose values LanceDB quotes itself.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -126,20 +125,8 @@ def search_rows(
     if not question.strip():
         raise InputError("the question is empty")
     where = filters.expression()
-    elsewhere = embedder is not None and not embedder.is_local  # others need not wait for it
-    with nullcontext() if elsewhere else rows.turns:
-        return _found(
-            rows, question, embedder=embedder, k=k, fusion=fusion, dense_weight=dense_weight, candidates=candidates,
-            where=where,
-        )  # fmt: skip
-
-
-def _found(
-    rows: Snapshot, question: str, *, embedder: Embedder | None, k: int, fusion: Literal["minmax", "rrf"],
-    dense_weight: float | None, candidates: int, where: Any | None,
-) -> list[Hit]:  # fmt: skip
     words = content_words(question)
-    text_of = rows.begin_full_text(words, where=where, limit=candidates)  # while the question is embedded
+    text_of = rows.full_text(words, where=where, limit=candidates)  # while the question is embedded
     dense: dict[int, float] = {}
     if embedder is not None:
         dense = rows.nearest(embedder.embed_queries([question[:_LONGEST]])[0], where=where, limit=candidates)

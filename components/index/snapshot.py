@@ -52,15 +52,12 @@ class Snapshot:
         self._vectors: Vectors | None = None
         self._passages = Passages(partial(_read, self._rows))  # no method: who is let go is out of memory at once
 
-    def full_text(self, words: str, *, where: Any | None, limit: int) -> dict[int, float]:
-        """Row id -> BM25 score of the best matches of some words, best first.
+    def full_text(self, words: str, *, where: Any | None, limit: int) -> Callable[[], dict[int, float]]:
+        """Row id -> BM25 score of the best matches of some words, best first, from what is returned.
 
+        LanceDB's own threads begin at once; what is returned waits for them. Not called, they end by themselves.
         `where`: a LanceDB expression that all must hold; None: any.
         """
-        return self.begin_full_text(words, where=where, limit=limit)()
-
-    def begin_full_text(self, words: str, *, where: Any | None, limit: int) -> Callable[[], dict[int, float]]:
-        """Begin `full_text` in LanceDB's own threads. What is returned waits for it; not called, it ends by itself."""
         from lancedb.query import MatchQuery
 
         if not words or not self._has_text:

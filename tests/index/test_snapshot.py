@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -344,12 +345,8 @@ def test_two_questions_are_embedded_at_the_same_time_elsewhere(tmp_path: Path, m
     monkeypatch.setattr(snapshot, "usable_cpus", lambda: 1)
     index = Index.open(tmp_path / "index", Meeting())
     index.sync(states()[0])
-    found: list[str] = []
-    threads = [threading.Thread(target=lambda: found.append(index.search("alfa")[0].path)) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(2) as pool:
+        found = [hits[0].path for hits in pool.map(index.search, ["alfa"] * 2)]
     assert len(found) == 2 and set(found) <= {"gone.md", "x.md"}
 
 
@@ -372,12 +369,8 @@ def test_here_as_many_are_searched_at_a_time_as_there_are_processors(
     monkeypatch.setattr(snapshot, "usable_cpus", lambda: 2)
     index = Index.open(tmp_path / "index", Counting())
     index.sync(states()[0])
-    found: list[str] = []
-    threads = [threading.Thread(target=lambda: found.append(index.search("alfa")[0].path)) for _ in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(6) as pool:
+        found = [hits[0].path for hits in pool.map(index.search, ["alfa"] * 6)]
     assert (len(found), Counting.most) == (6, 2)
 
 
