@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from components.dataset.params import DatasetParams
+from components.dataset.steps import check_dataset, gather_examples, split_dataset
 from components.errors import TerminalError
-from components.store import Run, Step, StepSpec, Store
+from components.store import Run, Step, StepSpec, Store, recorded_step
 from components.train.job import AUDITED, DATA, INSIDE, JOB, MODEL, OUT, schedule
 from components.train.params import TrainParams
-from components.train.prepare import neutral, prepare, prepare_spec, write_job, write_prepared
+from components.train.prepare import neutral, prepare, prepare_spec, read_job, write_job, write_prepared
+from components.train.steps import run_spec
 from components.train.trainers import trainer
 from tests.train.jobs import small_params
 
@@ -58,6 +62,26 @@ def test_rows_are_in_the_trainer_s_form_and_names_tell_their_content(
     counts = json.loads((home / "counts.json").read_bytes())
     assert counts["train"]["rows"] == 20 and 0 < counts["train"]["trained"] < counts["train"]["tokens"]
     assert str(tmp_path) not in (folder / JOB).read_text(encoding="utf-8")  # it can be moved
+
+
+def test_the_same_examples_elsewhere_are_the_same_training(examples: Path, tmp_path: Path) -> None:
+    params, found = small_params(max_tokens=1024), []
+    for place in ("here", "there"):
+        folder = shutil.copytree(examples / "dataset", tmp_path / place)
+        dataset = DatasetParams(examples=[folder / "*.jsonl"], reviews=folder / ".reviews.jsonl")
+        run = Run.create(tmp_path / "workspace", recipe="smoke", phase="optimize")
+        rows = gather_examples(run, dataset, generated=None)
+        parts = split_dataset(
+            run, dataset, examples=rows, check=check_dataset(run, dataset, examples=rows, golden=[], notes={})
+        )
+        with recorded_step(run, StepSpec("dataset.audit", 1, {}, {"split": parts.digest})) as step:
+            if not step.sealed:
+                step.write_json("verdict.json", {"passed": True, "reasons": []})
+        made = prepare(run, params, split=parts, audit=step.artefact, template="qwen3")
+        spec = run_spec(params, job=read_job(made), prepared=made.outputs_digest, base={})
+        found.append((parts.digest, made.digest, spec.fingerprint))
+    here, there = found
+    assert here[:2] != there[:2] and here[2] == there[2]
 
 
 def test_what_a_trainer_wrote_stays_when_a_job_is_written_again(tmp_path: Path, sides: dict[str, Path]) -> None:
