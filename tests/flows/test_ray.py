@@ -53,7 +53,7 @@ def test_a_run_on_ray_makes_the_same_index_and_the_same_answers(
         for name in [next(step["artefact"] for step in run.json["steps"] if step["name"] == "index.build")]
     ]
     assert digests[0] == digests[1]  # of the ids, texts and metadata of all chunks
-    # Whoever asked the finished workspace something has left the vector of that question there besides.
+    # Whoever scored other questions in the finished workspace since has left their vectors there besides.
     ours, theirs = vectors(workspace), vectors(finished.as_it_was)
     assert len(ours) >= done.facts("index.build")["embedded"]
     assert sorted(ours.items() - theirs.items()) == []
