@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Chunk", "Cutter", "chunk_documents"]
 
-_SMALLEST = 24  # tokens: below this a chunk says nothing
+_SMALLEST = 24  # tokens, or half of a chunk: below this one says nothing
 
 
 @dataclass(frozen=True)
@@ -98,13 +98,13 @@ class Cutter:
 
     def __call__(self, document: Document) -> list[Chunk]:
         """The chunks of one document, in the order of its lines."""
-        budget = self._max_tokens
+        budget, smallest = self._max_tokens, min(_SMALLEST, self._max_tokens // 2)
         while True:  # sums of parts can be short of the whole with some tokenizers: then again, with less room
             found = list(_chunk(document, measure=self._measure, max_tokens=budget, breadcrumbs=self._breadcrumbs))
             excess = max((self._count(chunk.embed_text) for chunk in found), default=0) - self._max_tokens
-            if excess <= 0 or budget <= _SMALLEST:
+            if excess <= 0 or budget <= smallest:
                 return found
-            budget = max(_SMALLEST, budget - excess)
+            budget = max(smallest, budget - excess)
 
 
 def _chunk(document: Document, *, measure: Measure, max_tokens: int, breadcrumbs: bool) -> Iterator[Chunk]:

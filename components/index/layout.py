@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from components.index.blocks import parse_blocks, split_lines
+from components.index.blocks import Block, parse_blocks, split_lines
 from components.index.pieces import Measure, Piece, block_pieces
 from components.index.plain import plain_line
 
@@ -71,12 +71,18 @@ class Layout:
                 yield tuple(heading for _, heading in stack), pieces
             stack = [(level, heading) for level, heading in stack if level < block.level]
             stack.append((block.level, block.heading))
-            plain = plain_line(block.heading)
-            raw = "\n".join(lines[block.start : block.end])
-            depth = len(stack) - 1
-            pieces = [Piece(block.start + 1, block.end, raw, plain, self.measure(plain), depth=depth)]
+            pieces = self._heading(block, lines, path=tuple(heading for _, heading in stack))
         if pieces:
             yield tuple(heading for _, heading in stack), pieces
+
+    def _heading(self, block: Block, lines: list[str], *, path: tuple[str, ...]) -> list[Piece]:
+        """A heading as one piece; one that fills a chunk, and that no breadcrumb says for it, is cut as text is."""
+        plain = plain_line(block.heading)
+        raw = "\n".join(lines[block.start : block.end])
+        piece = Piece(block.start + 1, block.end, raw, plain, self.measure(plain), depth=len(path) - 1)
+        if self._cost(None, piece, path) <= self._room(path):
+            return [piece]
+        return block_pieces(block, lines=lines, measure=self.measure, room=self._room(path))
 
     def _pack(self, path: tuple[str, ...], pieces: list[Piece]) -> list[Part]:
         """Pieces in as few parts as they need, filled in order."""
@@ -95,13 +101,22 @@ class Layout:
         return parts
 
     def _lead(self, parts: list[Part]) -> list[Part]:
-        """A bare heading goes with the section below it; sections are not joined: each is about its own subject."""
+        """A bare heading goes with the section below it, unless it takes more than half of a chunk.
+
+        Sections are not joined: each is about its own subject.
+        """
         joined: list[Part] = []
         for part in parts:
-            if joined and _bare(joined[-1]) and part.path[: len(joined[-1].path)] == joined[-1].path:
+            above = joined[-1] if joined else None
+            if above and self._leads(above) and part.path[: len(above.path)] == above.path:
                 part = Part(part.path, joined.pop().pieces + part.pieces)
             joined.append(part)
         return joined
+
+    def _leads(self, part: Part) -> bool:
+        """Whether a part is a heading, or some, without a text of its own, and short enough to stand before one."""
+        bare = all(piece.depth >= 0 or not piece.plain for piece in part.pieces)
+        return bare and 2 * sum(self._cost(None, piece, part.path) for piece in part.pieces) <= self._room(part.path)
 
     def _cost(self, before: Piece | None, piece: Piece, path: tuple[str, ...]) -> int:
         """Tokens that a piece adds after `before` in a part under `path`."""
@@ -148,8 +163,3 @@ def _trim(pieces: list[Piece]) -> list[Piece]:
     """Without rules and drawings at either end."""
     worded = [number for number, piece in enumerate(pieces) if piece.plain]
     return pieces[worded[0] : worded[-1] + 1] if worded else []
-
-
-def _bare(part: Part) -> bool:
-    """Whether a part is a heading without a text of its own."""
-    return all(piece.depth >= 0 or not piece.plain for piece in part.pieces)

@@ -123,7 +123,7 @@ def search_rows(
 ) -> list[Hit]:
     """Hits in the rows that are published. See `Index.search`."""
     if not question.strip():
-        raise InputError("the question is empty")
+        raise InputError('the question is empty: write one, for example "caparra ad agosto"')
     where = filters.expression()
     words = content_words(question)
     text_of = rows.full_text(words, where=where, limit=candidates)  # while the question is embedded

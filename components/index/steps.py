@@ -84,7 +84,7 @@ def chunk_spec(params: IndexParams, *, notes: str, leave_out_local: bool = False
     """Identity of the chunks; `notes` is the digest of `sncp.collect`. The embedder's tokenizer measures them."""
     values = params.chunk.model_dump(mode="json") | {"tokenizer": params.embedding.model}
     values["leave_out_local"] = leave_out_local
-    return StepSpec("index.chunk", 5, values, {"notes": notes})
+    return StepSpec("index.chunk", 6, values, {"notes": notes})
 
 
 def build_spec(params: IndexParams, *, chunks: str) -> StepSpec:

@@ -84,7 +84,25 @@ class Ui:
         browser.click(said("[role=menuitem]", "Custom run"), until=said("button", "Select"))
 
     def start(self, recipe: str, *overrides: str) -> str:
-        """Fill in the form and submit it; returns the id of the flow run, whose page is open then."""
+        """Fill in the form and submit it; returns the id of the flow run, whose page is open then.
+
+        A server that has too much to do refuses at times, and the form says so until it is opened again.
+        """
+        refused = reads("Unknown error while creating flow run")
+        runs = "[...document.querySelectorAll('a[href*=\"/runs/flow-run/\"]')].map(o => o.href)"
+        known = f"{json.dumps(self.started)}.some(o => address.includes(o))"
+        found = None
+        while found in {None, "refused"}:
+            if found:
+                self.form()
+            self._fill_in(recipe, *overrides)
+            self.browser.click(said("button", "Submit"))
+            found = self.browser.wait(f"({refused} && 'refused') || {runs}.find(address => !{known})", seconds=LONG)
+        self.started.append(urlsplit(found).path.rpartition("/")[2])
+        self.open_run(self.started[-1])
+        return self.started[-1]
+
+    def _fill_in(self, recipe: str, *overrides: str) -> None:
         browser = self.browser
         browser.click(said("button", "Select"), until="document.querySelector('[role=option]')")
         browser.click(said("[role=option]", recipe), until=said("button", recipe))
@@ -96,17 +114,6 @@ class Ui:
             browser.wait(f"{field}.value === {json.dumps(override)}")
         if overrides:
             self.picture("form")
-        refused = reads("Unknown error while creating flow run")  # by a server that has too much to do
-        runs = "[...document.querySelectorAll('a[href*=\"/runs/flow-run/\"]')].map(o => o.href)"
-        known = f"{json.dumps(self.started)}.some(o => address.includes(o))"
-        found = "refused"
-        while found == "refused":
-            browser.wait(f"!{refused}")
-            browser.click(said("button", "Submit"))
-            found = browser.wait(f"({refused} && 'refused') || {runs}.find(address => !{known})", seconds=LONG)
-        self.started.append(urlsplit(found).path.rpartition("/")[2])
-        self.open_run(self.started[-1])
-        return self.started[-1]
 
     def tab(self, name: str) -> None:
         self.browser.click(

@@ -140,7 +140,10 @@ def read_asking(body: bytes, *, limits: LimitParams, model: str) -> Asking:
         raise invalid("The last message has to be the question, of role user.", param="messages")
     question = (last.content or "").strip()
     if not question:
-        raise invalid("The question is empty.", param="messages", code="empty_question")
+        raise invalid(
+            "The question is empty: the last message, of role user, has to hold it.",
+            param="messages", code="empty_question",
+        )  # fmt: skip
     if len(question) > limits.question_chars:
         raise invalid(
             f"The question has {len(question)} characters, at most {limits.question_chars} are taken.",
