@@ -89,7 +89,7 @@ class Wanted:
         id: of the request, unique; what feedback names.
         question: the newest turn of the person, checked for its length.
         history: turns before it, the oldest first, without system messages.
-        conversation: its id; None: the client names none (then one is made of the first turn, see `Desk`).
+        conversation: its id; None: the client names none, see `talk`.
         max_tokens: longest answer; None, or more than the recipe's: the recipe's.
         key: name of the key that asks ("" where none is needed); never the key.
         deadline: when nobody waits any more (`time.monotonic()`); None: never.
@@ -109,6 +109,21 @@ class Wanted:
     begun_by: float | None = None
     whole: bool = False
     bill: Bill = field(default_factory=Bill, compare=False)
+
+    @property
+    def talk(self) -> str:
+        """What all turns of a conversation have in common: who asks, and its id or else the person's first turn.
+
+        **Not covered**: without ids, conversations of one key that begin alike have it in common too.
+        """
+        first = next((turn["content"] for turn in self.history if turn["role"] == "user"), self.question)
+        return f"{self.key}\0\0{first.strip()}" if self.conversation is None else f"{self.key}\0{self.conversation}"
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether a question before this one was answered; what greets a person answers none."""
+        roles = [turn["role"] for turn in self.history]
+        return "user" in roles and "assistant" in roles[roles.index("user") :]
 
     def tokens_of(self, partner: Partner) -> int:
         """Longest answer of this partner (tokens): what is wanted, at most what her model's recipe says."""

@@ -7,8 +7,8 @@ keyed by random bytes of this very file, so that repeats can be counted; of a co
 has the file can test whether a guessed question was asked, and reads the paths; it is as private as the notes.
 
 At most 200,000 rows of at most 400 days, with the last 10,000 texts of feedback: the oldest are folded into sums by
-month at the next write, and these stay. Where more than that is asked within a month, a conversation that goes on after
-all of it was folded is counted again.
+month at the next write, and these stay. Where more than that is asked within a month, a conversation with an id that
+goes on after all of it was folded is counted again.
 
 State after a hard crash: see `components.store.sqlite_file`: a query is there or it is not, and it is in the rows or in
 the sums, never in both. A query that was answered and not recorded when the process was killed is missing. A log that
@@ -77,7 +77,7 @@ class UsageLog(SqliteFile):
 
     def record(
         self, *, door: str, question: str, recipe: str | None = None, release: str | None = None,
-        conversation: str | None = None, model: str | None = None, is_local: bool | None = None,
+        conversation: str | None = None, goes_on: bool = False, model: str | None = None, is_local: bool | None = None,
         prompt_tokens: int = 0, completion_tokens: int = 0, seconds: float | None = None,
         search_seconds: float | None = None, cost_usd: float | None = None, found: bool | None = None,
         cached: bool = False, sources: Sequence[str] = (), tier: str | None = None, who: str | None = None,
@@ -91,7 +91,8 @@ class UsageLog(SqliteFile):
             question: its text, of which length and keyed digest are kept.
             recipe: its name.
             release: digest of the release that answered; None: what the files of the recipe say was asked.
-            conversation: its id; None: a conversation of one question.
+            conversation: its id; None: it has none.
+            goes_on: of one without an id, whether something was answered in it before, so that it counts already.
             model: that answered; None: none was asked.
             is_local: whether it runs in this process.
             prompt_tokens: that it read.
@@ -124,7 +125,7 @@ class UsageLog(SqliteFile):
             "helper_usd": _finite(helper_usd), "request": label_of(request), "error": label_of(error),
             "question_chars": len(question),
         }  # fmt: skip
-        return self._try_write(lambda connection: self._insert(connection, values, question, conversation))
+        return self._try_write(lambda connection: self._insert(connection, values, question, conversation, goes_on))
 
     def feedback(self, request: str, *, score: int, comment: str | None = None) -> bool:
         """Keep what a person says of an answer, in the place of what was said of it before.
@@ -193,22 +194,19 @@ class UsageLog(SqliteFile):
         return connection
 
     def _insert(
-        self, connection: sqlite3.Connection, values: dict[str, object], question: str, conversation: str | None
-    ) -> None:
+        self, connection: sqlite3.Connection, values: dict[str, object], question: str, conversation: str | None,
+        goes_on: bool,
+    ) -> None:  # fmt: skip
         salt = _salt(connection)
         row = values | {
             "question": _digest(salt, " ".join(question.split()).casefold()),
             "conversation": None if conversation is None else _digest(salt, conversation),
         }
         row["repeats"] = _there(connection, "question = :question", row)
-        row["begins"] = row["error"] is None and not (
-            conversation is not None
-            and _there(
-                connection,
-                "conversation = :conversation AND error IS NULL AND substr(at, 1, 7) = substr(:at, 1, 7)",
-                row,
-            )  # fmt: skip
-        )
+        known = goes_on if conversation is None else _there(
+            connection, "conversation = :conversation AND error IS NULL AND substr(at, 1, 7) = substr(:at, 1, 7)", row
+        )  # fmt: skip
+        row["begins"] = row["error"] is None and not known
         names = ", ".join(row)
         marks = ", ".join(f":{name}" for name in row)
         connection.execute(f"INSERT INTO query ({names}) VALUES ({marks})", row)  # noqa: S608

@@ -45,8 +45,8 @@ class Use:
     Attributes:
         queries: all of them, the failed ones too.
         failed: of these, those that ended in an error.
-        conversations: in which something was answered, counted in the month in which they began; a query without a
-            conversation is one by itself.
+        conversations: in which something was answered: those with an id once in each month, those without where their
+            first question was answered.
         repeated: whose question had been asked before.
         prompt_tokens, completion_tokens: that a model read and wrote; answers from the cache took none.
         cost_usd: of the queries whose cost is known (US dollars).
@@ -204,9 +204,10 @@ def read_days(connection: sqlite3.Connection, *, after: str, until: str) -> Peri
         f"{after[:10]} to {until[:10]}", sums, times_of("seconds", TO_SECONDS),
         times_of("first_token_seconds", FIRST) if new else {}, parts,
     )  # fmt: skip
-    # One that goes on from the month before began there: of these days it counts all the same.
+    # One with an id that goes on from the month before counts there: of these days it counts all the same.
     distinct = connection.execute(
-        f"SELECT count(DISTINCT conversation) + coalesce(sum(conversation IS NULL), 0) {where} AND error IS NULL",  # noqa: S608
+        "SELECT count(DISTINCT conversation) + coalesce(sum(conversation IS NULL AND begins), 0) "  # noqa: S608
+        f"{where} AND error IS NULL",
         span,
     ).fetchone()[0]
     folded = connection.execute("SELECT value FROM about WHERE name = 'folded until'").fetchone()

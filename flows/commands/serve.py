@@ -174,7 +174,8 @@ def _record(log: UsageLog, *, recipe: str, kept: Conversations | None) -> Callab
     def record(ended: Ended) -> None:
         wanted, served, bill = ended.wanted, ended.served, ended.wanted.bill
         told: dict[str, Any] = {
-            "door": "serve", "recipe": recipe, "question": wanted.question, "conversation": wanted.conversation,
+            "door": "serve", "recipe": recipe, "question": wanted.question, "goes_on": wanted.goes_on,
+            "conversation": None if wanted.conversation is None else wanted.talk,
             "seconds": ended.seconds, "first_token_seconds": ended.first_seconds, "request": wanted.id,
             "tier": bill.tier, "cost_usd": bill.cost_usd, "helper_usd": bill.helper_usd,
         }  # fmt: skip

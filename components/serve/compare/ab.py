@@ -8,10 +8,12 @@ more, all conversations are answered by the release in service again, and nothin
 Both sides are recorded alike: answers of the own model, and its failures where it was to be asked first. A time that
 was up is a failure, a client that went away is not; neither is money that was not there.
 
-State after a hard crash: none; the share is told from the conversation's id, and what was recorded counts.
+State after a hard crash: none; the share is told from the conversation's id or its first turn, and what was recorded
+counts.
 
-**Not covered**: people who come back under another conversation may meet both; answers that the helper gave first count
-to neither; what the release in service answers in place of the candidate is a row of its side.
+**Not covered**: people who come back under another conversation may meet both; conversations of one key that have no id
+and begin alike are all on one side; answers that the helper gave first count to neither; what the release in service
+answers in place of the candidate is a row of its side.
 """
 
 from __future__ import annotations

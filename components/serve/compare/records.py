@@ -2,7 +2,7 @@
 
 **Kept**: when, the request's id, release, index, model, what it took, whether something was found, the paths of the
 sources, the kind of an error. **Only with `keep_conversations`**: question and answer, secrets and personal data
-masked. A conversation's id is kept as a digest that is keyed by random bytes of this very file.
+masked. What names a conversation is kept as a digest that is keyed by random bytes of this very file.
 
 Of each side of a comparison the newest 10,000 rows are kept, or as many as it asks questions; and the newest 4
 comparisons. State after a hard crash: see `components.store.sqlite_file`; both answers to a question are there or
@@ -85,7 +85,7 @@ class Compared:
         chars: of the text.
         error: kind of the error in place of an answer.
         question, text: masked; None: texts are not kept.
-        conversation: as the client named it; read back it is a digest.
+        conversation: what its turns have in common, see `Wanted.talk`; read back it is a digest.
         at: when (ISO, UTC).
     """
 
@@ -124,7 +124,7 @@ class Compared:
         question = masked(wanted.question) if keep_texts else None
         begun = cls(
             candidate, mode, side, wanted.id, detect_language(wanted.question), tier=tier, question=question,
-            conversation=wanted.conversation,
+            conversation=wanted.talk,
         )  # fmt: skip
         if isinstance(given, BaseException):
             why = given.__cause__ if isinstance(given.__cause__, InputError) else given  # a desk tells it as its own

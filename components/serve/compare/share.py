@@ -1,4 +1,4 @@
-"""Which conversations another release is compared on: a share, chosen by their ids, the same after a start."""
+"""Which conversations another release is compared on: a share, chosen by id or first turn, the same after a start."""
 
 from __future__ import annotations
 
@@ -14,12 +14,11 @@ def in_share(wanted: Wanted, *, candidate: str, share: float) -> bool:
     """Whether the conversation of this question is one of the share.
 
     Args:
-        wanted: a question; one without a conversation is a conversation of its own.
+        wanted: a question; those without an id that begin alike are in it together, see `Wanted.talk`.
         candidate: digest of the release that is compared: each comparison has conversations of its own.
         share: of the conversations (0 to 1).
     """
-    name = wanted.id if wanted.conversation is None else f"{wanted.key}\0{wanted.conversation}"
-    drawn = hashlib.sha256(f"{candidate}\0{name}".encode("utf-8", "replace")).digest()[:8]
+    drawn = hashlib.sha256(f"{candidate}\0{wanted.talk}".encode("utf-8", "replace")).digest()[:8]
     return int.from_bytes(drawn, "big") < share * 2**64
 
 

@@ -6,7 +6,6 @@ named in the answer (`cervella.ignored`). So are system messages: the partner ke
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -68,7 +67,7 @@ class _Body(_Given):
     metadata: dict[str, Any] | None = None
     # What would be another answer than the one that is asked for.
     response_format: dict[str, Any] | None = None
-    modalities: list[Literal["text"]] | None = None
+    modalities: Annotated[list[Literal["text"]], Field(fail_fast=True)] | None = None  # not a fault for each
     logprobs: Literal[False] | None = None
     tool_choice: Literal["auto", "none"] | None = None
     function_call: Literal["auto", "none"] | None = None
@@ -87,7 +86,7 @@ class Asking:
     Attributes:
         question: the newest turn.
         history: turns before it, without system messages, and without the lists of sources that we have put there.
-        conversation: its id: the client's, or one made of the first turn.
+        conversation: its id; None: the client names none.
         max_tokens: longest answer that is wanted; None: the recipe's.
         stream: whether the answer is wanted in pieces.
         include_usage: whether a stream ends with the tokens.
@@ -96,7 +95,7 @@ class Asking:
 
     question: str
     history: tuple[Message, ...]
-    conversation: str
+    conversation: str | None
     max_tokens: int | None
     stream: bool
     include_usage: bool
@@ -124,6 +123,9 @@ def read_asking(body: bytes, *, limits: LimitParams, model: str) -> Asking:
         HttpError: 400: what is wrong, and where; 404: another model is asked for.
     """
     told = _object(body)
+    messages = told.get("messages")
+    if isinstance(messages, list) and len(messages) > limits.messages:  # before each of them is looked at
+        raise invalid(f"At most {limits.messages} messages are taken.", param="messages", code="too_many_messages")
     given = _validated(_Body, told)
     if given.model is not None and given.model != model:
         raise invalid(f"There is no such model here; there is {model}.", param="model", code="model_not_found",
@@ -133,8 +135,6 @@ def read_asking(body: bytes, *, limits: LimitParams, model: str) -> Asking:
         raise invalid(
             f"Answers are text; {shown} cannot be asked for.", param="response_format", code="unsupported_value"
         )
-    if len(given.messages) > limits.messages:
-        raise invalid(f"At most {limits.messages} messages are taken.", param="messages", code="too_many_messages")
     *before, last = given.messages
     if last.role != "user":
         raise invalid("The last message has to be the question, of role user.", param="messages")
@@ -158,7 +158,7 @@ def read_asking(body: bytes, *, limits: LimitParams, model: str) -> Asking:
     return Asking(
         question=question,
         history=tuple(history),
-        conversation=_conversation(given) or _made(next((t["content"] for t in history), question)),
+        conversation=_conversation(given),
         max_tokens=given.max_completion_tokens or given.max_tokens,
         stream=bool(given.stream),
         include_usage=bool(given.stream_options and given.stream_options.include_usage),
@@ -198,14 +198,9 @@ def _conversation(given: _Body) -> str | None:
     return named[:_LONGEST_NAME] if isinstance(named, str) and named else None
 
 
-def _made(first: str) -> str:
-    """The same for all requests that begin with the same turn."""
-    return hashlib.sha256(first.strip().encode("utf-8", "surrogatepass")).hexdigest()[:32]
-
-
 def _ignored(told: Mapping[str, Any], given: _Body) -> tuple[str, ...]:
     names = [name for name, value in told.items() if name not in _USED and value is not None]
     names = [name for name in names if name != "metadata" or not _conversation(given)]
     found = ["system messages"] if any(turn.role in _SYSTEM for turn in given.messages) else []
-    shown = ["".join(char if char.isprintable() else "\ufffd" for char in name[:40]) for name in names]
-    return tuple([*found, *sorted(shown)][:_MOST_IGNORED])
+    names = [*found, *sorted(names)][:_MOST_IGNORED]  # first, since there may be thousands
+    return tuple("".join(char if char.isprintable() else "\ufffd" for char in name[:40]) for name in names)

@@ -122,7 +122,7 @@ def test_any_json_is_a_question_or_an_error_of_the_client(body: Any) -> None:
     except HttpError as error:
         assert error.status in (400, 404) and json.dumps(error.body())
     else:
-        assert isinstance(asking, Asking) and asking.question.strip() and asking.conversation
+        assert isinstance(asking, Asking) and asking.question.strip() and asking.conversation != ""
 
 
 def test_thousands_of_broken_requests_are_all_answered(endpoint: Endpoint) -> None:

@@ -66,7 +66,8 @@ def test_the_desk_gets_question_history_and_conversation(endpoint: Endpoint) -> 
     wanted = endpoint.desk.wanted[-1]
     assert wanted.question == "E a\nluglio?" and wanted.max_tokens == 7
     assert wanted.history == ({"role": "user", "content": ASK[0]["content"]}, {"role": "assistant", "content": TEXT})
-    assert wanted.conversation == first.conversation  # made of the first turn
+    assert wanted.conversation is None and wanted.talk == first.talk  # the first turn
+    assert (first.goes_on, wanted.goes_on) == (False, True)
     assert given.cervella["ignored"] == ["system messages", "seed", "temperature"]
     client.chat.completions.create(model="cervella", messages=ASK, extra_body={"conversation": "c-1"})
     assert endpoint.desk.wanted[-1].conversation == "c-1"
