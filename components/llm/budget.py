@@ -24,9 +24,10 @@ class BudgetError(TerminalError):
 
 
 class _Purse:
-    def __init__(self, name: str, limit: float) -> None:
+    def __init__(self, name: str, limit: float, *, before: float = 0.0) -> None:
         self.name = name
         self.limit = limit
+        self.before = before  # spent of the same limit by others
         self.spent = 0.0
         self.reserved = 0.0
         self.unknown = False  # whether nobody knows what one of its calls cost
@@ -75,10 +76,13 @@ class Budget:
         with self._lock:
             return self._run.spent
 
-    def for_question(self) -> Budget:
-        """The same money, for one question alone: what that came to is its `question_usd`."""
+    def for_question(self, *, before_usd: float = 0.0) -> Budget:
+        """The same money, for one question alone: what that came to is its `question_usd`.
+
+        `before_usd`: what other models were charged for the same question; they share its limit.
+        """
         one = copy(self)
-        one._question = _Purse("per_query_usd", self.per_query_usd)
+        one._question = _Purse("per_query_usd", self.per_query_usd, before=before_usd)
         return one
 
     @property
@@ -125,7 +129,7 @@ class Budget:
                     purse.unknown = purse.unknown or reservation.unknown
 
     def _check(self, purse: _Purse, estimate_usd: float | None, what: str) -> None:
-        used = purse.spent + purse.reserved
+        used = purse.before + purse.spent + purse.reserved
         if estimate_usd and used + estimate_usd > purse.limit:
             self.exhausted = self.exhausted or (purse is self._run and purse.spent + estimate_usd > purse.limit)
             raise BudgetError(

@@ -61,6 +61,9 @@ class Tried:
 class Bill:
     """What a question came to, whatever became of it. Whoever asks a model adds it at its end.
 
+    Models are asked one after the other, and each may spend what is left of the limit of a question by what is here.
+    Not in it: embedding the question by a model elsewhere.
+
     Attributes:
         tier: see `Served`.
         asked: each model, the one that answered too.
@@ -74,6 +77,11 @@ class Bill:
         """Of all of them (US dollars); None: not known of one."""
         known = [one.cost_usd for one in self.asked if one.cost_usd is not None]
         return sum(known) if len(known) == len(self.asked) else None
+
+    @property
+    def charged_usd(self) -> float:
+        """What is charged to the limit of a question (US dollars)."""
+        return sum(one.charged_usd for one in self.asked)
 
     @property
     def helper_usd(self) -> float:

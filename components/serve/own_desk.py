@@ -34,7 +34,7 @@ class OwnDesk:
         check_wanted(wanted, max_chars=self._max_chars)
         with self._live.use() as opened:
             begun, why, model = time.monotonic(), GIVEN_UP, opened.partner.chat.model
-            money = opened.partner.budget.for_question()
+            money = opened.partner.budget.for_question(before_usd=wanted.bill.charged_usd)
             pieces = replace(opened.partner, budget=money).stream(
                 wanted.question, history=wanted.history, max_tokens=wanted.tokens_of(opened.partner),
                 history_tokens=self._history_tokens, max_chars=self._max_chars, beat_seconds=_BEAT_SECONDS,

@@ -101,3 +101,15 @@ def test_a_budget_of_one_question_tells_what_came_of_it_and_is_the_same_money() 
             spend(budget, 0.3, 0.3)
     assert one.question_usd == (None, pytest.approx(0.3)), "what nobody knows is charged as the most that it may be"
     assert other.question_usd == (0.0, 0.0) and budget.spent_usd == one.spent_usd == pytest.approx(0.3)
+
+
+def test_models_of_one_question_share_its_limit_and_each_tells_its_own() -> None:
+    before = Budget(per_run_usd=1.0, per_query_usd=0.5)
+    budget = Budget(per_run_usd=1.0, per_query_usd=0.5)
+    one = budget.for_question(before_usd=0.3)
+    with one.query():
+        spend(budget, 0.1, 0.1)
+        with pytest.raises(TerminalError, match=r"\$0\.4000 of llm\.budget\.per_query_usd = \$0\.5000 is spent"):
+            spend(budget, 0.2, 0.2)
+    assert one.question_usd == (0.1, 0.1) and budget.spent_usd == 0.1, "what others spent is not its own"
+    assert before.spent_usd == 0.0 and not budget.exhausted

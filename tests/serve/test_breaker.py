@@ -142,3 +142,32 @@ def test_a_model_that_answered_another_question_meanwhile_is_busy_and_not_broken
     assert breaker.state() == "closed"
     breaker.failed(asked(breaker))
     assert breaker.state() == "open", "nothing was answered since that one was begun"
+
+
+def test_a_try_that_never_comes_back_has_failed_after_its_time(clock: Clock) -> None:
+    breaker = opened(clock)
+    clock.now += 30
+    hangs = breaker.may_ask(within=20)
+    assert hangs is not None
+    clock.now += 20
+    assert breaker.state() == "half open" and breaker.may_ask() is None, "it still has its time"
+    clock.now += 10
+    assert breaker.state() == "open" and breaker.seconds_left() == 20, "of 30 from when its time was up"
+    assert breaker.may_ask() is None
+    clock.now += 20
+    trying = breaker.may_ask(within=20)
+    assert trying is not None
+    breaker.worked(hangs)
+    assert breaker.state() == "half open", "it is not listened to any more"
+    breaker.worked(trying)
+    assert breaker.state() == "closed"
+
+
+def test_time_is_for_tries_alone(clock: Clock) -> None:
+    breaker = Breaker(failures=1, seconds=30, clock=clock)
+    slow = breaker.may_ask(within=20)
+    assert slow is not None
+    clock.now += 100
+    assert breaker.state() == "closed"
+    breaker.worked(slow)
+    assert breaker.state() == "closed" and breaker.may_ask()

@@ -14,10 +14,12 @@ import pytest
 
 from components.answer.partner import Partner
 from components.serve.desk import Wanted
+from components.serve.router.breaker import Breaker
 from components.serve.router.hybrid import HybridDesk
 from components.usage import UsageLog, usage_file
 from flows.commands.options import load
 from flows.commands.serve import _desk
+from tests.serve.hybrid_house import Clock
 from tests.serve.router_house import EASY, HARD, MIDDLE, One, desk, wanted
 
 HARDEST = "Perché costa? Confronta la caparra e scrivi un piano"
@@ -133,3 +135,16 @@ def test_the_endpoint_has_the_one_of_its_recipe(
     served = here.ask(Wanted(id="r1", question=MIDDLE))
     assert served.tier == "simple" and served.tried[0].who == "classifier"
     log.close()
+
+
+def test_a_try_of_it_that_never_comes_back_has_failed_after_its_time(partner: Partner) -> None:
+    here, clock = with_model(partner, "delay=60"), Clock()
+    assert here._classifier is not None
+    breaker = here._classifier._breaker = Breaker(failures=1, seconds=30, clock=clock)
+    breaker.failed(breaker.may_ask() or (0, 0))
+    clock.now = 30
+    hangs = here.stream(wanted(MIDDLE))
+    assert next(hangs) == "" and breaker.state() == "half open"
+    clock.now = 34
+    assert breaker.state() == "open" and breaker.seconds_left() == 29
+    hangs.close()

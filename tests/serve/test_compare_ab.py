@@ -15,9 +15,10 @@ from components.llm import Budget
 from components.llm.budget import BudgetError
 from components.serve.compare import Comparisons
 from components.serve.compare.share import in_share
-from components.serve.desk import Served, Tried, Wanted
+from components.serve.desk import OF_CANDIDATE, Served, Tried, Wanted
 from components.serve.http.answers import cost_of
 from components.serve.own_desk import OwnDesk
+from components.serve.router.faults import TOO_DEAR
 from tests.serve.compare_house import CANDIDATE, OTHER, ab, of_side, poor
 from tests.serve.router_house import EASY, HARD, HELPER, LONG, OWN, One, chat, desk, wanted
 
@@ -85,7 +86,7 @@ class Stalls:
                 yield ""
             raise TransientError("its time is up")
         finally:
-            wanted.bill.asked.append(Tried("own", "fake/other", "it stalled", 0.6, self.cost, 0.01))
+            wanted.bill.asked.append(Tried("own", "fake/other", "it stalled", 0.6, self.cost, self.cost or 0.01))
 
     def ask(self, wanted: Wanted) -> Served:
         raise AssertionError("it is asked in pieces")
@@ -297,3 +298,38 @@ def test_what_a_candidate_that_answered_cost_is_in_the_bill(partner: Partner, re
     b, asked = desk(partner, own=OTHER, helper="fake/chat?cost=0.01&reply=Aiuto [1]"), wanted(HARD)
     assert ab(partner, records, b=b, share=1.0).ask(asked).side == "B"
     assert (asked.bill.cost_usd, asked.bill.helper_usd, asked.bill.tier) == (0.01, 0.01, "complex")
+
+
+def limited(partner: Partner, model: str, per_query_usd: float = 0.1) -> OwnDesk:
+    """Without a router, and with money of its own."""
+    paid = replace(partner, chat=chat(model), budget=Budget(per_run_usd=9, per_query_usd=per_query_usd))
+    return OwnDesk(One(paid), max_chars=8000, history_tokens=1000)
+
+
+def test_both_sides_share_the_limit_of_a_question(partner: Partner, records: Comparisons) -> None:
+    breaks = limited(partner, f"fake/chat?cost=0.06&reply={LONG}&break_at=90")
+    here, asked = ab(partner, records, a=limited(partner, "fake/chat?cost=0.05"), b=breaks), wanted(EASY, whole=True)
+    asked = replace(asked, conversation=of_side("B"))
+    with pytest.raises(BudgetError):
+        here.ask(asked)
+    assert [(one.charged_usd, one.why.startswith(OF_CANDIDATE)) for one in asked.bill.asked] == [
+        (0.06, True), (0.0, False),
+    ]  # fmt: skip
+    assert [(one.side, one.error) for one in records.answers(CANDIDATE)] == [("B", "TransientError")]
+    assert here.ask(wanted(EASY, id="r2", conversation=of_side("A"))).side == "A", "of a limit of its own"
+    rich = ab(partner, records, a=limited(partner, "fake/chat?cost=0.05", 0.12), b=breaks)
+    asked = wanted(EASY, id="r3", conversation=of_side("B"))
+    assert rich.ask(asked).side == "A" and asked.bill.charged_usd == pytest.approx(0.11)
+
+
+def test_an_own_model_that_the_candidate_left_too_little_for_has_not_failed(
+    partner: Partner, records: Comparisons
+) -> None:
+    tight = replace(partner, budget=Budget(per_run_usd=9, per_query_usd=0.1))
+    a = desk(tight, own="fake/chat?cost=0.05", helper="fake/chat?cost=0.01&reply=Aiuto [1]")
+    asked = wanted(EASY)
+    served = ab(partner, records, a=a, b=Stalls(0.06), share=1.0, patience=0.01).ask(
+        replace(asked, deadline=time.monotonic() + 60)
+    )
+    assert (served.side, served.who, served.tried[-1].why) == ("A", "helper", TOO_DEAR)
+    assert [one.side for one in records.answers(CANDIDATE)] == ["B"], "the helper answered, but not in its place"

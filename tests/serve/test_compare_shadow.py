@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import string
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from components.answer.partner import Partner
 from components.errors import TransientError
 from components.evaluate.judge.pairs import duels
+from components.llm import Budget
 from components.serve.compare import Comparisons, comparisons_file
 from tests.serve.compare_house import CANDIDATE, OTHER, ab, poor, shadow
 from tests.serve.router_house import EASY, HARD, HELPER, LONG, OWN, desk, make_partner, wanted, write_note
@@ -188,3 +190,13 @@ def test_the_index_that_is_told_is_the_one_that_was_searched(
     assert here.wait(20)
     here.close()
     assert [one.live_index for one in records.answers(CANDIDATE)] == [before] * 2 + [served.index] * 2
+
+
+def test_what_is_asked_in_the_shadow_has_a_limit_of_its_own(partner: Partner, records: Comparisons) -> None:
+    tight = replace(partner, budget=Budget(per_run_usd=9, per_query_usd=0.1))
+    here, asked = shadow(tight, records, a="fake/chat?cost=0.06", b="fake/chat?cost=0.06"), wanted(EASY)
+    here.ask(asked)
+    assert here.wait(20)
+    here.close()
+    assert [(one.side, one.error) for one in records.answers(CANDIDATE)] == [("A", None), ("B", None)]
+    assert asked.bill.charged_usd == 0.06

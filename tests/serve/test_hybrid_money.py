@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import logging
 import threading
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from components.answer.partner import Partner
 from components.errors import TerminalError, TransientError
+from components.llm import Budget
 from components.llm.budget import BudgetError
+from components.serve.desk import Tried
 from components.serve.http.answers import cost_of
 from components.serve.http.metrics import Metrics
 from components.serve.http.work import Ended
+from components.serve.router.faults import TOO_DEAR
 from components.serve.router.money import MonthMoney
 from tests.serve.hybrid_house import FAILS, Clock
 from tests.serve.router_house import EASY, HARD, HELPER, LONG, desk, wanted
@@ -148,3 +152,71 @@ def test_an_answer_whose_cost_nobody_tells_is_charged_as_the_most_that_it_may_be
     served = desk(partner, helper="fake/chat?cost=unknown&reply=Aiuto [1]").ask(asked)
     assert served.who == "helper" and cost_of(served) is None
     assert (asked.bill.cost_usd, asked.bill.helper_usd) == (None, 0.01)
+
+
+BREAKS = f"&reply={LONG}&break_at=90"
+
+
+def limited(partner: Partner, per_query_usd: float) -> Partner:
+    return replace(partner, budget=Budget(per_run_usd=9, per_query_usd=per_query_usd))
+
+
+@pytest.mark.parametrize(
+    ("question", "own", "helper", "refused"),
+    [(HARD, "cost=0.05", f"cost=0.06{BREAKS}", "own"), (EASY, f"cost=0.06{BREAKS}", "cost=0.05", "helper")],
+    ids=["helper, then own", "own, then helper"],
+)
+@pytest.mark.parametrize("limit", [0.1, 0.12], ids=["too little is left", "enough is left"])
+def test_a_question_has_one_limit_for_all_models_that_are_asked(
+    partner: Partner, question: str, own: str, helper: str, refused: str, limit: float
+) -> None:
+    here = desk(
+        limited(partner, limit), own=f"fake/chat?{own}", helper=f"fake/chat?{helper}", per_query_usd=limit,
+    )  # fmt: skip
+    for number in range(2):  # the next question has a limit of its own
+        asked = wanted(question, id=f"r{number}", whole=True)
+        if limit > 0.11:
+            assert here.ask(asked).who == refused and asked.bill.charged_usd == pytest.approx(0.11)
+            continue
+        with pytest.raises(TransientError, match=rf"{refused} \(fake.*it would go over what a question"):
+            here.ask(asked)
+        assert [(one.who == refused, one.charged_usd) for one in asked.bill.asked] == [(False, 0.06), (True, 0.0)]
+    months = asked.bill.helper_usd * 2
+    assert here._helper.money.spent_usd() == pytest.approx(months), (
+        "the month is charged what the helper cost, and no more"
+    )
+
+
+def test_a_helper_that_the_classifier_left_too_little_for_is_not_asked(partner: Partner) -> None:
+    here = desk(
+        partner, helper="fake/chat?cost=0.05", per_query_usd=0.1, breaker={"failures": 1, "seconds": 30},
+        classifier={"model": "fake/chat?reply=complex&cost=0.06"},
+    )  # fmt: skip
+    asked = wanted(HARD)
+    served = here.ask(asked)
+    assert (served.who, served.tier) == ("own", "complex"), "what costs nothing may be asked"
+    assert [(one.who, one.charged_usd) for one in asked.bill.asked] == [
+        ("classifier", 0.06), ("helper", 0.0), ("own", 0.0),
+    ]  # fmt: skip
+    assert served.tried[1].why == TOO_DEAR and here.states()["helper"] == "closed", "it is not its fault"
+    assert here._helper.money.spent_usd() == asked.bill.helper_usd == 0.06
+
+
+def test_an_answer_that_left_too_little_for_another_is_given(partner: Partner) -> None:
+    asked = wanted(HARD)
+    served = desk(
+        limited(partner, 0.1), helper="fake/chat?cost=0.06&reply=Mah", own="fake/chat?cost=0.05&reply=Mia [1]",
+        per_query_usd=0.1, min_confidence=0.05,
+    ).ask(asked)  # fmt: skip
+    assert (served.who, served.asked.answer.text, asked.bill.charged_usd) == ("helper", "Mah", 0.06)
+    assert [(one.who, one.why) for one in served.tried] == [("own", TOO_DEAR)]
+
+
+def test_where_all_money_of_a_question_is_spent_it_is_refused_for_its_money(partner: Partner) -> None:
+    asked = wanted(HARD)
+    asked.bill.asked.append(Tried("own", "fake/other", "it stalled", 0.1, 0.06, 0.06))
+    with pytest.raises(BudgetError, match=r"nobody could answer.*it would go over"):
+        desk(
+            limited(partner, 0.1), helper="fake/chat?cost=0.05", own="fake/chat?cost=0.05", per_query_usd=0.1
+        ).ask(asked)  # fmt: skip
+    assert asked.bill.charged_usd == 0.06

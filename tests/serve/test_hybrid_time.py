@@ -8,9 +8,10 @@ import pytest
 
 from components.answer.partner import Partner
 from components.errors import TransientError
+from components.llm.retry import RetryLater
 from components.serve.desk import Served
 from tests.serve.http.conftest import up
-from tests.serve.hybrid_house import Clock, hanging
+from tests.serve.hybrid_house import Clock, fail_once, hanging
 from tests.serve.router_house import EASY, HARD, HELPER, LONG, OWN, desk, wanted
 
 
@@ -107,3 +108,23 @@ def test_an_answer_that_has_to_begin_by_a_time_has_all_of_it_once_it_has_begun(p
     else:
         stream.close()
         assert here.states()["own"] == "open", "another desk is asked: it had its time"
+
+
+def test_a_try_that_never_comes_back_is_followed_by_another(partner: Partner) -> None:
+    here, clock = hanging(partner)
+    fail_once(here, "own")
+    clock.now = 30.0
+    hangs = here.stream(wanted(EASY))
+    assert next(hangs) == "", "nobody takes the next piece: so is a search that hangs for good"
+    with pytest.raises(RetryLater) as alone:
+        here.ask(wanted(EASY))
+    assert here.states()["own"] == "half open" and alone.value.after_seconds == 0
+    clock.now = 41.0
+    with pytest.raises(RetryLater) as alone:
+        here.ask(wanted(EASY))
+    assert here.states()["own"] == "open" and alone.value.after_seconds == 29
+    clock.now = 70.0
+    tries = here.stream(wanted(EASY))
+    assert next(tries) == ""
+    for stream in (tries, hangs):
+        stream.close()

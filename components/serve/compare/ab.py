@@ -1,9 +1,10 @@
 """A share of the conversations is answered by the candidate; a conversation stays with who began it.
 
 Where the candidate fails before its first piece, or has not begun in its share of the time (is not at its end, where an
-answer is wanted whole), the release in service answers: a comparison fails no question. What the candidate cost by then
-is told with that answer, and counted where nobody answers. When enough was asked, or the candidate may be asked no
-more, all conversations are answered by the release in service again, and nothing more is recorded.
+answer is wanted whole), the release in service answers: a comparison fails no question, but where both cost money and
+the candidate left too little of the limit of a question. What the candidate cost by then is told with that answer, and
+counted where nobody answers. When enough was asked, or the candidate may be asked no more, all conversations are
+answered by the release in service again, and nothing more is recorded.
 
 Both sides are recorded alike: answers of the own model, and its failures where it was to be asked first. A time that
 was up is a failure, a client that went away is not; neither is money that was not there.
@@ -30,7 +31,7 @@ from components.serve.compare.records import Compared, Comparisons, Side
 from components.serve.compare.share import closable, in_share
 from components.serve.desk import OF_CANDIDATE, Bill, Desk, Served, Tried, Wanted, check_wanted
 from components.serve.params import CompareParams, Tier
-from components.serve.router.faults import LateError
+from components.serve.router.faults import TOO_DEAR, LateError
 from components.store import logger
 
 __all__ = ["AbDesk", "HandedOnError"]
@@ -150,9 +151,12 @@ class AbDesk:
     def _record(self, wanted: Wanted, given: Served | Exception, side: Side) -> None:
         tier = wanted.bill.tier
         own_first = tier is None or self._own_first(tier)
+        too_dear = any(one.who == "own" and one.why == TOO_DEAR for one in wanted.bill.asked)  # and another was asked
         if isinstance(given, Served) and given.who != "own":
             given = HandedOnError("the helper answered")
-        if isinstance(given, BudgetError) or (isinstance(given, Exception) and not own_first) or not self._goes_on():
+        if isinstance(given, Exception) and (isinstance(given, BudgetError) or too_dear or not own_first):
+            return
+        if not self._goes_on():
             return
         try:
             kept = self._records.record([

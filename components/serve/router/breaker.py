@@ -1,12 +1,14 @@
 """A model that keeps failing is left alone for a while, so that nobody waits for it in vain.
 
-Closed: it is asked. Open: it is not. Half open: one question tries it; if that works it is closed, else open again.
+Closed: it is asked. Open: it is not. Half open: one question tries it; if that works it is closed, else open again,
+as it is when the try has not come back in its time (a thread may hang for good).
 A failure tells nothing where the model answered another one since that was begun: it is busy, not broken.
 State after a hard crash: none; after a start every model is asked.
 """
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -28,17 +30,21 @@ class Breaker:
         self._lock = threading.Lock()
         self._failed = 0
         self._opened: float | None = None
-        self._trying = False
+        self._trying: float | None = None  # until when the try that is under way has to come back
         self._worked = 0
         self._turn = 1  # one more with each change: what was asked before it tells nothing of now
 
-    def may_ask(self) -> tuple[int, int] | None:
-        """Whether to ask it now: None is no, else a mark, which `worked`, `failed` or `gave_up` is given, once."""
+    def may_ask(self, *, within: float = math.inf) -> tuple[int, int] | None:
+        """Whether to ask it now: None is no, else a mark, which `worked`, `failed` or `gave_up` is given, once.
+
+        `within`: seconds that asking it takes at most. A try of which nothing was heard by then has failed.
+        """
         with self._lock:
+            self._look()
             if self._opened is not None:
-                if self._trying or self._left() > 0:
+                if self._trying is not None or self._left() > 0:
                     return None
-                self._trying = True
+                self._trying = self._clock() + within
                 self._turn += 1
             return self._turn, self._worked
 
@@ -48,7 +54,7 @@ class Breaker:
             if turn[0] == self._turn:
                 self._failed = 0
                 self._worked += 1
-                if self._trying:
+                if self._trying is not None:
                     self._change(opened=None)
 
     def failed(self, turn: tuple[int, int]) -> None:
@@ -56,27 +62,34 @@ class Breaker:
         with self._lock:
             if turn == (self._turn, self._worked):
                 self._failed += 1
-                if self._trying or self._failed >= self._most:
+                if self._trying is not None or self._failed >= self._most:
                     self._change(opened=self._clock())
 
     def gave_up(self, turn: tuple[int, int]) -> None:
         """Nobody knows: the client went away, or the question was at fault."""
         with self._lock:
-            if turn[0] == self._turn and self._trying:
+            if turn[0] == self._turn and self._trying is not None:
                 self._change(opened=self._opened)
 
     def _change(self, *, opened: float | None) -> None:
-        self._opened, self._trying = opened, False
+        self._opened, self._trying = opened, None
         self._turn += 1
+
+    def _look(self) -> None:
+        """A try that has not come back in its time has failed; what it says later is not listened to."""
+        if self._trying is not None and self._clock() > self._trying:
+            self._change(opened=self._trying)
 
     def seconds_left(self) -> float:
         """Until a question may try it; 0 when it may be asked, or is being tried."""
         with self._lock:
+            self._look()
             return self._left()
 
     def state(self) -> str:
         """closed, open or half open, for people and metrics."""
         with self._lock:
+            self._look()
             if self._opened is None:
                 return "closed"
             return "open" if self._left() > 0 else "half open"

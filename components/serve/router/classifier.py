@@ -1,7 +1,7 @@
 """A model that says how hard a question is where the rules leave it on a border: optional, with little time.
 
 It is given the question alone, its secrets masked, and two tiers to choose from. Where it fails, is late, says neither
-or both, or the month's money is spent, the rules decide. State after a hard crash: none.
+or both, or the money of the question or the month is spent, the rules decide. State after a hard crash: none.
 
 **Not covered**: whether it is right; a question that itself asks for a tier may get it.
 """
@@ -65,14 +65,16 @@ class Classifier:
             wanted: the question; what the model cost is added to its bill.
             found: by the rules.
         """
-        if found.points not in BORDERS or self._model.money.why_not() or (turn := self._breaker.may_ask()) is None:
+        if found.points not in BORDERS or self._model.money.why_not():
+            return found, ()
+        if (turn := self._breaker.may_ask(within=self._seconds)) is None:
             return found, ()
         begun, why, settle = self._clock(), GIVEN_UP, self._breaker.gave_up
         until = min(begun + self._seconds, wanted.deadline or float("inf"))
         money: Budget | None = None
         try:
             chat, budget = self._model.chat()
-            money = budget.for_question()
+            money = budget.for_question(before_usd=wanted.bill.charged_usd)
             reply: Reply | None = None
             with closing(in_own_context(_stream(chat, money, wanted.question, BORDERS[found.points]))) as pieces:
                 for item in pieces:

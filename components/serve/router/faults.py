@@ -9,7 +9,19 @@ from components.llm.budget import BudgetError
 from components.llm.retry import RetryLater
 from components.serve.desk import Tried
 
-__all__ = ["LateError", "LeftAloneError", "NotAllowedError", "SpentError", "is_its_fault", "nobody", "why_of"]
+__all__ = [
+    "TOO_DEAR",
+    "LateError",
+    "LeftAloneError",
+    "NotAllowedError",
+    "SpentError",
+    "is_its_fault",
+    "nobody",
+    "why_of",
+]
+
+TOO_DEAR = "it would go over what a question or the month may cost"
+"""`Tried.why` of a call that was refused for its money."""
 
 
 class LateError(TransientError):
@@ -40,7 +52,7 @@ def why_of(error: Exception) -> str:
         case LateError() | LeftAloneError() | SpentError() | NotAllowedError():
             return str(error)
         case BudgetError():
-            return "it would go over what a question or the month may cost"
+            return TOO_DEAR
         case RetryLater():
             return "it has too much to do, or asks to come back later"
         case TooLongError():

@@ -144,7 +144,7 @@ class HybridDesk:
         settle = breaker.gave_up
         money: Budget | None = None
         try:
-            partner = self._partner(who, question.opened.partner)
+            partner = self._partner(who, question)
             money = partner.budget
             with closing(self._pieces(partner, question.wanted)) as made:
                 for item in made:
@@ -201,10 +201,11 @@ class HybridDesk:
         now = self._clock()
         return now + (question.begin - now) / (1 + len(after))
 
-    def _partner(self, who: Who, own: Partner) -> Partner:
-        """Whom to ask, with money that tells what this question came to. Raises as `Helper.partner`."""
+    def _partner(self, who: Who, question: _Question) -> Partner:
+        """Whom to ask, with what those before left of the question's money. Raises as `Helper.partner`."""
+        own = question.opened.partner
         partner = self._helper.partner(own) if who == "helper" else own
-        return replace(partner, budget=partner.budget.for_question())
+        return replace(partner, budget=partner.budget.for_question(before_usd=question.wanted.bill.charged_usd))
 
     def _turn_of(self, who: Who, question: _Question) -> tuple[int, int] | Exception:
         """The breaker's mark of this try, which it waits to be told of; or why it is not asked at all."""
@@ -213,7 +214,7 @@ class HybridDesk:
         if self._clock() >= question.begin:
             return LateError(None)
         breaker = self._breakers[who]
-        turn = breaker.may_ask()
+        turn = breaker.may_ask(within=self._seconds)
         return LeftAloneError(breaker.seconds_left()) if turn is None else turn
 
     def _could_ask(self, who: Who, opened: Opened) -> bool:

@@ -33,7 +33,7 @@ class MonthMoney:
 
     Args:
         per_month_usd: limit of a calendar month (UTC; US dollars).
-        per_query_usd: limit of a question.
+        per_query_usd: limit of a question, over all models that are asked for it.
         spent: dollars that the helper cost this month, by the usage log. May raise CervellaError or OSError.
         month: the name of this month.
         clock: seconds that never go back.
