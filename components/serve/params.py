@@ -111,7 +111,7 @@ class CompareParams(Params):
         description="shadow: it is asked too, and only the record sees its answer. ab: it answers a share of the "
         "conversations"
     )
-    share: float = Field(default=0.1, gt=0, le=1, description="of the conversations (0 to 1), chosen by their id")
+    share: float = Field(default=0.1, gt=0, le=1, description="of the conversations (0 to 1), each whole on one side")
     run: str | None = Field(
         default=None,
         description="of this run, the release; none: the newest of this recipe, in phase scale that of scale.candidate",
