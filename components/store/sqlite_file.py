@@ -4,7 +4,8 @@ What a crash leaves behind: nothing to mend. Each piece of work is one transacti
 loses at most the one that was being written, and the next reader rolls the log back or forward; a power cut may lose
 the last ones that were told done, never half of one. `-wal` and `-shm` files beside the database are part of it. A
 file that is no database any more is moved aside to `NAME.corrupt-N` and begun anew. A full disk, a disk that can only
-be read, or a lock held longer than the busy time-out makes it forget. The log is told when that begins and when it is
+be read, or a lock held longer than the busy time-out makes it forget. Who meets the lock first waits so long, with
+those behind it; from then on nobody does until the file works again. The log is told when that begins and when it is
 over, reading and writing apart; of a fault that comes and goes, once in ten minutes.
 
 Several threads share one connection under a lock; several processes may use the file at once.
@@ -48,7 +49,7 @@ class SqliteFile:
         path: of the file; its folder is made when missing.
         schema: statements that make tables and indexes where they are missing.
         what: the file in words, for warnings.
-        busy_seconds: how long to wait for another process that writes.
+        busy_seconds: how long to wait for another process that writes, unless that was in vain the last time.
     """
 
     def __init__(self, path: Path, *, schema: Sequence[str], what: str, busy_seconds: float = 30.0) -> None:
@@ -104,8 +105,9 @@ class SqliteFile:
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            fails = any(fault.times for fault in self._faults.values())
             connection = sqlite3.connect(
-                self.path, timeout=self._busy_seconds, isolation_level=None, check_same_thread=False
+                self.path, timeout=0 if fails else self._busy_seconds, isolation_level=None, check_same_thread=False
             )
             self._connection = connection
             self._inode = self.path.stat().st_ino
@@ -144,6 +146,8 @@ class SqliteFile:
         fault = self._faults[consequence]
         if fault.is_told:
             log.warning("the %s %s can be used again (%d times %s)", self._what, self.path, fault.times, consequence)
+        if fault.times:
+            self._close()  # the next connection waits for others again
         fault.is_told, fault.times = False, 0
 
     def _move_aside(self) -> Path:

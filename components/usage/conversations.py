@@ -74,7 +74,7 @@ class Conversations(SqliteFile):
     """
 
     def __init__(self, path: Path, *, max_turns: int = _MAX_TURNS) -> None:
-        super().__init__(path, schema=_SCHEMA, what="file of conversations", busy_seconds=5.0)
+        super().__init__(path, schema=_SCHEMA, what="file of conversations", busy_seconds=2.0)
         self._max_turns = max_turns
 
     def keep(

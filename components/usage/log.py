@@ -72,7 +72,7 @@ class UsageLog(SqliteFile):
     """
 
     def __init__(self, path: Path, *, max_rows: int = _MAX_ROWS, max_days: int = _MAX_DAYS) -> None:
-        super().__init__(path, schema=(), what="usage log", busy_seconds=5.0)  # a person waits for the answer
+        super().__init__(path, schema=(), what="usage log", busy_seconds=2.0)  # a person waits for the answer
         self._max_rows, self._max_days = max_rows, max_days
 
     def record(

@@ -11,6 +11,8 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
+from itertools import cycle
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -207,6 +209,30 @@ def test_a_full_disk_takes_nothing_but_rows_of_the_log_and_is_told_once(server: 
     assert {one.id for one in meanwhile} - recorded, "the disk was not full"
     assert httpx.post(f"{server.url}/v1/feedback", json=feedback, timeout=30).status_code == 200
     assert server.warned("usage.sqlite cannot be used") == server.warned("usage.sqlite can be used again") == 1
+
+
+def test_a_locked_log_takes_nothing_but_its_rows_and_delays_no_answer(server: Server) -> None:
+    server.in_service(QUICK)
+    before = server.ask(server.easy())
+    feedback = {"id": before.id, "score": 1}
+    kinds = cycle((server.easy, server.hard))
+    with closing(sqlite3.connect(usage_file(server.house.workspace), timeout=30, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with server.under_load(lambda: next(kinds)(), clients=16) as meanwhile:
+            assert soon(lambda: len(meanwhile) >= 64)
+            refused = httpx.post(f"{server.url}/v1/feedback", json=feedback, timeout=30)
+            health = server.health()
+        assert server.is_idle()
+        other.execute("ROLLBACK")
+    after = [server.ask(server.easy()) for _ in range(3)]
+    assert not [one for one in (before, *meanwhile, *after) if not one.is_whole]
+    assert max(one.seconds for one in meanwhile) < SECONDS
+    assert {one.cervella["who"] for one in meanwhile} == {"own", "helper"}
+    assert health["ready"] and refused.status_code == 503 and refused.json()["error"]["code"] == "not_answered_now"
+    recorded = server.recorded()
+    assert {one.id for one in (before, *after)} <= recorded and recorded.isdisjoint(one.id for one in meanwhile)
+    assert httpx.post(f"{server.url}/v1/feedback", json=feedback, timeout=30).status_code == 200
+    assert server.warned("usage.sqlite cannot be used") in (1, 2), "once in ten minutes, of a full disk too"
 
 
 def test_ten_thousand_malformed_requests_are_refused_one_by_one(server: Server) -> None:

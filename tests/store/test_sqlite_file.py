@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -16,10 +19,9 @@ from components.store.sqlite_file import SqliteFile
 class Kept(SqliteFile):
     """Numbers."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(
-            path, schema=["CREATE TABLE IF NOT EXISTS kept (number INTEGER)"], what="test file", busy_seconds=0.01
-        )
+    def __init__(self, path: Path, *, busy_seconds: float = 0.01) -> None:
+        schema = ["CREATE TABLE IF NOT EXISTS kept (number INTEGER)"]
+        super().__init__(path, schema=schema, what="test file", busy_seconds=busy_seconds)
 
     def keep(self, number: int) -> bool:
         return self._try_write(lambda connection: connection.execute("INSERT INTO kept VALUES (?)", [number]))
@@ -85,3 +87,35 @@ def test_a_fault_that_stays_is_told_once_however_long_it_stays(
             assert not file.keep(2)
             now += 3600
     assert len(caplog.records) == 1
+
+
+def test_a_lock_is_waited_for_once_and_not_by_each_who_writes(tmp_path: Path) -> None:
+    with closing(Kept(tmp_path / "kept.sqlite", busy_seconds=1.5)) as file:
+        assert file.keep(1)
+        with locked(file.path), ThreadPoolExecutor(8) as threads:
+            begun = time.monotonic()
+            assert list(threads.map(file.keep, range(8))) == [False] * 8
+            assert 1.5 <= time.monotonic() - begun < 6, "one after the other they took 12 seconds"
+            begun = time.monotonic()
+            assert file.numbers() == [1] and [file.keep(number) for number in range(4)] == [False] * 4
+            assert time.monotonic() - begun < 1.5, "it was known to be locked"
+        assert file.keep(2) and file.numbers() == [1, 2]
+
+
+def test_once_it_works_again_others_are_waited_for_again(tmp_path: Path) -> None:
+    with closing(Kept(tmp_path / "kept.sqlite", busy_seconds=2)) as file:
+        assert file.keep(1)
+        with locked(file.path):
+            assert not file.keep(2)
+        assert file.keep(3)
+        writes = threading.Event()
+
+        def write() -> None:
+            with locked(file.path):
+                writes.set()
+                time.sleep(0.3)
+
+        with ThreadPoolExecutor(1) as other:
+            other.submit(write)
+            assert writes.wait(20) and file.keep(4)
+        assert file.numbers() == [1, 3, 4]

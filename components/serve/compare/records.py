@@ -170,7 +170,7 @@ class Comparisons(SqliteFile):
     """
 
     def __init__(self, path: Path, *, max_rows: int = MAX_ROWS) -> None:
-        super().__init__(path, schema=_SCHEMA, what="record of comparisons", busy_seconds=5.0)
+        super().__init__(path, schema=_SCHEMA, what="record of comparisons", busy_seconds=2.0)
         self._max_rows = max_rows
 
     def record(self, answers: Sequence[Compared]) -> bool:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["make_app"]
 
 _T = TypeVar("_T")
-_SLOW_CLIENT = 8.0  # seconds beyond the time of a request in which its end can be sent: a locked usage log takes 5
+_SLOW_CLIENT = 5.0  # seconds beyond the time of a request in which a client can read what is left of its stream
 
 
 class ClientGone(Exception):  # noqa: N818 - no error: nobody waits
@@ -179,11 +179,17 @@ class _Endpoint:
 
     async def score(self, request: Request) -> Response:
         """Keep what a person says of an answer."""
+        begun, seconds = time.perf_counter(), self._limits.seconds
         self._rate.count(self._let_in(request))
-        scored = read_score(await self._body(request, seconds=self._limits.seconds))
+        scored = read_score(await self._body(request, seconds=seconds))
         if self._feedback is None:
             raise invalid("Feedback is not kept here.", code="not_kept", status=404)
-        if not await asyncio.to_thread(self._feedback, scored):
+        try:
+            async with asyncio.timeout(seconds - (time.perf_counter() - begun)):
+                is_known = await asyncio.to_thread(self._feedback, scored)
+        except TimeoutError:
+            raise _too_long() from None
+        if not is_known:
             raise invalid("No answer with this id is known.", param="id", code="not_found", status=404)
         self.metrics.feedback(scored.score)
         return JSONResponse({"id": scored.id, "score": scored.score, "object": "feedback"})
@@ -280,7 +286,7 @@ class _Endpoint:
         except ClientGone:
             if not begun:
                 raise
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
             if not begun:
                 raise
             yield as_event(http_error(error, id=work.wanted.id).body())

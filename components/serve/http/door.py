@@ -1,5 +1,7 @@
 """What every request passes: it is counted, a strange host or origin is refused, and the answer gets its headers.
 
+A request that the server cuts off at its end is answered here too: its task is cancelled, wherever it waits.
+
 Without keys only this machine may ask, so a page of somewhere else, open in a browser here, must not either: the name
 in Host has to be this machine's own (a foreign name that points here is refused), and so has Origin.
 Not covered: other users and programs of this machine, which reach loopback without keys.
@@ -7,6 +9,7 @@ Not covered: other users and programs of this machine, which reach loopback with
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
@@ -15,7 +18,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 
 from components.hosts import is_loopback
-from components.serve.http.errors import HttpError
+from components.serve.http.errors import HttpError, http_error
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -54,8 +57,12 @@ class Door:
             await self._app(scope, receive, send)
             return
 
+        begun = False
+
         async def counting(message: Message) -> None:
+            nonlocal begun
             if message["type"] == "http.response.start":
+                begun = True
                 self._counted(scope["path"], message["status"])
                 MutableHeaders(scope=message).update(_HEADERS)
             await send(message)
@@ -64,7 +71,12 @@ class Door:
             refused = HttpError(403, why, type="invalid_request_error", code="not_from_here")
             await JSONResponse(refused.body(), status_code=403)(scope, receive, counting)
             return
-        await self._app(scope, receive, counting)
+        try:
+            await self._app(scope, receive, counting)
+        except asyncio.CancelledError as error:
+            if not begun:
+                shown = http_error(error, id="")
+                await JSONResponse(shown.body(), shown.status, shown.headers())(scope, receive, counting)
 
 
 def _strange(headers: Headers) -> str | None:

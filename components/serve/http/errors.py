@@ -8,6 +8,7 @@ secrets in it are masked by their looks.
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from components.errors import CervellaError, InputError, TooLongError, TransientError
@@ -60,6 +61,11 @@ def http_error(error: BaseException, *, id: str) -> HttpError:
     """What a client is told of an error, `id` being that of its request."""
     if isinstance(error, HttpError):
         return error
+    if isinstance(error, asyncio.CancelledError):  # nobody but the server does that, at its end
+        return HttpError(
+            503, "The endpoint is being ended; ask again in a while.", type="service_unavailable", code="server_ends",
+            retry_after=_SOON,
+        )  # fmt: skip
     more = f"The log of the endpoint says more, under {id}."
     if isinstance(error, InputError):
         return invalid(_harmless(str(error)) or f"The question cannot be taken. {more}")

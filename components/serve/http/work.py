@@ -5,6 +5,8 @@ time is up, the client is gone) it stops at the next piece, closes the stream, a
 partner's stream gives an empty piece twice a second while its model has nothing to show, so that is soon. What blocks
 longer (a search, a desk without beats) keeps its slot until it comes back: threads that nobody waits for are at most
 as many as there are slots, and the next requests wait or are refused.
+
+Who has the whole answer waits for its row in the usage log too, so that feedback finds it; not once the time is up.
 """
 
 from __future__ import annotations
@@ -96,7 +98,7 @@ class Work:
         return piece
 
     def stop(self, why: str, error: BaseException | None = None) -> None:
-        """Nobody waits any more. Once the whole answer was handed over it does nothing.
+        """Nobody waits any more. Of an answer that was handed over whole: not for its row in the usage log either.
 
         Args:
             why: TimedOut, ClientGone or ServerEnds.
@@ -104,10 +106,11 @@ class Work:
         """
         with self._lock:
             if self._complete:
+                self._hand(None)
                 return
             self._why = self._why or why
             if error:
-                self._pieces.put_nowait(error)
+                self._hand(error)
 
     def _work(self) -> None:
         served: Served | None = None
@@ -146,14 +149,13 @@ class Work:
                 with self._lock:
                     if self._why is not None:
                         return None
-                    self._complete = isinstance(piece, Served)
-                if isinstance(piece, Served):
-                    served = piece
-                elif not piece or self.wanted.whole:
-                    continue  # a beat: the model has nothing to show yet; or nobody looks before the end
-                elif self._first is None:
-                    self._first = time.perf_counter() - self._begun
-                self._hand(piece)
+                    if isinstance(piece, Served):
+                        served, self._complete = piece, True
+                    elif not piece or self.wanted.whole:
+                        continue  # a beat: the model has nothing to show yet; or nobody looks before the end
+                    elif self._first is None:
+                        self._first = time.perf_counter() - self._begun
+                    self._hand(piece)
         finally:
             if close := getattr(stream, "close", None):
                 close()

@@ -115,15 +115,18 @@ Opening = Callable[..., AbstractContextManager[Endpoint]]
 @contextmanager
 def up(
     desk: Desk, *, keys: Keys | None = None, grace: float = 2, record: Callable[[Ended], object] = lambda ended: None,
-    **limits: Any,
+    feedback: Callable[[Scored], bool] | None = None, **limits: Any,
 ) -> Iterator[Endpoint]:  # fmt: skip
-    """An endpoint over this desk, until the end of the block; `record` is called before an end is kept."""
+    """An endpoint over this desk, until the end of the block; `record` is called before an end is kept.
+
+    `feedback`: in place of one that knows the answers that were given.
+    """
     ended: list[Ended] = []
     scored: list[Scored] = []
     told = {"ready": True, "release": "r" * 64, "index": "i" * 64, "about": {"recipe": "test"}, "changes": 0,
             "fault": None}  # fmt: skip
 
-    def feedback(one: Scored) -> bool:
+    def score(one: Scored) -> bool:
         known = any(one.id == done.wanted.id for done in ended)
         scored.extend([one] if known else [])
         return known
@@ -134,7 +137,7 @@ def up(
 
     app = make_app(
         desk, limits=LimitParams(**limits), keys=keys or Keys({}), model="cervella", told=lambda: told,
-        record=keep, feedback=feedback, breakers=lambda: {"helper": "open"},
+        record=keep, feedback=feedback or score, breakers=lambda: {"helper": "open"},
     )  # fmt: skip
     listening, until = bind("127.0.0.1", 0), threading.Event()
     thread = threading.Thread(

@@ -254,9 +254,21 @@ def test_what_is_still_at_work_after_the_grace_is_recorded_before_the_end(stream
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_whole_answer_is_given_although_its_time_is_up_before_it_is_recorded(stream: bool) -> None:
-    with up(Answers(), seconds=1, record=lambda ended: time.sleep(1.5)) as here:
+def test_a_whole_answer_waits_for_its_row_no_longer_than_its_time(stream: bool) -> None:
+    written = threading.Event()
+    with up(Answers(), seconds=1, record=lambda ended: written.wait(60)) as here:
         answer = here.post(json={**ASK, "stream": stream})
         assert answer.status_code == 200 and "timeout" not in answer.text
         assert answer.text.endswith("data: [DONE]\n\n" if stream else "}")
-        assert [one.fault for one in here.ended] == [None]
+        assert not here.ended, "it did not wait at all"
+        written.set()
+        assert here.is_idle() and [one.fault for one in here.ended] == [None]
+
+
+def test_feedback_that_takes_too_long_is_504() -> None:
+    kept = threading.Event()
+    with up(Answers(), seconds=0.5, feedback=lambda scored: kept.wait(60)) as here:
+        late = here.post("/v1/feedback", json={"id": "chatcmpl-1", "score": 1})
+        assert late.status_code == 504 and late.json()["error"]["code"] == "timeout"
+        kept.set()
+        assert here.post("/v1/feedback", json={"id": "chatcmpl-1", "score": 1}).status_code == 200
