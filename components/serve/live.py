@@ -32,8 +32,9 @@ class _Lease:
 class InService:
     """The partner in service, changed without a request that fails.
 
-    A request keeps what it began with; what was in service before is closed when its last request is done. Something
-    new that cannot be opened is told once and tried again now and then; what is in service stays.
+    A request keeps what it began with; what was in service before is closed when its last request is done, in a thread
+    of its own: that may take long (the end of a model's server), and nobody waits for it but `close` and the end of the
+    program. Something new that cannot be opened is told once and tried again now and then; what is in service stays.
 
     Args:
         look: a short text that differs when something else is in service (champion, published index). Cheap: it is
@@ -57,6 +58,7 @@ class InService:
         self._end = threading.Event()
         self._turn = threading.Lock()  # one at a time looks and opens
         self._thread: threading.Thread | None = None
+        self._leaving: list[threading.Thread] = []  # each closes one that is out of service
 
     def start(self) -> None:
         """Open what is in service and begin to follow it. Raises as `open_now`: then nothing was begun."""
@@ -65,11 +67,15 @@ class InService:
         self._thread.start()
 
     def close(self) -> None:
-        """Follow it no longer, and let go of it once the last request is done."""
+        """Follow it no longer, and let go of it once the last request is done; waits for what is being let go of."""
         self._end.set()
         if self._thread:
             self._thread.join()
         self._replace(None)
+        with self._lock:
+            leaving = list(self._leaving)
+        for thread in leaving:
+            thread.join()
 
     @contextmanager
     def use(self) -> Iterator[Opened]:
@@ -90,7 +96,7 @@ class InService:
                 lease.users -= 1
                 done = lease.retired and not lease.users
             if done:
-                _let_go(lease.opened)
+                self._let_go(lease.opened)
 
     def told(self) -> dict[str, Any]:
         """For `/health`: what is in service, how often it changed, and why something newer is not."""
@@ -150,14 +156,23 @@ class InService:
                 before.retired = True
             done = before is not None and not before.users
         if before and done:
-            _let_go(before.opened)
+            self._let_go(before.opened)
+
+    def _let_go(self, opened: Opened) -> None:
+        thread = threading.Thread(target=_close, args=(opened,), name="out of service")  # the program waits for it
+        try:
+            with self._lock:
+                thread.start()
+                self._leaving = [*filter(threading.Thread.is_alive, self._leaving), thread]
+        except RuntimeError:  # no more threads on this machine
+            _close(opened)
 
     def _follow(self) -> None:
         while not self._end.wait(self._seconds):
             self.look()
 
 
-def _let_go(opened: Opened) -> None:
+def _close(opened: Opened) -> None:
     try:
         opened.close()
     except Exception:  # it is out of service: nobody waits for it

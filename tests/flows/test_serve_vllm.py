@@ -10,8 +10,11 @@ import json
 import os
 import re
 import signal
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +32,7 @@ from components.serve.live import InService
 from components.serve.own_desk import OwnDesk
 from components.train.environments.find import find_environment
 from components.train.params import BaseModelParams
+from components.usage import usage_file
 from flows.backends import Backends
 from flows.commands.options import load
 from flows.serving import InRecipe
@@ -176,6 +180,51 @@ def test_a_release_is_served_with_its_adapter_another_takes_over_and_a_killed_se
         done = program.end(up.process, seconds=60)
     assert done.code == 0 and done.out.endswith("Ended.\n")
     assert house.starts()[0]["key"] not in done.out + done.err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "in pieces"])
+def test_one_that_is_killed_in_mid_answer_is_an_error_to_the_client_and_the_next_is_answered(
+    program: Program, spoiled: Workspace, house: House, stream: bool
+) -> None:
+    put_in_service(spoiled, chat=CHAT)
+    up_with = serving(program, "mvp", *spoiled.options, *of(house))
+    with up_with as up, up.client() as client, ThreadPoolExecutor() as asks:
+
+        def text() -> str:
+            if not stream:
+                return str(client.chat.completions.create(model="cervella", messages=ASK).choices[0].message.content)
+            for chunk in client.chat.completions.create(model="cervella", messages=ASK, stream=True):
+                seen.extend(one.delta.content for one in chunk.choices if one.delta.content)
+            return "".join(seen)
+
+        seen = list[str]()
+        whole = text()
+        assert whole.startswith("base was asked for ")
+        house.say("pauses", 2)  # between words, of which there are seven
+        house.unsay("begun")
+        seen.clear()
+        asking = asks.submit(text)
+        until(lambda: seen if stream else house.begun())
+        os.kill(house.starts()[0]["pid"], signal.SIGKILL)
+        house.unsay("pauses")
+        cut = asking.exception(20)
+        assert isinstance(cut, openai.APIError) and cut.code == "not_answered_now", cut
+        if stream:  # an event of its stream, whose status was given
+            assert not isinstance(cut, openai.APIStatusError)
+            assert seen and whole.startswith("".join(seen)) and whole != "".join(seen)
+        else:
+            assert isinstance(cut, openai.InternalServerError) and cut.status_code == 503
+        assert str(spoiled.path) not in str(cut) + str(cut.body)
+        until(lambda: up.health()["ready"] and up.health()["backend"]["servers"][0]["starts"] == 2)
+        seen.clear()
+        assert text() == whole and len(house.starts()) == 2
+        up.process.send_signal(signal.SIGTERM)
+        done = program.end(up.process, seconds=60)
+    assert done.code == 0 and "Traceback" not in done.err
+    with closing(sqlite3.connect(usage_file(spoiled.path))) as log:
+        rows = log.execute("SELECT error IS NULL FROM query WHERE door = 'serve' ORDER BY rowid").fetchall()
+    assert rows == [(1,), (0,), (1,)]
 
 
 @pytest.mark.slow

@@ -17,12 +17,14 @@ from components.serve.live import InService
 
 @dataclass
 class Closing(Opened):
-    """Tells when it is closed, and whether it was used afterwards."""
+    """Tells when it is closed, and whether it was used afterwards. Its end takes until `may_end`."""
 
     closed: threading.Event = field(default_factory=threading.Event)
+    may_end: threading.Event = field(default_factory=threading.Event)
 
     def close(self) -> None:
         assert not self.closed.is_set()
+        self.may_end.wait(10)
         self.closed.set()
 
 
@@ -35,6 +37,7 @@ class World:
         self.fault: Exception | None = None
         self.look_fault: Exception | None = None
         self.opening: Callable[[], object] = lambda: None
+        self.ends_at_once = True
 
     def look(self) -> str:
         if self.look_fault:
@@ -47,6 +50,8 @@ class World:
             raise self.fault
         assert before is None or before is self.made[-1]
         self.made.append(Closing(partner=cast(Any, None), release=self.name, index="i"))
+        if self.ends_at_once:
+            self.made[-1].may_end.set()
         return self.made[-1]
 
 
@@ -81,7 +86,7 @@ def test_a_change_is_followed_without_being_asked(world: World) -> None:
     here.start()
     world.name = "two"
     until(lambda: here.told()["release"] == "two")
-    assert world.made[0].closed.is_set() and not world.made[1].closed.is_set()
+    assert world.made[0].closed.wait(20) and not world.made[1].closed.is_set()
     here.close()
     assert world.made[1].closed.is_set() and len(world.made) == 2
 
@@ -95,7 +100,66 @@ def test_a_request_keeps_what_it_began_with(world: World) -> None:
         assert old.release == "one" and not world.made[0].closed.is_set()
         with here.use() as new:
             assert new.release == "two"
+    assert world.made[0].closed.wait(20)
+    here.close()
+
+
+@pytest.mark.parametrize("last", ["a request", "the change"])
+def test_nobody_waits_for_the_end_of_what_was_in_service_but_the_end_of_all(world: World, last: str) -> None:
+    world.ends_at_once = False
+    here = live(world)
+    here.start()
+    one = world.made[0]
+    if last == "a request":
+        with here.use():
+            world.name = "two"
+            assert here.look()
+    else:
+        world.name = "two"
+        assert here.look()
+    assert not one.closed.is_set(), "whoever was last has gone on"
+    with here.use() as opened:  # as /health looks at it, in the event loop
+        assert opened.release == here.told()["release"] == "two"
+    world.name = "three"
+    assert here.look() and not one.closed.is_set(), "the next change is followed meanwhile"
+    closing = threading.Thread(target=here.close)
+    closing.start()
+    for made in world.made[1:]:
+        made.may_end.set()
+        assert made.closed.wait(20)
+    closing.join(0.2)
+    assert closing.is_alive() and not one.closed.is_set(), "nothing is left behind"
+    one.may_end.set()
+    closing.join(20)
+    assert not closing.is_alive() and one.closed.is_set()
+
+
+def test_what_is_let_go_of_after_the_end_is_waited_for_by_the_program(world: World) -> None:
+    world.ends_at_once = False
+    here = live(world)
+    here.start()
+    with here.use():
+        here.close()
+    [letting_go] = [one for one in threading.enumerate() if one.name == "out of service"]
+    assert not letting_go.daemon and not world.made[0].closed.is_set()
+    world.made[0].may_end.set()
+    letting_go.join(20)
     assert world.made[0].closed.is_set()
+
+
+def test_where_there_are_no_more_threads_it_is_closed_all_the_same(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = live(world)
+    here.start()
+    world.name = "two"
+
+    def none(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", none)
+        assert here.look() and world.made[0].closed.is_set()
     here.close()
 
 

@@ -138,6 +138,7 @@ class Pool:
             if left > 0:
                 self._users[server] = left
                 return
-            self._users.pop(server, None)
             self._servers = {which: one for which, one in self._servers.items() if one is not server}
         server.close()
+        with self._lock:  # only now, so that `close` waits for one that is being ended
+            self._users.pop(server, None)

@@ -215,7 +215,7 @@ class Server(Service):
     def told(self) -> dict[str, Any]:
         """For `/health`; no paths and no text of its log."""
         about = self.board.ask(self.name)
-        fault = about.get("fault")
+        fault = about.get("kind")
         if about.get("state") == "up":
             with self._lock:
                 refused = sorted({one.name for one in self._held} & self._refused.keys())
@@ -305,10 +305,13 @@ class Server(Service):
             else:
                 there.add(name)
                 self._refused.pop(name, None)
-        for name in {one for one in there if one.startswith("adapter-")} - wanted.keys():
+        for name in sorted(one for one in there if one.startswith("adapter-")):
+            with self._lock:  # who takes it from here on waits until it is loaded anew, see `hold`
+                if any(one.name == name for one in self._held):
+                    continue
+                there.discard(name)
             with suppress(CervellaError):
                 self.door.unload(name)
-            there.discard(name)
 
 
 def _free_port(before: int) -> int:

@@ -48,6 +48,7 @@ class Service(ABC):
         self.ending = ending
         self.failed_starts = 0  # in a row, in which it never answered
         self.was_up = False  # in this life
+        self.kind = ""  # of why it has ended: without what an error says, which may hold paths
 
     @abstractmethod
     def begin(self) -> None:
@@ -83,23 +84,26 @@ class Service(ABC):
             wait = min(2.0 ** (failures - 1), _LONGEST_WAIT)
             self.failed_starts = 0 if self.was_up else self.failed_starts + 1
             self.board.tell(
-                self.name, state="down", fault=why, pid=None, started=None, failed_starts=self.failed_starts
+                self.name, state="down", fault=why, kind=self.kind, pid=None, started=None,
+                failed_starts=self.failed_starts,
             )  # fmt: skip
             self.board.note(f"{self.name}: {why}; started again in {wait:.0f} s")
             self.ending.wait(wait)
         self.board.tell(self.name, state="ended", pid=None, started=None)
 
     def _live(self) -> str:
-        """From start to end; returns why it ended."""
+        """From start to end; returns why it ended, and leaves the kind of that in `kind`."""
         self.was_up = False
         try:
             self.begin()
         except (CervellaError, OSError) as error:
+            self.kind = f"it cannot be started ({type(error).__name__}, see the log)"
             return str(error)
         silent, asked, before = 0.0, 0.0, time.monotonic()
         fault: str | None = "it has not been asked yet"
         while not self.ending.wait(_TICK_SECONDS):
             if why := self.gone():
+                self.kind = why
                 return why
             now = time.monotonic()
             if now - asked < (self.ask_seconds if self.was_up else _TICK_SECONDS * 3):
@@ -113,5 +117,6 @@ class Service(ABC):
                 self.board.tell(self.name, state="up", fault=None, failed_starts=0)
                 self.board.note(f"{self.name}: up at {self.board.ask(self.name).get('url') or 'work'}")
             if silent > (self.patience if self.was_up else self.start_seconds):
-                return f"no answer for {silent:.0f} s ({fault})"
+                self.kind = f"no answer for {silent:.0f} s"
+                return f"{self.kind} ({fault})"
         return "ended"

@@ -6,6 +6,8 @@ It lies in an environment as `vllm.entrypoints.openai.api_server`. The folder in
     hangs       /health does not answer     pauses      seconds between two words of an answer
     refuses     adapters are not loaded     mute        no answer begins
 
+Once a word of an answer in pieces was sent there is a file `begun`.
+
 Answers come from a process of its own, its engine: while that is stopped, /health is well and no answer begins.
 """
 
@@ -125,6 +127,7 @@ class Handler(BaseHTTPRequestHandler):
         for place, word in enumerate(words):
             delta = {"content": word if place == 0 else f" {word}"}
             self.event({**base, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]})
+            (COMMANDS / "begun").touch()
             time.sleep(said("pauses"))
         self.event({**base, "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
         self.event({**base, "choices": [], "usage": usage})

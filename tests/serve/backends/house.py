@@ -52,6 +52,10 @@ class House:
     def unsay(self, command: str) -> None:
         (self.commands / command).unlink()
 
+    def begun(self) -> bool:
+        """Whether a word of an answer in pieces was sent, since that was unsaid."""
+        return (self.commands / "begun").exists()
+
     def starts(self) -> list[dict[str, Any]]:
         file = self.commands / "starts.jsonl"
         return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
