@@ -53,7 +53,7 @@ down: setup  ## end what up started
 	@$(BIN)/cervella down
 
 test: setup setup-ray  ## all tests, slow ones included (what CI runs; WORKERS=2 at once)
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --durations=40 --durations-min=5
 
 test-fast: setup  ## tests without real servers, models and kills
 	$(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist worksteal
