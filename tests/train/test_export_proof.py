@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ from components.train.environments import Environment
 from components.train.export import gguf_lora
 from components.train.export.export import export_model
 from components.train.export.gguf_lora import export_gguf_adapter, shape_of_gguf
-from components.train.export.proof import Proof, choose_places, prove_gguf
+from components.train.export.proof import Proof, _reference, choose_places, prove_gguf
+from components.train.export.unquantized import unquantized_copy
 from components.train.job import Job, schedule
 from components.train.params import BaseModelParams, ExportParams, TrainParams
 from tests.train.adapters import by_hand, by_peft
@@ -57,6 +59,31 @@ def test_masks_without_a_place_are_told(tmp_path: Path) -> None:
     file.write_text('{"ids": [1, 2], "trained": [0]}\n', encoding="utf-8")
     with pytest.raises(TerminalError, match="no place"):
         choose_places(file)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def asked_once() -> Iterator[None]:
+    """What transformers says of the same texts, model and adapter is asked once: it starts a Python with torch."""
+    known = dict[str, Any]()
+
+    def reference(texts: Any, *, model: str, adapter: Path | None, **more: Any) -> Any:
+        of = f"{texts} {weights_of(Path(model))} {adapter and weights_of(adapter)}"
+        if of not in known:
+            known[of] = _reference(texts, model=model, adapter=adapter, **more)
+        return known[of]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("components.train.export.proof._reference", reference)
+        yield
+
+
+def weights_of(folder: Path) -> str:
+    """Digest of a model or an adapter, whatever else lies beside it."""
+    found = hashlib.sha256()
+    for file in sorted(folder.iterdir()):
+        if file.suffix == ".safetensors" or file.name in {"config.json", "adapter_config.json"}:
+            found.update(file.read_bytes())
+    return found.hexdigest()
 
 
 class Tiny:
@@ -202,5 +229,7 @@ def test_llama_adapter_is_proved_on_a_copy_of_the_packaged_base_and_a_wrong_orde
     assert not (tmp_path / "work" / "unquantized.gguf").exists(), "the copy is large: it goes"
 
     monkeypatch.setattr(gguf_lora, "permute", lambda values, heads: values)
+    copy = given["gguf"] = unquantized_copy(packaged_gguf(), tmp_path / "copy.gguf")
     wrong = prove_gguf(exported=export_gguf_adapter(adapter, out=tmp_path / "b.gguf", shape=shape), **given)
+    copy.unlink()
     assert wrong.passed is False and wrong.exported.greatest > TOLERANCE
