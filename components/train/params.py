@@ -42,7 +42,7 @@ class BaseModelParams(Params):
     )
     gguf: RecipePath | None = Field(
         default=None,
-        description="the same model as GGUF, for llama.cpp: with it the adapter is proved and answers questions",
+        description="the same model as GGUF, for llama.cpp: with it the adapter is proved",
     )
 
     @model_validator(mode="after")
