@@ -87,6 +87,7 @@ def house(
         patch.setenv("CERVELLA_RECIPES", str(folder / "recipes"))
         with prefect_server(workspace=served(folder / "work space")) as server, connected(server.api_url) as remote:
             named = prefect_environment(folder / "work space") | {"PREFECT_API_URL": server.api_url}
+            named["PREFECT_WORKER_QUERY_SECONDS"] = "1"  # ten seconds, unless told
             environment = clean_environment() | named
             yield House(folder=folder, root=root, remote=remote, environment=environment)
 
