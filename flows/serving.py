@@ -84,7 +84,8 @@ class InRecipe:
 
         Raises:
             NotInServiceError: nothing is in service.
-            TerminalError: it cannot be asked on this index; nothing is published; InputError: a note or file is wrong.
+            TerminalError: it cannot be asked on this index; its model cannot be loaded; nothing is published.
+            InputError: a note or file is wrong.
         """
         index = self._published() or ""  # before it is opened: at most too old a name, which the next look mends
         kept = before.partner if before else None
@@ -97,7 +98,7 @@ class InRecipe:
                 partner = open_release(now, champion.release, before=kept, serves=serves)
             else:
                 partner = partner_of(now, before=kept, serves=serves)
-            partner.chat.warm()  # else the first question waits for it
+            partner.chat.warm()  # else the first question waits for it; what cannot be loaded is not taken
             self._now, self._index = now, partner.index
             return Holding(
                 partner=partner, release=champion.digest if champion else None, index=index,

@@ -122,7 +122,11 @@ class Chat(Protocol):
         """Tokens of `text`, by the model's tokenizer or the nearest that is here."""
 
     def warm(self) -> None:
-        """Load now what the first call of a model elsewhere would load, seconds of it. Nothing is sent, no key read."""
+        """Load now what the first call would wait for, seconds of it. Nothing is sent, no key read.
+
+        Raises TerminalError: a model of this process cannot be loaded. Called by who answers for long, not by who asks
+        once: a cached answer needs no model.
+        """
 
 
 class Backend(Protocol):

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from components.errors import TerminalError
-from components.llm.gguf import read_metadata
+from components.llm.llama_adapter import check_adapter
 from components.llm.machine import share_processors, usable_cpus
 
-__all__ = ["PIECE_TOKENS", "check_adapter", "start_llama"]
+__all__ = ["PIECE_TOKENS", "start_llama"]
 
 # A call can be ended between two pieces of the prompt: smaller ones end it sooner and are hardly slower.
 PIECE_TOKENS = 128
@@ -60,21 +60,3 @@ def start_llama(path: Path, *, context: int, adapter: Path | None = None) -> Any
         raise TerminalError(f"llama.cpp could not load {what}: {error}") from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def check_adapter(adapter: Path, *, model: Path) -> None:
-    """Say in words what llama.cpp only refuses: that a file is no LoRA adapter, or one for another kind of model.
-
-    Not looked at: shapes, and whether it was trained on these very weights. No file tells that.
-
-    Raises:
-        TerminalError: it is not.
-    """
-    if not adapter.is_file():
-        raise TerminalError(f"there is no adapter {adapter}; `train.export` writes adapter.gguf")
-    about = read_metadata(adapter)
-    if (about.get("general.type"), about.get("adapter.type")) != ("adapter", "lora"):
-        raise TerminalError(f"{adapter} is a GGUF file but no LoRA adapter; name the adapter.gguf of `train.export`")
-    wanted, found = (m.get("general.architecture") for m in (read_metadata(model), about))
-    if wanted != found:
-        raise TerminalError(f"the adapter {adapter} is for a model of kind {found}, {model.name} is of kind {wanted}")

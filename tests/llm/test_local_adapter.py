@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from components.errors import InputError, TerminalError
-from components.llm import load_chat
-from components.llm.llama_cpp import check_adapter
-from components.llm.local_chat import SmolLM2Chat, _engine
+from components.llm import load_chat, local_chat
+from components.llm.llama_engines import Engines
+from components.llm.local_chat import SmolLM2Chat, _engines
 from components.train.base import packaged_gguf
-from components.train.export.gguf_lora import Shape, export_gguf_adapter, shape_of_gguf
+from components.train.export.gguf_lora import export_gguf_adapter, shape_of_gguf
 from components.train.export.served import Place, served_logits
 from tests.train.adapters import by_hand
 
@@ -104,7 +104,30 @@ def test_two_engines_are_kept_and_no_more(adapter: Path, tmp_path: Path) -> None
         copy.write_bytes(adapter.read_bytes())
         ask(adapter=copy, max_tokens=1)
     gc.collect()
-    assert _engine.cache_info().currsize == 2
+    assert len(_engines) == 2
+
+
+def test_one_that_is_warm_stays_loaded_and_is_shared_until_nobody_holds_it(
+    adapter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loads: list[Path] = []
+    monkeypatch.setattr(local_chat, "start_llama", lambda *_, adapter, **__: loads.append(adapter))
+    monkeypatch.setattr(local_chat, "_engines", Engines(local_chat._load, keep=2))
+    copies = [tmp_path / f"{number}.gguf" for number in range(4)]
+    for copy in copies:
+        copy.write_bytes(adapter.read_bytes())
+    first, *others = (load_chat(**SMOL, adapter=copy) for copy in copies)
+    assert loads == []
+    first.warm()
+    first.warm()
+    for other in others:
+        other.warm()
+    del other
+    load_chat(**SMOL, adapter=copies[0]).warm()
+    assert loads == copies
+    del first, others
+    gc.collect()
+    assert len(local_chat._engines) == 2
 
 
 @pytest.mark.parametrize("model", ["fake/chat", "openai/gpt-4o-mini", "anthropic/claude-sonnet-4-5"])
@@ -113,20 +136,12 @@ def test_an_adapter_needs_a_model_of_this_process(model: str, adapter: Path) -> 
         load_chat(**{**SMOL, "model": model}, adapter=adapter)
 
 
-def test_what_is_no_adapter_of_this_model_is_told(adapter: Path, tmp_path: Path) -> None:
+def test_what_is_no_adapter_of_this_model_is_told_as_soon_as_it_is_warm(adapter: Path, tmp_path: Path) -> None:
     with pytest.raises(TerminalError, match="cannot be read"):
         load_chat(**SMOL, adapter=tmp_path / "none.gguf")
-    with pytest.raises(TerminalError, match="no LoRA adapter"):
-        ask(adapter=packaged_gguf())
     torn = tmp_path / "torn.gguf"
-    torn.write_bytes(adapter.read_bytes()[:60])
-    with pytest.raises(TerminalError, match="broken GGUF"):
-        ask(adapter=torn)
-    other = export_gguf_adapter(adapter.parent / "peft", out=tmp_path / "qwen.gguf", shape=Shape("qwen3", 30, 9, 3))
-    with pytest.raises(TerminalError, match="for a model of kind qwen3.*is of kind llama"):
-        check_adapter(other, model=packaged_gguf())
-    small = tmp_path / "small"
-    by_hand(small, sizes={"layers": 30, "hidden": 64, "query": 576, "kv": 192, "ffn": 64})
-    wrong = export_gguf_adapter(small, out=tmp_path / "small.gguf", shape=shape_of_gguf(packaged_gguf()))
-    with pytest.raises(TerminalError, match="could not load .* with the adapter small.gguf"):
-        ask(adapter=wrong)
+    torn.write_bytes(adapter.read_bytes()[:-1])
+    chat = load_chat(**SMOL, adapter=torn)
+    for asked in (chat.warm, lambda: chat.chat(QUESTION, local_notes=())):
+        with pytest.raises(TerminalError, match="torn.gguf is broken: it ends before"):
+            asked()
