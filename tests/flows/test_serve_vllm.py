@@ -1,7 +1,6 @@
 """`cervella serve` with `serve.backend: vllm`: what is refused, what it says while vLLM is down, what it leaves behind.
 
-By a double of vLLM in real processes, and once by the real one, where it is installed: its environment is too large to
-be installed by a test.
+By a double of vLLM in real processes, and once by the real one, whose environment is installed when it is missing.
 """
 
 from __future__ import annotations
@@ -23,14 +22,13 @@ import openai
 import pytest
 
 import flows.comparing
-from components.errors import TerminalError
 from components.registry.champion import read_champion
 from components.registry.champion.candidate import proposed
 from components.serve.backends.weights import is_serving
 from components.serve.desk import Wanted
 from components.serve.live import InService
 from components.serve.own_desk import OwnDesk
-from components.train.environments.find import find_environment
+from components.train.environments.install import install
 from components.train.params import BaseModelParams
 from components.usage import usage_file
 from flows.backends import Backends
@@ -270,13 +268,11 @@ def test_ctrl_c_while_it_starts_ends_all(program: Program, spoiled: Workspace, h
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1500)
 def test_the_real_vllm_serves_the_packaged_model_and_its_adapter(
     program: Program, spoiled: Workspace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    try:
-        python = find_environment("vllm").python
-    except TerminalError as error:
-        pytest.skip(f"vLLM is not installed: `cervella backends install vllm` takes 3 GB ({error})")
+    python = install("vllm", say=print).python
     chat = {"model": "local/smollm2-135m-instruct", "max_tokens": 32}
     base = BaseModelParams(model="local/smollm2-135m-instruct", template="smollm2", quantization="none")
     linear = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
