@@ -23,6 +23,7 @@ import pytest
 
 from components.services import prefect_server
 from flows import cli
+from tests.empty_mlflow import put_empty_mlflow
 from tests.processes import clean_environment, processes_of
 from tests.waiting import soon
 
@@ -138,14 +139,17 @@ class Workspace:
 def new_workspace(
     tmp_path_factory: pytest.TempPathFactory, examples: Path, served: Callable[[Path], Path]
 ) -> Callable[..., Workspace]:
-    """Make a workspace that is not there yet, with its own copy of the example notes. `first` no: see `served`."""
+    """Make a workspace that is not there yet, with its own copy of the example notes.
+
+    `first` no: the databases of Prefect and MLflow are there (see `served` and `put_empty_mlflow`).
+    """
 
     def make(
         *options: str, golden: int | None = None, doubles: tuple[str, ...] = DOUBLES, first: bool = True
     ) -> Workspace:
         folder = tmp_path_factory.mktemp("flow")
         if not first:
-            served(folder / "work space")
+            put_empty_mlflow(served(folder / "work space"))
         shutil.copytree(examples / "sncp", folder / "notes")
         named = ("-o", f"workspace={folder / 'work space'}", "-o", f"sncp.root={folder / 'notes'}")
         if golden is not None:  # the first questions alone

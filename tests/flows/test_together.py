@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ def test_two_runs_at_once_make_one_index_and_one_release(program: Any, new_works
     workspace = new_workspace(
         "-o", "evaluate.answers=80", *(word for t in THRESHOLDS for word in ("-o", f"gate.{t}")), first=False
     )
+    shutil.rmtree(workspace.path / "mlflow")  # its database is made by one of the two
     golden = workspace.path.parent / "eighty.jsonl"  # enough answers for a verdict on the 95th percentile
     rows = [
         {"id": f"q{n}", "question": f"Quanto si paga di caparra? {n}", "lang": "it", "kind": "fact",

@@ -34,9 +34,10 @@ index: {{embedding: {{model: "{model}"}}, chunk: {{max_tokens: {tokens}}}, max_r
 class Watched:
     """A folder with notes, a recipe and its workspace, and the command at work on it."""
 
-    def __init__(self, program: Any, folder: Path, examples: Path, *, model: str = "fake/embedding") -> None:
-        self.program, self.folder, self.notes, self.model = program, folder, folder / "notes", model
-        self.workspace = folder / "work"
+    def __init__(self, program: Any, workspace: Path, examples: Path, *, model: str = "fake/embedding") -> None:
+        self.program, self.workspace, self.model = program, workspace, model
+        self.folder = workspace.parent
+        self.notes = self.folder / "notes"
         (self.notes / "decisioni").mkdir(parents=True)
         for number, source in enumerate(sorted((examples / "sncp").rglob("*.md"))[:16]):
             shutil.copy(source, self.notes / "decisioni" / f"{number:02}.md")
@@ -114,11 +115,13 @@ def _read(stream: IO[str], take: Callable[[str], None]) -> None:
 
 
 @pytest.fixture
-def watched(program: Any, examples: Path, tmp_path: Path) -> Iterator[Callable[..., Watched]]:
+def watched(
+    program: Any, examples: Path, tmp_path: Path, served: Callable[[Path], Path]
+) -> Iterator[Callable[..., Watched]]:
     made: list[Watched] = []
 
     def make(beside: Watched | None = None, **options: str) -> Watched:
-        made.append(beside.beside() if beside else Watched(program, tmp_path, examples, **options))
+        made.append(beside.beside() if beside else Watched(program, served(tmp_path / "work"), examples, **options))
         return made[-1]
 
     yield make

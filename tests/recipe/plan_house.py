@@ -21,6 +21,7 @@ from components.recipe import LoadedRecipe, load_recipe, open_run, start_run
 from components.recipe.measured import remember_speeds
 from components.recipe.plan import Plan, plan_run
 from components.store import Run
+from tests.empty_mlflow import put_empty_mlflow
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from prefectless import called_as_functions  # noqa: E402
@@ -101,7 +102,8 @@ class House:
         return plan_run(self.load(*overrides).recipe, force=force)
 
     def run(self, *overrides: str, force: Sequence[str] = (), planned: Any = None) -> tuple[Run, Counted]:
-        """What flows/mvp.py does, without Prefect."""
+        """What flows/mvp.py does, without Prefect, in a workspace where MLflow's database is."""
+        put_empty_mlflow(self.workspace)
         run = start_run(self.load(*overrides), force=force, planned=planned)
         with counting() as counted, called_as_functions():
             from flows.mvp import mvp
