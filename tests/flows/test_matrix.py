@@ -21,9 +21,10 @@ NAMES = [f"max_tokens={size}, golden={golden}" for size in (100, 200) for golden
 
 @dataclass(frozen=True)
 class Tried:
-    """A workspace with a published index, in which a matrix was run: the whole of it, then half of it."""
+    """A workspace with a published index and a server, in which a matrix was run: the whole of it, then half of it."""
 
     workspace: Any
+    api_url: str
     before: dict[str, bytes]
     plan: Any
     first: Any
@@ -53,7 +54,9 @@ def index_files(path: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="module")
-def tried(program: Any, here: Any, published: Any, new_workspace: Callable[..., Any], examples: Path) -> Tried:
+def tried(
+    program: Any, here: Any, published: Any, new_workspace: Callable[..., Any], examples: Path
+) -> Iterator[Tried]:
     workspace = new_workspace(first=False)
     shutil.copytree(published.path, workspace.path, dirs_exist_ok=True)
     lines = (examples / "golden.jsonl").read_text(encoding="utf-8").splitlines()
@@ -64,10 +67,11 @@ def tried(program: Any, here: Any, published: Any, new_workspace: Callable[..., 
     options = (*workspace.options, "-o", f"matrix={json.dumps(matrix)}", "-o", "evaluate.answers=2")
     before = index_files(workspace.path)
     plan = here("plan", "mvp", *options, "--json")
-    with prefect_server(workspace=workspace.path):
+    with prefect_server(workspace=workspace.path) as server:
         first = program("run", "mvp", *options, "--json")
         half = program("run", "mvp", *options, "-o", f"evaluate.golden={good}")
-    return Tried(workspace, before, plan, first, half, good, faulty)
+        yield Tried(workspace, server.api_url, before, plan, first, half, good, faulty)
+    assert workspace.is_quiet()
 
 
 def test_the_plan_knows_which_combinations_cannot_be_run(tried: Tried) -> None:
@@ -159,11 +163,10 @@ def test_two_combinations_are_compared_by_diff(here: Any, tried: Tried) -> None:
 
 @pytest.fixture(scope="module")
 def prefect(tried: Tried) -> Iterator[Callable[..., Any]]:
-    assert tried.workspace.is_quiet()
-    with prefect_server(workspace=tried.workspace.path) as server, httpx.Client(trust_env=False) as client:
-        token = client.get(f"{server.api_url}/csrf-token", params={"client": "tests"}).raise_for_status().json()
+    with httpx.Client(trust_env=False) as client:
+        token = client.get(f"{tried.api_url}/csrf-token", params={"client": "tests"}).raise_for_status().json()
         client.headers.update({"Prefect-Csrf-Token": token["token"], "Prefect-Csrf-Client": "tests"})
-        yield lambda what, **filters: client.post(f"{server.api_url}/{what}/filter", json=filters).json()
+        yield lambda what, **filters: client.post(f"{tried.api_url}/{what}/filter", json=filters).json()
 
 
 def test_prefect_shows_a_flow_with_flows_under_it(tried: Tried, prefect: Callable[..., Any]) -> None:

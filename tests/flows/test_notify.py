@@ -9,7 +9,7 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -17,6 +17,7 @@ from typing import Any, cast
 import pytest
 import yaml
 
+from components.services import prefect_server
 from components.services.deployments.server import connected
 from components.services.supervisor.processes import end_marked, mark_of
 from tests.flows.conftest import Done, Program, Workspace
@@ -131,27 +132,38 @@ def test_a_terminal_tells_where_asked_for_and_a_new_champion_is_told(
             assert "begin with" not in str(here.got)
 
 
+@pytest.fixture(scope="module")
+def waiting(new_workspace: Callable[..., Workspace]) -> Iterator[Workspace]:
+    """A workspace with a server, whose runs wait long for their vectors."""
+    workspace = new_workspace("-o", SLOW, first=False)
+    with prefect_server(workspace=workspace.path):
+        yield workspace
+    assert workspace.is_quiet()
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT], ids=["SIGTERM", "SIGHUP", "Ctrl-C"])
 def test_a_run_in_a_terminal_that_a_signal_ended_is_told_and_ctrl_c_is_not(
-    program: Program, new_workspace: Callable[..., Workspace], number: signal.Signals
+    program: Program, waiting: Workspace, number: signal.Signals
 ) -> None:
     with web() as here:
-        workspace = new_workspace(
-            "-o", f"execution.notify=[{{webhook: '{here.url}', runs: all}}]", "-o", SLOW, first=False
-        )
-        begun = program.start("run", "recipes/reindex.yaml", *workspace.options)
+        before = waiting.runs()
+        told = ("-o", f"execution.notify=[{{webhook: '{here.url}', runs: all}}]")
+        begun = program.start("run", "recipes/reindex.yaml", *waiting.options, *told)
+
+        def ours() -> list[dict[str, Any]]:
+            return [run for name, run in waiting.runs().items() if name not in before]
 
         def works() -> bool:
-            steps = [step for one in workspace.runs().values() for step in one["steps"]]
+            steps = [step for one in ours() for step in one["steps"]]
             return any(step["name"] == "index.build" and step["status"] == "running" for step in steps)
 
         assert soon(works, LONG)
         os.kill(begun.pid, number)
         done = program.end(begun)
         assert done.code == (130 if number == signal.SIGINT else 128 + number), done.err
-        [run] = workspace.runs().values()
+        [run] = ours()
         assert run["status"] == "interrupted"
         assert run["ended_by"] == (None if number == signal.SIGINT else number.name)
         assert [(one["event"], one["status"]) for one in here.told] == (

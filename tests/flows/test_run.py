@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
-from components.services import prefect_server
+from components.services import Server, prefect_server
 from tests.processes import clean_environment
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -74,7 +74,16 @@ def watched(finished: Any, second: Later, root: Path, tmp_path_factory: pytest.T
 
 
 @pytest.fixture(scope="module")
-def edited(program: Any, here: Any, finished: Any, second: Later, watched: Watched) -> Later:
+def server(finished: Any, watched: Watched) -> Iterator[Server]:
+    """One Prefect server for all that comes after."""
+    assert finished.workspace.is_quiet()  # the servers of the runs before, each of which had one of its own, are gone
+    with prefect_server(workspace=finished.workspace.path) as serving:
+        yield serving
+    assert finished.workspace.is_quiet()
+
+
+@pytest.fixture(scope="module")
+def edited(program: Any, here: Any, finished: Any, server: Server) -> Later:
     """One note has grown a section."""
     note = finished.workspace.notes / "NORD.md"
     addition = "\n## Il pozzo nuovo\n\nSi scava a settembre, dietro il fienile, a ventidue metri.\n"
@@ -107,9 +116,8 @@ class History:
 
 
 @pytest.fixture(scope="module")
-def history(finished: Any, refused: Later) -> Iterator[History]:
-    assert finished.workspace.is_quiet()  # the servers of all the runs are gone
-    with prefect_server(workspace=finished.workspace.path) as server, httpx.Client(trust_env=False) as client:
+def history(server: Server, refused: Later) -> Iterator[History]:
+    with httpx.Client(trust_env=False) as client:
         token = client.get(f"{server.api_url}/csrf-token", params={"client": "tests"}).raise_for_status().json()
         client.headers.update({"Prefect-Csrf-Token": token["token"], "Prefect-Csrf-Client": "tests"})
         yield History(server.api_url, client)

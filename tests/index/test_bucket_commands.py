@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import ExitStack, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,12 +67,13 @@ class Machine:
 
 @dataclass(frozen=True)
 class Pair:
-    """One machine that writes to an address, another that reads from it, and the first run of the writer."""
+    """One machine that writes to an address, another that reads from it, the first run of the writer, its server."""
 
     writer: Machine
     reader: Machine
     address: str
     run: Any
+    server: ExitStack
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +90,9 @@ def pair(
         reader = Machine(root, folder / "reader", (*common, "-o", f"index.uri={address}"))
         early = reader("search", "mvp", QUESTION)
         assert early.code == 3 and "nothing is published in s3://" in early.err
-        yield Pair(writer, reader, address, writer.json("reindex", "mvp"))
+        with ExitStack() as server:
+            server.enter_context(prefect_server(workspace=writer.folder))
+            yield Pair(writer, reader, address, writer.json("reindex", "mvp"), server)
 
 
 def recipe(folder: Path, text: str, *, root: Path) -> Path:
@@ -167,6 +170,7 @@ def test_a_copy_that_fails_is_told_and_brought_later_and_forgetting_reaches_it(p
     assert pair.reader.json("index", "status", "mvp", "--quick")["published"]["how"] == "rollback"
 
     path = pair.reader.json("search", "mvp", QUESTION)[0]["path"]
+    pair.server.close()  # beside a server nothing is forgotten
     forgotten = pair.writer("forget", "mvp", path, "--yes")
     assert forgotten.code == 0, forgotten.err
     assert path not in {hit["path"] for hit in pair.reader.json("search", "mvp", QUESTION, "-k", "50")}
