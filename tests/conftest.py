@@ -31,8 +31,8 @@ os.environ.update(
 )
 
 
-# CI tries the same examples each time, so that a change is judged by itself; elsewhere new ones are looked for. There is
-# no clock: how long examples take says how busy the machine is.
+# CI tries the same examples each time, so that a change is judged by itself; elsewhere new ones are looked for. No
+# clock: how long examples take says how busy the machine is.
 settings.register_profile("here", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "here"))
