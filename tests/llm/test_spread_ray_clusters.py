@@ -168,9 +168,10 @@ except TerminalError as error:
 
 
 def test_a_cluster_whose_head_dies_is_told_by_its_address(root: Path, head: Head) -> None:
+    soon_given_up = {"RAY_CLIENT_RECONNECT_GRACE_PERIOD": "3"}  # half a minute, unless told
     child = subprocess.Popen(
-        [sys.executable, "-c", STAYS, head.client], cwd=root, env=head.environment, stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        [sys.executable, "-c", STAYS, head.client], cwd=root, env={**head.environment, **soon_given_up},
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
         assert child.stdout is not None and child.stdout.readline() == b"ready\n"
