@@ -77,6 +77,9 @@ class Api:
         assert found, f"{name} is not on the server"
         return found
 
+    def start(self, name: str, **parameters: Any) -> None:
+        self.remote.ask("POST", f"/deployments/{self.there(name)['id']}/create_flow_run", {"parameters": parameters})
+
     def runs(self, deployment: dict[str, Any], *states: str) -> list[dict[str, Any]]:
         chosen = {"flow_runs": {"state": {"type": {"any_": list(states)}}}} if states else {}
         return self.remote.all("/flow_runs/filter", {"deployments": {"id": {"any_": [deployment["id"]]}}, **chosen})
@@ -205,7 +208,7 @@ def test_a_second_deploy_changes_nothing_and_sends_nothing(api: Api, project: Pa
 
 
 def test_a_worker_runs_a_deployment_wherever_it_was_started(api: Api, project: Path) -> None:
-    api.prefect("deployment", "run", "run-recipe/run-recipe", "--param", "recipe=mvp", folder=project.parent)
+    api.start("run-recipe/run-recipe", recipe="mvp")
     api.prefect("worker", "start", "--pool", "cervella", "--run-once", folder=project.parent)
     [run] = api.runs(api.there("run-recipe/run-recipe"))
     assert run["state"]["type"] == "COMPLETED", run["state"]
@@ -214,8 +217,7 @@ def test_a_worker_runs_a_deployment_wherever_it_was_started(api: Api, project: P
 
 def test_of_two_trainings_a_worker_takes_one(api: Api, project: Path) -> None:
     for _ in range(2):
-        api.remote.ask("POST", f"/deployments/{api.there('run-recipe/train-recipe')['id']}/create_flow_run",
-                       {"parameters": {"recipe": "mvp"}})  # fmt: skip
+        api.start("run-recipe/train-recipe", recipe="mvp")
     api.prefect("worker", "start", "--pool", "training", "--run-once", folder=project.parent)
     states = sorted(run["state"]["type"] for run in api.runs(api.there("run-recipe/train-recipe")))
     assert states == ["COMPLETED", "SCHEDULED"]
