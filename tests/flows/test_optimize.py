@@ -92,13 +92,10 @@ def test_the_packaged_model_answers_with_what_it_was_trained_to_say(
 ) -> None:
     trainer_environment("axolotl")
     workspace = new_workspace(
-        "-o",
-        "train.max_steps=2",
-        "-o",
-        "evaluate.answers=1",
-        doubles=("-o", "index.embedding.model=fake/embedding"),
-        first=False,
-    )
+        "-o", "train.max_steps=2", "-o", "train.batch_size=1", "-o", "train.accumulation=1",
+        "-o", "evaluate.answers=1",
+        doubles=("-o", "index.embedding.model=fake/embedding"), first=False,
+    )  # fmt: skip
     refused = program("ask", "optimize-smoke", *workspace.options, "Chi sei?")
     assert refused.code == 3, refused.out
     done = run(program, "optimize-smoke", *workspace.options, "--json")
