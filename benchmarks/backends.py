@@ -25,6 +25,7 @@ from urllib.parse import urlsplit
 
 from benchmarks.measured import ROOT, Report, summed_up, versions
 from benchmarks.serving import cache_folder, endpoint
+from components.answer.answer import without_sources
 from components.errors import TerminalError
 from components.train.environments.find import find_environment, trainer_version
 
@@ -81,8 +82,7 @@ def ask(url: str, question: str) -> dict[str, Any]:
             pieces.append(text)
     whole = time.perf_counter() - began
     line.close()
-    # What comes behind a blank line is the list of sources, which is no model's.
-    text = "".join(pieces).partition("\n\n")[0]
+    text = without_sources("".join(pieces))  # the list is no model's, and a piece of its own
     later = tokens * (1 - len(pieces[0]) / len(text)) if len(pieces) > 2 else None
     return {
         "text": text, "first": first, "whole": whole, "a_second": None if later is None else later / (whole - first)
