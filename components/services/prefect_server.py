@@ -100,7 +100,7 @@ def prefect_server(
 
 
 def _named_server(api_url: str, *, said_by: str) -> Server:
-    fault = fault_of(api_url)
+    fault = fault_of(api_url, patience_seconds=HUNG_SECONDS)
     if fault:
         raise TerminalError(
             f"{said_by} names the Prefect server {api_url}, and it cannot be used: {fault}. Start it, correct the "

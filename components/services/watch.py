@@ -39,8 +39,22 @@ def opener_to(url: str) -> urllib.request.OpenerDirector:
     return urllib.request.build_opener(*([urllib.request.ProxyHandler({})] if is_here(url) else []))
 
 
-def fault_of(api_url: str) -> str | None:
-    """Say in words why the API does not answer as Prefect's does, within 5 s; None when it does."""
+def fault_of(api_url: str, *, patience_seconds: float = 0.0) -> str | None:
+    """Say in words why the API does not answer as Prefect's does, within 5 s; None when it does.
+
+    `patience_seconds`: one that is there and has too much to do is asked again until so long has passed.
+    """
+    end = time.monotonic() + patience_seconds
+    while True:
+        try:
+            return _fault(api_url)
+        except TimeoutError as error:
+            if time.monotonic() >= end:
+                return f"{api_url}/health does not answer ({error})"
+
+
+def _fault(api_url: str) -> str | None:
+    """As `fault_of`. Raises TimeoutError when it was reached and did not answer; not reached is a fault."""
     if not api_url.startswith(("http://", "https://")):
         return "the address does not start with http:// or https://"
     try:
@@ -49,6 +63,8 @@ def fault_of(api_url: str) -> str | None:
     except urllib.error.HTTPError as error:
         error.close()
         return f"{api_url}/health answers {error.code} {error.reason}"
+    except TimeoutError:
+        raise
     except (OSError, ValueError) as error:
         return f"{api_url}/health does not answer ({getattr(error, 'reason', error)})"
     return None if answer.strip() == b"true" else f"what answers at {api_url}/health is not Prefect's API"

@@ -19,6 +19,7 @@ from components.services import watch
 from components.services.database import put_aside_when_damaged
 from components.services.watch import fault_of, server_state, watched
 from components.store import is_held
+from tests.loopback import JsonHandler, Loopback
 
 # Holds server.lock and answers /api/health, as a Prefect server does.
 STANDS_IN = """
@@ -124,6 +125,45 @@ def test_a_damaged_server_json_says_nothing(tmp_path: Path, text: str) -> None:
     (tmp_path / "server.json").write_text(text)
     assert server_state(tmp_path) == {}
     assert fault_of("ftp://x") is not None
+
+
+class Busy(JsonHandler):
+    """Has too much to do for the first questions: it takes them, and answers none."""
+
+    unanswered = 2
+
+    def do_GET(self) -> None:
+        if type(self).unanswered > 0:
+            type(self).unanswered -= 1
+            time.sleep(1.0)
+            self.close_connection = True
+            return
+        self.send_response(200)
+        self.send_header("Content-Length", "4")
+        self.end_headers()
+        self.wfile.write(b"true")
+
+
+@pytest.mark.parametrize(("patience", "answers"), [(0.0, False), (30.0, True)], ids=["no patience", "patience"])
+def test_a_server_that_has_too_much_to_do_is_asked_again(
+    monkeypatch: pytest.MonkeyPatch, patience: float, answers: bool
+) -> None:
+    monkeypatch.setattr(watch, "_ASK_SECONDS", 0.3)
+    monkeypatch.setattr(Busy, "unanswered", 2)
+    server = Loopback(Busy)
+    try:
+        fault = fault_of(f"{server.url}/api", patience_seconds=patience)
+        assert (fault is None) == answers, fault
+    finally:
+        server.close()
+
+
+def test_nobody_is_asked_again_where_nobody_listens() -> None:
+    server = Loopback(Busy)
+    server.close()
+    before = time.monotonic()
+    assert "does not answer" in str(fault_of(f"{server.url}/api", patience_seconds=60.0))
+    assert time.monotonic() - before < 30
 
 
 def database(folder: Path, rows: int = 2000) -> Path:

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from components.errors import InputError, TerminalError, TransientError
-from components.services.watch import fault_of
+from components.services.watch import HUNG_SECONDS, fault_of
 
 __all__ = ["Remote", "check_address", "connected"]
 
@@ -76,7 +76,7 @@ def connected(api_url: str) -> Iterator[Remote]:
         TerminalError: nobody answers there, not as Prefect does, or as a Prefect of another major version.
     """
     check_address(api_url)
-    if fault := fault_of(api_url):
+    if fault := fault_of(api_url, patience_seconds=HUNG_SECONDS):
         raise TerminalError(
             f"the Prefect server {api_url} cannot be used: {fault}. Start it (cervella up), or correct the address: "
             "it ends in /api"
