@@ -40,7 +40,9 @@ def check_adapter(adapter: Path, *, model: Path) -> None:
         raise TerminalError(f"the adapter {adapter} is for a model of kind {found}, {model.name} is of kind {wanted}")
     if why := _broken(header, length=adapter.stat().st_size):
         raise TerminalError(f"the adapter {adapter} is broken: {why}. Export it anew (`train.export`)")
-    if why := _misfit(header.tensors, base.tensors):
+    # Of a model in several files the first holds some of the matrices: llama.cpp looks at the others.
+    in_one = base.metadata.get("split.count", 1) < 2
+    if in_one and (why := _misfit(header.tensors, base.tensors)):
         raise TerminalError(f"the adapter {adapter} does not fit {model.name}: {why}. It was trained on another model")
 
 

@@ -72,10 +72,7 @@ class InService:
         if self._thread:
             self._thread.join()
         self._replace(None)
-        with self._lock:
-            leaving = list(self._leaving)
-        for thread in leaving:
-            thread.join()
+        self._wait_for_leaving()
 
     @contextmanager
     def use(self) -> Iterator[Opened]:
@@ -125,6 +122,7 @@ class InService:
                     return False  # told already
                 if mark != self._faulty:
                     self._fault = None  # of another one: of this one nothing is known until it is open
+                self._wait_for_leaving()  # at most two are in memory: what is in service, and the next
                 opened = self._open(self._lease.opened if self._lease else None)
             except Exception as error:  # also a fault that nobody foresaw: what is in service stays
                 if strict:
@@ -166,6 +164,12 @@ class InService:
                 self._leaving = [*filter(threading.Thread.is_alive, self._leaving), thread]
         except RuntimeError:  # no more threads on this machine
             _close(opened)
+
+    def _wait_for_leaving(self) -> None:
+        with self._lock:
+            leaving = list(self._leaving)
+        for thread in leaving:
+            thread.join()
 
     def _follow(self) -> None:
         while not self._end.wait(self._seconds):

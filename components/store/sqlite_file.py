@@ -56,7 +56,7 @@ class SqliteFile:
         self.path = path
         self._schema = tuple(schema)
         self._what = what
-        self._busy_seconds = busy_seconds
+        self._busy_seconds = self._patience = busy_seconds
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
         self._inode = 0
@@ -71,7 +71,7 @@ class SqliteFile:
         """What `work` reads, or `instead` when the file cannot be used."""
         with self._lock:
             try:
-                found = work(self._open())
+                found = work(self._opened(_READS))
             except (sqlite3.Error, OSError) as error:
                 self._mishap(error, _READS)
                 return instead
@@ -92,7 +92,7 @@ class SqliteFile:
         return False
 
     def _transact(self, work: Callable[[sqlite3.Connection], object]) -> None:
-        connection = self._open()
+        connection = self._opened(_WRITES)
         connection.execute("BEGIN IMMEDIATE")
         try:
             work(connection)
@@ -102,12 +102,18 @@ class SqliteFile:
                 connection.execute("ROLLBACK")
             raise
 
+    def _opened(self, consequence: str) -> sqlite3.Connection:
+        """The file, for work that has this consequence when it fails; who failed before does not wait for others."""
+        self._patience = 0.0 if self._faults[consequence].times else self._busy_seconds
+        connection = self._open()
+        connection.execute(f"PRAGMA busy_timeout = {round(1000 * self._patience)}")
+        return connection
+
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            fails = any(fault.times for fault in self._faults.values())
             connection = sqlite3.connect(
-                self.path, timeout=0 if fails else self._busy_seconds, isolation_level=None, check_same_thread=False
+                self.path, timeout=self._patience, isolation_level=None, check_same_thread=False
             )
             self._connection = connection
             self._inode = self.path.stat().st_ino
@@ -146,8 +152,6 @@ class SqliteFile:
         fault = self._faults[consequence]
         if fault.is_told:
             log.warning("the %s %s can be used again (%d times %s)", self._what, self.path, fault.times, consequence)
-        if fault.times:
-            self._close()  # the next connection waits for others again
         fault.is_told, fault.times = False, 0
 
     def _move_aside(self) -> Path:

@@ -93,6 +93,15 @@ def test_what_llama_cpp_dies_of(tmp_path: Path, made: Any, says: str) -> None:
     assert says in refused(write(tmp_path / "a.gguf", **made))
 
 
+def test_of_a_model_in_several_files_the_first_need_not_have_all(tmp_path: Path) -> None:
+    other = {"blk.9.attn_k.weight": MODEL["blk.0.attn_k.weight"]}
+    adapter, alone = write(tmp_path / "a.gguf"), write(tmp_path / "m.gguf", other, of="model")
+    first = tmp_path / "m-00001-of-00002.gguf"
+    check_adapter(adapter, model=write(first, other, of="model", more=lambda one: one.add_uint16("split.count", 2)))
+    with pytest.raises(TerminalError, match="does not fit"):
+        check_adapter(adapter, model=alone)
+
+
 @pytest.mark.parametrize("lost", [1, 3000])
 def test_one_that_is_cut_short(tmp_path: Path, lost: int) -> None:
     whole = write(tmp_path / "a.gguf")

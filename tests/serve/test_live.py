@@ -120,18 +120,36 @@ def test_nobody_waits_for_the_end_of_what_was_in_service_but_the_end_of_all(worl
     assert not one.closed.is_set(), "whoever was last has gone on"
     with here.use() as opened:  # as /health looks at it, in the event loop
         assert opened.release == here.told()["release"] == "two"
-    world.name = "three"
-    assert here.look() and not one.closed.is_set(), "the next change is followed meanwhile"
+    world.made[1].may_end.set()
     closing = threading.Thread(target=here.close)
     closing.start()
-    for made in world.made[1:]:
-        made.may_end.set()
-        assert made.closed.wait(20)
+    assert world.made[1].closed.wait(20)
     closing.join(0.2)
     assert closing.is_alive() and not one.closed.is_set(), "nothing is left behind"
     one.may_end.set()
     closing.join(20)
     assert not closing.is_alive() and one.closed.is_set()
+
+
+def test_no_more_than_two_are_open_at_once(world: World) -> None:
+    world.ends_at_once = False
+    here = live(world)
+    here.start()
+    world.name = "two"
+    assert here.look()
+    world.name = "three"
+    following = threading.Thread(target=here.look)
+    following.start()
+    following.join(0.2)
+    assert following.is_alive() and len(world.made) == 2, "the first one is not gone yet"
+    with here.use() as opened:
+        assert opened.release == "two", "questions go on meanwhile"
+    world.made[0].may_end.set()
+    following.join(20)
+    assert here.told()["release"] == "three" and world.made[0].closed.is_set()
+    for made in world.made[1:]:
+        made.may_end.set()
+    here.close()
 
 
 def test_what_is_let_go_of_after_the_end_is_waited_for_by_the_program(world: World) -> None:

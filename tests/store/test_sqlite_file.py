@@ -19,6 +19,8 @@ from components.store.sqlite_file import SqliteFile
 class Kept(SqliteFile):
     """Numbers."""
 
+    table = "kept"
+
     def __init__(self, path: Path, *, busy_seconds: float = 0.01) -> None:
         schema = ["CREATE TABLE IF NOT EXISTS kept (number INTEGER)"]
         super().__init__(path, schema=schema, what="test file", busy_seconds=busy_seconds)
@@ -29,7 +31,8 @@ class Kept(SqliteFile):
     def numbers(self) -> list[int]:
         nothing: list[int] = []
         return self._try_read(
-            lambda connection: [row[0] for row in connection.execute("SELECT number FROM kept")], instead=nothing
+            lambda connection: [row[0] for row in connection.execute(f"SELECT number FROM {self.table}")],
+            instead=nothing,
         )
 
 
@@ -102,11 +105,19 @@ def test_a_lock_is_waited_for_once_and_not_by_each_who_writes(tmp_path: Path) ->
         assert file.keep(2) and file.numbers() == [1, 2]
 
 
-def test_once_it_works_again_others_are_waited_for_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize("failed", ["a write", "a read"])
+def test_once_it_works_again_others_are_waited_for_again(
+    tmp_path: Path, failed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with closing(Kept(tmp_path / "kept.sqlite", busy_seconds=2)) as file:
         assert file.keep(1)
-        with locked(file.path):
-            assert not file.keep(2)
+        if failed == "a write":
+            with locked(file.path):
+                assert not file.keep(2)
+        else:
+            with monkeypatch.context() as patch:
+                patch.setattr(Kept, "table", "no_such_table")
+                assert file.numbers() == []
         assert file.keep(3)
         writes = threading.Event()
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["make_app"]
 
 _T = TypeVar("_T")
+_DONE = b"data: [DONE]\n\n"
 _SLOW_CLIENT = 5.0  # seconds beyond the time of a request in which a client can read what is left of its stream
 
 
@@ -260,6 +261,9 @@ class _Endpoint:
         try:
             while (piece := await work.next()) is not None:
                 served = piece if isinstance(piece, Served) else served
+        except asyncio.CancelledError:  # the server ends; an answer that is there is given
+            if served is None:
+                raise
         finally:
             work.stop("ServerEnds")
         assert served is not None  # noqa: S101 - else `next` has raised
@@ -269,7 +273,7 @@ class _Endpoint:
 
     async def _events(self, work: Work, form: Form, asking: Asking) -> AsyncGenerator[bytes]:
         """First nothing, once there is an answer; then its events."""
-        begun = False
+        begun = is_whole = False
         try:
             while (piece := await work.next()) is not None:
                 if not begun:
@@ -280,16 +284,17 @@ class _Endpoint:
                         yield as_event(chunk)
                     if asking.include_usage:
                         yield as_event(form.usage(piece))
+                    is_whole = True
                 elif piece:
                     yield as_event(form.piece(piece))
-            yield b"data: [DONE]\n\n"
+            yield _DONE
         except ClientGone:
             if not begun:
                 raise
         except (Exception, asyncio.CancelledError) as error:
             if not begun:
                 raise
-            yield as_event(http_error(error, id=work.wanted.id).body())
+            yield _DONE if is_whole else as_event(http_error(error, id=work.wanted.id).body())
         finally:
             work.stop("ServerEnds")
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from components.serve.http.work import Ended
 from tests.serve.http.conftest import Answers, up
 from tests.waiting import soon
 
@@ -93,6 +94,29 @@ def test_when_the_grace_is_over_who_waits_has_an_error(has_begun: bool, caplog: 
     here.settle(60)
     assert [one.fault for one in here.ended] == ["ServerEnds"] * 2
     assert "Exception" not in caplog.text and "Traceback" not in caplog.text
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "in pieces"])
+def test_an_answer_that_waits_for_its_row_alone_is_given_all_the_same(stream: bool) -> None:
+    begun, may_end = threading.Event(), threading.Event()
+
+    def record(ended: Ended) -> None:
+        begun.set()
+        may_end.wait(60)
+
+    with up(Answers(), grace=1, record=record) as here:
+        asked = Asked(here.url)
+        asked.ask(stream=stream)
+        assert begun.wait(20)
+    asked.join()
+    may_end.set()
+    here.settle(60)
+    ((_, answer),) = asked.told
+    assert answer.status_code == 200 and [one.fault for one in here.ended] == [None]
+    if stream:
+        assert answer.text.endswith("data: [DONE]\n\n") and "server_ends" not in answer.text
+    else:
+        assert answer.json()["choices"][0]["finish_reason"] == "stop"
 
 
 def test_a_second_signal_ends_them_at_once_with_an_error(root: Path) -> None:
