@@ -1,8 +1,8 @@
 """What phase mvp has sealed and recorded stays what it is: its steps, releases and records keep their digests.
 
-The digests are those of the version before phase optimize, of `evaluate.answers` 4, ranking 4 and `index.chunk` 6. Where one
-changes, all that workspaces hold of that step is done again: change it only with the step's version, and say so in
-CHANGELOG.md.
+The digests are those of the version before phase optimize, of `evaluate.answers` 4, ranking 4 and `index.chunk` 6.
+Where one changes, all that workspaces hold of that step is done again: change it only with the step's version, and say
+so in CHANGELOG.md.
 """
 
 from __future__ import annotations
