@@ -15,6 +15,7 @@ import secrets
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -58,8 +59,7 @@ class Run:
             TerminalError: they still were after that.
         """
         now = datetime.now(UTC)
-        run = cls(workspace / "runs" / f"{now:%Y%m%d-%H%M%S}-{recipe}-{secrets.token_hex(2)}")
-        run.folder.mkdir(parents=True)
+        run = cls(_new_folder(workspace / "runs", f"{now:%Y%m%d-%H%M%S}-{recipe}"))
         lock = FileLock(run.folder / "lock")
         lock.try_exclusive()
         _held[run.folder.absolute()] = lock
@@ -166,6 +166,15 @@ class Run:
             f"{self.folder / 'run.json'} {how}. What this run did is only lost as a record, its artefacts are in the "
             f"store: run the recipe again, and remove {self.folder}"
         )
+
+
+def _new_folder(runs: Path, begin: str) -> Path:
+    """One that was not there, named after the time and something drawn: short runs of one second may draw alike."""
+    while True:
+        folder = runs / f"{begin}-{secrets.token_hex(2)}"
+        with suppress(FileExistsError):
+            folder.mkdir(parents=True)
+            return folder
 
 
 def _in_lines(state: Mapping[str, Any]) -> str:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -139,6 +140,19 @@ def test_a_run_that_may_not_begin_has_failed(
         with pytest.raises(KeyboardInterrupt):
             Run.create(tmp_path, recipe="casa", phase="mvp")
     assert [state["status"] for state in read_runs(tmp_path)] == ["failed"]
+
+
+def test_runs_of_one_second_that_draw_alike_have_names_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = iter(["aaaa", "aaaa", "aaaa", "bbbb", "cccc"])
+    monkeypatch.setattr("components.store.runs.secrets.token_hex", lambda count: next(drawn))
+    clock = type(
+        "Clock", (datetime,), {"now": classmethod(lambda cls, zone: datetime(2026, 1, 2, 3, 4, 5, tzinfo=zone))}
+    )
+    monkeypatch.setattr("components.store.runs.datetime", clock)
+    ids = [Run.create(tmp_path, recipe="mvp", phase="mvp").id for _ in range(2)]
+    assert ids == ["20260102-030405-mvp-aaaa", "20260102-030405-mvp-bbbb"]
 
 
 def test_runs_of_one_second_are_told_newest_first(tmp_path: Path) -> None:
