@@ -1,8 +1,8 @@
 """A command in a process of its own that ends when whoever started it does: `python -m flows.child run ...`.
 
 Its stdin is a pipe on which nothing is ever written: it ends with the last process that holds the other end, however
-that one ended. Then the command is interrupted as by SIGTERM, so what is under way is recorded; what is still there
-after 30 seconds is killed. State after a hard crash: that of the command.
+that one ended. Then the command is interrupted as by SIGTERM, so what is under way is recorded, and once more after 15
+seconds, as by Ctrl-C; what is still there after 30 is killed. State after a hard crash: that of the command.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import threading
 import time
 
 _GRACE_SECONDS = 30.0
+_AGAIN_SECONDS = 15.0
 
 
 def main() -> None:
@@ -32,7 +33,10 @@ def _watch(tie: int) -> None:
     while os.read(tie, 4096):
         pass
     os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(_GRACE_SECONDS)
+    time.sleep(_AGAIN_SECONDS)
+    # What a signal raises is lost where Python is in a finaliser or a callback at that moment.
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(_GRACE_SECONDS - _AGAIN_SECONDS)
     if os.getpgrp() == os.getpid():
         os.killpg(os.getpid(), signal.SIGKILL)
     os.kill(os.getpid(), signal.SIGKILL)
