@@ -25,13 +25,6 @@ class Engine:
         self.system: str | None = None  # the system message that has been read
 
 
-class _Turn:
-    """Of those who want the same model: one loads it."""
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-
-
 class Engines(Generic[Key]):
     """Threads may share it. Who loads one model keeps nobody from another.
 
@@ -45,7 +38,7 @@ class Engines(Generic[Key]):
         self._lock = threading.Lock()
         self._kept: OrderedDict[Key, Engine] = OrderedDict()
         self._loaded: WeakValueDictionary[Key, Engine] = WeakValueDictionary()
-        self._turns: WeakValueDictionary[Key, _Turn] = WeakValueDictionary()  # gone once nobody waits for it
+        self._turns: WeakValueDictionary[Key, threading.Lock] = WeakValueDictionary()  # gone once nobody waits for it
 
     def __len__(self) -> int:
         """How many are loaded."""
@@ -54,8 +47,8 @@ class Engines(Generic[Key]):
     def get(self, key: Key) -> Engine:
         """The model of that key, loaded if it is not. Raises as `load` does."""
         with self._lock:
-            turn = self._turns.setdefault(key, _Turn())
-        with turn.lock:
+            turn = self._turns.setdefault(key, threading.Lock())
+        with turn:
             with self._lock:
                 engine = self._loaded.get(key)
             if engine is None:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from components.store import sqlite_file
 from components.store.sqlite_file import SqliteFile
+from tests.locked import locked
 
 
 class Kept(SqliteFile):
@@ -34,15 +34,6 @@ class Kept(SqliteFile):
             lambda connection: [row[0] for row in connection.execute(f"SELECT number FROM {self.table}")],
             instead=nothing,
         )
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Another process writes, for the length of the block."""
-    with closing(sqlite3.connect(path, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
-        yield
-        other.execute("ROLLBACK")
 
 
 @pytest.fixture

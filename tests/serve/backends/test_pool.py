@@ -22,7 +22,6 @@ from components.llm.retry import RetryLater
 from components.serve.backends import server
 from components.serve.backends.pool import Held, Pool
 from components.serve.backends.server import Server
-from components.serve.backends.vllm import Door
 from components.serve.params import VllmParams
 from tests.serve.backends.house import House, alive, until
 
@@ -89,71 +88,6 @@ def test_another_adapter_is_loaded_beside_and_the_old_one_let_go(pool: Pool, hou
     second.close()
     until(lambda: not house.left())
     assert pool.told() == []
-
-
-@pytest.mark.parametrize("which", ["the one that is being let go", "the next one"])
-def test_no_adapter_is_unloaded_under_who_takes_it_again_meanwhile(
-    house: House, workspace: Path, monkeypatch: pytest.MonkeyPatch, which: str
-) -> None:
-    one = Server(base=house.base(), workspace=workspace, context=512, rank=16, key="k" * 40, params=VllmParams())
-    adapters = {made.name: made for made in map(house.adapter, ("one", "two"))}
-    unload, faults = Door.unload, list[str]()
-    taken: list[tuple[str, threading.Thread]] = []
-
-    def between(door: Door, name: str) -> None:
-        """What happens between the look at what is held and the end of what is not."""
-        if not taken:
-            [other] = adapters.keys() - {name}
-            again = name if which == "the one that is being let go" else other
-            taken.append((again, threading.Thread(target=one.hold, args=(adapters[again],))))
-            taken[0][1].start()
-            taken[0][1].join(0.5)  # it has looked whether it is there by then
-        again, taking = taken[0]
-        if name == again and not taking.is_alive():
-            faults.append(f"{name} is unloaded under who holds it")
-        unload(door, name)
-
-    one.start()
-    try:
-        one.wait(say=print)
-        for adapter in adapters.values():
-            one.hold(adapter)
-        monkeypatch.setattr(Door, "unload", between)
-        with one._lock:
-            one._held.clear()  # both at once
-        until(lambda: taken)
-        again, taking = taken[0]
-        taking.join(60)
-        assert one.is_up(adapters[again]) and again in one.door.models()
-        until(lambda: one.door.models() == {"base", again})
-        assert faults == [] and one.is_up(adapters[again])
-    finally:
-        one.close()
-
-
-def test_the_end_of_all_waits_for_one_that_is_being_ended(
-    pool: Pool, house: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    held, ends, may_end = pool.take(house.base(), None, chat=CHAT), threading.Event(), threading.Event()
-    end = Server.end
-
-    def slowly(one: Server) -> None:
-        ends.set()
-        may_end.wait(20)
-        end(one)
-
-    monkeypatch.setattr(Server, "end", slowly)
-    leaving, closing = threading.Thread(target=held.close), threading.Thread(target=pool.close)
-    leaving.start()
-    assert ends.wait(20)
-    assert pool.told() == [], "nobody takes it any more"
-    closing.start()
-    closing.join(0.2)
-    assert closing.is_alive()
-    may_end.set()
-    closing.join(20)
-    leaving.join(20)
-    assert not closing.is_alive() and not house.left()
 
 
 def test_an_adapter_of_a_greater_rank_gets_a_server_of_its_own(pool: Pool, house: House) -> None:
@@ -336,22 +270,6 @@ def test_one_that_does_not_start_is_told_with_the_end_of_its_log(pool: Pool, hou
         pool.take(house.base(), None, chat=CHAT)
     assert len(house.starts()) >= 2 and pool.told() == []
     assert (workspace / "serve" / "backends" / "vllm.log").is_file()
-
-
-def test_why_it_is_not_up_is_told_without_a_path_and_logged_whole(
-    house: House, workspace: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    one = Server(base=house.base(), workspace=workspace, context=512, rank=16, key="k" * 40, params=VllmParams())
-    one.log.mkdir(parents=True)  # where its log belongs, so that it cannot be opened
-    one.start()
-    try:
-        until(lambda: one.told()["fault"])
-        until(lambda: caplog.records)
-        assert one.told()["fault"] == "it cannot be started (IsADirectoryError, see the log)"
-        assert str(one.log) in caplog.text and "started again" in caplog.text
-        assert str(one.log) in str(one.board.ask("vllm")["fault"]), "whoever starts it is told where it is"
-    finally:
-        one.close()
 
 
 @pytest.mark.parametrize("end", ["hurry", "close"])

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -14,18 +13,10 @@ import pytest
 
 from components.serve.http.work import Ended
 from components.usage import UsageLog, usage_file
+from tests.locked import locked
 from tests.serve.http.conftest import PIECES, Answers, Endpoint, up
 
 CLIENTS, SECONDS = 16, 3.0
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Another process writes, for the length of the block."""
-    with closing(sqlite3.connect(path, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
-        yield
-        other.execute("ROLLBACK")
 
 
 def ask(here: Endpoint, place: int) -> tuple[httpx.Response, float]:
